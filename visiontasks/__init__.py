@@ -1,0 +1,60 @@
+"""visiontasks: PyTorch Lightning modules for vision tasks with interchangeable backbones.
+
+Names are imported when they are first used, so that ``import visiontasks`` costs nothing and command-line help is instant.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visiontasks.backbones import Backbone, create_backbone, list_backbones
+    from visiontasks.data.base import VisionDataModule
+    from visiontasks.data.datamodules.mnist import MNISTDataModule
+    from visiontasks.data.datamodules.shapes import ShapesDataModule
+    from visiontasks.prediction import Predictor
+    from visiontasks.tasks.base import Task
+    from visiontasks.tasks.classification import ClassificationTask
+    from visiontasks.types import ClassificationBatch, ClassificationPredictions
+
+__version__ = "0.1.0.dev0"
+
+_HOME = {
+    "Backbone": "visiontasks.backbones",
+    "create_backbone": "visiontasks.backbones",
+    "list_backbones": "visiontasks.backbones",
+    "VisionDataModule": "visiontasks.data.base",
+    "MNISTDataModule": "visiontasks.data.datamodules.mnist",
+    "ShapesDataModule": "visiontasks.data.datamodules.shapes",
+    "Predictor": "visiontasks.prediction",
+    "Task": "visiontasks.tasks.base",
+    "ClassificationTask": "visiontasks.tasks.classification",
+    "ClassificationBatch": "visiontasks.types",
+    "ClassificationPredictions": "visiontasks.types",
+}
+
+__all__ = [
+    "Backbone",
+    "ClassificationBatch",
+    "ClassificationPredictions",
+    "ClassificationTask",
+    "MNISTDataModule",
+    "Predictor",
+    "ShapesDataModule",
+    "Task",
+    "VisionDataModule",
+    "create_backbone",
+    "list_backbones",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home on first use."""
+    if name not in _HOME:
+        message = f"module 'visiontasks' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported yet or not."""
+    return sorted([*globals(), *__all__])

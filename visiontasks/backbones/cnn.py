@@ -1,0 +1,128 @@
+"""Plain stacks of convolutions."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.layers import ConvBlock, Norm
+from visiontasks.errors import ArgumentError
+
+Pool = Literal["max", "average", "none"]
+
+
+def make_pool(pool: Pool, pool_size: int) -> nn.Module:
+    """Create a pooling layer whose output has size ``ceil(H / pool_size)``.
+
+    Args:
+        pool: ``"max"`` or ``"average"`` (over the pixels inside the image only).
+        pool_size: Side of the window and stride in pixels.
+
+    Returns:
+        The layer.
+
+    Raises:
+        ArgumentError: If the name is unknown.
+    """
+    if pool == "max":
+        return nn.MaxPool2d(pool_size, ceil_mode=True)
+    if pool == "average":
+        return nn.AvgPool2d(pool_size, ceil_mode=True, count_include_pad=False)
+    message = f"pool is {pool!r}; expected 'max', 'average' or 'none'."
+    raise ArgumentError(message)
+
+
+class CNN(Backbone):
+    """A plain stack of stages: convolution blocks, then pooling.
+
+    The feature maps are the map before each pooling and the last one. With the defaults these are the strides 1, 2, 4 and 8.
+
+    Args:
+        in_channels: Channels of the images.
+        filters: Filters of each stage.
+        depth: Convolution blocks per stage.
+        kernel_size: Side of the square filters in pixels, odd; one number, or one per stage.
+        stride: Stride of the first convolution of each stage, a power of two; one number, or one per stage.
+        padding: Zeros around the image that a filter may see; None for ``(kernel_size - 1) / 2``. See
+            :class:`~visiontasks.backbones.layers.ConvBlock`.
+        norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
+        pool: Pooling after each stage: ``"max"``, ``"average"`` or ``"none"``.
+        pool_size: Side of the pooling window and its stride, 2 or 4 pixels.
+
+    Raises:
+        ArgumentError: If an argument is out of range, or a list has another length than ``filters``.
+
+    Example:
+        >>> import torch
+        >>> backbone = CNN(filters=(16, 32))
+        >>> backbone.channels, backbone.strides
+        ((16, 32, 32), (1, 2, 4))
+        >>> [tuple(feature.shape) for feature in backbone(torch.zeros(1, 3, 33, 20))]
+        [(1, 16, 33, 20), (1, 32, 17, 10), (1, 32, 9, 5)]
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        filters: Sequence[int] = (32, 64, 128),
+        depth: int = 2,
+        kernel_size: int | Sequence[int] = 3,
+        stride: int | Sequence[int] = 1,
+        padding: int | None = None,
+        norm: Norm = "batch",
+        pool: Pool = "max",
+        pool_size: int = 2,
+    ) -> None:
+        super().__init__()
+        if not filters or min(filters) < 1 or depth < 1:
+            message = f"filters is {list(filters)} and depth {depth}; expected at least one stage, block and filter."
+            raise ArgumentError(message)
+        if pool_size not in (2, 4):
+            message = f"pool_size is {pool_size}; expected 2 or 4."
+            raise ArgumentError(message)
+        kernel_sizes = _per_stage("kernel_size", kernel_size, len(filters))
+        stage_strides = _per_stage("stride", stride, len(filters))
+        self.stages = nn.ModuleList()
+        self.pools = nn.ModuleList()
+        channels, strides, total = [], [], 1
+        width = in_channels
+        for count, kernel, step in zip(filters, kernel_sizes, stage_strides, strict=True):
+            if step < 1 or step & (step - 1):
+                message = f"stride is {step}; expected a power of two, such as 1 or 2."
+                raise ArgumentError(message)
+            blocks = [ConvBlock(width, count, kernel, step, padding, norm)]
+            blocks += [ConvBlock(count, count, kernel, 1, padding, norm) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            width, total = count, total * step
+            channels.append(width)
+            strides.append(total)
+            if pool != "none":
+                self.pools.append(make_pool(pool, pool_size))
+                total *= pool_size
+        if pool != "none":
+            channels.append(width)
+            strides.append(total)
+        self.channels, self.strides = tuple(channels), tuple(strides)
+
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
+        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        features = []
+        x = images
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            features.append(x)
+            if self.pools:
+                x = self.pools[index](x)
+        if self.pools:
+            features.append(x)
+        return features
+
+
+def _per_stage(name: str, value: int | Sequence[int], stages: int) -> Sequence[int]:
+    values = [value] * stages if isinstance(value, int) else value
+    if len(values) != stages:
+        message = f"{name} has {len(values)} values for {stages} stages; give one number, or one per stage."
+        raise ArgumentError(message)
+    return values

@@ -1,0 +1,90 @@
+"""Layers that backbones are built from."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.errors import ArgumentError
+
+Norm = Literal["batch", "group", "instance", "none"]
+
+
+def make_norm(norm: Norm, channels: int) -> nn.Module:
+    """Create a normalisation layer by name.
+
+    Args:
+        norm: ``"batch"``, ``"group"`` (groups of at most 16 channels), ``"instance"`` or ``"none"``.
+        channels: Channels of the feature map.
+
+    Returns:
+        The layer; an identity for ``"none"``.
+
+    Raises:
+        ArgumentError: If the name is unknown.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "group":
+        groups = max(1, channels // 16)
+        return nn.GroupNorm(groups if channels % groups == 0 else 1, channels)
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    if norm == "none":
+        return nn.Identity()
+    message = f"norm is {norm!r}; expected 'batch', 'group', 'instance' or 'none'."
+    raise ArgumentError(message)
+
+
+class ConvBlock(nn.Module):
+    """Convolution, normalisation, ReLU; the output has size ``ceil(H / stride)`` whatever the padding.
+
+    With the default padding every place of the image has an output. With fewer zeros around the image, the filters that would
+    reach further out than them have no output; zeros stand in their place, so that pixel (i, j) of the output stays over
+    pixel (i * stride, j * stride) of the input.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Filters.
+        kernel_size: Side of the square filters in pixels, odd.
+        stride: Pixels between two places of the filter.
+        padding: Zeros around the image that a filter may see, 0 to ``(kernel_size - 1) / 2``; None for the latter.
+        norm: Normalisation, see :func:`make_norm`.
+
+    Raises:
+        ArgumentError: If the kernel size is even or not positive, or the padding is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int | None = None,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            message = f"kernel_size is {kernel_size}; expected an odd number, so that the filter has a centre."
+            raise ArgumentError(message)
+        same = (kernel_size - 1) // 2
+        if padding is not None and not 0 <= padding <= same:
+            message = f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
+            raise ArgumentError(message)
+        self.lack = 0 if padding is None else same - padding
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, same, bias=norm == "none")
+        self.norm = make_norm(norm, out_channels)
+
+    def forward(self, x: Float[Tensor, "batch _ height width"]) -> Float[Tensor, "batch _ _ _"]:
+        """Apply the block, shape [B, C, H, W] to [B, out_channels, ceil(H / stride), ceil(W / stride)]."""
+        if not self.lack:
+            return F.relu(self.norm(self.conv(x)))
+        stride = self.conv.stride[0]
+        first = -(-self.lack // stride)
+        below, right = ((size - 1 - self.lack) // stride + 1 for size in x.shape[-2:])
+        x = self.conv(x)
+        height, width = x.shape[-2:]
+        x = F.relu(self.norm(x[..., first:below, first:right]))
+        return F.pad(x, (first, width - right, first, height - below))

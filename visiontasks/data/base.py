@@ -1,0 +1,123 @@
+"""What every data module shares: splits, loaders, statistics."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sized
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch.utils.data import DataLoader, Sampler
+
+from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.errors import ArgumentError
+from visiontasks.types import Statistics
+
+
+class BatchDataset(Sized, Protocol):
+    """A data set that makes whole batches."""
+
+    def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+        """Make the batch tuple of a task from the samples asked for."""
+
+
+class VisionDataModule(LightningDataModule, ABC):
+    """Training, validation and test splits of images for one task.
+
+    A subclass sets ``train_set``, ``val_set`` and ``test_set`` in ``setup`` and describes the data by the properties below, which
+    must be answered without reading images.
+
+    Args:
+        batch_size: Images per training batch and process.
+        eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
+        drop_last: Whether training leaves out the images that do not fill a batch.
+        num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        seed: Seed of the training order and of augmentation; by default that of ``seed_everything``, or 0.
+    """
+
+    train_set: BatchDataset
+    val_set: BatchDataset
+    test_set: BatchDataset
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 64,
+        eval_batch_size: int | None = None,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or (eval_batch_size is not None and eval_batch_size < 1) or num_workers < 0:
+            message = (
+                f"batch_size is {batch_size}, eval_batch_size {eval_batch_size}, num_workers {num_workers}; expected sizes of at "
+                "least 1 and at least 0 workers."
+            )
+            raise ArgumentError(message)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.drop_last = drop_last
+        self.num_workers = num_workers
+        # seed_everything leaves its seed there for the processes that the Trainer starts.
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, background not counted."""
+        return len(self.class_names)
+
+    @property
+    @abstractmethod
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+
+    @property
+    @abstractmethod
+    def in_channels(self) -> int:
+        """Channels of the images."""
+
+    @property
+    @abstractmethod
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels of the images in a batch; None when it varies."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Measure the pixel statistics of the training split; called after ``setup``."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Load shuffled training batches."""
+        sampler = TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last)
+        left_out = sampler.samples - sampler.seen
+        if left_out:
+            rank_zero_info(f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time).")
+        return self._loader(self.train_set, sampler)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Load validation batches, every image once on any number of processes."""
+        return self._loader(self.val_set, EvaluationSampler(self.val_set, self.eval_batch_size))
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Load test batches, every image once on any number of processes."""
+        return self._loader(self.test_set, EvaluationSampler(self.test_set, self.eval_batch_size))
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Load the test batches to predict them."""
+        return self.test_dataloader()
+
+    def _loader(self, dataset: BatchDataset, sampler: Sampler[BatchRequest]) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=_identity,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+
+def _identity(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+    return batch

@@ -1,0 +1,100 @@
+"""MNIST and the data sets of its format, kept in memory."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visiontasks.data.affine import BatchAffine, Strength
+from visiontasks.data.base import VisionDataModule
+from visiontasks.data.datasets.idx import download_idx, load_idx
+from visiontasks.data.datasets.idx_datasets import get_idx_dataset
+from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.errors import ArgumentError
+from visiontasks.types import Statistics
+
+
+class MNISTDataModule(VisionDataModule):
+    """MNIST, Fashion-MNIST, KMNIST or EMNIST for classification.
+
+    The ``.gz`` files are read as they are and kept in memory as one uint8 tensor; a batch is one index operation.
+
+    Args:
+        root: Folder that holds ``MNIST/raw`` (torchvision's layout), or the folder with the files itself.
+        dataset: ``"mnist"``, ``"fashion-mnist"``, ``"kmnist"`` or ``"emnist-SPLIT"``.
+        download: Whether files that are not there are downloaded; their checksums are verified.
+        val_size: Training images held out for validation, the same ones for every seed.
+        augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``, ``"default"`` or
+            ``"strong"``, see :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
+        batch_size: Images per training batch and process.
+        **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
+
+    Raises:
+        ArgumentError: If the data set is unknown (near matches are listed) or more images are held out than there are.
+        DataError: If a file is missing, damaged, or does not fit the other (in ``prepare_data`` and ``setup``).
+    """
+
+    def __init__(
+        self,
+        root: str | Path = "data",
+        dataset: str = "mnist",
+        *,
+        download: bool = False,
+        val_size: int = 5000,
+        augmentation: Strength = "none",
+        batch_size: int = 128,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+    ) -> None:
+        super().__init__(batch_size=batch_size, **kwargs)
+        self.root = Path(root)
+        self.dataset = dataset
+        self.download = download
+        self.val_size = val_size
+        self.augmentation = augmentation
+        self._class_names = tuple(get_idx_dataset(dataset).class_names)
+        self._measured: Statistics | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+        return self._class_names
+
+    @property
+    def in_channels(self) -> int:
+        """One: the images are grey."""
+        return 1
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """28 x 28 pixels."""
+        return 28, 28
+
+    def prepare_data(self) -> None:
+        """Download what is missing, when asked to."""
+        if self.download:
+            download_idx(self.root, self.dataset)
+
+    def setup(self, stage: str) -> None:
+        """Read the splits that a stage needs."""
+        if stage in ("fit", "validate") and not hasattr(self, "val_set"):
+            images, labels = load_idx(self.root, self.dataset, "train")
+            train, val = self._split(len(labels))
+            augmentation = BatchAffine.preset(self.augmentation, self.seed)
+            self.train_set = MemoryDataset(images[train], labels[train], train, augmentation)
+            self.val_set = MemoryDataset(images[val], labels[val], val)
+        if stage in ("test", "predict") and not hasattr(self, "test_set"):
+            self.test_set = MemoryDataset(*load_idx(self.root, self.dataset, "test"))
+
+    def statistics(self) -> Statistics:
+        """Measure the pixel statistics of the training split."""
+        if self._measured is None:
+            self._measured = self.train_set.statistics()
+        return self._measured
+
+    def _split(self, count: int) -> tuple[Tensor, Tensor]:
+        if not 0 < self.val_size < count:
+            message = f"val_size is {self.val_size}; expected 1 to {count - 1}, so that some of the {count} images are left."
+            raise ArgumentError(message)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        return order[self.val_size :].sort().values, order[: self.val_size].sort().values

@@ -1,0 +1,69 @@
+"""Images that are small enough to be kept in memory as one tensor."""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from visiontasks.data.samplers import BatchRequest
+from visiontasks.types import ClassificationBatch, Statistics
+
+
+class BatchAugmentation(Protocol):
+    """Changes a whole batch of images at once."""
+
+    def __call__(
+        self, images: UInt8[Tensor, "batch channels height width"], ids: Int64[Tensor, " batch"], epoch: int
+    ) -> UInt8[Tensor, "batch channels height width"]:
+        """Augment images; the same ids and epoch give the same result."""
+
+
+class MemoryDataset(Dataset[ClassificationBatch]):
+    """Labelled images in memory; a batch is one index operation, whatever its size.
+
+    Args:
+        images: The images.
+        labels: Class of each image.
+        ids: What each image is called in messages; by default its position.
+        augmentation: Applied to every batch.
+    """
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "images channels height width"],
+        labels: Int64[Tensor, " images"],
+        ids: Int64[Tensor, " images"] | None = None,
+        augmentation: BatchAugmentation | None = None,
+    ) -> None:
+        # Rows of channels-last memory, so that batches arrive channels-last with no copy.
+        self.pixels = images.permute(0, 2, 3, 1).contiguous()
+        self.labels = labels
+        self.ids = torch.arange(len(labels)) if ids is None else ids
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.labels)
+
+    def __getitem__(self, request: BatchRequest) -> ClassificationBatch:
+        """Make a batch, shape [B, C, H, W]."""
+        indices = torch.tensor(request.indices, dtype=torch.int64)
+        images, labels, ids = self.pixels[indices].permute(0, 3, 1, 2), self.labels[indices], self.ids[indices]
+        if self.augmentation is not None:
+            images = self.augmentation(images, ids, request.epoch)
+        return ClassificationBatch(images, labels, ids)
+
+    def statistics(self) -> Statistics:
+        """Measure mean, standard deviation and mean image, pixels in 0 to 1."""
+        images, height, width, channels = self.pixels.shape
+        total = torch.zeros(height, width, channels, dtype=torch.float64)
+        squares = torch.zeros(channels, dtype=torch.float64)
+        for chunk in self.pixels.split(4096):
+            values = chunk.double() / 255
+            total += values.sum(0)
+            squares += values.square().sum((0, 1, 2))
+        mean = total.sum((0, 1)) / (images * height * width)
+        std = (squares / (images * height * width) - mean.square()).clamp(min=0).sqrt()
+        return Statistics(mean.float(), std.float(), (total / images).permute(2, 0, 1).float())

@@ -1,0 +1,141 @@
+"""Samplers of whole batches: the same batches for any number of processes."""
+
+from collections.abc import Iterator, Sized
+from typing import NamedTuple
+
+import torch
+from torch import distributed
+from torch.utils.data import DistributedSampler
+
+from visiontasks.errors import ArgumentError
+
+
+class BatchRequest(NamedTuple):
+    """Which samples a data set should make a batch of.
+
+    Attributes:
+        indices: Positions in the data set.
+        epoch: Passes over the data set before this one; augmentation is seeded with it.
+    """
+
+    indices: list[int]
+    epoch: int
+
+
+class TrainingSampler(DistributedSampler[BatchRequest]):
+    """Shuffled batches; every process gets the same number of the same size.
+
+    The order depends on seed and epoch only. Consecutive ``num_replicas * batch_size`` samples make one step, each process
+    takes its share, so that two processes with a batch of 2 see in a step what one with a batch of 4 sees.
+
+    Args:
+        dataset: What is sampled; only its length matters.
+        batch_size: Samples per batch and process.
+        seed: Seed of the order.
+        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; should it hold a
+            single sample per process, which batch norm cannot train on, it is left out as well.
+        num_replicas: Processes; by default those of the running process group.
+        rank: Which of them this is.
+
+    Raises:
+        ArgumentError: If the batch size is not positive, or there are fewer samples than processes.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int,
+        seed: int = 0,
+        drop_last: bool = False,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        _check(dataset, batch_size)
+        replicas, rank = _place(num_replicas, rank)
+        super().__init__(dataset, replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # length only
+        self.samples = len(dataset)
+        self.batch_size = batch_size
+        step = batch_size * self.num_replicas
+        rest = self.samples % step
+        # The rest of an epoch makes a step of its own if every process gets an equal share of it.
+        share = rest // self.num_replicas
+        keep_rest = not drop_last and share > 0 and (share > 1 or batch_size == 1 or self.samples < step)
+        self.batches = self.samples // step + keep_rest
+        self.last_size = share if keep_rest else batch_size
+        self.seen = self.samples - rest + keep_rest * share * self.num_replicas
+        if self.batches == 0:
+            message = (
+                f"{self.samples} samples make no batch of {batch_size} on {self.num_replicas} processes: use a smaller batch_size, "
+                "fewer processes, or drop_last=False."
+            )
+            raise ArgumentError(message)
+
+    def __len__(self) -> int:
+        """Count the batches of this process."""
+        return self.batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # DistributedSampler is typed by its samples
+        """Yield the batches of this process."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(self.samples, generator=generator)
+        for batch in range(self.batches):
+            size = self.last_size if batch == self.batches - 1 else self.batch_size
+            start = batch * self.batch_size * self.num_replicas + self.rank * size
+            yield BatchRequest(order[start : start + size].tolist(), self.epoch)
+
+
+class EvaluationSampler(DistributedSampler[BatchRequest]):
+    """Every sample exactly once, in order, whatever the number of processes.
+
+    The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out gets one
+    empty batch, so that all run the same number of steps.
+
+    Args:
+        dataset: What is sampled; only its length matters.
+        batch_size: Samples per batch.
+        num_replicas: Processes R; by default those of the running process group.
+        rank: Which of them this is.
+
+    Raises:
+        ArgumentError: If the batch size is not positive.
+
+    Example:
+        >>> list(EvaluationSampler(range(5), batch_size=2, num_replicas=2, rank=1))
+        [BatchRequest(indices=[2, 3], epoch=0), BatchRequest(indices=[], epoch=0)]
+    """
+
+    def __init__(
+        self, dataset: Sized, batch_size: int, num_replicas: int | None = None, rank: int | None = None
+    ) -> None:
+        _check(dataset, batch_size)
+        replicas, rank = _place(num_replicas, rank)
+        super().__init__(dataset, replicas, rank, shuffle=False)  # type: ignore[arg-type]  # length only
+        self.samples = len(dataset)
+        self.batch_size = batch_size
+        batches = -(-self.samples // batch_size)
+        self.batches = -(-batches // self.num_replicas)
+
+    def __len__(self) -> int:
+        """Count the batches of this process, an empty one included."""
+        return self.batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # DistributedSampler is typed by its samples
+        """Yield the batches of this process."""
+        for step in range(self.batches):
+            start = (step * self.num_replicas + self.rank) * self.batch_size
+            yield BatchRequest(list(range(start, min(start + self.batch_size, self.samples))), epoch=0)
+
+
+def _place(num_replicas: int | None, rank: int | None) -> tuple[int, int]:
+    running = distributed.is_available() and distributed.is_initialized()
+    replicas = num_replicas or (distributed.get_world_size() if running else 1)
+    return replicas, rank if rank is not None else (distributed.get_rank() if running else 0)
+
+
+def _check(dataset: Sized, batch_size: int) -> None:
+    if batch_size < 1:
+        message = f"batch_size is {batch_size}; expected at least 1."
+        raise ArgumentError(message)
+    if len(dataset) == 0:
+        message = "The data set is empty: no file of this split was found."
+        raise ArgumentError(message)

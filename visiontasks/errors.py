@@ -1,0 +1,51 @@
+"""Exceptions that say what was found, what was expected, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class VisiontasksError(Exception):
+    """Base class of every error that this library raises on purpose."""
+
+
+class ArgumentError(VisiontasksError, ValueError):
+    """An argument, a flag or a combination of them cannot work."""
+
+
+class DataError(VisiontasksError):
+    """A file, a record or a value of a data set is wrong."""
+
+
+class DownloadError(DataError):
+    """A file could not be downloaded, or is not the file that was expected."""
+
+
+class CheckpointError(VisiontasksError):
+    """A checkpoint is missing, damaged, unsafe, or made for another model."""
+
+
+class NonFiniteLossError(VisiontasksError):
+    """A loss became infinite or NaN; the weights were not updated with it."""
+
+
+def near_matches(name: str, known: Iterable[str]) -> str:
+    """Say which known names come close to a mistyped one.
+
+    Args:
+        name: The name that was given.
+        known: The names that exist.
+
+    Returns:
+        A sentence to append to an error message.
+
+    Example:
+        >>> near_matches("resnet81", ["resnet18", "resnet50", "cnn"])
+        "Did you mean 'resnet18' or 'resnet50'?"
+        >>> near_matches("zebra", ["cnn", "alexnet"])
+        "Known: 'alexnet', 'cnn'."
+    """
+    names = sorted(known)
+    close = get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    if close:
+        return f"Did you mean {' or '.join(repr(match) for match in close)}?"
+    return f"Known: {', '.join(repr(match) for match in names)}."

@@ -1,0 +1,1 @@
+"""Heads: features go in, raw outputs of a task come out."""

@@ -1,0 +1,1 @@
+"""Tasks: LightningModules that train, evaluate and predict."""

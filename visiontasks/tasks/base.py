@@ -1,0 +1,273 @@
+"""What every task shares: steps, logging, optimiser, checkpoints."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import Metric, MetricCollection
+
+from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.metrics.loss_mean import LossMean
+from visiontasks.tasks.checkpoint import CheckpointedModule
+from visiontasks.tasks.normalization import MEASURED, Normalization, Normalize
+from visiontasks.tasks.optimization import NamedSchedule, exempt_from_decay, named_schedule
+from visiontasks.types import DataDescription
+
+Stage = Literal["train", "val", "test"]
+
+
+class Task(CheckpointedModule, ABC):
+    """A backbone that learns a task.
+
+    A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and implements
+    :meth:`forward`, :meth:`losses`, :meth:`predict` and :meth:`update_metrics`. Every one of them may be overridden again by a
+    user's subclass. Arguments of the constructor that are plain values are saved in the checkpoint by themselves.
+
+    Args:
+        backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved in the
+            checkpoint; an instance has to be passed to ``load_from_checkpoint`` again.
+        backbone_options: Arguments of a named backbone.
+        in_channels: Channels of the images.
+        image_size: Height and width in pixels of the images; by default the data module's, noted at the start of a fit.
+            Prediction on files resizes to it.
+        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`.
+        optimizer: Makes the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases
+            are then taken out of its weight decay.
+        lr_scheduler: ``"cosine"`` or ``"constant"``, per step after a linear warm-up; or makes a scheduler from an optimiser.
+        lr_interval: When a scheduler of your own steps.
+        warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+    """
+
+    monitor: ClassVar[str]
+    """The logged metric by which checkpoints are chosen."""
+    monitor_mode: ClassVar[Literal["min", "max"]]
+    """Whether a low or a high value of it is good."""
+
+    def __init__(
+        self,
+        *,
+        backbone: str | Backbone = "cnn",
+        backbone_options: dict[str, Any] | None = None,
+        in_channels: int = 3,
+        image_size: tuple[int, int] | None = None,
+        normalization: Normalization = "imagenet",
+        optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.05),
+        lr_scheduler: LRSchedulerCallable | NamedSchedule = "cosine",
+        lr_interval: Literal["epoch", "step"] = "epoch",
+        warmup: float = 0.05,
+    ) -> None:
+        super().__init__()
+        if isinstance(backbone, str):
+            backbone = create_backbone(backbone, in_channels, **(backbone_options or {}))
+        elif backbone_options:
+            message = "backbone_options are for a named backbone; the one given is already built."
+            raise ArgumentError(message)
+        self.backbone = backbone
+        self.in_channels = in_channels
+        self.image_size = image_size
+        self.class_names: list[str] | None = None
+        self.normalize = Normalize(normalization, in_channels, image_size)
+        # Compute groups are formed at the first update, which a process without images never sees.
+        self.train_metrics = MetricCollection({}, prefix="train/", compute_groups=False)
+        self.val_metrics = MetricCollection({}, prefix="val/", compute_groups=False)
+        self.test_metrics = MetricCollection({}, prefix="test/", compute_groups=False)
+        self.val_losses = LossMean()
+        self.test_losses = LossMean()
+        self._optimizer = optimizer
+        self._lr_scheduler = lr_scheduler
+        self._lr_interval = lr_interval
+        self._warmup = warmup
+
+    # What a subclass defines.
+
+    def inputs(self, batch: NamedTuple) -> tuple[Any, ...]:
+        """Select what :meth:`forward` sees of a batch; by default the images."""
+        return (batch.images,)  # type: ignore[attr-defined]  # every batch of this library has images
+
+    @abstractmethod
+    def losses(self, outputs: Any, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (each task has its own)
+        """Compute the named terms of the loss; their sum is optimised, and all are logged."""
+
+    @abstractmethod
+    def predict(self, outputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
+        """Turn raw outputs into what a user wants to see."""
+
+    def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
+        """Update ``self.metrics``, the metrics of the running stage."""
+
+    # Metrics.
+
+    def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
+        """Log more metrics, as ``val/NAME`` and ``test/NAME``.
+
+        Args:
+            metrics: Metrics by name; every stage gets clones of them. They see what :meth:`update_metrics` gives them. One that
+                gives a value per class is logged as ``NAME/CLASS``.
+            stages: The stages that log them.
+        """
+        collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
+        for stage in stages:
+            collections[stage].add_metrics({name: metric.clone() for name, metric in metrics.items()})
+
+    @property
+    def metrics(self) -> MetricCollection:
+        """The metrics of the running stage; empty where it has none."""
+        if self.trainer.testing:
+            return self.test_metrics
+        return self.train_metrics if self.trainer.training else self.val_metrics
+
+    # Steps.
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
+        """Compute the loss of a batch; log its terms at the trainer's interval.
+
+        Raises:
+            NonFiniteLossError: If the loss is infinite or NaN. One synchronisation on an accelerator; none on the CPU.
+            ArgumentError: If the batch is too small for batch norm.
+        """
+        batch = self.as_batch(batch)
+        try:
+            outputs = self(*self.inputs(batch))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            message = (
+                f"Batch norm cannot train on a batch of {len(batch.images)}: a channel has a single value. Use a larger batch "
+                "size (with drop_last for the rest of an epoch), larger images, or a backbone with norm 'group'."
+            )
+            raise ArgumentError(message) from error
+        terms = self.losses(outputs, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            values = ", ".join(f"{name} {term.item()}" for name, term in terms.items())
+            message = (
+                f"The loss is not finite at step {self.global_step} ({values}) for the images with ids {batch.ids.tolist()}; the "
+                "weights were not updated with it. Lower the learning rate, or look at these images."
+            )
+            raise NonFiniteLossError(message)
+        if len(self.train_metrics):
+            with torch.no_grad():
+                self.update_metrics(self.predict(outputs), batch)
+        # Logging is a third of Lightning's time per step; what is not written down need not be logged.
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.images))
+            if len(terms) > 1:
+                self.log_dict({f"train/loss_{name}": term for name, term in terms.items()}, batch_size=len(batch.images))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the training metrics of the epoch."""
+        self._log_metrics(self.train_metrics)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (each task has its own)
+        """Update validation losses and metrics."""
+        self._evaluate(batch, self.val_losses)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation losses and metrics."""
+        self._log_losses("val", self.val_losses)
+        self._log_metrics(self.val_metrics)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (each task has its own)
+        """Update test losses and metrics."""
+        self._evaluate(batch, self.test_losses)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test losses and metrics."""
+        self._log_losses("test", self.test_losses)
+        self._log_metrics(self.test_metrics)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+        """Predict a batch."""
+        return self.predict(self(*self.inputs(self.as_batch(batch))))
+
+    def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
+        """Give the fields of a batch their names; by default it has them already."""
+        return batch
+
+    def _evaluate(self, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
+        batch = self.as_batch(batch)
+        outputs = self(*self.inputs(batch))
+        terms = self.losses(outputs, batch)
+        named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
+        losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))
+        # A process without images left gets one empty batch, so that all take part in what they gather.
+        if len(batch.images):
+            self.update_metrics(self.predict(outputs), batch)
+
+    def _log_losses(self, stage: Stage, losses: LossMean) -> None:
+        self.log_dict({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
+        losses.reset()
+
+    def _log_metrics(self, metrics: MetricCollection) -> None:
+        """Log and reset; the metrics gather from all processes by themselves."""
+        if not len(metrics):
+            return
+        for name, value in metrics.compute().items():
+            named = {name: value} if value.ndim == 0 else self._per_class(name, value)
+            self.log_dict(named, prog_bar=name == self.monitor)
+        metrics.reset()
+
+    def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
+        names = self.class_names or [str(index) for index in range(len(values))]
+        return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
+
+    # Data.
+
+    def setup(self, stage: str) -> None:
+        """Take over from the data module what the checkpoint has to know, and the statistics to normalise with.
+
+        Raises:
+            ArgumentError: If the data do not fit the task.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if isinstance(data, DataDescription):
+            self.check_data(data)
+            if stage == "fit":
+                self.image_size = data.image_size
+                if self.normalize.mode in MEASURED:
+                    self.normalize.set_statistics(data.statistics())
+        if stage == "fit" and not self.normalize.measured:
+            message = (
+                f"normalization {self.normalize.mode!r} is measured on the training data, and there is no data module to ask. "
+                "Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or 'unit'."
+            )
+            raise ArgumentError(message)
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check that a data module fits the task.
+
+        Raises:
+            ArgumentError: If it does not.
+        """
+        if data.in_channels != self.in_channels:
+            message = (
+                f"The images of the data have {data.in_channels} channels, the task was made for in_channels={self.in_channels}."
+            )
+            raise ArgumentError(message)
+
+    # Optimiser.
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Create the optimiser over the trainable parameters, and the schedule."""
+        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        exempt_from_decay(optimizer)
+        if isinstance(self._lr_scheduler, str):
+            total = self.trainer.estimated_stepping_batches
+            scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        own = self._lr_scheduler(optimizer)
+        config = {"scheduler": own, "interval": self._lr_interval}
+        if isinstance(own, ReduceLROnPlateau):
+            config["monitor"] = getattr(own, "monitor", "val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # a plain dict is documented

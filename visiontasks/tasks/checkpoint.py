@@ -1,0 +1,235 @@
+"""Checkpoints that are enough: what they hold, and how they are read."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from visiontasks.errors import CheckpointError
+from visiontasks.tasks.optimization import qualified_name
+
+RECORD = "visiontasks"
+"""Key under which a checkpoint holds what Lightning does not: the task, what it learned of the data, its optimiser."""
+
+_COMPILED = "_orig_mod."
+_TRAINING_ONLY = ("optimizer", "lr_scheduler")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint file without running any code that it may hold.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What Lightning saved: ``state_dict``, ``hyper_parameters`` and so on, tensors on the CPU.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, holds other objects than tensors and plain values, or is no
+            checkpoint of a LightningModule.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = sorted(path.parent.glob("*.ckpt")) if path.parent.is_dir() else []
+        hint = f" Beside it: {', '.join(found.name for found in near)}." if near else ""
+        message = f"There is no checkpoint {str(path)!r}.{hint} Nothing was trained or evaluated."
+        raise CheckpointError(message)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        # The first line says which object; the rest advises to load unsafely, which is what this function must not do.
+        reason = str(error).partition("\n")[0]
+        message = (
+            f"{str(path)!r} holds something else than tensors and plain values and was refused, because loading it could run "
+            f"code ({reason}). Checkpoints of visiontasks never need that; do not load this file if you do not know its origin."
+        )
+        raise CheckpointError(message) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        message = f"{str(path)!r} is damaged or no checkpoint ({error}). Use an earlier one."
+        raise CheckpointError(message) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        message = f"{str(path)!r} is no Lightning checkpoint: it has no 'state_dict'."
+        raise CheckpointError(message)
+    return checkpoint
+
+
+def plain(value: object) -> object:
+    """Turn an argument into what a checkpoint can hold safely.
+
+    Args:
+        value: None, a bool, number, string, path or tensor, or lists, tuples and mappings of them.
+
+    Returns:
+        The same as plain Python values, tensors and tuples as lists.
+
+    Raises:
+        TypeError: If it is anything else.
+
+    Example:
+        >>> plain({"weights": torch.tensor([1.0, 2.0]), "filters": (8, 16)})
+        {'weights': [1.0, 2.0], 'filters': [8, 16]}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    message = f"{type(value).__name__} is not a plain value"
+    raise TypeError(message)
+
+
+def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
+    """Check that the tensors of a checkpoint fit a model, before any is copied.
+
+    Args:
+        own: The model's state dict.
+        loaded: The checkpoint's state dict.
+
+    Raises:
+        CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
+    """
+    problems = [
+        f"{key}: {list(loaded[key].shape)} in the checkpoint, {list(own[key].shape)} in the model"
+        for key in own.keys() & loaded.keys()
+        if own[key].shape != loaded[key].shape
+    ]
+    problems += [f"{key}: not in the checkpoint" for key in own.keys() - loaded.keys()]
+    problems += [f"{key}: not in the model" for key in loaded.keys() - own.keys()]
+    if problems:
+        listed = "\n  ".join(sorted(problems))
+        message = (
+            f"The checkpoint was made for another model; nothing was loaded:\n  {listed}\nCreate the task with the arguments "
+            "it was trained with (num_classes, backbone, in_channels, ...), or leave them to load_from_checkpoint, which finds "
+            "them in the file. To start a new task from these weights, pass the file as backbone_weights."
+        )
+        raise CheckpointError(message)
+
+
+class CheckpointedModule(LightningModule):
+    """A module whose checkpoint is enough to create it again.
+
+    The arguments of the most derived constructor are saved as hyperparameters where they are plain values; of the others a
+    checkpoint notes the names, and loading asks for them. Optimiser and schedule matter to training only and are not saved,
+    save for the optimiser's class.
+    """
+
+    _unsaved: list[str]
+    class_names: list[str] | None
+    image_size: tuple[int, int] | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 (the arguments of any subclass)
+        """Note the arguments as the caller gave them, whatever the constructors in between do with them."""
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
+        except TypeError:
+            # Copying and unpickling pass none; for a wrong call, __init__ raises the error.
+            return self
+        bound.apply_defaults()
+        arguments = dict(list(bound.arguments.items())[1:])
+        for name, parameter in bound.signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name)
+        self.__dict__["_arguments"] = arguments
+        return self
+
+    def __init__(self) -> None:
+        super().__init__()
+        saved, self._unsaved = {}, []
+        for name, value in self.__dict__.pop("_arguments").items():
+            if name in _TRAINING_ONLY:
+                continue
+            try:
+                saved[name] = plain(value)
+            except TypeError:
+                self._unsaved.append(name)
+        self.save_hyperparameters(saved)
+        self._resumed_optimizer: str | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add to a checkpoint which task it is, what it knows of the data, its optimiser, and which arguments are missing."""
+        optimizers = self.trainer.optimizers
+        checkpoint[RECORD] = {
+            "task": type(self).__name__,
+            "class_names": self.class_names,
+            "image_size": plain(self.image_size),
+            "unsaved": self._unsaved,
+            "optimizer": qualified_name(optimizers[0]) if optimizers else None,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what a checkpoint knows of the data, and check that its weights fit before they are copied.
+
+        Raises:
+            CheckpointError: If its weights were made for another model.
+        """
+        # torch.compile wraps modules; a checkpoint loads into a compiled or plain model all the same.
+        own = {key.replace(_COMPILED, ""): key for key in self.state_dict()}
+        weights = {key.replace(_COMPILED, ""): value for key, value in checkpoint["state_dict"].items()}
+        checkpoint["state_dict"] = {own.get(key, key): value for key, value in weights.items()}
+        check_fit(self.state_dict(), checkpoint["state_dict"])
+        record = checkpoint.get(RECORD, {})
+        self._resumed_optimizer = record.get("optimizer")
+        self.class_names = self.class_names or record.get("class_names")
+        size = record.get("image_size")
+        self.image_size = self.image_size or (size and (size[0], size[1]))
+
+    def on_fit_start(self) -> None:
+        """Check that training goes on with the optimiser that it was begun with.
+
+        Raises:
+            CheckpointError: If it does not.
+        """
+        before, self._resumed_optimizer = self._resumed_optimizer, None
+        now = qualified_name(self.trainer.optimizers[0])
+        if before and self.trainer.ckpt_path and before != now:
+            message = (
+                f"The checkpoint was trained with {before}, and would go on with {now}: the optimiser's state does not fit. Use "
+                "the same optimiser, or start a new training from the weights with load_from_checkpoint."
+            )
+            raise CheckpointError(message)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,  # noqa: ANN401 (what torch.load takes)
+        strict: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
+    ) -> Self:
+        """Create the task that a checkpoint holds, with its weights.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: Device to load to, see :func:`torch.load`.
+            strict: Whether every weight has to be there; true by default.
+            **kwargs: Arguments of the constructor that replace saved ones, and those that could not be saved (instances).
+
+        Returns:
+            The task.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, unsafe or for another model, or an instance has to be passed.
+        """
+        record = read_checkpoint(checkpoint_path).get(RECORD, {})
+        missing = [name for name in record.get("unsaved", []) if name not in kwargs]
+        if missing:
+            listed = ", ".join(f"{name}=..." for name in missing)
+            message = (
+                f"{str(checkpoint_path)!r} was made with an instance as {' and '.join(repr(name) for name in missing)}, which a "
+                f"checkpoint cannot hold. Pass it again: {cls.__name__}.load_from_checkpoint(path, {listed})."
+            )
+            raise CheckpointError(message)
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location=map_location, strict=strict, weights_only=True, **kwargs
+        )

@@ -1,0 +1,128 @@
+"""Image classification: one class per image."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from visiontasks.errors import ArgumentError
+from visiontasks.heads.classification import ClassificationHead
+from visiontasks.tasks.base import Task
+from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
+
+
+class ClassificationTask(Task):
+    """Says which one of several classes an image belongs to.
+
+    Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the classes) and
+    ``class_accuracy/NAME`` for each class, in training ``accuracy`` only.
+
+    Batches are :class:`~visiontasks.types.ClassificationBatch`, or any pair (images, labels) such as a plain DataLoader over a
+    torchvision data set yields.
+
+    Args:
+        num_classes: Classes, background not counted. On the command line it comes from the data.
+        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a fit.
+        dropout: Probability that a pooled feature is dropped in training, 0 to 1.
+        label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
+        class_weights: Weight of each class in the loss; equal by default.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+
+    Example:
+        >>> import torch
+        >>> task = ClassificationTask(num_classes=4, class_names=["circle", "square", "triangle", "star"])
+        >>> predictions = task.predict(task(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)))
+        >>> predictions.probabilities.shape
+        torch.Size([2, 4])
+    """
+
+    monitor = "val/accuracy"
+    monitor_mode: Literal["max"] = "max"
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, values in (("class_names", class_names), ("class_weights", class_weights)):
+            if values is not None and len(values) != num_classes:
+                message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
+                raise ArgumentError(message)
+        if num_classes < 1:
+            message = f"num_classes is {num_classes}; expected at least 1."
+            raise ArgumentError(message)
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else list(class_names)
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout)
+        accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        self.add_metrics({"accuracy": accuracy}, stages=("train", "val", "test"))
+        self.add_metrics(
+            {
+                "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
+                "class_accuracy": MulticlassAccuracy(num_classes, average=None, validate_args=False),
+            }
+        )
+        if num_classes > 5:
+            top5 = MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
+            self.add_metrics({"accuracy_top5": top5})
+
+    def forward(self, images: Images) -> Float[Tensor, "batch classes"]:
+        """Compute the logits of images, shape [B, C, H, W] to [B, num_classes], in float32 whatever the precision."""
+        return self.head(self.backbone(self.normalize(images))).float()
+
+    def losses(self, outputs: Float[Tensor, "batch classes"], batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
+        """Compute the cross-entropy of logits."""
+        weights: Tensor | None = self.class_weights
+        loss = F.cross_entropy(outputs, batch.labels, weights, label_smoothing=self.label_smoothing)
+        return {"cross_entropy": loss}
+
+    def predict(self, outputs: Float[Tensor, "batch classes"]) -> ClassificationPredictions:
+        """Turn logits into probabilities, the most probable class and its probability."""
+        probabilities = outputs.softmax(1)
+        scores, labels = probabilities.max(1)
+        return ClassificationPredictions(probabilities, labels, scores)
+
+    def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:
+        """Update the metrics of the running stage with probabilities and labels."""
+        self.metrics.update(predictions.probabilities, batch.labels)
+
+    def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
+        """Name the fields of a plain pair (images, labels); other batches stay as they are."""
+        if not hasattr(batch, "images") and isinstance(batch, list | tuple) and len(batch) == 2:
+            images, labels = batch
+            return ClassificationBatch(images, labels, torch.arange(len(labels)))
+        return batch
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check channels, the number of classes and their names; take over the names if none were given.
+
+        Raises:
+            ArgumentError: If they differ.
+        """
+        super().check_data(data)
+        if data.num_classes != self.num_classes:
+            message = (
+                f"The data have {data.num_classes} classes, the task was made for num_classes={self.num_classes}. Leave num_classes "
+                "to the data, or check that these are the data that you mean."
+            )
+            raise ArgumentError(message)
+        names = list(data.class_names)
+        if self.class_names is not None and names != self.class_names:
+            message = f"The classes of the data are {names}, those of the task {self.class_names}; expected the same in order."
+            raise ArgumentError(message)
+        self.class_names = names

@@ -1,0 +1,99 @@
+"""Normalisation as the first step of a task, from buffers that travel in the checkpoint."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.errors import ArgumentError
+from visiontasks.types import Images, Statistics
+
+Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean"]
+MEASURED = ("dataset", "channel_mean", "image_mean")
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Normalize(nn.Module):
+    """Bring pixels to the range a network wants.
+
+    Args:
+        mode: ``"imagenet"``: subtract ImageNet's mean and divide by its standard deviation (for other than three channels,
+            the average over its channels). ``"unit"``: scale to -1 to 1. ``"dataset"``: the mean and standard deviation of each
+            channel, measured on the training split. ``"channel_mean"``: subtract the mean of each channel only, in units of
+            pixels (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1). ``"image_mean"``: subtract the mean
+            image only, in units of pixels, as AlexNet (Krizhevsky et al. 2012, section 2).
+        in_channels: Channels of the images.
+        image_size: Height and width in pixels; needed by ``"image_mean"``.
+
+    Raises:
+        ArgumentError: If the mode is unknown, or ``"image_mean"`` has no image size.
+
+    Example:
+        >>> Normalize("unit", in_channels=1)(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
+        tensor([[[[-1.,  1.]]]])
+    """
+
+    mean: Tensor
+    std: Tensor
+    measured: Tensor
+
+    def __init__(self, mode: Normalization, in_channels: int, image_size: tuple[int, int] | None = None) -> None:
+        super().__init__()
+        self.mode = mode
+        shape: tuple[int, ...] = (in_channels, 1, 1)
+        mean, std = torch.zeros(shape), torch.ones(shape)
+        if mode == "imagenet":
+            values = torch.tensor([_IMAGENET_MEAN, _IMAGENET_STD])
+            values = values if in_channels == 3 else values.mean(1, keepdim=True).expand(2, in_channels)
+            mean, std = values.reshape(2, in_channels, 1, 1).clone()
+        elif mode == "unit":
+            mean, std = mean + 0.5, std / 2
+        elif mode == "image_mean":
+            if image_size is None:
+                message = "normalization 'image_mean' subtracts one mean image: give image_size=(height, width)."
+                raise ArgumentError(message)
+            mean = torch.zeros(in_channels, *image_size)
+        elif mode not in MEASURED:
+            message = f"normalization is {mode!r}; expected 'imagenet', 'unit' or one of {MEASURED}."
+            raise ArgumentError(message)
+        if mode in ("channel_mean", "image_mean"):
+            std = std / 255
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        self.register_buffer("measured", torch.tensor(mode not in MEASURED))
+
+    def set_statistics(self, statistics: Statistics) -> None:
+        """Take over what was measured on a training split; modes that need nothing measured ignore it.
+
+        Args:
+            statistics: The statistics, pixels in 0 to 1.
+
+        Raises:
+            ArgumentError: If their shapes do not fit, or a mean image is needed and there is none.
+        """
+        if self.mode not in MEASURED:
+            return
+        mean = statistics.mean_image if self.mode == "image_mean" else statistics.mean[:, None, None]
+        if mean is None or mean.shape != self.mean.shape:
+            found = "there is none" if mean is None else f"it has shape {list(mean.shape)}"
+            message = (
+                f"normalization {self.mode!r} needs a mean of shape {list(self.mean.shape)}, but {found}. 'image_mean' works "
+                "with images of one fixed size only; 'channel_mean' and 'dataset' with any."
+            )
+            raise ArgumentError(message)
+        self.mean.copy_(mean)
+        if self.mode == "dataset":
+            # A constant channel has no deviation to divide by.
+            self.std.copy_(statistics.std[:, None, None].clamp(min=1 / 255))
+        self.measured.fill_(True)
+
+    def forward(self, images: Images) -> Float[Tensor, "batch channels height width"]:
+        """Normalise images, uint8 in 0 to 255 or float in 0 to 1, to floats of the same shape."""
+        scale = 1 / self.std
+        shift = -self.mean * scale
+        if not images.is_floating_point():
+            scale = scale / 255
+        return torch.addcmul(shift, images.to(self.mean.dtype), scale)

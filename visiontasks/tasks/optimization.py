@@ -1,0 +1,88 @@
+"""Optimiser and schedule defaults done right."""
+
+import math
+from functools import partial
+from typing import Any, Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from visiontasks.errors import ArgumentError
+
+NamedSchedule = Literal["cosine", "constant"]
+
+
+def exempt_from_decay(optimizer: Optimizer) -> None:
+    """Give norms and biases a parameter group of their own without weight decay.
+
+    They are the parameters of at most one dimension. Groups without weight decay, and optimisers that do not know it, stay
+    as they are.
+
+    Args:
+        optimizer: The optimiser; changed in place.
+    """
+    for group in list(optimizer.param_groups):
+        if not group.get("weight_decay"):
+            continue
+        exempt = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+        if len(exempt) == len(group["params"]):
+            group["weight_decay"] = 0.0
+        elif exempt:
+            group["params"] = [parameter for parameter in group["params"] if parameter.ndim > 1]
+            optimizer.add_param_group({**group, "params": exempt, "weight_decay": 0.0})
+
+
+def warmup_factor(step: int, *, warmup_steps: int, total_steps: int, schedule: NamedSchedule) -> float:
+    """Share of the learning rate at a step: a linear rise, then half a cosine to zero, or a constant.
+
+    Args:
+        step: Optimiser steps done.
+        warmup_steps: Steps of the rise.
+        total_steps: Steps of the whole training.
+        schedule: ``"cosine"`` (Loshchilov and Hutter 2017, SGDR, equation 5 without restarts) or ``"constant"``.
+
+    Returns:
+        A factor, 0 to 1.
+
+    Example:
+        >>> [round(warmup_factor(s, warmup_steps=2, total_steps=6, schedule="cosine"), 2) for s in range(7)]
+        [0.5, 1.0, 1.0, 0.85, 0.5, 0.15, 0.0]
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    if schedule == "constant":
+        return 1.0
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float, total_steps: float) -> LRScheduler:
+    """Create a per-step schedule by name.
+
+    Args:
+        optimizer: The optimiser.
+        schedule: ``"cosine"`` or ``"constant"``, both after a linear warm-up.
+        warmup: Share of all steps that the warm-up takes, 0 to 1.
+        total_steps: Steps of the whole training; infinite when it has no end.
+
+    Returns:
+        The scheduler, to be stepped after every optimiser step.
+
+    Raises:
+        ArgumentError: If the schedule needs an end that the training does not have.
+    """
+    if math.isinf(total_steps):
+        if schedule == "cosine" or warmup:
+            message = "Warm-up and the cosine schedule need to know the end: set max_epochs or max_steps of the trainer."
+            raise ArgumentError(message)
+        total_steps = 0
+    steps = int(total_steps)
+    factor = partial(
+        warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule
+    )
+    return LambdaLR(optimizer, factor)
+
+
+def qualified_name(value: Any) -> str:  # noqa: ANN401 (any object has a class)
+    """Name the class of an object, as ``module.Class``."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
