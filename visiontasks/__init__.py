@@ -1,6 +1,7 @@
 """visiontasks: PyTorch Lightning modules for vision tasks with interchangeable backbones.
 
-Names are imported when they are first used, so that ``import visiontasks`` costs nothing and command-line help is instant.
+Names are imported when they are first used, so that ``import visiontasks`` costs nothing and command-line help is
+instant.
 """
 
 from importlib import import_module

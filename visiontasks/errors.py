@@ -45,7 +45,8 @@ def near_matches(name: str, known: Iterable[str]) -> str:
         "Known: 'alexnet', 'cnn'."
     """
     names = sorted(known)
-    close = get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    spelled = {known_name.lower(): known_name for known_name in names}
+    close = get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
     if close:
-        return f"Did you mean {' or '.join(repr(match) for match in close)}?"
+        return f"Did you mean {' or '.join(repr(spelled[match]) for match in close)}?"
     return f"Known: {', '.join(repr(match) for match in names)}."

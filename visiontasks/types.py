@@ -1,7 +1,7 @@
 """Batches, predictions and what else travels between data and tasks.
 
-Legend of the shapes in annotations: ``batch`` images in a batch, ``channels`` of an image or a feature map, ``height`` and
-``width`` in pixels, ``classes`` without background.
+Legend of the shapes in annotations: ``batch`` images in a batch, ``channels`` of an image or a feature map, ``height``
+and ``width`` in pixels, ``classes`` without background.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable

@@ -27,7 +27,7 @@ def list_backbones() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone:  # noqa: ANN401 (each builder types its own)
+def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone:  # noqa: ANN401 (the builders type it)
     """Create a backbone by name.
 
     Args:

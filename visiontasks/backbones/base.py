@@ -12,9 +12,9 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 class Backbone(nn.Module, ABC):
     """An image network without its head.
 
-    A subclass states ``channels`` and ``strides`` and implements :meth:`forward`; that is all a task needs to know. Feature
-    map i has ``channels[i]`` channels, height ``ceil(H / strides[i])`` and width ``ceil(W / strides[i])`` for an input of any
-    height H and width W; :func:`visiontasks.testing.check_backbone` holds an implementation to it.
+    A subclass states ``channels`` and ``strides`` and implements :meth:`forward`; that is all a task needs to know.
+    Feature map i has ``channels[i]`` channels, height ``ceil(H / strides[i])`` and width ``ceil(W / strides[i])`` for
+    an input of any height H and width W; :func:`visiontasks.testing.check_backbone` holds an implementation to it.
 
     Attributes:
         channels: Number of channels of each feature map, fine to coarse.

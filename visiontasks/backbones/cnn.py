@@ -37,7 +37,8 @@ def make_pool(pool: Pool, pool_size: int) -> nn.Module:
 class CNN(Backbone):
     """A plain stack of stages: convolution blocks, then pooling.
 
-    The feature maps are the map before each pooling and the last one. With the defaults these are the strides 1, 2, 4 and 8.
+    The feature maps are the map before each pooling and the last one. With the defaults these are the strides 1, 2, 4
+    and 8.
 
     Args:
         in_channels: Channels of the images.

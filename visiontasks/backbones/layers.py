@@ -40,9 +40,9 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 class ConvBlock(nn.Module):
     """Convolution, normalisation, ReLU; the output has size ``ceil(H / stride)`` whatever the padding.
 
-    With the default padding every place of the image has an output. With fewer zeros around the image, the filters that would
-    reach further out than them have no output; zeros stand in their place, so that pixel (i, j) of the output stays over
-    pixel (i * stride, j * stride) of the input.
+    With the default padding every place of the image has an output. With fewer zeros around the image, the filters that
+    would reach further out than them have no output; zeros stand in their place, so that pixel (i, j) of the output
+    stays over pixel (i * stride, j * stride) of the input.
 
     Args:
         in_channels: Channels of the input.
@@ -71,7 +71,9 @@ class ConvBlock(nn.Module):
             raise ArgumentError(message)
         same = (kernel_size - 1) // 2
         if padding is not None and not 0 <= padding <= same:
-            message = f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
+            message = (
+                f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
+            )
             raise ArgumentError(message)
         self.lack = 0 if padding is None else same - padding
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, same, bias=norm == "none")
@@ -82,9 +84,14 @@ class ConvBlock(nn.Module):
         if not self.lack:
             return F.relu(self.norm(self.conv(x)))
         stride = self.conv.stride[0]
-        first = -(-self.lack // stride)
-        below, right = ((size - 1 - self.lack) // stride + 1 for size in x.shape[-2:])
+        rows, columns = (self._covered(size, stride) for size in x.shape[-2:])
         x = self.conv(x)
         height, width = x.shape[-2:]
-        x = F.relu(self.norm(x[..., first:below, first:right]))
-        return F.pad(x, (first, width - right, first, height - below))
+        x = F.relu(self.norm(x[..., slice(*rows), slice(*columns)]))
+        return F.pad(x, (columns[0], width - columns[1], rows[0], height - rows[1]))
+
+    def _covered(self, size: int, stride: int) -> tuple[int, int]:
+        """Return the first place of the output along a side that has a value, and the first behind it that has none."""
+        places = -(-size // stride)
+        first = min(-(-self.lack // stride), places)
+        return first, max(first, (size - 1 - self.lack) // stride + 1)

@@ -19,8 +19,8 @@ _GOLDEN = 0x9E3779B97F4A7C15
 class BatchAffine:
     """Rotate, scale, shear and shift every image of a batch by its own random amount.
 
-    The amounts depend on (seed, epoch, id) only: the same for any batch, process and number of workers, and after a resume.
-    Pixels from outside the image are 0.
+    The amounts depend on (seed, epoch, id) only: the same for any batch, process and number of workers, and after a
+    resume. Pixels from outside the image are 0.
 
     Args:
         degrees: Largest rotation to either side.
@@ -50,8 +50,8 @@ class BatchAffine:
         """Create the augmentation of a named strength for small pictures of signs; None for ``"none"``.
 
         Args:
-            strength: ``"none"``; ``"light"`` (shifts of 4 %), ``"default"`` (10 degrees, shifts of 8 %, 10 % in size) or
-                ``"strong"`` (15 degrees, shifts of 11 %, 15 % in size, shear of 10 degrees).
+            strength: ``"none"``; ``"light"`` (shifts of 4 %), ``"default"`` (10 degrees, shifts of 8 %, 10 % in size)
+                or ``"strong"`` (15 degrees, shifts of 11 %, 15 % in size, shear of 10 degrees).
             seed: Seed.
 
         Returns:

@@ -3,11 +3,11 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sized
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Sampler
 
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
@@ -15,6 +15,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.types import Statistics
 
 
+@runtime_checkable
 class BatchDataset(Sized, Protocol):
     """A data set that makes whole batches."""
 
@@ -25,8 +26,8 @@ class BatchDataset(Sized, Protocol):
 class VisionDataModule(LightningDataModule, ABC):
     """Training, validation and test splits of images for one task.
 
-    A subclass sets ``train_set``, ``val_set`` and ``test_set`` in ``setup`` and describes the data by the properties below, which
-    must be answered without reading images.
+    A subclass sets ``train_set``, ``val_set`` and ``test_set`` in ``setup`` and describes the data by the properties
+    below, which must be answered without reading images.
 
     Args:
         batch_size: Images per training batch and process.
@@ -52,8 +53,8 @@ class VisionDataModule(LightningDataModule, ABC):
         super().__init__()
         if batch_size < 1 or (eval_batch_size is not None and eval_batch_size < 1) or num_workers < 0:
             message = (
-                f"batch_size is {batch_size}, eval_batch_size {eval_batch_size}, num_workers {num_workers}; expected sizes of at "
-                "least 1 and at least 0 workers."
+                f"batch_size is {batch_size}, eval_batch_size {eval_batch_size}, num_workers {num_workers}; expected "
+                "sizes of at least 1 and at least 0 workers."
             )
             raise ArgumentError(message)
         self.batch_size = batch_size
@@ -92,7 +93,9 @@ class VisionDataModule(LightningDataModule, ABC):
         sampler = TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last)
         left_out = sampler.samples - sampler.seen
         if left_out:
-            rank_zero_info(f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time).")
+            rank_zero_info(
+                f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time)."
+            )
         return self._loader(self.train_set, sampler)
 
     def val_dataloader(self) -> DataLoader[Any]:

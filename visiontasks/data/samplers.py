@@ -25,15 +25,15 @@ class BatchRequest(NamedTuple):
 class TrainingSampler(DistributedSampler[BatchRequest]):
     """Shuffled batches; every process gets the same number of the same size.
 
-    The order depends on seed and epoch only. Consecutive ``num_replicas * batch_size`` samples make one step, each process
-    takes its share, so that two processes with a batch of 2 see in a step what one with a batch of 4 sees.
+    The order depends on seed and epoch only. Consecutive ``num_replicas * batch_size`` samples make one step, each
+    process takes its share, so that two processes with a batch of 2 see in a step what one with a batch of 4 sees.
 
     Args:
         dataset: What is sampled; only its length matters.
         batch_size: Samples per batch and process.
         seed: Seed of the order.
-        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; should it hold a
-            single sample per process, which batch norm cannot train on, it is left out as well.
+        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; should it
+            hold a single sample per process, which batch norm cannot train on, it is left out as well.
         num_replicas: Processes; by default those of the running process group.
         rank: Which of them this is.
 
@@ -65,8 +65,8 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         self.seen = self.samples - rest + keep_rest * share * self.num_replicas
         if self.batches == 0:
             message = (
-                f"{self.samples} samples make no batch of {batch_size} on {self.num_replicas} processes: use a smaller batch_size, "
-                "fewer processes, or drop_last=False."
+                f"{self.samples} samples make no batch of {batch_size} on {self.num_replicas} processes: use a smaller "
+                "batch_size, fewer processes, or drop_last=False."
             )
             raise ArgumentError(message)
 
@@ -74,7 +74,7 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         """Count the batches of this process."""
         return self.batches
 
-    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # DistributedSampler is typed by its samples
+    def __iter__(self) -> Iterator[BatchRequest]:
         """Yield the batches of this process."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.samples, generator=generator)
@@ -87,8 +87,8 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
 class EvaluationSampler(DistributedSampler[BatchRequest]):
     """Every sample exactly once, in order, whatever the number of processes.
 
-    The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out gets one
-    empty batch, so that all run the same number of steps.
+    The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out
+    gets one empty batch, so that all run the same number of steps.
 
     Args:
         dataset: What is sampled; only its length matters.
@@ -119,7 +119,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
         """Count the batches of this process, an empty one included."""
         return self.batches
 
-    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # DistributedSampler is typed by its samples
+    def __iter__(self) -> Iterator[BatchRequest]:
         """Yield the batches of this process."""
         for step in range(self.batches):
             start = (step * self.num_replicas + self.rank) * self.batch_size

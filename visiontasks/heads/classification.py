@@ -22,4 +22,5 @@ class ClassificationHead(nn.Module):
 
     def forward(self, features: Features) -> Float[Tensor, "batch classes"]:
         """Compute the logits, shape [B, num_classes]."""
-        return self.linear(self.dropout(features[-1].mean((-2, -1))))
+        logits: Tensor = self.linear(self.dropout(features[-1].mean((-2, -1))))
+        return logits

@@ -26,21 +26,23 @@ Stage = Literal["train", "val", "test"]
 class Task(CheckpointedModule, ABC):
     """A backbone that learns a task.
 
-    A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and implements
-    :meth:`forward`, :meth:`losses`, :meth:`predict` and :meth:`update_metrics`. Every one of them may be overridden again by a
-    user's subclass. Arguments of the constructor that are plain values are saved in the checkpoint by themselves.
+    A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and
+    implements :meth:`forward`, :meth:`losses`, :meth:`predict` and :meth:`update_metrics`. Every one of them may be
+    overridden again by a user's subclass. Arguments of the constructor that are plain values are saved in the
+    checkpoint by themselves.
 
     Args:
-        backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved in the
-            checkpoint; an instance has to be passed to ``load_from_checkpoint`` again.
+        backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
+            in the checkpoint; an instance has to be passed to ``load_from_checkpoint`` again.
         backbone_options: Arguments of a named backbone.
         in_channels: Channels of the images.
         image_size: Height and width in pixels of the images; by default the data module's, noted at the start of a fit.
             Prediction on files resizes to it.
         normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`.
-        optimizer: Makes the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases
-            are then taken out of its weight decay.
-        lr_scheduler: ``"cosine"`` or ``"constant"``, per step after a linear warm-up; or makes a scheduler from an optimiser.
+        optimizer: Makes the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and
+            biases are then taken out of its weight decay.
+        lr_scheduler: ``"cosine"`` or ``"constant"``, per step after a linear warm-up; or makes a scheduler from an
+            optimiser.
         lr_interval: When a scheduler of your own steps.
         warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
 
@@ -111,8 +113,8 @@ class Task(CheckpointedModule, ABC):
         """Log more metrics, as ``val/NAME`` and ``test/NAME``.
 
         Args:
-            metrics: Metrics by name; every stage gets clones of them. They see what :meth:`update_metrics` gives them. One that
-                gives a value per class is logged as ``NAME/CLASS``.
+            metrics: Metrics by name; every stage gets clones of them. They see what :meth:`update_metrics` gives them.
+                One that gives a value per class is logged as ``NAME/CLASS``.
             stages: The stages that log them.
         """
         collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
@@ -142,8 +144,9 @@ class Task(CheckpointedModule, ABC):
             if "more than 1 value per channel" not in str(error):
                 raise
             message = (
-                f"Batch norm cannot train on a batch of {len(batch.images)}: a channel has a single value. Use a larger batch "
-                "size (with drop_last for the rest of an epoch), larger images, or a backbone with norm 'group'."
+                f"Batch norm cannot train on a batch of {len(batch.images)}: a channel has a single value. Use a "
+                "larger batch size (with drop_last for the rest of an epoch), larger images, or a backbone with norm "
+                "'group'."
             )
             raise ArgumentError(message) from error
         terms = self.losses(outputs, batch)
@@ -151,18 +154,22 @@ class Task(CheckpointedModule, ABC):
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {term.item()}" for name, term in terms.items())
             message = (
-                f"The loss is not finite at step {self.global_step} ({values}) for the images with ids {batch.ids.tolist()}; the "
-                "weights were not updated with it. Lower the learning rate, or look at these images."
+                f"The loss is not finite at step {self.global_step} ({values}) for the images with ids "
+                f"{batch.ids.tolist()}; the weights were not updated with it. Lower the learning rate, or look at "
+                "these images."
             )
             raise NonFiniteLossError(message)
         if len(self.train_metrics):
             with torch.no_grad():
                 self.update_metrics(self.predict(outputs), batch)
         # Logging is a third of Lightning's time per step; what is not written down need not be logged.
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+        if interval and (self.global_step + 1) % interval == 0:
             self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.images))
             if len(terms) > 1:
-                self.log_dict({f"train/loss_{name}": term for name, term in terms.items()}, batch_size=len(batch.images))
+                self.log_dict(
+                    {f"train/loss_{name}": term for name, term in terms.items()}, batch_size=len(batch.images)
+                )
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -239,8 +246,9 @@ class Task(CheckpointedModule, ABC):
                     self.normalize.set_statistics(data.statistics())
         if stage == "fit" and not self.normalize.measured:
             message = (
-                f"normalization {self.normalize.mode!r} is measured on the training data, and there is no data module to ask. "
-                "Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or 'unit'."
+                f"normalization {self.normalize.mode!r} is measured on the training data, and there is no data module "
+                "to ask. Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or "
+                "'unit'."
             )
             raise ArgumentError(message)
 
@@ -252,7 +260,8 @@ class Task(CheckpointedModule, ABC):
         """
         if data.in_channels != self.in_channels:
             message = (
-                f"The images of the data have {data.in_channels} channels, the task was made for in_channels={self.in_channels}."
+                f"The images of the data have {data.in_channels} channels, the task was made for "
+                f"in_channels={self.in_channels}."
             )
             raise ArgumentError(message)
 
@@ -267,7 +276,7 @@ class Task(CheckpointedModule, ABC):
             scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
         own = self._lr_scheduler(optimizer)
-        config = {"scheduler": own, "interval": self._lr_interval}
+        config: dict[str, Any] = {"scheduler": own, "interval": self._lr_interval}
         if isinstance(own, ReduceLROnPlateau):
             config["monitor"] = getattr(own, "monitor", "val/loss")
-        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # a plain dict is documented
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented

@@ -1,7 +1,7 @@
 """Checkpoints that are enough: what they hold, and how they are read."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
@@ -45,8 +45,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         # The first line says which object; the rest advises to load unsafely, which is what this function must not do.
         reason = str(error).partition("\n")[0]
         message = (
-            f"{str(path)!r} holds something else than tensors and plain values and was refused, because loading it could run "
-            f"code ({reason}). Checkpoints of visiontasks never need that; do not load this file if you do not know its origin."
+            f"{str(path)!r} holds something else than tensors and plain values and was refused, because loading it "
+            f"could run code ({reason}). Checkpoints of visiontasks never need that; do not load this file if you do "
+            "not know its origin."
         )
         raise CheckpointError(message) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -65,14 +66,14 @@ def plain(value: object) -> object:
         value: None, a bool, number, string, path or tensor, or lists, tuples and mappings of them.
 
     Returns:
-        The same as plain Python values, tensors and tuples as lists.
+        The same as plain Python values, tensors as lists.
 
     Raises:
         TypeError: If it is anything else.
 
     Example:
         >>> plain({"weights": torch.tensor([1.0, 2.0]), "filters": (8, 16)})
-        {'weights': [1.0, 2.0], 'filters': [8, 16]}
+        {'weights': [1.0, 2.0], 'filters': (8, 16)}
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -81,7 +82,8 @@ def plain(value: object) -> object:
     if isinstance(value, Tensor):
         return value.tolist()
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     message = f"{type(value).__name__} is not a plain value"
@@ -108,19 +110,28 @@ def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
     if problems:
         listed = "\n  ".join(sorted(problems))
         message = (
-            f"The checkpoint was made for another model; nothing was loaded:\n  {listed}\nCreate the task with the arguments "
-            "it was trained with (num_classes, backbone, in_channels, ...), or leave them to load_from_checkpoint, which finds "
-            "them in the file. To start a new task from these weights, pass the file as backbone_weights."
+            f"The checkpoint was made for another model; nothing was loaded:\n  {listed}\nCreate the task with the "
+            "arguments it was trained with (num_classes, backbone, in_channels, ...), or leave them to "
+            "load_from_checkpoint, which finds them in the file."
         )
         raise CheckpointError(message)
+
+
+def _positional_names(bases: Sequence[type]) -> Iterator[str]:
+    """Name the arguments that a constructor with ``*args`` passes on to those of its bases."""
+    for base in bases:
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]  # of a class
+        yield from (parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+        if all(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters):
+            return
 
 
 class CheckpointedModule(LightningModule):
     """A module whose checkpoint is enough to create it again.
 
-    The arguments of the most derived constructor are saved as hyperparameters where they are plain values; of the others a
-    checkpoint notes the names, and loading asks for them. Optimiser and schedule matter to training only and are not saved,
-    save for the optimiser's class.
+    The arguments of the most derived constructor are saved as hyperparameters where they are plain values; of the
+    others a checkpoint notes the names, and loading asks for them. Optimiser and schedule matter to training only and
+    are not saved, save for the optimiser's class.
     """
 
     _unsaved: list[str]
@@ -140,6 +151,8 @@ class CheckpointedModule(LightningModule):
         for name, parameter in bound.signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(name)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                arguments |= dict(zip(_positional_names(cls.__mro__[1:]), arguments.pop(name, ()), strict=False))
         self.__dict__["_arguments"] = arguments
         return self
 
@@ -157,32 +170,45 @@ class CheckpointedModule(LightningModule):
         self._resumed_optimizer: str | None = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add to a checkpoint which task it is, what it knows of the data, its optimiser, and which arguments are missing."""
+        """Add which task it is, what it knows of the data, its optimiser, and which arguments could not be saved."""
         optimizers = self.trainer.optimizers
         checkpoint[RECORD] = {
             "task": type(self).__name__,
             "class_names": self.class_names,
-            "image_size": plain(self.image_size),
+            "image_size": self.image_size,
             "unsaved": self._unsaved,
             "optimizer": qualified_name(optimizers[0]) if optimizers else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what a checkpoint knows of the data, and check that its weights fit before they are copied.
-
-        Raises:
-            CheckpointError: If its weights were made for another model.
-        """
-        # torch.compile wraps modules; a checkpoint loads into a compiled or plain model all the same.
-        own = {key.replace(_COMPILED, ""): key for key in self.state_dict()}
-        weights = {key.replace(_COMPILED, ""): value for key, value in checkpoint["state_dict"].items()}
-        checkpoint["state_dict"] = {own.get(key, key): value for key, value in weights.items()}
-        check_fit(self.state_dict(), checkpoint["state_dict"])
+        """Take over what a checkpoint knows of the data."""
         record = checkpoint.get(RECORD, {})
         self._resumed_optimizer = record.get("optimizer")
         self.class_names = self.class_names or record.get("class_names")
-        size = record.get("image_size")
-        self.image_size = self.image_size or (size and (size[0], size[1]))
+        self.image_size = self.image_size or record.get("image_size")
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401 (a type private to torch)
+        """Copy weights, whether this model or the one that they come from is compiled.
+
+        Args:
+            state_dict: The weights.
+            strict: Whether all weights of the model, and no others, have to be there.
+            assign: See :meth:`torch.nn.Module.load_state_dict`.
+
+        Returns:
+            Keys that are missing, and keys that are not the model's.
+
+        Raises:
+            CheckpointError: If the weights were made for another model; nothing is copied then.
+        """
+        own = self.state_dict()
+        # torch.compile wraps modules, which shows in the names.
+        names = {key.replace(_COMPILED, ""): key for key in own}
+        weights = {key.replace(_COMPILED, ""): value for key, value in state_dict.items()}
+        weights = {names.get(key, key): value for key, value in weights.items()}
+        if strict:
+            check_fit(own, weights)
+        return super().load_state_dict(weights, strict, assign)
 
     def on_fit_start(self) -> None:
         """Check that training goes on with the optimiser that it was begun with.
@@ -194,8 +220,8 @@ class CheckpointedModule(LightningModule):
         now = qualified_name(self.trainer.optimizers[0])
         if before and self.trainer.ckpt_path and before != now:
             message = (
-                f"The checkpoint was trained with {before}, and would go on with {now}: the optimiser's state does not fit. Use "
-                "the same optimiser, or start a new training from the weights with load_from_checkpoint."
+                f"The checkpoint was trained with {before}, and would go on with {now}: the optimiser's state does not "
+                "fit. Use the same optimiser, or start a new training from the weights with load_from_checkpoint."
             )
             raise CheckpointError(message)
 
@@ -213,21 +239,24 @@ class CheckpointedModule(LightningModule):
             checkpoint_path: The file.
             map_location: Device to load to, see :func:`torch.load`.
             strict: Whether every weight has to be there; true by default.
-            **kwargs: Arguments of the constructor that replace saved ones, and those that could not be saved (instances).
+            **kwargs: Arguments of the constructor that replace saved ones, and those that could not be saved
+                (instances).
 
         Returns:
             The task.
 
         Raises:
-            CheckpointError: If the file is missing, damaged, unsafe or for another model, or an instance has to be passed.
+            CheckpointError: If the file is missing, damaged, unsafe or for another model, or an instance has to be
+                passed.
         """
         record = read_checkpoint(checkpoint_path).get(RECORD, {})
         missing = [name for name in record.get("unsaved", []) if name not in kwargs]
         if missing:
             listed = ", ".join(f"{name}=..." for name in missing)
             message = (
-                f"{str(checkpoint_path)!r} was made with an instance as {' and '.join(repr(name) for name in missing)}, which a "
-                f"checkpoint cannot hold. Pass it again: {cls.__name__}.load_from_checkpoint(path, {listed})."
+                f"{str(checkpoint_path)!r} was made with an instance as "
+                f"{' and '.join(repr(name) for name in missing)}, which a checkpoint cannot hold. Pass it again: "
+                f"{cls.__name__}.load_from_checkpoint(path, {listed})."
             )
             raise CheckpointError(message)
         return super().load_from_checkpoint(

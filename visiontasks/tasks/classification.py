@@ -1,7 +1,7 @@
 """Image classification: one class per image."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +18,16 @@ from visiontasks.types import ClassificationBatch, ClassificationPredictions, Da
 class ClassificationTask(Task):
     """Says which one of several classes an image belongs to.
 
-    Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the classes) and
-    ``class_accuracy/NAME`` for each class, in training ``accuracy`` only.
+    Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the
+    classes) and ``class_accuracy/NAME`` for each class, in training ``accuracy`` only.
 
-    Batches are :class:`~visiontasks.types.ClassificationBatch`, or any pair (images, labels) such as a plain DataLoader over a
-    torchvision data set yields.
+    Batches are :class:`~visiontasks.types.ClassificationBatch`, or any pair (images, labels) such as a plain DataLoader
+    over a torchvision data set yields.
 
     Args:
         num_classes: Classes, background not counted. On the command line it comes from the data.
-        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a fit.
+        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+            fit.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
         class_weights: Weight of each class in the loss; equal by default.
@@ -44,7 +45,9 @@ class ClassificationTask(Task):
     """
 
     monitor = "val/accuracy"
-    monitor_mode: Literal["max"] = "max"
+    monitor_mode = "max"
+
+    class_weights: Tensor | None
 
     def __init__(
         self,
@@ -83,12 +86,14 @@ class ClassificationTask(Task):
 
     def forward(self, images: Images) -> Float[Tensor, "batch classes"]:
         """Compute the logits of images, shape [B, C, H, W] to [B, num_classes], in float32 whatever the precision."""
-        return self.head(self.backbone(self.normalize(images))).float()
+        logits: Tensor = self.head(self.backbone(self.normalize(images)))
+        return logits.float()
 
-    def losses(self, outputs: Float[Tensor, "batch classes"], batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
+    def losses(
+        self, outputs: Float[Tensor, "batch classes"], batch: ClassificationBatch
+    ) -> dict[str, Float[Tensor, ""]]:
         """Compute the cross-entropy of logits."""
-        weights: Tensor | None = self.class_weights
-        loss = F.cross_entropy(outputs, batch.labels, weights, label_smoothing=self.label_smoothing)
+        loss = F.cross_entropy(outputs, batch.labels, self.class_weights, label_smoothing=self.label_smoothing)
         return {"cross_entropy": loss}
 
     def predict(self, outputs: Float[Tensor, "batch classes"]) -> ClassificationPredictions:
@@ -117,12 +122,15 @@ class ClassificationTask(Task):
         super().check_data(data)
         if data.num_classes != self.num_classes:
             message = (
-                f"The data have {data.num_classes} classes, the task was made for num_classes={self.num_classes}. Leave num_classes "
-                "to the data, or check that these are the data that you mean."
+                f"The data have {data.num_classes} classes, the task was made for num_classes={self.num_classes}. "
+                "Leave num_classes to the data, or check that these are the data that you mean."
             )
             raise ArgumentError(message)
         names = list(data.class_names)
         if self.class_names is not None and names != self.class_names:
-            message = f"The classes of the data are {names}, those of the task {self.class_names}; expected the same in order."
+            message = (
+                f"The classes of the data are {names}, those of the task {self.class_names}; expected the same, in the "
+                "same order."
+            )
             raise ArgumentError(message)
         self.class_names = names

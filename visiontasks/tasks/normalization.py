@@ -20,11 +20,12 @@ class Normalize(nn.Module):
     """Bring pixels to the range a network wants.
 
     Args:
-        mode: ``"imagenet"``: subtract ImageNet's mean and divide by its standard deviation (for other than three channels,
-            the average over its channels). ``"unit"``: scale to -1 to 1. ``"dataset"``: the mean and standard deviation of each
-            channel, measured on the training split. ``"channel_mean"``: subtract the mean of each channel only, in units of
-            pixels (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1). ``"image_mean"``: subtract the mean
-            image only, in units of pixels, as AlexNet (Krizhevsky et al. 2012, section 2).
+        mode: ``"imagenet"``: subtract ImageNet's mean and divide by its standard deviation (for other than three
+            channels, the average over its channels). ``"unit"``: scale to -1 to 1. ``"dataset"``: the mean and standard
+            deviation of each channel, measured on the training split. ``"channel_mean"``: subtract the mean of each
+            channel only, in units of pixels (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1).
+            ``"image_mean"``: subtract the mean image only, in units of pixels, as AlexNet (Krizhevsky et al. 2012,
+            section 2).
         in_channels: Channels of the images.
         image_size: Height and width in pixels; needed by ``"image_mean"``.
 
@@ -80,8 +81,8 @@ class Normalize(nn.Module):
         if mean is None or mean.shape != self.mean.shape:
             found = "there is none" if mean is None else f"it has shape {list(mean.shape)}"
             message = (
-                f"normalization {self.mode!r} needs a mean of shape {list(self.mean.shape)}, but {found}. 'image_mean' works "
-                "with images of one fixed size only; 'channel_mean' and 'dataset' with any."
+                f"normalization {self.mode!r} needs a mean of shape {list(self.mean.shape)}, but {found}. 'image_mean' "
+                "works with images of one fixed size only; 'channel_mean' and 'dataset' with any."
             )
             raise ArgumentError(message)
         self.mean.copy_(mean)

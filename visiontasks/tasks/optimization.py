@@ -15,8 +15,8 @@ NamedSchedule = Literal["cosine", "constant"]
 def exempt_from_decay(optimizer: Optimizer) -> None:
     """Give norms and biases a parameter group of their own without weight decay.
 
-    They are the parameters of at most one dimension. Groups without weight decay, and optimisers that do not know it, stay
-    as they are.
+    They are the parameters of at most one dimension. Groups without weight decay, and optimisers that do not know it,
+    stay as they are.
 
     Args:
         optimizer: The optimiser; changed in place.
@@ -73,13 +73,13 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
     """
     if math.isinf(total_steps):
         if schedule == "cosine" or warmup:
-            message = "Warm-up and the cosine schedule need to know the end: set max_epochs or max_steps of the trainer."
+            message = (
+                "Warm-up and the cosine schedule need to know the end: set max_epochs or max_steps of the trainer."
+            )
             raise ArgumentError(message)
         total_steps = 0
     steps = int(total_steps)
-    factor = partial(
-        warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule
-    )
+    factor = partial(warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule)
     return LambdaLR(optimizer, factor)
 
 

@@ -25,8 +25,8 @@ class MNISTDataModule(VisionDataModule):
         dataset: ``"mnist"``, ``"fashion-mnist"``, ``"kmnist"`` or ``"emnist-SPLIT"``.
         download: Whether files that are not there are downloaded; their checksums are verified.
         val_size: Training images held out for validation, the same ones for every seed.
-        augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``, ``"default"`` or
-            ``"strong"``, see :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
+        augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``,
+            ``"default"`` or ``"strong"``, see :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
         batch_size: Images per training batch and process.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
@@ -34,6 +34,8 @@ class MNISTDataModule(VisionDataModule):
         ArgumentError: If the data set is unknown (near matches are listed) or more images are held out than there are.
         DataError: If a file is missing, damaged, or does not fit the other (in ``prepare_data`` and ``setup``).
     """
+
+    train_set: MemoryDataset
 
     def __init__(
         self,
@@ -94,7 +96,9 @@ class MNISTDataModule(VisionDataModule):
 
     def _split(self, count: int) -> tuple[Tensor, Tensor]:
         if not 0 < self.val_size < count:
-            message = f"val_size is {self.val_size}; expected 1 to {count - 1}, so that some of the {count} images are left."
+            message = (
+                f"val_size is {self.val_size}; expected 1 to {count - 1}, so that some of the {count} images are left."
+            )
             raise ArgumentError(message)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         return order[self.val_size :].sort().values, order[: self.val_size].sort().values

@@ -15,8 +15,8 @@ from visiontasks.types import Statistics
 class ShapesDataModule(VisionDataModule):
     """Circles, squares, triangles and stars on textured grounds, for classification.
 
-    The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its split and
-    its position, so that all runs see the same data.
+    The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
+    split and its position, so that all runs see the same data.
 
     Args:
         train_size: Training images.
@@ -38,6 +38,8 @@ class ShapesDataModule(VisionDataModule):
         >>> next(iter(data.train_dataloader())).images.shape
         torch.Size([4, 3, 64, 64])
     """
+
+    train_set: MemoryDataset
 
     def __init__(
         self,

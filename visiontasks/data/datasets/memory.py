@@ -1,6 +1,6 @@
 """Images that are small enough to be kept in memory as one tensor."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -11,6 +11,7 @@ from visiontasks.data.samplers import BatchRequest
 from visiontasks.types import ClassificationBatch, Statistics
 
 
+@runtime_checkable
 class BatchAugmentation(Protocol):
     """Changes a whole batch of images at once."""
 
@@ -60,7 +61,7 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         images, height, width, channels = self.pixels.shape
         total = torch.zeros(height, width, channels, dtype=torch.float64)
         squares = torch.zeros(channels, dtype=torch.float64)
-        for chunk in self.pixels.split(4096):
+        for chunk in torch.split(self.pixels, 4096):
             values = chunk.double() / 255
             total += values.sum(0)
             squares += values.square().sum((0, 1, 2))

@@ -1,0 +1,27 @@
+"""Settings of the site."""
+
+from visiontasks import __version__
+
+project = "visiontasks"
+author = "The visiontasks authors"
+copyright = "The visiontasks authors"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates"]
+html_theme = "furo"
+html_title = f"visiontasks {__version__}"
+
+myst_heading_anchors = 3
+
+# A page for every module, from its docstrings; what it inherits is documented where it comes from.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True

@@ -1,0 +1,24 @@
+"""Classify the handwritten digits of MNIST.
+
+Source: LeCun et al. 1998; 55,000 training images, 5,000 held out of the training set for every choice, 10,000 test images.
+Command: python recipes/mnist_classification.py --data.root FOLDER   (or --data.download true)
+Hardware and time: not yet measured.
+Metric: not yet measured.
+"""
+
+from visiontasks import ClassificationTask, MNISTDataModule
+from visiontasks.cli.training import run_recipe
+
+CHOICES = {
+    "data.batch_size": 128,
+    "data.eval_batch_size": 500,
+    "data.augmentation": "default",
+    "model.backbone": "cnn",
+    "model.backbone_options": {"filters": [32, 64, 128], "depth": 1},
+    "model.normalization": "dataset",
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.05}},
+    "trainer.max_epochs": 10,
+}
+
+if __name__ == "__main__":
+    run_recipe("mnist_classification", ClassificationTask, MNISTDataModule, CHOICES)

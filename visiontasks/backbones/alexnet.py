@@ -1,0 +1,58 @@
+"""AlexNet."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.initialization import initialize_convolutions
+
+
+class AlexNet(Backbone):
+    """The five convolutions of AlexNet, in torchvision's form, padded to keep the stride contract.
+
+    Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014), section 5: the network of 2012
+    in one column, without response normalisation.
+
+    The feature maps are the map before each pooling and the last one: strides 4, 8, 16 and 32. Images may be of any
+    size from 1x1. Parameters are named as torchvision's, so that its weights load.
+
+    MEASURED
+
+    Args:
+        in_channels: Channels of the images.
+
+    Example:
+        >>> backbone = AlexNet()
+        >>> backbone.channels, backbone.strides
+        ((64, 192, 256, 256), (4, 8, 16, 32))
+    """
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.channels, self.strides = (64, 192, 256, 256), (4, 8, 16, 32)
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, 64, 11, stride=4, padding=5),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, padding=1),
+            nn.Conv2d(64, 192, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, padding=1),
+            nn.Conv2d(192, 384, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, 2, padding=1),
+        )
+        initialize_convolutions(self, "fan_in")
+
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
+        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        features = []
+        x = images
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                features.append(x)
+            x = layer(x)
+        return [*features, x]

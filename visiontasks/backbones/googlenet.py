@@ -1,0 +1,112 @@
+"""GoogLeNet, the first Inception network."""
+
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.inception import BasicConv2d, InceptionModule
+from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.pooling import MaxPool
+
+
+class GoogLeNet(Backbone):
+    """A stem and nine Inception modules (Szegedy et al., Going deeper with convolutions, CVPR 2015).
+
+    The feature maps are those of the first and the third convolution and of the modules 3b, 4e and 5b: strides 2, 4, 8,
+    16 and 32. With ``small_images`` the first convolution is 3x3 with stride 1 and no pooling follows it; its map is
+    left out, and the strides are 1, 2, 4 and 8. Images may be of any size from 1x1.
+
+    Departures from the paper: batch normalisation (an option), and no local response normalisation. Auxiliary
+    classifiers are the task's, see :meth:`forward_auxiliary`. Parameters are named as torchvision's.
+
+    Args:
+        in_channels: Channels of the images.
+        batch_norm: Whether batch normalisation follows each convolution.
+        small_images: Whether to take the stem for images of 28 to 64 pixels.
+        as_torchvision: Whether to follow torchvision's departures, which its weights need: 3x3 filters in place of the
+            5x5, and a last pooling over 2x2 pixels, not 3x3. At multiples of 32 pixels the features are then
+            torchvision's; elsewhere its poolings leave out the last row and column of an odd map.
+
+    Attributes:
+        auxiliary_channels: Channels of the maps that auxiliary classifiers read.
+        auxiliary_strides: Strides of these maps.
+
+    Example:
+        >>> backbone = GoogLeNet(small_images=True)
+        >>> backbone.channels, backbone.strides
+        ((192, 480, 832, 1024), (1, 2, 4, 8))
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        *,
+        batch_norm: bool = True,
+        small_images: bool = False,
+        as_torchvision: bool = False,
+    ) -> None:
+        super().__init__()
+        self.small_images = small_images
+        if small_images:
+            self.channels, self.strides = (192, 480, 832, 1024), (1, 2, 4, 8)
+            self.conv1 = BasicConv2d(in_channels, 64, 3, batch_norm=batch_norm)
+            self.maxpool1: nn.Module = nn.Identity()
+        else:
+            self.channels, self.strides = (64, 192, 480, 832, 1024), (2, 4, 8, 16, 32)
+            self.conv1 = BasicConv2d(in_channels, 64, 7, 2, batch_norm=batch_norm)
+            self.maxpool1 = MaxPool(3, 2)
+        self.auxiliary_channels, self.auxiliary_strides = (512, 528), (self.strides[-2],) * 2
+        self.conv2 = BasicConv2d(64, 64, batch_norm=batch_norm)
+        self.conv3 = BasicConv2d(64, 192, 3, batch_norm=batch_norm)
+        self.maxpool2 = MaxPool(3, 2)
+
+        # The numbers of the paper's Table 1.
+        module = partial(InceptionModule, batch_norm=batch_norm, third_kernel=3 if as_torchvision else 5)
+        self.inception3a = module(192, 64, 96, 128, 16, 32, 32)
+        self.inception3b = module(256, 128, 128, 192, 32, 96, 64)
+        self.maxpool3 = MaxPool(3, 2)
+        self.inception4a = module(480, 192, 96, 208, 16, 48, 64)
+        self.inception4b = module(512, 160, 112, 224, 24, 64, 64)
+        self.inception4c = module(512, 128, 128, 256, 24, 64, 64)
+        self.inception4d = module(512, 112, 144, 288, 32, 64, 64)
+        self.inception4e = module(528, 256, 160, 320, 32, 128, 128)
+        self.maxpool4 = MaxPool(2) if as_torchvision else MaxPool(3, 2)
+        self.inception5a = module(832, 256, 160, 320, 32, 128, 128)
+        self.inception5b = module(832, 384, 192, 384, 48, 128, 128)
+        initialize_convolutions(self, "fan_in")
+
+    def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
+        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        features, _ = self.forward_auxiliary(images)
+        return features
+
+    def forward_auxiliary(self, images: Float[Tensor, "batch channels height width"]) -> tuple[Features, Features]:
+        """Compute the feature maps, and apart from them the maps that the auxiliary classifiers of the paper read.
+
+        Args:
+            images: Normalised images, shape [B, C, H, W].
+
+        Returns:
+            What :meth:`forward` returns, and the maps of the modules 4a and 4d.
+        """
+        conv1 = self.conv1(images)
+        conv3 = self.conv3(self.conv2(self.maxpool1(conv1)))
+        module3b = self.inception3b(self.inception3a(self.maxpool2(conv3)))
+        module4a = self.inception4a(self.maxpool3(module3b))
+        module4d = self.inception4d(self.inception4c(self.inception4b(module4a)))
+        module4e = self.inception4e(module4d)
+        module5b = self.inception5b(self.inception5a(self.maxpool4(module4e)))
+        stem = [] if self.small_images else [conv1]
+        return [*stem, conv3, module3b, module4e, module5b], [module4a, module4d]
+
+
+def googlenet(in_channels: int = 3, *, batch_norm: bool = True, small_images: bool = False) -> GoogLeNet:
+    """Create GoogLeNet as published, with true 5x5 filters; the arguments are those of :class:`GoogLeNet`."""
+    return GoogLeNet(in_channels, batch_norm=batch_norm, small_images=small_images)
+
+
+def googlenet_torchvision(in_channels: int = 3) -> GoogLeNet:
+    """Create the GoogLeNet that torchvision's weights fit; see ``as_torchvision`` of :class:`GoogLeNet`."""
+    return GoogLeNet(in_channels, as_torchvision=True)

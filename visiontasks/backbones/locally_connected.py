@@ -1,0 +1,138 @@
+"""A convolution with different filters at every place."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.errors import ArgumentError
+
+
+class LocallyConnected2d(nn.Module):
+    """A convolution whose filters differ from place to place (untied weights).
+
+    For images in which every place has its own meaning, such as aligned faces (Taigman et al., DeepFace, CVPR 2014).
+    The size of the input is fixed.
+
+    With h x w places in the output the layer has ``h * w * out_channels * (in_channels * kernel_size ** 2 + 1)``
+    parameters, h * w times those of a convolution: 1.8 million for 16 to 16 channels, 3x3 filters and 28x28 places. In
+    training it also keeps a copy of each place's surroundings, ``h * w * in_channels * kernel_size ** 2`` numbers per
+    image, and as many again while the gradient is computed.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Filters at each place.
+        input_size: Side of the input in pixels, or (height, width).
+        kernel_size: Side of the square filters in pixels.
+        stride: Pixels between two places.
+        padding: Zeros around the input.
+        bias: Whether each filter has a bias.
+
+    Attributes:
+        output_size: Height and width of the output.
+        weight: The filters, shape [h * w, out_channels, kernel_size * kernel_size * in_channels]; in the last dimension
+            the channels run fastest, then the columns of a filter, then its rows.
+        bias: Shape [h * w, out_channels, 1]; None without.
+
+    Raises:
+        ArgumentError: If a number is out of range, or the filters are larger than the padded input.
+
+    Example:
+        >>> layer = LocallyConnected2d(1, 8, input_size=28, kernel_size=3, padding=1)
+        >>> tuple(layer(torch.zeros(2, 1, 28, 28)).shape), sum(p.numel() for p in layer.parameters())
+        ((2, 8, 28, 28), 62720)
+    """
+
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        input_size: int | tuple[int, int],
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
+        if min(in_channels, out_channels, height, width, kernel_size, stride) < 1 or padding < 0:
+            message = (
+                f"in_channels={in_channels}, out_channels={out_channels}, input_size={input_size}, "
+                f"kernel_size={kernel_size}, stride={stride}, padding={padding}; expected 1 or more of each, and 0 or "
+                "more for padding."
+            )
+            raise ArgumentError(message)
+        if kernel_size > min(height, width) + 2 * padding:
+            message = (
+                f"kernel_size is {kernel_size} for an input of {height} x {width} with {padding} zeros around it; "
+                "expected filters that fit in: give a smaller kernel_size or more padding."
+            )
+            raise ArgumentError(message)
+        self.in_channels, self.out_channels, self.input_size = in_channels, out_channels, (height, width)
+        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.output_size = tuple((size + 2 * padding - kernel_size) // stride + 1 for size in (height, width))
+        places, inputs = self.output_size[0] * self.output_size[1], in_channels * kernel_size**2
+        bound = inputs**-0.5  # as nn.Conv2d
+        self.weight = nn.Parameter(torch.empty(places, out_channels, inputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(places, out_channels, 1).uniform_(-bound, bound)) if bias else None
+
+    def extra_repr(self) -> str:
+        """Show the sizes where the layer is printed."""
+        return (
+            f"{self.in_channels}, {self.out_channels}, input_size={self.input_size}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch _ _ _"]:
+        """Apply the layer.
+
+        Args:
+            x: Input, shape [B, in_channels, *input_size].
+
+        Returns:
+            Output, shape [B, out_channels, *output_size].
+
+        Raises:
+            ArgumentError: If the input has another size.
+        """
+        if x.shape[1:] != (self.in_channels, *self.input_size):
+            message = (
+                f"the input has shape {tuple(x.shape)}; expected [B, {self.in_channels}, {self.input_size[0]}, "
+                f"{self.input_size[1]}]: a locally connected layer has filters for one image size only; resize the "
+                "images, or create the layer with their input_size."
+            )
+            raise ArgumentError(message)
+        height, width = self.output_size
+        # Images last: then the surroundings of a place are long runs of memory, and each place is one matrix product.
+        pad = self.padding
+        x = F.pad(x.permute(2, 3, 1, 0), (0, 0, 0, 0, pad, pad, pad, pad))
+        down, right = self.stride * (height - 1) + 1, self.stride * (width - 1) + 1
+        shifted = [
+            x[row : row + down : self.stride, column : column + right : self.stride]
+            for row in range(self.kernel_size)
+            for column in range(self.kernel_size)
+        ]
+        patches = torch.cat(shifted, 2).flatten(0, 1)
+        y = torch.bmm(self.weight, patches) if self.bias is None else torch.baddbmm(self.bias, self.weight, patches)
+        places: Tensor = _ContiguousGradient.apply(y)
+        return places.permute(2, 1, 0).unflatten(2, (height, width)).contiguous()
+
+
+class _ContiguousGradient(torch.autograd.Function):
+    """The identity; makes its gradient contiguous: torch multiplies other batches of matrices one by one on the CPU."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:  # noqa: ANN401 (typed by torch alike)
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401 (typed by torch alike)
+        return gradient.contiguous()

@@ -1,0 +1,64 @@
+"""Pictures of predictions, so that progress can be seen."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from visiontasks.types import ClassificationBatch, ClassificationPredictions
+from visiontasks.visualization import Picture, draw_classification
+
+
+class PredictionImages(Callback):
+    """Writes a picture of the first images with their predictions after every validation and test.
+
+    The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder; the images are the same
+    every time.
+
+    Args:
+        count: Images in the picture.
+    """
+
+    def __init__(self, count: int = 32) -> None:
+        self.count = count
+        self._waiting: tuple[Any, Any] | None = None
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Draw the first batch of a validation."""
+        if batch_idx == 0 and not trainer.sanity_checking:
+            self._draw(trainer, pl_module, batch, f"val_epoch_{trainer.current_epoch}")
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Draw the first batch of a test."""
+        if batch_idx == 0:
+            self._draw(trainer, pl_module, batch, "test")
+
+    def _draw(self, trainer: Trainer, task: Any, batch: Any, name: str) -> None:
+        if not trainer.is_global_zero or trainer.logger is None or trainer.logger.save_dir is None:
+            return
+        batch = task.as_batch(batch)
+        first = type(batch)(*(field[: self.count] if isinstance(field, Tensor) else field for field in batch))
+        with torch.no_grad():
+            predictions = task.predict(task(*task.inputs(first)))
+        picture = draw(first, predictions, task.class_names)
+        if picture is None or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir) / "predictions"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(folder / f"{name}.png")
+
+
+def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture | None:
+    """Draw a batch with its predictions; None when nothing is known of how."""
+    if isinstance(batch, ClassificationBatch) and isinstance(predictions, ClassificationPredictions):
+        names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
+        cpu = ClassificationBatch(*(field.cpu() for field in batch))
+        return draw_classification(cpu, ClassificationPredictions(*(field.cpu() for field in predictions)), names)
+    return None

@@ -1,0 +1,60 @@
+"""The command line: a table of subcommands, each imported when it is called.
+
+Nothing heavy is imported here, so that ``visiontasks --help`` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from visiontasks import __version__
+from visiontasks.errors import VisiontasksError, near_matches
+
+COMMANDS = {
+    "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
+    "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
+    "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Args:
+        arguments: The command line without the program's name; by default that of the process.
+
+    Returns:
+        The exit code: 0 for success, 2 for an error in what the user gave.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"visiontasks {__version__}")
+        return 0
+    command = words[0]
+    if command not in COMMANDS:
+        print(f"error: there is no command {command!r}. {near_matches(command, COMMANDS)}", file=sys.stderr)
+        return 2
+    # Classes of the user's own, given by their path, are found beside where the command was called.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        code: int = import_module(COMMANDS[command][0]).main(command, words[1:])
+    except VisiontasksError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: visiontasks COMMAND ...\n\nTrain vision tasks with interchangeable backbones.\n\n"
+        f"commands:\n{commands}\n\n'visiontasks COMMAND --help' lists the options of a command. For example:\n"
+        "  visiontasks fit --trainer.max_epochs 5\n"
+        "  visiontasks fit --data MNISTDataModule --data.root FOLDER --model.normalization dataset\n"
+        "  visiontasks predict CHECKPOINT image.png"
+    )

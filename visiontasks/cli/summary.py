@@ -1,0 +1,38 @@
+"""What a run came to, in a few lines at its end."""
+
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+
+@rank_zero_only
+def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
+    """Print a table of the final metrics, and where the run's files are.
+
+    Args:
+        trainer: The Trainer after its run.
+        seconds: How long training took.
+    """
+    values = {name: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
+    width = max(map(len, values), default=0)
+    print()
+    for name in sorted(values, key=lambda name: (name.partition("/")[0] != "train", name)):
+        print(f"  {name:<{width}}  {values[name]:>8.4f}")
+    print()
+    if seconds is not None:
+        print(f"Trained {trainer.current_epoch} epochs in {seconds:.0f} s.")
+    if trainer.log_dir is None or not Path(trainer.log_dir).is_dir():
+        return
+    print(f"Run folder: {trainer.log_dir}")
+    for path in sorted(Path(trainer.log_dir).rglob("*.*")):
+        if path.name in ("metrics.csv", "config.yaml", "test.png"):
+            print(f"  {path.relative_to(trainer.log_dir)}")
+    checkpoint = trainer.checkpoint_callback
+    if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
+        print(f"Best checkpoint: {_short(Path(checkpoint.best_model_path))}")
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

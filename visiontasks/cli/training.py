@@ -1,0 +1,277 @@
+"""``visiontasks fit``, ``validate`` and ``test``, and what recipes run: LightningCLI with its traps closed."""
+
+import json
+import re
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
+from visiontasks.callbacks.prediction_images import PredictionImages
+from visiontasks.cli.hardware import default_precision
+from visiontasks.cli.messages import explain
+from visiontasks.cli.summary import print_summary
+from visiontasks.data.base import VisionDataModule
+from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.prediction import find_task, import_class
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import read_checkpoint
+
+TASKS: tuple[type[Task], ...] = (ClassificationTask,)
+DATA_MODULES: tuple[type[VisionDataModule], ...] = (ShapesDataModule, MNISTDataModule)
+FROM_DATA = ("num_classes", "in_channels")
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are readable and whose help shows the arguments of the chosen task and data."""
+
+    chosen: tuple[tuple[str, type], ...] = ()
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise one readable message instead of printing the usage."""
+        options = [option for action in self._actions for option in action.option_strings]
+        raise ArgumentError(explain(message, options)) from ex
+
+    def format_help(self) -> str:
+        """Append the arguments of the chosen classes."""
+        text = str(super().format_help())
+        for key, owner in self.chosen:
+            parser = LightningArgumentParser(add_help=False, usage="")
+            parser.add_class_arguments(owner, key, fail_untyped=False)
+            text += "\n" + re.sub(r"\Ausage:\s*", "", parser.format_help()).lstrip()
+        return text
+
+
+class TrainingCLI(LightningCLI):
+    """One command: a task, a data module and a Trainer from flags and YAML.
+
+    Args:
+        command: ``"fit"``, ``"validate"``, ``"test"``, or the name of a recipe.
+        arguments: The command line after the command.
+        task: The task class; any, to be chosen by ``--model``, when None.
+        data: The data module class; any, to be chosen by ``--data``, when None.
+        defaults: Defaults by dotted name, such as ``{"trainer.max_epochs": 10}``.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        arguments: Sequence[str],
+        task: type[Task] | None = None,
+        data: type[VisionDataModule] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.command = command
+        self.evaluates = command in ("validate", "test")
+        self.defaults = defaults or {}
+        self.chosen = (
+            ("model", task or _chosen("--model", arguments, TASKS)),
+            ("data", data or _chosen("--data", arguments, DATA_MODULES)),
+        )
+        logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs", "name": command}}
+        super().__init__(
+            task or Task,
+            data or VisionDataModule,
+            save_config_callback=None if self.evaluates else SaveConfigCallback,
+            trainer_defaults={"logger": logger},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False},
+            subclass_mode_model=task is None,
+            subclass_mode_data=data is None,
+            args=_with_checkpoint_model(arguments) if task is None else list(arguments),
+            run=False,
+            auto_configure_optimizers=False,
+            # Our tasks save their arguments by themselves, the same from here and from Python.
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the checkpoint, the defaults, and what flows from the data to the task."""
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint to score."
+            if self.evaluates
+            else "Checkpoint to go on from, with its optimiser and epoch; 'last' for the newest of the run folder.",
+        )
+        for key, owner in self.chosen:
+            subclass_mode = self.subclass_mode_model if key == "model" else self.subclass_mode_data
+            if subclass_mode:
+                parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
+        parser.set_defaults(self.defaults)
+        target = "model.init_args." if self.subclass_mode_model else "model."
+        for name in FROM_DATA:
+            parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
+        if isinstance(parser, Parser):
+            parser.chosen = tuple(
+                (key, owner)
+                for key, owner in self.chosen
+                if (self.subclass_mode_model if key == "model" else self.subclass_mode_data)
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
+        """Parse; the arguments come from the command line even though they are handed over."""
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the precision by the hardware where the user does not."""
+        trainer = self.config.trainer
+        if trainer.precision is None:
+            trainer.precision = default_precision(str(trainer.accelerator))
+            reason = "has" if trainer.precision == "bf16-mixed" else "has no"
+            _say(f"Precision {trainer.precision}: the hardware {reason} bf16 arithmetic (--trainer.precision chooses another).")
+
+    def instantiate_classes(self) -> None:
+        """Instantiate; a value that the user gave and that differs from the data's is an error."""
+        given = {name: self._given(name) for name in FROM_DATA}
+        super().instantiate_classes()
+        for name, value in given.items():
+            expected = getattr(self.datamodule, name)
+            if value is not None and value != expected:
+                message = (
+                    f"--model.{name} is {value}, but {type(self.datamodule).__name__} has {expected}. Leave it out: it comes from "
+                    "the data."
+                )
+                raise ArgumentError(message)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (the arguments of a Trainer)
+        """Create the Trainer, with the callbacks that the user has not replaced; lay the network out channels-last."""
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types it for tensors only
+        config = self.config_init.trainer
+        callbacks: list[Callback] = [PredictionImages()]
+        replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
+        if not self.evaluates and not replaced and config.enable_checkpointing is not False:
+            monitor, mode = self.model.monitor, self.model.monitor_mode
+            name = "epoch{epoch}-" + monitor.replace("/", "_") + "{" + monitor + ":.4f}"
+            callbacks.append(
+                ModelCheckpoint(
+                    monitor=monitor, mode=mode, filename=name, save_last=True, auto_insert_metric_name=False
+                )
+            )
+        self.trainer_defaults["callbacks"] = callbacks
+        return super().instantiate_trainer(**kwargs)
+
+    def run(self) -> None:
+        """Train or score, as the command says; a recipe trains, then scores its best checkpoint on the test split."""
+        path = self.config_init.ckpt_path
+        if self.evaluates:
+            if path is None:
+                message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
+                raise ArgumentError(message)
+            score = self.trainer.validate if self.command == "validate" else self.trainer.test
+            score(self.model, self.datamodule, ckpt_path=path, verbose=False)
+            print_summary(self.trainer)
+            return
+        start = time.perf_counter()
+        self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
+        seconds = time.perf_counter() - start
+        if self.command != "fit":
+            # A trial run keeps no checkpoint.
+            best = None if self.trainer.fast_dev_run or not self.trainer.checkpoint_callback else "best"
+            self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
+        print_summary(self.trainer, seconds)
+
+    def _given(self, name: str) -> Any:  # noqa: ANN401 (the type of the argument)
+        """Find the value of a linked argument that the user gave; None for the task's default."""
+        model = self.config.model
+        if self.subclass_mode_model:
+            owner, arguments = import_class(model.class_path), model.init_args
+        else:
+            owner, arguments = self._model_class, model
+        parser = LightningArgumentParser()
+        parser.add_class_arguments(owner, fail_untyped=False)
+        value = arguments.get(name)
+        return None if value == parser.get_defaults().get(name) else value
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Run ``fit``, ``validate`` or ``test``.
+
+    Args:
+        command: Which.
+        arguments: The command line after it.
+
+    Returns:
+        The exit code, 0.
+    """
+    quiet()
+    TrainingCLI(command, arguments).run()
+    return 0
+
+
+def run_recipe(
+    name: str,
+    task: type[Task],
+    data: type[VisionDataModule],
+    defaults: Mapping[str, Any],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Train and test what a recipe chooses; every choice can be overridden by flag or YAML.
+
+    Args:
+        name: Of the recipe; its run folders are ``runs/NAME/version_N``.
+        task: The task class.
+        data: The data module class.
+        defaults: The recipe's choices by dotted name, such as ``{"trainer.max_epochs": 10}``.
+        arguments: The command line; by default that of the process.
+    """
+    quiet()
+    try:
+        TrainingCLI(name, sys.argv[1:] if arguments is None else arguments, task, data, defaults).run()
+    except VisiontasksError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def quiet() -> None:
+    """Silence what the stack underneath warns of and a user can do nothing about, one by one."""
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21367).
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    # Fewer batches than the log interval: the last values are logged at the end of the epoch all the same.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    # The model summary counts bytes of float32 parameters, which mixed precision keeps.
+    warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # Data in memory need no workers.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def _chosen(flag: str, arguments: Sequence[str], known: Sequence[type]) -> type:
+    """Find the class that a flag names, to show its arguments; the first known one by default."""
+    for position, word in enumerate(arguments):
+        name = word.removeprefix(f"{flag}=") if word.startswith(f"{flag}=") else ""
+        if word == flag and position + 1 < len(arguments):
+            name = arguments[position + 1]
+        for candidate in known:
+            if name == candidate.__name__:
+                return candidate
+        if re.fullmatch(r"\w+(\.\w+)+", name) and not name.endswith((".yaml", ".yml", ".json")):
+            return import_class(name)
+    return known[0]
+
+
+def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
+    """Put the task that a checkpoint holds before the flags, so that flags change it; a given task or file stays."""
+    words = list(arguments)
+    named = {word.partition("=")[0] for word in words}
+    found = re.search(r"--ckpt_path[= ](\S+)", " ".join(words))
+    if found is None or found[1] in ("last", "best") or named & {"--model", "--config", "-c"}:
+        return words
+    checkpoint = read_checkpoint(found[1])
+    task = find_task(checkpoint, found[1])
+    saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
+    model = {"class_path": f"{task.__module__}.{task.__qualname__}", "init_args": saved}
+    return [f"--model={json.dumps(model)}", *words]
+
+
+def _say(text: str) -> None:
+    rank_zero_only(print)(text)

@@ -1,0 +1,1 @@
+"""Data: reading, checking, augmenting and batching of images and their annotations."""

@@ -1,0 +1,171 @@
+"""Reading of the IDX family: MNIST, Fashion-MNIST, KMNIST, EMNIST and a user's own sets in the same format."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from visiontasks.data.archive import extract_members
+from visiontasks.data.datasets.idx_datasets import IDX_DATASETS, IdxDataset, Split, get_idx_dataset
+from visiontasks.data.datasets.idx_file import read_idx
+from visiontasks.data.download import download
+from visiontasks.errors import DataError
+
+
+def find_raw_folder(root: str | Path, dataset: str | IdxDataset) -> Path:
+    """Find the folder that holds the files of a data set, or some of them.
+
+    Args:
+        root: The root that torchvision uses (parent of ``MNIST/raw``), the folder ``MNIST``, or ``raw`` itself.
+        dataset: Name, or description of a user's own set.
+
+    Raises:
+        ArgumentError: The name is unknown.
+        DataError: None of these folders holds a file of the set.
+    """
+    described = get_idx_dataset(dataset)
+    folder = _existing_folder(root, described)
+    if folder is None:
+        first, *others = _candidate_folders(root, described)
+        raise _missing(described, first, described.files("train") + described.files("test"), others)
+    return folder
+
+
+def download_idx(root: str | Path, dataset: str | IdxDataset, splits: Sequence[Split] = get_args(Split)) -> None:
+    """Download the files of a data set that are not there, each with its checksum verified.
+
+    Args:
+        root: As in `find_raw_folder`; new files go to torchvision's layout, ``root/MNIST/raw``.
+        dataset: Name, or description of a set with mirrors.
+        splits: Splits to download.
+
+    Raises:
+        ArgumentError: A name is unknown.
+        DataError: A file could not be had (`DownloadError`), or files are missing and the set names no mirror.
+    """
+    described = get_idx_dataset(dataset)
+    folder = _existing_folder(root, described) or _candidate_folders(root, described)[0]
+    names = [name for split in splits for name in described.files(split) if _existing_file(folder, name) is None]
+    if names and not described.mirrors:
+        raise _missing(described, folder, names)
+    remote = [described.archive] if described.archive else [f"{name}.gz" for name in names]
+    for name in remote if names else []:
+        download([f"{mirror}{name}" for mirror in described.mirrors], folder / name, f"md5:{described.md5[name]}")
+    if names and described.archive:
+        extract_members(folder / described.archive, [f"gzip/{name}.gz" for name in names], folder)
+
+
+def load_idx(
+    root: str | Path, dataset: str | IdxDataset, split: Split, download: bool = False
+) -> tuple[UInt8[Tensor, "images channels height width"], Int64[Tensor, " images"]]:
+    """Read a split into memory.
+
+    Args:
+        root: As in `find_raw_folder`.
+        dataset: Name, or description of a user's own set.
+        split: ``"train"`` or ``"test"``.
+        download: Whether to download files that are missing.
+
+    Returns:
+        The images, upright, 0 to 255, and their labels, 0 to the number of classes - 1. Images with several channels
+        are in channels-last memory, as they are stored.
+
+    Raises:
+        ArgumentError: The name or the split is unknown.
+        DataError: Files are missing, damaged, of the wrong kind, or do not fit together.
+    """
+    described = get_idx_dataset(dataset)
+    names = described.files(split)
+    if download:
+        download_idx(root, described, (split,))
+    folder = find_raw_folder(root, described)
+    paths = [path for name in names if (path := _existing_file(folder, name))]
+    if len(paths) < len(names):
+        raise _missing(described, folder, [name for name in names if _existing_file(folder, name) is None])
+    images, labels = _read_images(paths[0], described.transposed), _read_labels(paths[1], described)
+    if len(images) != len(labels):
+        message = (
+            f"{paths[0]} holds {len(images)} images and {paths[1]} holds {len(labels)} labels; expected one label per "
+            "image. The files are of different sets or splits: get both again from one source."
+        )
+        raise DataError(message)
+    return images, labels
+
+
+def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
+    """List where the files may be; the first place is where they belong."""
+    base = Path(root).expanduser().absolute()
+    if not dataset.folder:
+        return [base, base / "raw"]
+    home = inner = base / dataset.folder / "raw"
+    if base.name == dataset.folder:
+        home = base / "raw"
+    elif base.parts[-2:] == (dataset.folder, "raw"):
+        home = base
+    folders = dict.fromkeys([home, inner, base / "raw", base])
+    # The sets share their file names: the folder of one must not be taken for that of another.
+    others = {other.folder for other in IDX_DATASETS.values()} - {dataset.folder}
+    return [folder for folder in folders if (folder.parent if folder.name == "raw" else folder).name not in others]
+
+
+def _existing_folder(root: str | Path, dataset: IdxDataset) -> Path | None:
+    names = [name for split in get_args(Split) for name in dataset.files(split)]
+    for folder in _candidate_folders(root, dataset):
+        if any(_existing_file(folder, name) for name in names):
+            return folder
+    return None
+
+
+def _existing_file(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _missing(dataset: IdxDataset, folder: Path, names: Sequence[str], others: Sequence[Path] = ()) -> DataError:
+    looked = f" (nor is any of them in {' or '.join(str(other) for other in others)})" if others else ""
+    remedy = "Pass download=True, or put" if dataset.mirrors else "Put"
+    return DataError(
+        f"{folder} lacks {', '.join(names)}{looked}. {remedy} the files there, plain or with .gz appended."
+    )
+
+
+def _read_images(path: Path, transposed: bool) -> UInt8[Tensor, "images channels height width"]:
+    images = read_idx(path)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
+        message = (
+            f"{path} holds {images.dtype.name} values of shape {list(images.shape)}; expected images: uint8, "
+            "[images, height, width] or [images, height, width, channels], none of them 0. Name another file."
+        )
+        raise DataError(message)
+    if transposed and images.shape[1] == images.shape[2]:
+        for start in range(0, len(images), 4096):  # in place: the largest set is half a gigabyte
+            block = images[start : start + 4096]
+            block[:] = block.swapaxes(1, 2)
+    elif transposed:
+        images = np.ascontiguousarray(images.swapaxes(1, 2))
+    tensor = torch.from_numpy(images)
+    return tensor.unsqueeze(1) if images.ndim == 3 else tensor.permute(0, 3, 1, 2)
+
+
+def _read_labels(path: Path, dataset: IdxDataset) -> Int64[Tensor, " images"]:
+    labels = read_idx(path)
+    if labels.dtype.kind not in "iu" or labels.ndim != 1:
+        message = (
+            f"{path} holds {labels.dtype.name} values of shape {list(labels.shape)}; expected labels: whole numbers, "
+            "one per image. Name another file."
+        )
+        raise DataError(message)
+    classes = labels.astype(np.int64) - dataset.first_label
+    wrong = np.flatnonzero((classes < 0) | (classes >= len(dataset.class_names)))
+    if len(wrong):
+        last = dataset.first_label + len(dataset.class_names) - 1
+        message = (
+            f"{path}: label {labels[wrong[0]]} of record {wrong[0]} is outside {dataset.first_label} to {last}, the "
+            f"labels of {len(dataset.class_names)} classes ({len(wrong)} such records). Correct the file, or the "
+            "class names and first_label of the data set."
+        )
+        raise DataError(message)
+    return torch.from_numpy(classes)

@@ -1,0 +1,318 @@
+"""A generated data set: circles, squares, triangles and stars on textured grounds.
+
+It needs no file and no network, and an item depends on nothing but the arguments and its index: not on the items drawn
+before, the process, or the platform. Hence all arithmetic is on integers, lengths are counted in 1/256 pixel, and
+randomness is the raw stream of PCG64, which NumPy promises to keep (it does not promise that of ``Generator``).
+"""
+
+import math
+import operator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from visiontasks.errors import ArgumentError
+
+CLASS_NAMES = ("circle", "square", "triangle", "star")
+
+_Integers = NDArray[np.int64]
+
+_PIXEL = 256
+_LEAST_SIDE = 16  # pixels
+_LEAST_RADIUS = 4 * _PIXEL  # a star of less is a blot
+_TRIES = 32
+_TURN = 720  # directions in a full turn, divisible by 3, 4 and 5
+_UNIT = 4096  # length of a direction; coarse enough to round away what platforms differ by in the last bit of a cosine
+_COSINE = np.array([round(_UNIT * math.cos(2 * math.pi * step / _TURN)) for step in range(_TURN)], dtype=np.int64)
+_SINE = np.roll(_COSINE, _TURN // 4)
+_LINES = (0, 4, 3, 5)  # straight lines that bound each class
+_CONTRAST = 80  # least difference of object and ground, and largest of the ground's two colours
+_NOISE = 8
+
+
+class ShapesSample(NamedTuple):
+    """One image with the annotations of every task.
+
+    Attributes:
+        image: Pixels in 0 to 255.
+        label: Class of the object with the most visible pixels (of equals, the one drawn first).
+        labels: 1 for each class in the image, 0 for the others.
+        box: Box of that same object: x1, y1, x2, y2 in pixels.
+        boxes: Box of each object's visible pixels, in the order of drawing: later objects cover earlier ones. It ends
+            at the edges of the pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
+        box_labels: Class of each box.
+        mask: 0 on the ground, class + 1 where an object is visible: its edges are soft, and a pixel is in the object
+            when the pixel's centre is. No pixel is to be ignored.
+    """
+
+    image: UInt8[Tensor, "channels height width"]
+    label: int
+    labels: UInt8[Tensor, " classes"]
+    box: Float32[Tensor, " 4"]
+    boxes: Float32[Tensor, "objects 4"]
+    box_labels: Int64[Tensor, " objects"]
+    mask: UInt8[Tensor, "height width"]
+
+
+class ShapesDataset(Dataset[ShapesSample]):
+    """Coloured shapes on textured grounds, drawn when they are asked for.
+
+    Each object has one of `CLASS_NAMES`, all equally likely, lies inside the image, and is turned by any angle. The
+    circle around it has a diameter of 20 to 60 % of the image's shorter side (8 pixels at least). In some channel its
+    colour differs from all of the ground by at least 80, before noise of up to 8. Where two objects overlap, the
+    upper one hides less than a fifth of the lower one.
+
+    Args:
+        num_samples: Number of images, at least 1. More of them leave the first ones as they are.
+        image_size: Side, or height and width, in pixels, at least 16.
+        min_objects: Fewest objects in an image, at least 1.
+        max_objects: Most objects in an image; each number in between is equally likely. In a crowd objects are smaller,
+            but never fewer.
+        seed: 0 or more; each seed gives other images.
+        channels: Channels of the image, 1 for grey, 3 for colour, or any other number.
+
+    Raises:
+        ArgumentError: An argument is out of its range, or ``max_objects`` of the least size do not fit side by side.
+
+    Example:
+        >>> dataset = ShapesDataset(100, image_size=(48, 64), seed=7)
+        >>> sample = dataset[-1]
+        >>> tuple(sample.image.shape), CLASS_NAMES[sample.label], sample.box.tolist()
+        ((3, 48, 64), 'star', [0.0, 0.0, 0.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        image_size: int | tuple[int, int] = 64,
+        min_objects: int = 1,
+        max_objects: int = 1,
+        seed: int = 0,
+        channels: int = 3,
+    ) -> None:
+        self.num_samples = num_samples
+        self.height, self.width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.min_objects = min_objects
+        self.max_objects = max_objects
+        self.seed = seed
+        self.channels = channels
+
+        if min(self.height, self.width) < _LEAST_SIDE:
+            message = f"image_size is {image_size}, but shapes need sides of at least {_LEAST_SIDE} pixels."
+            raise ArgumentError(message)
+        bounds = {"num_samples": 1, "min_objects": 1, "max_objects": min_objects, "seed": 0, "channels": 1}
+        for name, least in bounds.items():
+            if getattr(self, name) < least:
+                source = " (min_objects)" if name == "max_objects" else ""
+                message = f"{name} is {getattr(self, name)}, but must be at least {least}{source}."
+                raise ArgumentError(message)
+        room = math.prod(_slots(self.height, self.width))
+        if max_objects > room:
+            message = (
+                f"max_objects is {max_objects}, but images of {self.height} x {self.width} pixels have room for {room} "
+                "objects side by side. Lower max_objects or raise image_size."
+            )
+            raise ArgumentError(message)
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.num_samples
+
+    def __getitem__(self, index: int) -> ShapesSample:
+        """Draw an image.
+
+        Args:
+            index: Position of the image; a negative one counts from the end.
+
+        Returns:
+            The image with the annotations of every task.
+
+        Raises:
+            IndexError: The position is outside of the data set.
+        """
+        position = operator.index(index)
+        if not -self.num_samples <= position < self.num_samples:
+            message = f"index {position} is out of range for {self.num_samples} samples"
+            raise IndexError(message)
+        draw = _Draw(self.seed, position % self.num_samples)
+        count = self.min_objects + int(draw.below(self.max_objects - self.min_objects + 1))
+        labels, turns = draw.below(len(CLASS_NAMES), count), draw.below(_TURN, count)
+        circles = _layout(draw, count, self.height, self.width)
+        ground = _ground_colours(draw, self.channels)
+        colours = _object_colours(draw, count, ground)
+
+        low, high = ground[:, :, None, None]
+        canvas = low + ((high - low) * _texture(draw, self.height, self.width) >> 8)
+        owners = np.zeros((self.height, self.width), dtype=np.int64)
+        y, x = (np.arange(side, dtype=np.int64) * _PIXEL + _PIXEL // 2 for side in owners.shape)
+        for number, (row, column, radius) in enumerate(circles.tolist()):
+            rows, columns = (
+                slice(max((c - radius) // _PIXEL - 1, 0), (c + radius) // _PIXEL + 2) for c in (row, column)
+            )
+            depth = _depth(labels[number], turns[number], radius, (y[rows] - row)[:, None], x[columns] - column)
+            under = canvas[:, rows, columns]
+            under += (colours[number, :, None, None] - under) * np.clip(depth + _PIXEL // 2, 0, _PIXEL) >> 8
+            owners[rows, columns][depth >= 0] = number + 1
+        canvas += draw.noise(self.height, self.width)
+        return _annotate(np.minimum(np.maximum(canvas, 0), 255).astype(np.uint8), owners, labels)
+
+
+class _Draw:
+    """Random integers of one image."""
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,)))
+
+    def below(self, bound: int | _Integers, *shape: int) -> _Integers:
+        """Draw integers from 0 to bound - 1; the bound, at most 2**31, may differ along the shape."""
+        raw = self._bits.random_raw(math.prod(shape)).reshape(shape)
+        return (raw >> 33).view(np.int64) * bound >> 31
+
+    def noise(self, height: int, width: int) -> NDArray[np.int8]:
+        """Draw integers [height, width] from -_NOISE to _NOISE - 1, one byte of the stream for each."""
+        raw = self._bits.random_raw(-(-height * width // 8)).astype("<u8", copy=False).view(np.uint8)
+        return (raw[: height * width] % (2 * _NOISE)).view(np.int8).reshape(height, width) - np.int8(_NOISE)
+
+
+def _slots(height: int, width: int) -> tuple[int, int]:
+    """Count the rows and columns of objects of the least size that fit into an image."""
+    diameter = 2 * max(_LEAST_RADIUS, min(height, width) * _PIXEL // 10)
+    return height * _PIXEL // diameter, width * _PIXEL // diameter
+
+
+def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
+    """Place circles [count, (y, x, radius)], each at the first free one of random places with shrinking radii."""
+    sides = np.array((height, width), dtype=np.int64) * _PIXEL
+    side = int(sides.min())
+    least, most = max(_LEAST_RADIUS, side // 10), side * 3 // 10
+    radii = least + draw.below(most - least + 1, count, _TRIES, 1) * np.arange(_TRIES, 0, -1)[:, None] // _TRIES
+    places = np.concatenate((radii + draw.below(sides - 2 * radii + 1, count, _TRIES, 2), radii), axis=2)
+    chosen = places[:, 0]
+    for number in range(1, count):
+        tried, others = places[number, :, None], chosen[:number]
+        # Circles that overlap by half the smaller radius or less: less than a fifth of either is hidden.
+        apart = tried[..., 2] + others[:, 2] - np.minimum(tried[..., 2], others[:, 2]) // 2
+        free = (((tried - others)[..., :2] ** 2).sum(2) >= apart**2).all(1)
+        if not free.any():
+            break
+        chosen[number] = places[number, free.argmax()]
+    else:
+        return chosen
+    # A crowd: objects of the least size in slots side by side, where any number up to that of the slots has room.
+    slots = np.array(_slots(height, width), dtype=np.int64)
+    order = draw.below(2**31, int(slots.prod())).argsort(kind="stable")[:count]
+    corners = np.stack((order // slots[1], order % slots[1]), 1) * (sides // slots)
+    chosen[:, :2] = corners + least + draw.below(sides // slots - 2 * least + 1, count, 2)
+    chosen[:, 2] = least
+    return chosen
+
+
+def _ground_colours(draw: _Draw, channels: int) -> _Integers:
+    """Draw the two colours [2, channels] that the ground varies between."""
+    spread = _CONTRAST // 4 + draw.below(_CONTRAST * 3 // 4 + 1, channels)
+    low = draw.below(256 - spread, channels)
+    ends = np.stack((low, low + spread))
+    return np.where(draw.below(2, channels), ends, ends[::-1])
+
+
+def _object_colours(draw: _Draw, count: int, ground: _Integers) -> _Integers:
+    """Draw colours [count, channels] that differ from the ground in some channel, and from each other if they can."""
+    low, high = ground.min(0), ground.max(0)
+    colours = draw.below(256, count, _TRIES, len(low))
+    channel = draw.below(len(low), count, _TRIES)
+    darker, brighter = np.maximum(low - _CONTRAST + 1, 0)[channel], np.minimum(high + _CONTRAST, 256)[channel]
+    value = draw.below(darker + 256 - brighter, count, _TRIES)
+    value += np.where(value < darker, 0, brighter - darker)
+    np.put_along_axis(colours, channel[..., None], value[..., None], axis=2)
+    chosen = colours[:, 0]
+    for number in range(1, count):
+        difference = np.abs(colours[number, :, None] - chosen[:number]).max(2).min(1)
+        chosen[number] = colours[number, difference.argmax()]
+    return chosen
+
+
+def _texture(draw: _Draw, height: int, width: int) -> _Integers:
+    """Draw a field [height, width] of values from 0 to 256: smooth noise, a gradient, stripes or checks."""
+    kind, turn, sharpness = draw.below(np.array((4, _TURN, 4)), 3).tolist()
+    if kind == 0:
+        coarse, fine = (
+            _blend(height, knots) @ draw.below(257, knots, knots) @ _blend(width, knots).T >> 16 for knots in (4, 9)
+        )
+        return (2 * coarse + fine) // 3
+    if kind == 1:
+        return _waves(draw, height, width, turn, 2 * (height + width))
+    side = min(height, width)
+    period = side // 8 + int(draw.below(side // 4))
+    waves = _waves(draw, height, width, turn, period)
+    if kind == 2:
+        crossing = _waves(draw, height, width, turn + _TURN // 4, period)
+        waves = waves + crossing - (waves * crossing >> 7)
+    return np.clip((waves - 128) * (1 + sharpness) + 128, 0, 256)
+
+
+def _waves(draw: _Draw, height: int, width: int, turn: int, period: int) -> _Integers:
+    """Draw a triangle wave [height, width] of values from 0 to 256, with its period in pixels."""
+    x, y = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)[:, None]
+    along = x * _COSINE[turn % _TURN] + y * _SINE[turn % _TURN]
+    phase = (along * (512 * _UNIT // period) // _UNIT**2) + draw.below(512)
+    return np.abs((phase & 511) - 256)
+
+
+@lru_cache
+def _blend(size: int, knots: int) -> _Integers:
+    """Make weights [size, knots], of sum 256, that turn values at evenly spaced knots into a smooth line of pixels."""
+    position = (2 * np.arange(size, dtype=np.int64) + 1) * (knots - 1) * 256 // (2 * size)
+    knot, step = position >> 8, position & 255
+    smooth = step * step * (768 - 2 * step) >> 16
+    weights = np.zeros((size, knots), dtype=np.int64)
+    weights[np.arange(size), knot] = 256 - smooth
+    weights[np.arange(size), knot + 1] = smooth
+    return weights
+
+
+def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _Integers:
+    """Measure how deep points are inside a shape with its corners on a circle around 0; negative is outside."""
+    lines = _LINES[label]
+    if not lines:
+        return (radius**2 - x * x - y * y) // (2 * radius)
+    directions = (turn + _TURN // lines * np.arange(lines)) % _TURN
+    farthest, *others = _COSINE[directions, None, None] * x + _SINE[directions, None, None] * y
+    second = np.full_like(farthest, np.iinfo(np.int64).min)
+    for other in others:
+        second = np.maximum(second, np.minimum(farthest, other))
+        farthest = np.maximum(farthest, other)
+    if CLASS_NAMES[label] == "star":
+        # A point is inside when at most one of the five lines lies between it and the centre.
+        return (radius * _COSINE[_TURN // 5] - second) // _UNIT
+    return (radius * _COSINE[_TURN // 2 // lines] - farthest) // _UNIT
+
+
+def _annotate(image: NDArray[np.uint8], owners: _Integers, classes: _Integers) -> ShapesSample:
+    """Read the annotations off the map of owners [height, width]: 0 for the ground, i + 1 for object i."""
+    boxes = np.empty((len(classes), 4), dtype=np.float32)
+    areas = []
+    for number in range(len(classes)):
+        visible = owners == number + 1
+        rows, columns = visible.any(1).nonzero()[0], visible.any(0).nonzero()[0]
+        boxes[number] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+        areas.append(np.count_nonzero(visible))
+    largest = areas.index(max(areas))
+    present = np.zeros(len(CLASS_NAMES), dtype=np.uint8)
+    present[classes] = 1
+    values = np.concatenate(((0,), classes + 1)).astype(np.uint8)
+    return ShapesSample(
+        image=torch.from_numpy(image),
+        label=int(classes[largest]),
+        labels=torch.from_numpy(present),
+        box=torch.from_numpy(boxes[largest].copy()),
+        boxes=torch.from_numpy(boxes),
+        box_labels=torch.from_numpy(classes),
+        mask=torch.from_numpy(values[owners]),
+    )
