@@ -34,7 +34,7 @@ class LocallyConnected2d(nn.Module):
         output_size: Height and width of the output.
         weight: The filters, shape [h * w, out_channels, kernel_size * kernel_size * in_channels]; in the last dimension
             the channels run fastest, then the columns of a filter, then its rows.
-        bias: Shape [h * w, out_channels, 1]; None without.
+        bias: Shape [h * w * out_channels], filters of one place side by side; None without.
 
     Raises:
         ArgumentError: If a number is out of range, or the filters are larger than the padded input.
@@ -74,11 +74,12 @@ class LocallyConnected2d(nn.Module):
             raise ArgumentError(message)
         self.in_channels, self.out_channels, self.input_size = in_channels, out_channels, (height, width)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.output_size = tuple((size + 2 * padding - kernel_size) // stride + 1 for size in (height, width))
-        places, inputs = self.output_size[0] * self.output_size[1], in_channels * kernel_size**2
+        down, right = ((size + 2 * padding - kernel_size) // stride + 1 for size in (height, width))
+        self.output_size = (down, right)
+        places, inputs = down * right, in_channels * kernel_size**2
         bound = inputs**-0.5  # as nn.Conv2d
         self.weight = nn.Parameter(torch.empty(places, out_channels, inputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(places, out_channels, 1).uniform_(-bound, bound)) if bias else None
+        self.bias = nn.Parameter(torch.empty(places * out_channels).uniform_(-bound, bound)) if bias else None
 
     def extra_repr(self) -> str:
         """Show the sizes where the layer is printed."""
@@ -109,17 +110,20 @@ class LocallyConnected2d(nn.Module):
         height, width = self.output_size
         # Images last: then the surroundings of a place are long runs of memory, and each place is one matrix product.
         pad = self.padding
-        x = F.pad(x.permute(2, 3, 1, 0), (0, 0, 0, 0, pad, pad, pad, pad))
+        padded = F.pad(x.permute(2, 3, 1, 0), (0, 0, 0, 0, pad, pad, pad, pad)).contiguous()
         down, right = self.stride * (height - 1) + 1, self.stride * (width - 1) + 1
         shifted = [
-            x[row : row + down : self.stride, column : column + right : self.stride]
+            padded[row : row + down : self.stride, column : column + right : self.stride]
             for row in range(self.kernel_size)
             for column in range(self.kernel_size)
         ]
         patches = torch.cat(shifted, 2).flatten(0, 1)
-        y = torch.bmm(self.weight, patches) if self.bias is None else torch.baddbmm(self.bias, self.weight, patches)
+        if self.bias is None:
+            y = torch.bmm(self.weight, patches)
+        else:
+            y = torch.baddbmm(self.bias.view(-1, self.out_channels, 1), self.weight, patches)
         places: Tensor = _ContiguousGradient.apply(y)
-        return places.permute(2, 1, 0).unflatten(2, (height, width)).contiguous()
+        return places.permute(2, 1, 0).reshape(len(x), self.out_channels, height, width).contiguous()
 
 
 class _ContiguousGradient(torch.autograd.Function):

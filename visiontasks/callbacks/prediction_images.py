@@ -24,7 +24,11 @@ class PredictionImages(Callback):
 
     def __init__(self, count: int = 32) -> None:
         self.count = count
-        self._waiting: tuple[Any, Any] | None = None
+        self._folder: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the run folder; asking the Trainer for it is a matter of all processes."""
+        self._folder = Path(trainer.log_dir) / "predictions" if trainer.logger and trainer.log_dir else None
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -41,18 +45,16 @@ class PredictionImages(Callback):
             self._draw(trainer, pl_module, batch, "test")
 
     def _draw(self, trainer: Trainer, task: Any, batch: Any, name: str) -> None:
-        if not trainer.is_global_zero or trainer.logger is None or trainer.logger.save_dir is None:
+        if not trainer.is_global_zero or self._folder is None:
             return
         batch = task.as_batch(batch)
         first = type(batch)(*(field[: self.count] if isinstance(field, Tensor) else field for field in batch))
         with torch.no_grad():
             predictions = task.predict(task(*task.inputs(first)))
         picture = draw(first, predictions, task.class_names)
-        if picture is None or trainer.log_dir is None:
-            return
-        folder = Path(trainer.log_dir) / "predictions"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(folder / f"{name}.png")
+        if picture is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(self._folder / f"{name}.png")
 
 
 def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture | None:

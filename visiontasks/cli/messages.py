@@ -42,25 +42,31 @@ def _unknown_flag(message: str, options: Sequence[str]) -> str | None:
 
 def _unknown_argument(message: str, options: Sequence[str]) -> str | None:
     found = re.search(r"Option '([^']+)' is not accepted", message)
-    owner = re.search(r"Problem with given class_path '([^']+)'", message)
-    if found is None or owner is None:
+    owner = re.findall(r"Problem with given class_path '([^']+)'", message)
+    if found is None or not owner:
         return None
-    name = owner[1].rpartition(".")[2]
-    return f"--{_key(message)}.{found[1]}: {name} has no argument {found[1]!r}. {near_matches(found[1], _arguments(owner[1]))}"
+    key = _full_key(message)
+    if "." in key:
+        # Deeper than the class that is named, such as an argument of the optimiser.
+        return f"--{key}.{found[1]}: there is no such argument."
+    name = owner[-1].rpartition(".")[2]
+    near = near_matches(found[1], _arguments(owner[-1]))
+    return f"--{key}.{found[1]}: {name} has no argument {found[1]!r}. {near}"
 
 
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:
-    found = re.search(r"Expected a dot import path string: (.+)", message) or re.search(
-        r"Problem with given class_path '([^']+)':\s+(?:Unexpected import path|No module named|Failed to import)", message
-    )
-    base = re.search(r"<class '([^']+)'>", message)
-    if found is None or base is None:
+    found = re.search(r"Expected a dot import path string: (\S+)", message)
+    if found is None:
         return None
-    parent = _import(base[1])
-    return (
-        f"--{_key(message)} {found[1]}: there is no such {base[1].rpartition('.')[2]}. {near_matches(found[1], _subclasses(parent))} "
-        "A class of your own is given by its import path, such as 'my_module.MyClass'."
-    )
+    key = _full_key(message)
+    # The type is said only where it is one of several; optimisers and schedules are callables that make them.
+    bases = re.findall(r"<class '([\w.]+)'>|Union\[([\w.]+)|\], ([\w.]+)\]", message[: found.start()])
+    names = {name for base in bases for part in base if "." in part for name in _subclasses(_import(part))}
+    if key.endswith("optimizer"):
+        names = _subclasses(_import("torch.optim.Optimizer"))
+    literals = {name for listed in re.findall(r"Literal\[([^\]]+)\]", message) for name in re.findall(r"'(\w+)'", listed)}
+    near = near_matches(found[1], names | literals)
+    return f"--{key} {found[1]}: unknown. {near} A class of your own is given by its import path, such as 'my_module.MyClass'."
 
 
 def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
@@ -68,27 +74,26 @@ def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
     if found is None:
         return None
     known = re.findall(r"'([^']+)'", found[1])
-    return f"--{_full_key(message)} {found[2]}: expected one of {', '.join(known)}. {near_matches(found[2], known)}"
+    return f"--{_full_key(message)} {found[2]}: unknown. {near_matches(found[2], known)}"
 
 
 def _wrong_value(message: str, options: Sequence[str]) -> str | None:
-    given = re.search(r"Given value: (.*)|Got value: (.*)", message)
-    expected = re.findall(r"Expected an? (<class '[^']+'>|[A-Z]\w+|\w+\.[\w.\[\], |]+)", message)
+    # In a nested message, the innermost "Got value" is the one; the outer ones repeat the whole class.
+    given = re.search(r"Got value: (.*)", message) or re.search(r"Given value: (.*)", message)
+    expected = re.findall(r"Expected an? <class '(?:\w+\.)*(\w+)'>", message)
     if given is None or not expected:
         return None
-    nested = re.search(r"NestedArg\(key='[^']*', val='([^']*)'\)", given[0])
-    value = nested[1] if nested else given[1] or given[2]
-    kinds = dict.fromkeys(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind) for kind in expected)
-    return f"--{_full_key(message)} {value}: expected {' or '.join(kinds).replace('NoneType', 'null')}."
-
-
-def _key(message: str) -> str:
-    found = re.search(r'Parser key "([^"]+)"', message)
-    return found[1] if found else "?"
+    keys = _full_key(message)
+    if "." in keys and len(expected) > 1 and expected[-1] == "NoneType":
+        # The outermost alternative is the class itself or nothing.
+        expected = expected[:-1] if re.search(r"<class '[\w.]+'>, <class 'NoneType'>\]", message) else expected
+    literals = [value for listed in re.findall(r"Literal\[([^\]]+)\]", message) for value in listed.split(", ")]
+    kinds = " or ".join(dict.fromkeys([*expected, *literals])).replace("NoneType", "null")
+    return f"--{keys} {given[1]}: expected {kinds}."
 
 
 def _full_key(message: str) -> str:
-    return ".".join(re.findall(r'Parser key "([^"]+)"', message)).replace(".init_args", "")
+    return ".".join(re.findall(r'Parser key "([^"]+)"', message)).replace(".init_args", "") or "?"
 
 
 def _import(path: str) -> type:

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 
-@rank_zero_only
 def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
     """Print a table of the final metrics, and where the run's files are.
 
@@ -15,6 +13,10 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
         trainer: The Trainer after its run.
         seconds: How long training took.
     """
+    # Asking for the folder is a matter of all processes.
+    folder = trainer.log_dir
+    if not trainer.is_global_zero:
+        return
     values = {name: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
     width = max(map(len, values), default=0)
     print()
@@ -23,12 +25,12 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
     print()
     if seconds is not None:
         print(f"Trained {trainer.current_epoch} epochs in {seconds:.0f} s.")
-    if trainer.log_dir is None or not Path(trainer.log_dir).is_dir():
+    if folder is None or not Path(folder).is_dir():
         return
-    print(f"Run folder: {trainer.log_dir}")
-    for path in sorted(Path(trainer.log_dir).rglob("*.*")):
+    print(f"Run folder: {folder}")
+    for path in sorted(Path(folder).rglob("*.*")):
         if path.name in ("metrics.csv", "config.yaml", "test.png"):
-            print(f"  {path.relative_to(trainer.log_dir)}")
+            print(f"  {path.relative_to(folder)}")
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
         print(f"Best checkpoint: {_short(Path(checkpoint.best_model_path))}")

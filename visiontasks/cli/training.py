@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
@@ -34,9 +35,12 @@ class Parser(LightningArgumentParser):
     """A parser whose errors are readable and whose help shows the arguments of the chosen task and data."""
 
     chosen: tuple[tuple[str, type], ...] = ()
+    outermost = False
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise one readable message instead of printing the usage."""
+        """Raise one readable message instead of printing the usage; parsers of nested classes report to the outermost."""
+        if not self.outermost:
+            super().error(message, ex)
         options = [option for action in self._actions for option in action.option_strings]
         raise ArgumentError(explain(message, options)) from ex
 
@@ -72,10 +76,12 @@ class TrainingCLI(LightningCLI):
         self.command = command
         self.evaluates = command in ("validate", "test")
         self.defaults = defaults or {}
-        self.chosen = (
-            ("model", task or _chosen("--model", arguments, TASKS)),
-            ("data", data or _chosen("--data", arguments, DATA_MODULES)),
-        )
+        # Classes that the command line chooses, so that help and defaults show their arguments.
+        self.chosen: tuple[tuple[str, type], ...] = ()
+        if task is None:
+            self.chosen += (("model", _chosen("--model", arguments, TASKS)),)
+        if data is None:
+            self.chosen += (("data", _chosen("--data", arguments, DATA_MODULES)),)
         logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs", "name": command}}
         super().__init__(
             task or Task,
@@ -105,26 +111,27 @@ class TrainingCLI(LightningCLI):
             else "Checkpoint to go on from, with its optimiser and epoch; 'last' for the newest of the run folder.",
         )
         for key, owner in self.chosen:
-            subclass_mode = self.subclass_mode_model if key == "model" else self.subclass_mode_data
-            if subclass_mode:
-                parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
-        parser.set_defaults(self.defaults)
+            parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
+        parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
         target = "model.init_args." if self.subclass_mode_model else "model."
         for name in FROM_DATA:
             parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         if isinstance(parser, Parser):
-            parser.chosen = tuple(
-                (key, owner)
-                for key, owner in self.chosen
-                if (self.subclass_mode_model if key == "model" else self.subclass_mode_data)
-            )
+            parser.chosen, parser.outermost = self.chosen, True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse; the arguments come from the command line even though they are handed over."""
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        """Choose the precision by the hardware where the user does not."""
+        """Choose the precision by the hardware where the user does not.
+
+        Raises:
+            ArgumentError: If there is nothing to score.
+        """
+        if self.evaluates and self.config.ckpt_path is None:
+            message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
+            raise ArgumentError(message)
         trainer = self.config.trainer
         if trainer.precision is None:
             trainer.precision = default_precision(str(trainer.accelerator))
@@ -132,9 +139,18 @@ class TrainingCLI(LightningCLI):
             _say(f"Precision {trainer.precision}: the hardware {reason} bf16 arithmetic (--trainer.precision chooses another).")
 
     def instantiate_classes(self) -> None:
-        """Instantiate; a value that the user gave and that differs from the data's is an error."""
+        """Instantiate; a value that the user gave and that differs from the data's is an error.
+
+        Raises:
+            ArgumentError: If a class refuses its arguments.
+        """
         given = {name: self._given(name) for name in FROM_DATA}
-        super().instantiate_classes()
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            # jsonargparse wraps what a constructor raises in a message of its own.
+            cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
+            raise ArgumentError(str(cause)) from error
         for name, value in given.items():
             expected = getattr(self.datamodule, name)
             if value is not None and value != expected:
@@ -165,9 +181,6 @@ class TrainingCLI(LightningCLI):
         """Train or score, as the command says; a recipe trains, then scores its best checkpoint on the test split."""
         path = self.config_init.ckpt_path
         if self.evaluates:
-            if path is None:
-                message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
-                raise ArgumentError(message)
             score = self.trainer.validate if self.command == "validate" else self.trainer.test
             score(self.model, self.datamodule, ckpt_path=path, verbose=False)
             print_summary(self.trainer)
@@ -241,6 +254,11 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     # The model summary counts bytes of float32 parameters, which mixed precision keeps.
     warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # A resumed run has a run folder of its own, and scoring a checkpoint needs no checkpoint callback.
+    warnings.filterwarnings("ignore", message="The dirpath has changed from")
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    # Our metrics have gathered from all processes before they are logged; averaging again would change nothing.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*when logging on epoch level.*")
     # Data in memory need no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 

@@ -50,9 +50,9 @@ class Task(CheckpointedModule, ABC):
         ArgumentError: If arguments contradict each other or name something unknown.
     """
 
-    monitor: ClassVar[str]
+    monitor: ClassVar[str] = "val/loss"
     """The logged metric by which checkpoints are chosen."""
-    monitor_mode: ClassVar[Literal["min", "max"]]
+    monitor_mode: ClassVar[Literal["min", "max"]] = "min"
     """Whether a low or a high value of it is good."""
 
     def __init__(
@@ -241,7 +241,7 @@ class Task(CheckpointedModule, ABC):
         if isinstance(data, DataDescription):
             self.check_data(data)
             if stage == "fit":
-                self.image_size = data.image_size
+                self.image_size = data.image_size or self.image_size
                 if self.normalize.mode in MEASURED:
                     self.normalize.set_statistics(data.statistics())
         if stage == "fit" and not self.normalize.measured:

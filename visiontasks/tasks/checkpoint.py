@@ -1,6 +1,7 @@
 """Checkpoints that are enough: what they hold, and how they are read."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -41,17 +42,18 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(message)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        # The first line says which object; the rest advises to load unsafely, which is what this function must not do.
-        reason = str(error).partition("\n")[0]
-        message = (
-            f"{str(path)!r} holds something else than tensors and plain values and was refused, because loading it "
-            f"could run code ({reason}). Checkpoints of visiontasks never need that; do not load this file if you do "
-            "not know its origin."
-        )
-        raise CheckpointError(message) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        message = f"{str(path)!r} is damaged or no checkpoint ({error}). Use an earlier one."
+    except Exception as error:
+        # torch names the object, and advises to load unsafely, which is what this function must not do. What else it
+        # raises depends on the byte where a file is damaged.
+        unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
+        if unsafe:
+            message = (
+                f"{str(path)!r} holds {unsafe[1]} beside tensors and plain values, and was refused, because loading it "
+                "could run code. Checkpoints of visiontasks never need that; do not load this file if you do not know "
+                "its origin."
+            )
+        else:
+            message = f"{str(path)!r} is damaged or no checkpoint ({type(error).__name__}). Use an earlier one."
         raise CheckpointError(message) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         message = f"{str(path)!r} is no Lightning checkpoint: it has no 'state_dict'."

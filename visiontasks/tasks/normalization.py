@@ -34,7 +34,7 @@ class Normalize(nn.Module):
 
     Example:
         >>> Normalize("unit", in_channels=1)(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
-        tensor([[[[-1.,  1.]]]])
+        tensor([[[[-1.0000,  1.0000]]]])
     """
 
     mean: Tensor

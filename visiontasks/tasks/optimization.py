@@ -2,12 +2,12 @@
 
 import math
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, near_matches
 
 NamedSchedule = Literal["cosine", "constant"]
 
@@ -69,8 +69,14 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
         The scheduler, to be stepped after every optimiser step.
 
     Raises:
-        ArgumentError: If the schedule needs an end that the training does not have.
+        ArgumentError: If the schedule is unknown, the warm-up out of range, or a training that has to end does not.
     """
+    if schedule not in get_args(NamedSchedule):
+        message = f"lr_scheduler is {schedule!r}. {near_matches(schedule, get_args(NamedSchedule))}"
+        raise ArgumentError(message)
+    if not 0 <= warmup <= 1:
+        message = f"warmup is {warmup}; expected a share of all training steps, 0 to 1."
+        raise ArgumentError(message)
     if math.isinf(total_steps):
         if schedule == "cosine" or warmup:
             message = (

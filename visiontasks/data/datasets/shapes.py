@@ -44,8 +44,8 @@ class ShapesSample(NamedTuple):
         label: Class of the object with the most visible pixels (of equals, the one drawn first).
         labels: 1 for each class in the image, 0 for the others.
         box: Box of that same object: x1, y1, x2, y2 in pixels.
-        boxes: Box of each object's visible pixels, in the order of drawing: later objects cover earlier ones. It ends
-            at the edges of the pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
+        boxes: Box of each object's visible pixels, in the order of drawing: later objects cover earlier ones. A box
+            ends at the edges of its pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
         box_labels: Class of each box.
         mask: 0 on the ground, class + 1 where an object is visible: its edges are soft, and a pixel is in the object
             when the pixel's centre is. No pixel is to be ignored.
@@ -66,7 +66,7 @@ class ShapesDataset(Dataset[ShapesSample]):
     Each object has one of `CLASS_NAMES`, all equally likely, lies inside the image, and is turned by any angle. The
     circle around it has a diameter of 20 to 60 % of the image's shorter side (8 pixels at least). In some channel its
     colour differs from all of the ground by at least 80, before noise of up to 8. Where two objects overlap, the
-    upper one hides less than a fifth of the lower one.
+    upper one hides about a fifth of the lower one at most.
 
     Args:
         num_samples: Number of images, at least 1. More of them leave the first ones as they are.
@@ -84,7 +84,7 @@ class ShapesDataset(Dataset[ShapesSample]):
         >>> dataset = ShapesDataset(100, image_size=(48, 64), seed=7)
         >>> sample = dataset[-1]
         >>> tuple(sample.image.shape), CLASS_NAMES[sample.label], sample.box.tolist()
-        ((3, 48, 64), 'star', [0.0, 0.0, 0.0, 0.0])
+        ((3, 48, 64), 'square', [32.0, 7.0, 57.0, 33.0])
     """
 
     def __init__(
@@ -97,28 +97,25 @@ class ShapesDataset(Dataset[ShapesSample]):
         seed: int = 0,
         channels: int = 3,
     ) -> None:
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(size) != 2 or min(size) < _LEAST_SIDE:
+            message = f"image_size is {image_size}, but must be a side or (height, width), each {_LEAST_SIDE} or more."
+            raise ArgumentError(message)
+        self.height, self.width = size
         self.num_samples = num_samples
-        self.height, self.width = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.min_objects = min_objects
         self.max_objects = max_objects
         self.seed = seed
         self.channels = channels
-
-        if min(self.height, self.width) < _LEAST_SIDE:
-            message = f"image_size is {image_size}, but shapes need sides of at least {_LEAST_SIDE} pixels."
-            raise ArgumentError(message)
         bounds = {"num_samples": 1, "min_objects": 1, "max_objects": min_objects, "seed": 0, "channels": 1}
         for name, least in bounds.items():
             if getattr(self, name) < least:
                 source = " (min_objects)" if name == "max_objects" else ""
                 message = f"{name} is {getattr(self, name)}, but must be at least {least}{source}."
                 raise ArgumentError(message)
-        room = math.prod(_slots(self.height, self.width))
+        room = math.prod(_smallest(self.height, self.width)[1:])
         if max_objects > room:
-            message = (
-                f"max_objects is {max_objects}, but images of {self.height} x {self.width} pixels have room for {room} "
-                "objects side by side. Lower max_objects or raise image_size."
-            )
+            message = f"max_objects is {max_objects}, but {room} fit into {self.height} x {self.width} pixels at most."
             raise ArgumentError(message)
 
     def __len__(self) -> int:
@@ -126,23 +123,13 @@ class ShapesDataset(Dataset[ShapesSample]):
         return self.num_samples
 
     def __getitem__(self, index: int) -> ShapesSample:
-        """Draw an image.
-
-        Args:
-            index: Position of the image; a negative one counts from the end.
-
-        Returns:
-            The image with the annotations of every task.
-
-        Raises:
-            IndexError: The position is outside of the data set.
-        """
+        """Draw an image; a negative index counts from the end, and one out of range is an ``IndexError``."""
         position = operator.index(index)
         if not -self.num_samples <= position < self.num_samples:
             message = f"index {position} is out of range for {self.num_samples} samples"
             raise IndexError(message)
         draw = _Draw(self.seed, position % self.num_samples)
-        count = self.min_objects + int(draw.below(self.max_objects - self.min_objects + 1))
+        count = self.min_objects + draw.below(self.max_objects - self.min_objects + 1, 1).item()
         labels, turns = draw.below(len(CLASS_NAMES), count), draw.below(_TURN, count)
         circles = _layout(draw, count, self.height, self.width)
         ground = _ground_colours(draw, self.channels)
@@ -152,11 +139,9 @@ class ShapesDataset(Dataset[ShapesSample]):
         canvas = low + ((high - low) * _texture(draw, self.height, self.width) >> 8)
         owners = np.zeros((self.height, self.width), dtype=np.int64)
         y, x = (np.arange(side, dtype=np.int64) * _PIXEL + _PIXEL // 2 for side in owners.shape)
-        for number, (row, column, radius) in enumerate(circles.tolist()):
-            rows, columns = (
-                slice(max((c - radius) // _PIXEL - 1, 0), (c + radius) // _PIXEL + 2) for c in (row, column)
-            )
-            depth = _depth(labels[number], turns[number], radius, (y[rows] - row)[:, None], x[columns] - column)
+        for number, (label, turn, cy, cx, radius) in enumerate(np.column_stack((labels, turns, circles)).tolist()):
+            rows, columns = (slice(max((c - radius) // _PIXEL, 1) - 1, (c + radius) // _PIXEL + 2) for c in (cy, cx))
+            depth = _depth(label, turn, radius, (y[rows] - cy)[:, None], x[columns] - cx)
             under = canvas[:, rows, columns]
             under += (colours[number, :, None, None] - under) * np.clip(depth + _PIXEL // 2, 0, _PIXEL) >> 8
             owners[rows, columns][depth >= 0] = number + 1
@@ -181,17 +166,16 @@ class _Draw:
         return (raw[: height * width] % (2 * _NOISE)).view(np.int8).reshape(height, width) - np.int8(_NOISE)
 
 
-def _slots(height: int, width: int) -> tuple[int, int]:
-    """Count the rows and columns of objects of the least size that fit into an image."""
-    diameter = 2 * max(_LEAST_RADIUS, min(height, width) * _PIXEL // 10)
-    return height * _PIXEL // diameter, width * _PIXEL // diameter
+def _smallest(height: int, width: int) -> tuple[int, int, int]:
+    """Return the radius of the smallest objects, and how many rows and columns of them fit into an image."""
+    radius = max(_LEAST_RADIUS, min(height, width) * _PIXEL // 10)
+    return radius, height * _PIXEL // (2 * radius), width * _PIXEL // (2 * radius)
 
 
 def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
     """Place circles [count, (y, x, radius)], each at the first free one of random places with shrinking radii."""
     sides = np.array((height, width), dtype=np.int64) * _PIXEL
-    side = int(sides.min())
-    least, most = max(_LEAST_RADIUS, side // 10), side * 3 // 10
+    least, most = _smallest(height, width)[0], int(sides.min()) * 3 // 10
     radii = least + draw.below(most - least + 1, count, _TRIES, 1) * np.arange(_TRIES, 0, -1)[:, None] // _TRIES
     places = np.concatenate((radii + draw.below(sides - 2 * radii + 1, count, _TRIES, 2), radii), axis=2)
     chosen = places[:, 0]
@@ -206,7 +190,7 @@ def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
     else:
         return chosen
     # A crowd: objects of the least size in slots side by side, where any number up to that of the slots has room.
-    slots = np.array(_slots(height, width), dtype=np.int64)
+    slots = np.array(_smallest(height, width)[1:], dtype=np.int64)
     order = draw.below(2**31, int(slots.prod())).argsort(kind="stable")[:count]
     corners = np.stack((order // slots[1], order % slots[1]), 1) * (sides // slots)
     chosen[:, :2] = corners + least + draw.below(sides // slots - 2 * least + 1, count, 2)
@@ -242,27 +226,25 @@ def _texture(draw: _Draw, height: int, width: int) -> _Integers:
     """Draw a field [height, width] of values from 0 to 256: smooth noise, a gradient, stripes or checks."""
     kind, turn, sharpness = draw.below(np.array((4, _TURN, 4)), 3).tolist()
     if kind == 0:
-        coarse, fine = (
-            _blend(height, knots) @ draw.below(257, knots, knots) @ _blend(width, knots).T >> 16 for knots in (4, 9)
-        )
-        return (2 * coarse + fine) // 3
+        coarse, fine = (_blend(height, k) @ draw.below(257, k, k) @ _blend(width, k).T >> 16 for k in (4, 9))
+        return np.asarray((2 * coarse + fine) // 3)
     if kind == 1:
         return _waves(draw, height, width, turn, 2 * (height + width))
     side = min(height, width)
-    period = side // 8 + int(draw.below(side // 4))
+    period = side // 8 + draw.below(side // 4, 1).item()
     waves = _waves(draw, height, width, turn, period)
     if kind == 2:
         crossing = _waves(draw, height, width, turn + _TURN // 4, period)
         waves = waves + crossing - (waves * crossing >> 7)
-    return np.clip((waves - 128) * (1 + sharpness) + 128, 0, 256)
+    return np.asarray(np.clip((waves - 128) * (1 + sharpness) + 128, 0, 256))
 
 
 def _waves(draw: _Draw, height: int, width: int, turn: int, period: int) -> _Integers:
     """Draw a triangle wave [height, width] of values from 0 to 256, with its period in pixels."""
     x, y = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)[:, None]
     along = x * _COSINE[turn % _TURN] + y * _SINE[turn % _TURN]
-    phase = (along * (512 * _UNIT // period) // _UNIT**2) + draw.below(512)
-    return np.abs((phase & 511) - 256)
+    phase = along * (512 * _UNIT // period) // _UNIT**2 + draw.below(512, 1)
+    return np.asarray(np.abs(phase % 512 - 256))
 
 
 @lru_cache
@@ -283,15 +265,13 @@ def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _I
     if not lines:
         return (radius**2 - x * x - y * y) // (2 * radius)
     directions = (turn + _TURN // lines * np.arange(lines)) % _TURN
-    farthest, *others = _COSINE[directions, None, None] * x + _SINE[directions, None, None] * y
-    second = np.full_like(farthest, np.iinfo(np.int64).min)
-    for other in others:
-        second = np.maximum(second, np.minimum(farthest, other))
-        farthest = np.maximum(farthest, other)
-    if CLASS_NAMES[label] == "star":
-        # A point is inside when at most one of the five lines lies between it and the centre.
-        return (radius * _COSINE[_TURN // 5] - second) // _UNIT
-    return (radius * _COSINE[_TURN // 2 // lines] - farthest) // _UNIT
+    reach: _Integers = _COSINE[directions, None, None] * x + _SINE[directions, None, None] * y
+    farthest, second = np.maximum(reach[0], reach[1]), np.minimum(reach[0], reach[1])
+    for other in reach[2:]:
+        farthest, second = np.maximum(farthest, other), np.maximum(second, np.minimum(farthest, other))
+    # A point inside is behind no line; inside a star it may be behind one of the five.
+    edge, nearest = (_TURN // 5, second) if CLASS_NAMES[label] == "star" else (_TURN // 2 // lines, farthest)
+    return np.asarray((radius * _COSINE[edge] - nearest) // _UNIT)
 
 
 def _annotate(image: NDArray[np.uint8], owners: _Integers, classes: _Integers) -> ShapesSample:

@@ -1,0 +1,167 @@
+"""The command line, as a user types it."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from visiontasks import ClassificationTask
+from visiontasks.cli import main
+from visiontasks.cli.training import TrainingCLI
+
+SMALL = (
+    "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24] "
+    "--model.backbone_options.filters [4,8] --model.backbone_options.depth 1 "
+    "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
+)
+DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24]"
+
+MESSAGES = {
+    "fitt": "error: there is no command 'fitt'. Did you mean 'fit'?",
+    "fit --model.bakcbone cnn": "error: --model.bakcbone: ClassificationTask has no argument 'bakcbone'. Did you mean 'backbone'?",
+    "fit --trainer.max_epoch 3": "error: There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'",
+    "fit --trainer.max_epochs ten": "error: --trainer.max_epochs ten: expected int",
+    "fit --model ClasificationTask": "error: --model ClasificationTask: unknown. Did you mean 'ClassificationTask'?",
+    "fit --model.normalization imagenett": "error: --model.normalization imagenett: unknown. Did you mean 'imagenet'",
+    "fit --trainer.logger wandb": "error: --trainer.logger wandb: unknown. Did you mean 'WandbLogger'?",
+    "fit --model.optimizer SDG": "error: --model.optimizer SDG: unknown. Did you mean 'SGD'?",
+    "fit --data.batch_size x": "error: --data.batch_size x: expected int.",
+    "fit --data.batch_size 0": "error: batch_size is 0",
+    "fit --model.backbone cmn": "error: There is no backbone 'cmn'. Did you mean 'cnn'?",
+    "fit --model.num_classes 7": "error: --model.num_classes is 7, but ShapesDataModule has 4.",
+    "fit --ckpt_path gone.ckpt": "error: There is no checkpoint 'gone.ckpt'.",
+    "test": "error: visiontasks test scores a checkpoint: give --ckpt_path FILE.",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: str) -> int:
+    """Run a command line."""
+    return main(command.split())
+
+
+@pytest.mark.parametrize("command", MESSAGES)
+def test_wrong_input_gives_one_readable_message(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(MESSAGES[command])
+    assert "Traceback" not in printed
+    assert not (folder / "runs").exists()
+
+
+def test_fit_test_and_predict(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"fit {SMALL} --trainer.max_epochs 2 --model.optimizer SGD --model.optimizer.lr 0.01") == 0
+    printed = capsys.readouterr().out
+    assert "val/accuracy" in printed
+    assert "Run folder: runs/fit/version_0" in printed
+    run_folder = folder / "runs" / "fit" / "version_0"
+    assert (run_folder / "metrics.csv").read_text().count("\n") > 2
+    assert (run_folder / "predictions" / "val_epoch_1.png").exists()
+    (checkpoint,) = (run_folder / "checkpoints").glob("epoch*.ckpt")
+    config = (run_folder / "config.yaml").read_text()
+    assert yaml.safe_load(config)["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
+
+    task = ClassificationTask.load_from_checkpoint(checkpoint)
+    assert task.class_names == ["circle", "square", "triangle", "star"]
+    assert task.image_size == (24, 24)
+    assert torch.load(checkpoint, weights_only=True)["hyper_parameters"]["backbone_options"] == {
+        "filters": [4, 8],
+        "depth": 1,
+    }
+
+    # The model comes from the checkpoint, and scoring writes no configuration over the one of the fit.
+    assert run(f"test --ckpt_path {checkpoint} {DATA} --trainer.enable_progress_bar false") == 0
+    assert "test/accuracy" in capsys.readouterr().out
+    assert (run_folder / "config.yaml").read_text() == config
+    assert not list((folder / "runs" / "test").rglob("config.yaml"))
+    assert run(f"validate --ckpt_path={checkpoint} {DATA} --trainer.enable_progress_bar false") == 0
+    assert "val/accuracy" in capsys.readouterr().out
+
+    picture = next((run_folder / "predictions").glob("*.png"))
+    (folder / "broken.png").write_bytes(b"no image")
+    assert main(["predict", str(checkpoint), str(picture)]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "file,label,class,score"
+    assert row.split(",")[2] in task.class_names
+    assert main(["predict", str(checkpoint), str(picture), "broken.png", "-o", "out.csv"]) == 1
+    assert "broken.png" in capsys.readouterr().err
+    assert len((folder / "out.csv").read_text().splitlines()) == 2
+
+
+def test_printed_and_saved_configurations_give_the_same_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(f"fit {SMALL} --trainer.max_epochs 1 --print_config")
+    assert ended.value.code == 0
+    (folder / "printed.yaml").write_text(capsys.readouterr().out)
+    assert run("fit --config printed.yaml") == 0
+    assert run("fit --config runs/fit/version_0/config.yaml") == 0
+    first, second = (
+        torch.load(folder / "runs" / "fit" / f"version_{version}" / "checkpoints" / "last.ckpt", weights_only=True)
+        for version in (0, 1)
+    )
+    for name, weight in first["state_dict"].items():
+        assert torch.equal(weight, second["state_dict"][name]), name
+
+
+def test_flags_win_over_the_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"fit {SMALL} --trainer.max_epochs 1 --model.dropout 0.25") == 0
+    last = "runs/fit/version_0/checkpoints/last.ckpt"
+    common = f"{DATA} --trainer.max_epochs 2 --trainer.enable_progress_bar false --trainer.enable_model_summary false"
+    assert run(f"fit --ckpt_path {last} {common} --model.label_smoothing 0.125") == 0
+    resumed = torch.load(folder / "runs/fit/version_1/checkpoints/last.ckpt", weights_only=True)
+    assert resumed["epoch"] == 1
+    assert resumed["hyper_parameters"]["dropout"] == 0.25
+    assert resumed["hyper_parameters"]["label_smoothing"] == 0.125
+    # Another architecture by flag does not load in silence.
+    capsys.readouterr()
+    assert run(f"fit --ckpt_path {last} {common} --model.backbone_options.depth 2") == 2
+    assert "backbone.stages.0.1.conv.weight: not in the checkpoint" in capsys.readouterr().err
+    assert run(f"fit --ckpt_path {last} {common} --model.optimizer SGD --model.optimizer.lr 0.1") == 2
+    assert "trained with torch.optim.adamw.AdamW, and would go on with torch.optim.sgd.SGD" in capsys.readouterr().err
+
+
+def test_help_shows_the_arguments_of_task_and_data(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run("fit --data MNISTDataModule --help")
+    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "--model.label_smoothing LABEL_SMOOTHING Share of the target that is spread over all classes" in printed
+    assert "--data.val_size VAL_SIZE Training images held out for validation" in printed
+
+
+def test_a_class_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "my_tasks_on_the_command_line.py").write_text(
+        "from visiontasks import ClassificationTask\n"
+        "class MyTask(ClassificationTask):\n"
+        "    def __init__(self, factor: float = 2.0, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+        "        self.factor = factor\n"
+        "    def losses(self, outputs, batch):\n"
+        "        return {'scaled': self.factor * super().losses(outputs, batch)['cross_entropy']}\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    path = "my_tasks_on_the_command_line.MyTask"
+    assert run(f"fit --model {path} --model.factor 3 {SMALL} --trainer.max_epochs 1") == 0
+    last = "runs/fit/version_0/checkpoints/last.ckpt"
+    assert torch.load(last, weights_only=True)["hyper_parameters"]["factor"] == 3.0
+    picture = next(folder.rglob("*.png"))
+    assert main(["predict", last, str(picture)]) == 2
+    assert main(["predict", last, str(picture), "--task", path]) == 0
+
+
+def test_precision_follows_the_hardware_and_the_flag(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visiontasks.cli.hardware.has_bf16", lambda accelerator: True)
+    cli = TrainingCLI("fit", SMALL.split())
+    assert cli.trainer.precision == "bf16-mixed"
+    assert "bf16-mixed: the hardware has bf16" in capsys.readouterr().out
+    assert cli.model.backbone.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert TrainingCLI("fit", [*SMALL.split(), "--trainer.precision", "32-true"]).trainer.precision == "32-true"

@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torchvision.transforms import v2
+
+from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks.errors import ArgumentError
+from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks.types import Statistics
+
+MEASURED = Statistics(torch.tensor([0.2, 0.5]), torch.tensor([0.1, 0.3]), torch.rand(2, 4, 6))
+
+
+def pixels(channels: int) -> torch.Tensor:
+    return torch.randint(256, (3, channels, 4, 6), dtype=torch.uint8)
+
+
+def test_imagenet_is_what_torchvision_does() -> None:
+    images = pixels(3)
+    reference = v2.Compose(
+        [v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+    )
+    torch.testing.assert_close(Normalize("imagenet", 3)(images), reference(images))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_imagenet_averages_for_other_channels(channels: int) -> None:
+    images = pixels(channels)
+    mean, std = np.mean([0.485, 0.456, 0.406]), np.mean([0.229, 0.224, 0.225])
+    expected = (images.numpy() / 255 - mean) / std
+    torch.testing.assert_close(Normalize("imagenet", channels)(images), torch.from_numpy(expected).float())
+
+
+def test_unit_runs_from_minus_one_to_one() -> None:
+    images = pixels(2)
+    expected = images.numpy() / 127.5 - 1
+    torch.testing.assert_close(Normalize("unit", 2)(images), torch.from_numpy(expected).float())
+
+
+@pytest.mark.parametrize("mode", ["dataset", "channel_mean", "image_mean"])
+def test_measured_modes_use_the_statistics(mode: Normalization) -> None:
+    images = pixels(2)
+    normalize = Normalize(mode, 2, image_size=(4, 6))
+    assert not normalize.measured
+    normalize.set_statistics(MEASURED)
+    assert normalize.measured
+    mean, std = (value.numpy()[:, None, None] for value in MEASURED[:2])
+    assert MEASURED.mean_image is not None
+    values = images.numpy()
+    expected = {
+        "dataset": (values / 255 - mean) / std,
+        "channel_mean": values - 255 * mean,
+        "image_mean": values - 255 * MEASURED.mean_image.numpy(),
+    }[mode]
+    torch.testing.assert_close(normalize(images), torch.from_numpy(expected).float(), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["imagenet", "unit", "dataset", "channel_mean", "image_mean"])
+def test_floats_in_0_to_1_are_normalised_like_bytes(mode: Normalization) -> None:
+    images = pixels(2)
+    normalize = Normalize(mode, 2, image_size=(4, 6))
+    normalize.set_statistics(MEASURED)
+    torch.testing.assert_close(normalize(images.float() / 255), normalize(images), rtol=1e-5, atol=1e-4)
+
+
+def test_modes_that_measure_nothing_ignore_statistics() -> None:
+    normalize = Normalize("unit", 2)
+    before = normalize.mean.clone()
+    normalize.set_statistics(MEASURED)
+    assert normalize.measured
+    assert torch.equal(normalize.mean, before)
+
+
+def test_a_constant_channel_is_not_divided_by_zero() -> None:
+    normalize = Normalize("dataset", 1)
+    normalize.set_statistics(Statistics(torch.tensor([0.5]), torch.tensor([0.0]), None))
+    assert normalize(pixels(1)).isfinite().all()
+
+
+def test_an_image_mean_needs_one_image_size() -> None:
+    with pytest.raises(
+        ArgumentError, match=r"'image_mean' subtracts one mean image: give image_size=\(height, width\)"
+    ):
+        Normalize("image_mean", 3)
+    with pytest.raises(ArgumentError, match=r"'image_mean' subtracts one mean image"):
+        ClassificationTask(3, normalization="image_mean")
+
+
+@pytest.mark.parametrize(
+    ("statistics", "found"),
+    [
+        (MEASURED._replace(mean_image=None), "but there is none"),
+        (MEASURED._replace(mean_image=torch.rand(2, 5, 6)), r"but it has shape \[2, 5, 6\]"),
+    ],
+)
+def test_a_mean_image_of_another_size_is_an_error(statistics: Statistics, found: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"'image_mean' needs a mean of shape \[2, 4, 6\], {found}"):
+        Normalize("image_mean", 2, image_size=(4, 6)).set_statistics(statistics)
+
+
+def test_statistics_of_other_channels_are_an_error() -> None:
+    with pytest.raises(
+        ArgumentError, match=r"'dataset' needs a mean of shape \[3, 1, 1\], but it has shape \[2, 1, 1\]"
+    ):
+        Normalize("dataset", 3).set_statistics(MEASURED)
+
+
+def test_data_of_another_size_than_the_mean_image_are_an_error(make_trainer: Callable[..., Trainer]) -> None:
+    task = ClassificationTask(4, normalization="image_mean", image_size=(8, 8))
+    data = ShapesDataModule(train_size=2, val_size=1, size=(16, 16))
+    with pytest.raises(ArgumentError, match=r"needs a mean of shape \[3, 8, 8\], but it has shape \[3, 16, 16\]"):
+        make_trainer(max_epochs=1).fit(task, datamodule=data)
+
+
+@pytest.mark.unchecked
+def test_an_unknown_mode_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ArgumentError, match="normalization is 'zscore'; expected 'imagenet', 'unit' or one of"):
+        Normalize("zscore", 3)  # type: ignore[arg-type]  # the point
+
+
+@pytest.mark.parametrize("mode", ["dataset", "channel_mean", "image_mean"])
+def test_statistics_come_from_the_data_module_and_travel_in_the_checkpoint(
+    mode: Normalization, make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    data = ShapesDataModule(train_size=6, val_size=2, size=(16, 20), batch_size=3)
+    task = ClassificationTask(4, normalization=mode, image_size=(16, 20), backbone_options={"filters": [4]})
+    trainer = make_trainer(max_steps=1, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    images = data.train_set.pixels.permute(0, 3, 1, 2).double() / 255
+    shape = (3, 16, 20) if mode == "image_mean" else (3, 1, 1)
+    expected = images.mean(0) if mode == "image_mean" else images.mean((0, 2, 3))[:, None, None]
+    assert task.normalize.mean.shape == shape
+    torch.testing.assert_close(task.normalize.mean, expected.float())
+    if mode == "dataset":
+        std = images.std((0, 2, 3), correction=0)[:, None, None]
+        torch.testing.assert_close(task.normalize.std, std.float())
+
+    trainer.save_checkpoint(tmp_path / "task.ckpt")
+    loaded = ClassificationTask.load_from_checkpoint(tmp_path / "task.ckpt")
+    assert loaded.normalize.mode == mode
+    for name, value in task.normalize.state_dict().items():
+        assert torch.equal(loaded.normalize.state_dict()[name], value)

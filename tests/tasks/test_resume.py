@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.optim import SGD, AdamW
+
+from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks.errors import CheckpointError
+
+# To go on in the folder of the run is the point.
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+
+
+class TrainedIds(Callback):
+    """Notes the images of each training step."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, task: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as in Lightning
+        self.seen.append(batch.ids.tolist())
+
+
+class Run:
+    """Trains a task for some epochs, with a checkpoint after each."""
+
+    def __init__(
+        self,
+        make_trainer: Callable[..., Trainer],
+        folder: Path,
+        epochs: int,
+        ckpt_path: Path | None = None,
+        validate: bool = True,
+        **options: Any,  # noqa: ANN401 - arguments of the task
+    ) -> None:
+        backbone = {"filters": [4], "depth": 1}
+        self.task = ClassificationTask(4, backbone_options=backbone, normalization="dataset", **options)
+        self.ids = TrainedIds()
+        keep = ModelCheckpoint(folder, "{epoch}", save_top_k=-1, enable_version_counter=False)
+        self.trainer = make_trainer(
+            max_epochs=epochs,
+            enable_checkpointing=True,
+            callbacks=[keep, self.ids],
+            limit_val_batches=5 if validate else 0,
+            num_sanity_val_steps=0,
+        )
+        data = ShapesDataModule(train_size=11, val_size=3, size=(16, 16), batch_size=3, augmentation="default")
+        self.trainer.fit(self.task, datamodule=data, ckpt_path=ckpt_path)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_resumed_training_ends_like_an_undisturbed_one(
+    validate: bool, make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    whole = Run(make_trainer, tmp_path, 4, validate=validate)
+    # It starts from other random weights, which the checkpoint replaces.
+    rest = Run(make_trainer, tmp_path, 4, tmp_path / "epoch=1.ckpt", validate)
+    for run in (whole, rest):
+        assert (run.trainer.current_epoch, run.trainer.global_step) == (4, 16)
+    assert rest.ids.seen == whole.ids.seen[8:]
+
+    weights, rest_weights = whole.task.state_dict(), rest.task.state_dict()
+    assert weights.keys() == rest_weights.keys()
+    assert all(torch.equal(value, rest_weights[name]) for name, value in weights.items())
+    moments, rest_moments = (run.trainer.optimizers[0].state_dict()["state"] for run in (whole, rest))
+    assert moments.keys() == rest_moments.keys()
+    for index, state in moments.items():
+        assert all(torch.equal(value, rest_moments[index][name]) for name, value in state.items())
+    metrics, rest_metrics = whole.trainer.callback_metrics, rest.trainer.callback_metrics
+    assert metrics.keys() == rest_metrics.keys()
+    assert all(torch.equal(value, rest_metrics[name]) for name, value in metrics.items())
+
+
+def test_the_same_optimiser_with_another_rate_goes_on(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    Run(make_trainer, tmp_path, 1)
+    run = Run(make_trainer, tmp_path, 2, tmp_path / "epoch=0.ckpt", optimizer=partial(AdamW, lr=0.5, weight_decay=0.1))
+    assert run.trainer.global_step == 8
+
+
+def test_another_optimiser_starts_anew_from_the_weights(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    Run(make_trainer, tmp_path, 1)
+    path = tmp_path / "epoch=0.ckpt"
+    message = (
+        r"trained with torch\.optim\.adamw\.AdamW, and would go on with torch\.optim\.sgd\.SGD: .* load_from_checkpoint"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        Run(make_trainer, tmp_path, 2, path, optimizer=partial(SGD, lr=0.1))
+    task = ClassificationTask.load_from_checkpoint(path, optimizer=partial(SGD, lr=0.1))
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(task, datamodule=ShapesDataModule(train_size=4, val_size=1, size=(16, 16), batch_size=4))
+    assert type(trainer.optimizers[0]) is SGD
+
+
+def test_a_missing_file_is_an_error_and_no_fresh_start(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"epoch=9\.ckpt"):
+        Run(make_trainer, tmp_path, 1, tmp_path / "epoch=9.ckpt")
+    assert not list(tmp_path.glob("*.ckpt"))
