@@ -15,8 +15,8 @@ if not os.environ.get("VISIONTASKS_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OMP_NUM_THREADS"] = "2"
 
-# The hook decorates methods one by one, where beartype cannot know what Self is. It takes no NamedTuple for a class, and
-# only with the numeric tower an int for a float.
+# The hook decorates methods one by one, where beartype cannot know what Self is. It takes no NamedTuple for a class,
+# and only with the numeric tower an int for a float.
 check = beartype(
     conf=BeartypeConf(hint_overrides=FrozenDict({Self: Any, NamedTuple: tuple}), is_pep484_tower=True),
 )

@@ -52,15 +52,19 @@ def report(title: str, figures: Mapping[str, list[float]], ours: str, theirs: st
     ratios = [own / other for own, other in zip(figures[ours], figures[theirs], strict=True)]
     ratio = statistics.median(ratios)
     met = ratio >= target
-    print(f"  ratio {ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f}), target at least {target}: {'met' if met else 'NOT MET'}")
+    verdict = "met" if met else "NOT MET"
+    print(f"  ratio {ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f}), target at least {target}: {verdict}")
     return met
 
 
 def setting() -> None:
     """Fix the threads and print what the figures were measured on."""
     torch.set_num_threads(THREADS)
-    cpu = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if "model name" in line), platform.machine())
-    print(f"{cpu}, {os.cpu_count()} cores, {THREADS} threads, torch {torch.__version__}, lightning {lightning.pytorch.__version__}")
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if "model name" in line), platform.machine()
+    )
+    versions = f"torch {torch.__version__}, lightning {lightning.pytorch.__version__}"
+    print(f"{cpu}, {os.cpu_count()} cores, {THREADS} threads, {versions}")
 
 
 def mnist_root() -> Path:

@@ -1,4 +1,4 @@
-"""Input alone: batches of MNIST from MNISTDataModule against torchvision's MNIST with ToTensor, Normalize and DataLoader.
+"""Input alone: MNISTDataModule against torchvision's MNIST with ToTensor, Normalize and DataLoader.
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/mnist_input.py
 """

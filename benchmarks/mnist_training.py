@@ -1,4 +1,4 @@
-"""Training steps of the small CNN on MNIST: our modules with the Trainer against plain PyTorch, bare Lightning, the usual path.
+"""Training steps of a small CNN on MNIST: ours against plain PyTorch, bare Lightning, and the usual path.
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/mnist_training.py
 """
@@ -87,7 +87,9 @@ class Usual(Bare):
         return loss
 
 
-def trainer_rate(make: Callable[[], LightningModule], loader: DataLoader[Any], folder: str, batch: int, precision: Any) -> float:
+def trainer_rate(
+    make: Callable[[], LightningModule], loader: DataLoader[Any], folder: str, batch: int, precision: Any
+) -> float:
     """Train with a default Trainer and return samples per second."""
     watch = Stopwatch()
     trainer = Trainer(
@@ -130,7 +132,8 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits."""
-        return self.head(self.backbone(self.normalize(images))).float()
+        logits: Tensor = self.head(self.backbone(self.normalize(images)))
+        return logits.float()
 
 
 def main() -> int:
@@ -140,7 +143,9 @@ def main() -> int:
     warnings.filterwarnings("ignore")
     source = mnist_root()
     torch.manual_seed(0)
-    task = ClassificationTask(num_classes=10, in_channels=1, backbone_options=BACKBONE, normalization="unit", optimizer=OPTIMIZER)
+    task = ClassificationTask(
+        num_classes=10, in_channels=1, backbone_options=BACKBONE, normalization="unit", optimizer=OPTIMIZER
+    )
     met = []
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(source / "MNIST", Path(folder) / "MNIST", copy_function=shutil.copyfile)
@@ -150,14 +155,15 @@ def main() -> int:
             loader = data.train_dataloader()
             same_work(task, data.train_set)
             sides = {
-                "Task, MNISTDataModule, Trainer": lambda l=loader, b=batch: trainer_rate(
-                    lambda: copy.deepcopy(task), l, folder, b, "32-true"
+                "Task, MNISTDataModule, Trainer": lambda loader=loader, b=batch: trainer_rate(
+                    lambda: copy.deepcopy(task), loader, folder, b, "32-true"
                 ),
                 "plain loop": lambda d=data, b=batch: plain_rate(Network(copy.deepcopy(task)), d.train_set, b),
             }
             figures = alternate(sides)
             title = f"Training step, batch {batch}, against a plain PyTorch loop"
-            met.append(report(title, figures, *sides, 0.93))
+            ours, theirs = sides
+            met.append(report(title, figures, ours, theirs, 0.93))
         met.append(against_bare(task, source, folder))
         met.append(against_usual(task, source, folder))
     return 0 if all(met) else 1
@@ -174,7 +180,8 @@ def against_bare(task: ClassificationTask, source: Path, folder: str) -> bool:
             lambda: Bare(Network(copy.deepcopy(task))), loader, folder, 128, "32-true"
         ),
     }
-    return report("Our Task over a bare LightningModule, batch 128", alternate(sides, 9), *sides, 0.97)
+    ours, theirs = sides
+    return report("Our Task over a bare LightningModule, batch 128", alternate(sides, 9), ours, theirs, 0.97)
 
 
 def against_usual(task: ClassificationTask, source: Path, folder: str) -> bool:
@@ -190,9 +197,14 @@ def against_usual(task: ClassificationTask, source: Path, folder: str) -> bool:
             lambda: copy.deepcopy(task).to(memory_format=torch.channels_last), loader, folder, 128, precision
         )
     }
-    for workers in usual:
-        sides[f"usual path, {workers} workers"] = lambda w=workers: trainer_rate(
-            lambda: Usual(Network(copy.deepcopy(task), normalize=False)), usual[w], folder, 128, "32-true"
+    for workers, usual_batches in usual.items():
+        sides[f"usual path, {workers} workers"] = partial(
+            trainer_rate,
+            lambda: Usual(Network(copy.deepcopy(task), normalize=False)),
+            usual_batches,
+            folder,
+            128,
+            "32-true",
         )
     figures = alternate(sides)
     best = max(itertools.islice(figures, 1, None), key=lambda name: sorted(figures[name])[2])

@@ -1,5 +1,9 @@
 """Settings of the site."""
 
+from typing import Any
+
+from sphinx.application import Sphinx
+
 from visiontasks import __version__
 
 project = "visiontasks"
@@ -25,3 +29,13 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+
+def skip_field(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:  # noqa: ANN401 - Sphinx's
+    """Leave out the fields of NamedTuples as members: the class docstring describes them."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> None:
+    """Register the above."""
+    app.connect("autodoc-skip-member", skip_field)

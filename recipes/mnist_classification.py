@@ -1,6 +1,6 @@
 """Classify the handwritten digits of MNIST.
 
-Source: LeCun et al. 1998; 55,000 training images, 5,000 held out of the training set for every choice, 10,000 test images.
+Source: LeCun et al. 1998; 55,000 training images, 5,000 more held out for every choice, 10,000 test images.
 Command: python recipes/mnist_classification.py --data.root FOLDER   (or --data.download true)
 Hardware and time: not yet measured.
 Metric: not yet measured.

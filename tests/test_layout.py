@@ -115,3 +115,10 @@ def test_a_file_is_short_and_named_for_what_it_does(path: Path) -> None:
 def test_ci_runs_the_command_of_the_readme() -> None:
     (command,) = re.findall(r"^python3 -m venv .*$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert command in (ROOT / "README.md").read_text().splitlines()
+
+
+def test_every_promise_names_a_test() -> None:
+    named = re.findall(r"`(tests/\S+)::(\w+)`", (ROOT / "docs" / "reliability.md").read_text())
+    assert named
+    missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+    assert not missing

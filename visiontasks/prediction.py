@@ -48,10 +48,14 @@ class Predictor:
 
     def __init__(self, task: Task, device: str | torch.device | None = None) -> None:
         if not isinstance(task, ClassificationTask):
-            message = f"Prediction on files is for ClassificationTask so far; the checkpoint holds {type(task).__name__}."
+            message = (
+                f"Prediction on files is for ClassificationTask so far; the checkpoint holds {type(task).__name__}."
+            )
             raise ArgumentError(message)
         if task.image_size is None:
-            message = "The checkpoint does not say which image size it was trained on: load the task with image_size=(H, W)."
+            message = (
+                "The checkpoint does not say which image size it was trained on: load the task with image_size=(H, W)."
+            )
             raise ArgumentError(message)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.task = task.to(self.device).eval()
@@ -160,8 +164,8 @@ def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
     found = getattr(visiontasks, name) if name in visiontasks.__all__ else None
     if not (isinstance(found, type) and issubclass(found, Task)):
         message = (
-            f"{str(path)!r} was made by {name or 'another program'}, which is no task of this library. Say which class it is by its "
-            "import path, such as my_module.MyTask."
+            f"{str(path)!r} was made by {name or 'another program'}, which is no task of this library. "
+            "Say which class it is by its import path, such as my_module.MyTask."
         )
         raise CheckpointError(message)
     return found
@@ -183,7 +187,9 @@ def import_class(path: str) -> type:
     try:
         imported = import_module(module)
     except (ImportError, ValueError) as error:
-        message = f"{path!r} cannot be imported: {error}. A class is given by its import path, such as 'my_module.MyTask'."
+        message = (
+            f"{path!r} cannot be imported: {error}. A class is given by its import path, such as 'my_module.MyTask'."
+        )
         raise ArgumentError(message) from error
     found = getattr(imported, name, None)
     if not isinstance(found, type):

@@ -179,7 +179,7 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
     exactly once on 1, 2 and 3 processes; the statistics have the shapes of the images.
 
     Args:
-        datamodule: The data module, before ``setup``. It is read several times, so a small one is enough.
+        datamodule: The data module, before ``setup``. It is read several times: some dozen images do.
 
     Raises:
         AssertionError: If it does not keep the contract.

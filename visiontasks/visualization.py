@@ -20,8 +20,8 @@ def to_rgb(image: Tensor) -> Picture:
     """Bring an image of any number of channels to what can be shown.
 
     Args:
-        image: uint8 in 0 to 255 or float in 0 to 1, shape [C, H, W]. One channel is shown grey; of more than three, the first
-            three are shown.
+        image: uint8 in 0 to 255 or float in 0 to 1, shape [C, H, W]. One channel is shown grey; of more than three, the
+            first three are shown.
 
     Returns:
         uint8 RGB, shape [3, H, W].
@@ -31,7 +31,10 @@ def to_rgb(image: Tensor) -> Picture:
 
 
 def grid(
-    images: Sequence[Tensor], titles: Sequence[str], colors: Sequence[tuple[int, int, int]] | None = None, columns: int = 8
+    images: Sequence[Tensor],
+    titles: Sequence[str],
+    colors: Sequence[tuple[int, int, int]] | None = None,
+    columns: int = 8,
 ) -> Picture:
     """Lay out pictures with a title each.
 
@@ -57,7 +60,7 @@ def grid(
         left = _MARGIN + index % columns * (width + _MARGIN)
         top = _MARGIN + index // columns * (height + _TITLE + _MARGIN)
         while len(title) > 1 and draw.textlength(title, font=font) > width:
-            title = title[:-2] + "…"  # noqa: PLW2901 (the cut title is what is drawn)
+            title = title[:-2] + "…"
         draw.text((left, top), title, fill=_INK if colors is None else colors[index], font=font)
         tile = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
         canvas.paste(tile.resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))

@@ -20,7 +20,9 @@ DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_s
 
 MESSAGES = {
     "fitt": "error: there is no command 'fitt'. Did you mean 'fit'?",
-    "fit --model.bakcbone cnn": "error: --model.bakcbone: ClassificationTask has no argument 'bakcbone'. Did you mean 'backbone'?",
+    "fit --model.bakcbone cnn": (
+        "error: --model.bakcbone: ClassificationTask has no argument 'bakcbone'. Did you mean 'backbone'?"
+    ),
     "fit --trainer.max_epoch 3": "error: There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'",
     "fit --trainer.max_epochs ten": "error: --trainer.max_epochs ten: expected int",
     "fit --model ClasificationTask": "error: --model ClasificationTask: unknown. Did you mean 'ClassificationTask'?",
@@ -162,6 +164,6 @@ def test_precision_follows_the_hardware_and_the_flag(
     monkeypatch.setattr("visiontasks.cli.hardware.has_bf16", lambda accelerator: True)
     cli = TrainingCLI("fit", SMALL.split())
     assert cli.trainer.precision == "bf16-mixed"
-    assert "bf16-mixed: the hardware has bf16" in capsys.readouterr().out
+    assert "bf16-mixed, channels-last: the hardware has bf16" in capsys.readouterr().out
     assert cli.model.backbone.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert TrainingCLI("fit", [*SMALL.split(), "--trainer.precision", "32-true"]).trainer.precision == "32-true"

@@ -16,7 +16,12 @@ class AlexNet(Backbone):
     The feature maps are the map before each pooling and the last one: strides 4, 8, 16 and 32. Images may be of any
     size from 1x1. Parameters are named as torchvision's, so that its weights load.
 
-    MEASURED
+    Every filter and pooling is padded by half its size, so that a feature lies over its place in the image. Torchvision
+    pads the first filters by 2 pixels instead of 5, and the poolings not at all: its last map of 224x224 pixels has 6x6
+    places, not 7x7, half a place off. With the same weights the features away from the border are those of its network
+    for an image moved by a few pixels; at the border they see more zeros. Measured on photographs of COCO, with random
+    weights: the mean of the last map differs from torchvision's by 0.30 of the distance between two photographs
+    (moving a photograph by 4 pixels changes torchvision's by 0.13).
 
     Args:
         in_channels: Channels of the images.

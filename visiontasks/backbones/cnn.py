@@ -43,7 +43,7 @@ class CNN(Backbone):
     Args:
         in_channels: Channels of the images.
         filters: Filters of each stage.
-        depth: Convolution blocks per stage.
+        depth: Convolution blocks of each stage; one number, or one per stage.
         kernel_size: Side of the square filters in pixels, odd; one number, or one per stage.
         stride: Stride of the first convolution of each stage, a power of two; one number, or one per stage.
         padding: Zeros around the image that a filter may see; None for ``(kernel_size - 1) / 2``. See
@@ -68,7 +68,7 @@ class CNN(Backbone):
         self,
         in_channels: int = 3,
         filters: Sequence[int] = (32, 64, 128),
-        depth: int = 2,
+        depth: int | Sequence[int] = 2,
         kernel_size: int | Sequence[int] = 3,
         stride: int | Sequence[int] = 1,
         padding: int | None = None,
@@ -77,7 +77,8 @@ class CNN(Backbone):
         pool_size: int = 2,
     ) -> None:
         super().__init__()
-        if not filters or min(filters) < 1 or depth < 1:
+        depths = _per_stage("depth", depth, len(filters))
+        if not filters or min(filters) < 1 or min(depths) < 1:
             message = f"filters is {list(filters)} and depth {depth}; expected at least one stage, block and filter."
             raise ArgumentError(message)
         if pool_size not in (2, 4):
@@ -89,12 +90,12 @@ class CNN(Backbone):
         self.pools = nn.ModuleList()
         channels, strides, total = [], [], 1
         width = in_channels
-        for count, kernel, step in zip(filters, kernel_sizes, stage_strides, strict=True):
+        for count, repeats, kernel, step in zip(filters, depths, kernel_sizes, stage_strides, strict=True):
             if step < 1 or step & (step - 1):
                 message = f"stride is {step}; expected a power of two, such as 1 or 2."
                 raise ArgumentError(message)
             blocks = [ConvBlock(width, count, kernel, step, padding, norm)]
-            blocks += [ConvBlock(count, count, kernel, 1, padding, norm) for _ in range(depth - 1)]
+            blocks += [ConvBlock(count, count, kernel, 1, padding, norm) for _ in range(repeats - 1)]
             self.stages.append(nn.Sequential(*blocks))
             width, total = count, total * step
             channels.append(width)

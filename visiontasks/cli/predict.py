@@ -22,8 +22,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 when every file was predicted, 1 when some could not be read.
     """
-    parser = argparse.ArgumentParser(prog=f"visiontasks {command}", description="Predict image files with a checkpoint.")
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size")
+    parser = argparse.ArgumentParser(
+        prog=f"visiontasks {command}", description="Predict image files with a checkpoint."
+    )
+    parser.add_argument(
+        "checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size"
+    )
     parser.add_argument("sources", nargs="+", metavar="source", help="image files, folders (in depth) or glob patterns")
     parser.add_argument("-o", "--output", type=Path, help="CSV file to write; the terminal by default")
     parser.add_argument("--batch_size", type=int, default=64, help="images computed at once (default: 64)")
@@ -48,8 +52,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
                 failed += 1
                 print(f"skipped: {prediction.error}", file=sys.stderr)
             else:
-                writer.writerow(
-                    [prediction.file, prediction.label, prediction.class_name, f"{prediction.score:.6f}"]
-                )
+                writer.writerow([prediction.file, prediction.label, prediction.class_name, f"{prediction.score:.6f}"])
     print(f"{len(files) - failed} of {len(files)} files predicted.", file=sys.stderr)
     return 1 if failed else 0

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 import warnings
+from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
 from visiontasks.callbacks.prediction_images import PredictionImages
-from visiontasks.cli.hardware import default_precision
+from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.messages import explain
 from visiontasks.cli.summary import print_summary
 from visiontasks.data.base import VisionDataModule
@@ -38,15 +39,15 @@ class Parser(LightningArgumentParser):
     outermost = False
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise one readable message instead of printing the usage; parsers of nested classes report to the outermost."""
+        """Raise one readable message; parsers of nested classes report to the outermost."""
         if not self.outermost:
             super().error(message, ex)
         options = [option for action in self._actions for option in action.option_strings]
         raise ArgumentError(explain(message, options)) from ex
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Append the arguments of the chosen classes."""
-        text = str(super().format_help())
+        text = str(super().format_help(formatter))
         for key, owner in self.chosen:
             parser = LightningArgumentParser(add_help=False, usage="")
             parser.add_class_arguments(owner, key, fail_untyped=False)
@@ -82,7 +83,10 @@ class TrainingCLI(LightningCLI):
             self.chosen += (("model", _chosen("--model", arguments, TASKS)),)
         if data is None:
             self.chosen += (("data", _chosen("--data", arguments, DATA_MODULES)),)
-        logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": "runs", "name": command}}
+        logger = {
+            "class_path": "lightning.pytorch.loggers.CSVLogger",
+            "init_args": {"save_dir": "runs", "name": command},
+        }
         super().__init__(
             task or Task,
             data or VisionDataModule,
@@ -136,7 +140,8 @@ class TrainingCLI(LightningCLI):
         if trainer.precision is None:
             trainer.precision = default_precision(str(trainer.accelerator))
             reason = "has" if trainer.precision == "bf16-mixed" else "has no"
-            _say(f"Precision {trainer.precision}: the hardware {reason} bf16 arithmetic (--trainer.precision chooses another).")
+            because = f"the hardware {reason} bf16 arithmetic (--trainer.precision chooses another)"
+            rank_zero_only(print)(f"Precision {trainer.precision}, channels-last: {because}.")
 
     def instantiate_classes(self) -> None:
         """Instantiate; a value that the user gave and that differs from the data's is an error.
@@ -155,14 +160,14 @@ class TrainingCLI(LightningCLI):
             expected = getattr(self.datamodule, name)
             if value is not None and value != expected:
                 message = (
-                    f"--model.{name} is {value}, but {type(self.datamodule).__name__} has {expected}. Leave it out: it comes from "
-                    "the data."
+                    f"--model.{name} is {value}, but {type(self.datamodule).__name__} has {expected}. Leave it out: "
+                    "it comes from the data."
                 )
                 raise ArgumentError(message)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (the arguments of a Trainer)
         """Create the Trainer, with the callbacks that the user has not replaced; lay the network out channels-last."""
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types it for tensors only
+        self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
         callbacks: list[Callback] = [PredictionImages()]
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
@@ -190,7 +195,7 @@ class TrainingCLI(LightningCLI):
         seconds = time.perf_counter() - start
         if self.command != "fit":
             # A trial run keeps no checkpoint.
-            best = None if self.trainer.fast_dev_run or not self.trainer.checkpoint_callback else "best"
+            best = None if not self.trainer.checkpoint_callback else "best"
             self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
         print_summary(self.trainer, seconds)
 
@@ -198,7 +203,8 @@ class TrainingCLI(LightningCLI):
         """Find the value of a linked argument that the user gave; None for the task's default."""
         model = self.config.model
         if self.subclass_mode_model:
-            owner, arguments = import_class(model.class_path), model.init_args
+            owner: Any = import_class(model.class_path)
+            arguments = model.init_args
         else:
             owner, arguments = self._model_class, model
         parser = LightningArgumentParser()
@@ -218,6 +224,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         The exit code, 0.
     """
     quiet()
+    keep_freed_memory()
     TrainingCLI(command, arguments).run()
     return 0
 
@@ -239,6 +246,7 @@ def run_recipe(
         arguments: The command line; by default that of the process.
     """
     quiet()
+    keep_freed_memory()
     try:
         TrainingCLI(name, sys.argv[1:] if arguments is None else arguments, task, data, defaults).run()
     except VisiontasksError as error:
@@ -248,7 +256,7 @@ def run_recipe(
 
 def quiet() -> None:
     """Silence what the stack underneath warns of and a user can do nothing about, one by one."""
-    # Lightning 2.6 asks torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21367).
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21326).
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     # Fewer batches than the log interval: the last values are logged at the end of the epoch all the same.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
@@ -289,7 +297,3 @@ def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
     model = {"class_path": f"{task.__module__}.{task.__qualname__}", "init_args": saved}
     return [f"--model={json.dumps(model)}", *words]
-
-
-def _say(text: str) -> None:
-    rank_zero_only(print)(text)

@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int64, UInt8, UInt64
 from torch import Tensor
 
 Strength = Literal["none", "light", "default", "strong"]
@@ -65,7 +64,7 @@ class BatchAffine:
     def __call__(
         self, images: UInt8[Tensor, "batch channels height width"], ids: Int64[Tensor, " batch"], epoch: int
     ) -> UInt8[Tensor, "batch channels height width"]:
-        """Change the images of a batch."""
+        """Change the images of a batch; the result is in channels-last memory."""
         if not len(images):
             return images
         height, width = images.shape[-2:]
@@ -82,13 +81,13 @@ class BatchAffine:
         ]
         grid = F.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
         moved = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return moved.round_().clamp_(0, 255).to(torch.uint8)
+        return moved.round_().clamp_(0, 255).to(torch.uint8, memory_format=torch.channels_last)
 
 
 _PRESETS = {"light": (0.0, 0.04, 0.0, 0.0), "default": (10.0, 0.08, 0.1, 0.0), "strong": (15.0, 0.11, 0.15, 10.0)}
 
 
-def uniform(seed: int, epoch: int, ids: NDArray[np.int64], count: int) -> NDArray[np.float32]:
+def uniform(seed: int, epoch: int, ids: Int64[np.ndarray, " batch"], count: int) -> Float32[np.ndarray, "batch count"]:
     """Draw random numbers that depend on (seed, epoch, id) only, for all ids at once.
 
     A counter-based generator: the finaliser of SplitMix64 (Steele et al. 2014, Fast splittable pseudorandom number
@@ -110,7 +109,8 @@ def uniform(seed: int, epoch: int, ids: NDArray[np.int64], count: int) -> NDArra
     return ((values >> np.uint64(40)) / np.float32(1 << 24)).astype(np.float32)
 
 
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: UInt64[np.ndarray, "..."] = values ^ (values >> np.uint64(31))
+    return mixed

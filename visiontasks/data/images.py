@@ -13,7 +13,9 @@ from visiontasks.errors import ArgumentError, DataError
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
-def read_image(path: str | Path, channels: int = 3, size: tuple[int, int] | None = None) -> UInt8[Tensor, "channels height width"]:
+def read_image(
+    path: str | Path, channels: int = 3, size: tuple[int, int] | None = None
+) -> UInt8[Tensor, "channels height width"]:
     """Read an image, upright as its EXIF orientation says.
 
     Args:

@@ -140,6 +140,12 @@ class CheckpointedModule(LightningModule):
     class_names: list[str] | None
     image_size: tuple[int, int] | None
 
+    def __init_subclass__(cls) -> None:
+        """Show the constructor's arguments as those of the class; ``__new__`` would hide them from help."""
+        super().__init_subclass__()
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect.signature looks for it
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 (the arguments of any subclass)
         """Note the arguments as the caller gave them, whatever the constructors in between do with them."""
         self = super().__new__(cls)

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Shaped
 
 from visiontasks.errors import DataError
 
@@ -23,7 +23,7 @@ _DEFLATE_RATIO = 1032
 _CHUNK = 1 << 20
 
 
-def read_idx(path: str | Path) -> NDArray[np.generic]:
+def read_idx(path: str | Path) -> Shaped[np.ndarray, "..."]:
     """Read one IDX file, plain or compressed by gzip (told apart by content, not by name).
 
     Args:
@@ -58,7 +58,7 @@ def read_idx(path: str | Path) -> NDArray[np.generic]:
     return array if array.dtype.isnative else array.byteswap(inplace=True).view(array.dtype.newbyteorder())
 
 
-def _read_array(file: BufferedReader | gzip.GzipFile, path: Path, capacity: int) -> NDArray[np.generic]:
+def _read_array(file: BufferedReader | gzip.GzipFile, path: Path, capacity: int) -> Shaped[np.ndarray, "..."]:
     """Read header and values; ``capacity`` bounds the bytes that the file can hold."""
     magic = file.read(4)
     if not magic:

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Float32, Int8, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,7 +20,7 @@ from visiontasks.errors import ArgumentError
 
 CLASS_NAMES = ("circle", "square", "triangle", "star")
 
-_Integers = NDArray[np.int64]
+_Integers = Int64[np.ndarray, "..."]
 
 _PIXEL = 256
 _LEAST_SIDE = 16  # pixels
@@ -160,7 +159,7 @@ class _Draw:
         raw = self._bits.random_raw(math.prod(shape)).reshape(shape)
         return (raw >> 33).view(np.int64) * bound >> 31
 
-    def noise(self, height: int, width: int) -> NDArray[np.int8]:
+    def noise(self, height: int, width: int) -> Int8[np.ndarray, "height width"]:
         """Draw integers [height, width] from -_NOISE to _NOISE - 1, one byte of the stream for each."""
         raw = self._bits.random_raw(-(-height * width // 8)).astype("<u8", copy=False).view(np.uint8)
         return (raw[: height * width] % (2 * _NOISE)).view(np.int8).reshape(height, width) - np.int8(_NOISE)
@@ -263,7 +262,8 @@ def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _I
     """Measure how deep points are inside a shape with its corners on a circle around 0; negative is outside."""
     lines = _LINES[label]
     if not lines:
-        return (radius**2 - x * x - y * y) // (2 * radius)
+        depth: _Integers = (radius**2 - x * x - y * y) // (2 * radius)
+        return depth
     directions = (turn + _TURN // lines * np.arange(lines)) % _TURN
     reach: _Integers = _COSINE[directions, None, None] * x + _SINE[directions, None, None] * y
     farthest, second = np.maximum(reach[0], reach[1]), np.minimum(reach[0], reach[1])
@@ -274,7 +274,7 @@ def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _I
     return np.asarray((radius * _COSINE[edge] - nearest) // _UNIT)
 
 
-def _annotate(image: NDArray[np.uint8], owners: _Integers, classes: _Integers) -> ShapesSample:
+def _annotate(image: UInt8[np.ndarray, "..."], owners: _Integers, classes: _Integers) -> ShapesSample:
     """Read the annotations off the map of owners [height, width]: 0 for the ground, i + 1 for object i."""
     boxes = np.empty((len(classes), 4), dtype=np.float32)
     areas = []

@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+import torch
+
+from visiontasks import ShapesDataModule
+from visiontasks.data.datasets.shapes import ShapesDataset
+from visiontasks.data.samplers import BatchRequest
+from visiontasks.errors import ArgumentError
+from visiontasks.testing import check_datamodule
+
+
+def make(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of the data module
+    return ShapesDataModule(**{"train_size": 6, "val_size": 4, "test_size": 3, "size": (20, 24), **options})
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"channels": 1}, {"augmentation": "strong", "batch_size": 4}, {"channels": 5, "train_size": 13}]
+)
+def test_the_contract_is_kept(options: dict[str, Any]) -> None:
+    check_datamodule(make(**options))
+
+
+def test_the_description_needs_no_image() -> None:
+    data = make(channels=1)
+    assert data.class_names == ("circle", "square", "triangle", "star")
+    assert (data.num_classes, data.in_channels, data.image_size) == (4, 1, (20, 24))
+    assert not hasattr(data, "train_set")
+
+
+def test_images_and_labels_are_those_of_the_generator() -> None:
+    data = make(data_seed=2)
+    data.setup("fit")
+    data.setup("test")
+    seeds = []
+    for dataset, size in ((data.train_set, 6), (data.val_set, 4), (data.test_set, 3)):
+        images, labels, ids = dataset[BatchRequest(list(range(size)), epoch=0)]
+        assert ids.tolist() == list(range(size))
+        (seed,) = (
+            s for s in range(12) if torch.equal(ShapesDataset(1, image_size=(20, 24), seed=s)[0].image, images[0])
+        )
+        seeds.append(seed)
+        for index, sample in enumerate(ShapesDataset(size, image_size=(20, 24), seed=seed)[i] for i in range(size)):
+            assert torch.equal(images[index], sample.image)
+            assert labels[index] == sample.label
+    assert len(set(seeds)) == 3, "a split repeats another one"
+
+
+def test_no_two_seeds_and_splits_share_images() -> None:
+    first_images = set()
+    for data_seed in range(3):
+        data = make(data_seed=data_seed, size=(16, 16))
+        data.setup("fit")
+        data.setup("test")
+        first_images |= {str(s[BatchRequest([0], 0)].images) for s in (data.train_set, data.val_set, data.test_set)}
+    assert len(first_images) == 9
+
+
+def test_more_training_images_leave_the_others_as_they_were() -> None:
+    few, many = make(), make(train_size=9)
+    for data in (few, many):
+        data.setup("fit")
+    request = BatchRequest(list(range(6)), epoch=0)
+    assert torch.equal(few.train_set[request].images, many.train_set[request].images)
+
+
+def test_only_training_images_are_augmented() -> None:
+    plain, augmented = make(), make(augmentation="default", seed=1)
+    for data in (plain, augmented):
+        data.setup("fit")
+    request = BatchRequest([0, 1, 2, 3], epoch=0)
+    later = augmented.train_set[request._replace(epoch=1)].images
+    assert torch.equal(plain.val_set[request].images, augmented.val_set[request].images)
+    assert not torch.equal(plain.train_set[request].images, augmented.train_set[request].images)
+    assert not torch.equal(later, augmented.train_set[request].images)
+    assert torch.equal(plain.statistics().mean, augmented.statistics().mean)
+
+
+def test_a_stage_that_comes_again_generates_nothing_anew() -> None:
+    data = make()
+    data.setup("fit")
+    before = data.train_set, data.val_set
+    data.setup("validate")
+    data.setup("fit")
+    assert (data.train_set, data.val_set) == before
+    assert data.statistics() is data.statistics()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"val_size": 0}, "The splits have 6, 0 and 3 images; expected at least one each"),
+        ({"size": (8, 24)}, r"image_size is \(8, 24\), but"),
+        ({"channels": 0}, "channels is 0"),
+        ({"batch_size": -1}, "batch_size is -1"),
+    ],
+)
+def test_arguments_out_of_range_are_an_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        make(**options).setup("fit")

@@ -1,0 +1,182 @@
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import seed_everything
+from torch.utils.data import DataLoader
+
+from visiontasks import VisionDataModule
+from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.samplers import BatchRequest
+from visiontasks.errors import ArgumentError
+from visiontasks.testing import check_datamodule
+from visiontasks.types import ClassificationBatch, Statistics
+
+
+class Noise(VisionDataModule):
+    """Data of a user: images of noise in two classes."""
+
+    train_set: MemoryDataset
+
+    def __init__(self, train_size: int = 9, **options: Any) -> None:  # noqa: ANN401 - arguments of VisionDataModule
+        super().__init__(**options)
+        self.train_size = train_size
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return "dark", "bright"
+
+    @property
+    def in_channels(self) -> int:
+        return 2
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return 6, 5
+
+    def setup(self, stage: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        sets = []
+        for size in (self.train_size, 7, 4):
+            images = torch.randint(256, (size, 2, 6, 5), dtype=torch.uint8, generator=generator)
+            sets.append(MemoryDataset(images, torch.arange(size) % 2))
+        self.train_set, self.val_set, self.test_set = sets
+
+    def statistics(self) -> Statistics:
+        return self.train_set.statistics()
+
+
+def ids_of(loader: DataLoader[Any]) -> list[list[int]]:
+    return [batch.ids.tolist() for batch in loader]
+
+
+def prepared(**options: Any) -> Noise:  # noqa: ANN401 - arguments of the data module
+    data = Noise(**options)
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3, "eval_batch_size": 2}, {"batch_size": 1, "seed": 4}])
+def test_data_of_a_user_keep_the_contract(options: dict[str, int]) -> None:
+    check_datamodule(Noise(**options))
+
+
+def test_evaluation_is_in_order_and_in_batches_of_its_own_size() -> None:
+    data = prepared(batch_size=4, eval_batch_size=3)
+    assert ids_of(data.val_dataloader()) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert ids_of(data.test_dataloader()) == ids_of(data.predict_dataloader()) == [[0, 1, 2], [3]]
+    assert ids_of(prepared(batch_size=5).val_dataloader()) == [[0, 1, 2, 3, 4], [5, 6]]
+
+
+def test_training_leaves_out_what_it_was_asked_to_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        assert [len(ids) for ids in ids_of(prepared(batch_size=4, drop_last=True).train_dataloader())] == [4, 4]
+        assert [len(ids) for ids in ids_of(prepared(train_size=10, batch_size=4).train_dataloader())] == [4, 4, 2]
+    assert caplog.messages == ["1 of 9 training images are left out of each epoch (others each time)."]
+
+
+def test_the_seed_is_that_of_seed_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    assert Noise().seed == 0
+    state = torch.random.get_rng_state()
+    seed_everything(12, verbose=False)
+    torch.random.set_rng_state(state)
+    assert Noise().seed == 12
+    assert Noise(seed=3).seed == 3
+    orders = [str(ids_of(prepared(seed=seed).train_dataloader())) for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+@pytest.mark.slow
+def test_workers_prepare_the_same_batches() -> None:
+    alone, helped = prepared(batch_size=3).train_dataloader(), prepared(batch_size=3, num_workers=2).train_dataloader()
+    for epoch in range(2):
+        for loader in (alone, helped):
+            loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # a TrainingSampler
+        for ours, theirs in zip(alone, helped, strict=True):
+            assert isinstance(theirs, ClassificationBatch)
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"eval_batch_size": 0}, {"num_workers": -1}])
+def test_sizes_that_cannot_be_are_an_error(options: dict[str, int]) -> None:
+    (name, value), *_ = options.items()
+    with pytest.raises(ArgumentError, match=rf"{name} (is )?{value}.*; expected sizes of at least 1"):
+        Noise(**options)
+
+
+class Listed(Noise):
+    """Names its classes in a list."""
+
+    @property
+    def class_names(self) -> Any:  # noqa: ANN401 - what is wrong with it
+        return ["dark", "bright"]
+
+
+class Unshuffled(Noise):
+    """Trains in the order of evaluation."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.train_set, sampler=FixedOrder(len(self.train_set)), batch_size=None)
+
+
+class FixedOrder(list[BatchRequest]):
+    """One batch of all samples in order."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__([BatchRequest(list(range(count)), 0)])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Change nothing."""
+
+
+class Repeating(Noise):
+    """Some validation images have the same id."""
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        images, labels, _ = self.train_set[BatchRequest([0, 1, 2], 0)]
+        self.val_set = MemoryDataset(images, labels, torch.tensor([5, 6, 5]))
+
+
+class Plain(Noise):
+    """Evaluates by a plain loader, which repeats images on several processes."""
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        order = FixedOrder(len(self.val_set))
+        return DataLoader(self.val_set, sampler=order, batch_size=None)  # type: ignore[arg-type]  # as in the base class
+
+
+class ChannelsFirst(Noise):
+    """Its batches are stored by channel."""
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+
+        def augmentation(images: torch.Tensor, ids: torch.Tensor, epoch: int) -> torch.Tensor:
+            return images.contiguous()
+
+        self.train_set.augmentation = augmentation
+
+
+class WrongStatistics(Noise):
+    """Measures pixels in 0 to 255."""
+
+    def statistics(self) -> Statistics:
+        return super().statistics()._replace(mean=torch.tensor([127.0, 128.0]))
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Listed, r"class_names is \['dark', 'bright'\] for num_classes 2; expected a tuple"),
+        (Unshuffled, "two epochs have the same training order"),
+        (Repeating, r"validation sees the images \[5, 5, 6\]; expected each of 3 once"),
+        (Plain, "evaluation samples with FixedOrder; expected an EvaluationSampler"),
+        (ChannelsFirst, r"images of shape \[9, 2, 6, 5\] have strides .*; expected channels-last"),
+        (WrongStatistics, r"statistics\(\).mean is tensor\(\[127., 128.\]\); expected 2 values in 0 to 1"),
+    ],
+)
+def test_what_breaks_the_contract_is_found(broken: type[Noise], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_datamodule(broken())

@@ -1,0 +1,81 @@
+"""Numbers and weights are those of one process when two work together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("training_script.py")
+
+# Warnings of the stack that a user can do nothing about, see pyproject.toml.
+KNOWN = ("LeafSpec", "does not have many workers", "smaller than the logging interval")
+
+
+def launch(devices: int, folder: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    """Run the script; a hang ends it with all its processes."""
+    folder.mkdir()
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    command = [sys.executable, str(SCRIPT), str(devices), str(folder)]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
+    """What each process of a run by one and of a run by two found."""
+    found = {}
+    for devices in (1, 2):
+        folder = tmp_path_factory.getbasetemp() / f"devices_{devices}"
+        run = launch(devices, folder)
+        assert run.returncode == 0, run.stdout
+        ranks = range(devices)
+        found[devices] = [
+            json.loads((folder / f"results-{rank}.json").read_text())
+            | {"weights": torch.load(folder / f"weights-{rank}.pt")}
+            for rank in ranks
+        ]
+    return found
+
+
+def test_evaluation_is_equal_for_any_number_of_images(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["evaluation"]
+    assert len(expected) == 8
+    for result in runs[2]:
+        assert result["evaluation"].keys() == expected.keys()
+        for case, metrics in expected.items():
+            found = dict(result["evaluation"][case])
+            assert found.pop("val/loss") == pytest.approx(metrics["val/loss"], abs=1e-6), case
+            assert found == {name: value for name, value in metrics.items() if name != "val/loss"}, case
+            assert {"val/accuracy", "val/f1", "val/class_accuracy/star"} <= found.keys()
+
+
+def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:
+    (alone,), both = runs[1], runs[2]
+    assert alone["training"]["steps"] == 8
+    for result in both:
+        for name, value in alone["training"].items():
+            assert result["training"][name] == pytest.approx(value, abs=1e-5), name
+        for name, value in alone["weights"].items():
+            torch.testing.assert_close(result["weights"][name], value, rtol=0, atol=1e-5)
+    first, second = both
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+def test_nothing_new_is_warned_of(runs: dict[int, list[dict[str, Any]]]) -> None:
+    for results in runs.values():
+        for result in results:
+            assert [text for text in result["warnings"] if not any(known in text for known in KNOWN)] == []

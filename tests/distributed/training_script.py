@@ -1,0 +1,71 @@
+"""A user's script, to be run by one process or two: evaluates sets of several sizes, and trains.
+
+Usage: ``python training_script.py DEVICES FOLDER``. It leaves ``results.json`` and ``weights.pt`` in the folder.
+"""
+
+import json
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch.optim import SGD
+
+from visiontasks import ClassificationTask, ShapesDataModule
+
+CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
+
+
+def make_trainer(devices: int, folder: Path) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def evaluate(trainer: Trainer) -> dict[str, Any]:
+    torch.manual_seed(0)
+    task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
+    found = {}
+    for images, batch_size in CASES:
+        data = ShapesDataModule(train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size)
+        (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
+    return found
+
+
+def train(trainer: Trainer) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    backbone = {"filters": [8, 16], "depth": 1, "norm": "group"}
+    task = ClassificationTask(num_classes=4, backbone_options=backbone, optimizer=partial(SGD, lr=0.1, momentum=0.9))
+    share = 4 // trainer.world_size
+    # The third validation batch leaves the second process without images.
+    data = ShapesDataModule(train_size=16, val_size=5, size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
+    trainer.fit(task, datamodule=data)
+    metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    return metrics, task.state_dict()
+
+
+def main(devices: int, folder: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer = make_trainer(devices, folder)
+        results = {"evaluation": evaluate(trainer)}
+        metrics, weights = train(trainer)
+    results["training"] = {"steps": trainer.global_step, **metrics}
+    results["warnings"] = sorted({str(warning.message) for warning in caught})
+    (folder / f"results-{trainer.global_rank}.json").write_text(json.dumps(results))
+    torch.save(weights, folder / f"weights-{trainer.global_rank}.pt")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
