@@ -112,5 +112,5 @@ def uniform(seed: int, epoch: int, ids: Int64[np.ndarray, " batch"], count: int)
 def _mix(values: UInt64[np.ndarray, "..."]) -> UInt64[np.ndarray, "..."]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: UInt64[np.ndarray, "..."] = values ^ (values >> np.uint64(31))
+    mixed: UInt64[np.ndarray, ...] = values ^ (values >> np.uint64(31))
     return mixed

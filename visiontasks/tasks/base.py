@@ -213,7 +213,7 @@ class Task(CheckpointedModule, ABC):
             self.update_metrics(self.predict(outputs), batch)
 
     def _log_losses(self, stage: Stage, losses: LossMean) -> None:
-        self.log_dict({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
+        self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
         losses.reset()
 
     def _log_metrics(self, metrics: MetricCollection) -> None:
@@ -222,8 +222,12 @@ class Task(CheckpointedModule, ABC):
             return
         for name, value in metrics.compute().items():
             named = {name: value} if value.ndim == 0 else self._per_class(name, value)
-            self.log_dict(named, prog_bar=name == self.monitor)
+            self._log_epoch(named, prog_bar=name == self.monitor)
         metrics.reset()
+
+    def _log_epoch(self, values: dict[str, Tensor], prog_bar: bool) -> None:
+        # They are the same on every process; unlike the mean of them, their maximum is exactly that.
+        self.log_dict(values, prog_bar=prog_bar, sync_dist=True, reduce_fx="max")
 
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
         names = self.class_names or [str(index) for index in range(len(values))]

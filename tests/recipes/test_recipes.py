@@ -1,0 +1,71 @@
+"""Every recipe runs as a user starts it, with flags changed."""
+
+import gzip
+import os
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+
+
+def start(recipe: str, folder: Path, *arguments: str) -> str:
+    """Run a recipe in a folder and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / recipe), *arguments, *QUIET],
+        cwd=folder,
+        env={**os.environ, "JAXTYPING_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_quickstart(tmp_path: Path) -> None:
+    small = ["--data.train_size", "64", "--data.val_size", "16", "--data.test_size", "16", "--trainer.max_epochs", "2"]
+    printed = start("quickstart.py", tmp_path, *small)
+    accuracy = re.search(r"test/accuracy\s+([\d.]+)", printed)
+    assert accuracy
+    assert 0 <= float(accuracy[1]) <= 1
+    folder = tmp_path / "runs" / "quickstart" / "version_0"
+    assert f"Run folder: {folder.relative_to(tmp_path)}" in printed
+    assert list((folder / "checkpoints").glob("epoch*.ckpt"))
+    assert (folder / "predictions" / "test.png").exists()
+    assert "val/accuracy" in (folder / "metrics.csv").read_text().splitlines()[0]
+    # The saved configuration runs again, and a flag wins over it.
+    again = start("quickstart.py", tmp_path, "--config", str(folder / "config.yaml"), "--trainer.max_epochs", "1")
+    assert "Trained 1 epochs" in again
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> Path:
+    """Write a small data set in MNIST's format."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for prefix, count in (("train", 96), ("t10k", 32)):
+        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        for name, array in ((f"{prefix}-images-idx3-ubyte.gz", images), (f"{prefix}-labels-idx1-ubyte.gz", labels)):
+            header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (raw / name).write_bytes(gzip.compress(header + array.tobytes()))
+    return tmp_path
+
+
+def test_mnist_classification(mnist: Path) -> None:
+    printed = start(
+        "mnist_classification.py",
+        mnist,
+        *("--data.root", str(mnist), "--data.val_size", "32", "--data.batch_size", "16", "--trainer.max_epochs", "1"),
+    )
+    assert "test/accuracy_top5" in printed
+    assert "test/class_accuracy/9" in printed

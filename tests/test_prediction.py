@@ -1,0 +1,75 @@
+"""Prediction on files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from visiontasks import ClassificationTask
+from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.prediction import Predictor, find_files, find_task, import_class
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Write pictures of several sizes and modes, and a broken one."""
+    pictures = [
+        Image.effect_noise((20, 20), 90).convert("RGB"),
+        Image.effect_noise((31, 17), 90),
+        Image.effect_noise((20, 20), 50).convert("CMYK"),
+    ]
+    paths = [tmp_path / "a b.png", tmp_path / "é.png", tmp_path / "c.jpg"]
+    for picture, path in zip(pictures, paths, strict=True):
+        picture.save(path)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(paths[0].read_bytes()[:40])
+    return [paths[0], broken, *paths[1:]]
+
+
+def make_task() -> ClassificationTask:
+    """Create a small task that knows its image size."""
+    options = {"filters": [4, 8], "depth": 1}
+    return ClassificationTask(3, ["x", "y", "z"], image_size=(20, 20), backbone_options=options)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_predictions_keep_the_order_and_name_the_broken_file(files: list[Path], batch_size: int) -> None:
+    task = make_task()
+    predictions = list(Predictor(task, "cpu").predict(files, batch_size))
+    assert [prediction.file for prediction in predictions] == files
+    assert predictions[1].error is not None
+    assert "broken.png" in predictions[1].error
+    task.eval()
+    pixels = torch.frombuffer(bytearray(Image.open(files[0]).tobytes()), dtype=torch.uint8).reshape(1, 20, 20, 3)
+    expected = task.predict(task(pixels.permute(0, 3, 1, 2)))
+    assert predictions[0].label == expected.labels.item()
+    assert predictions[0].score == pytest.approx(expected.scores.item(), abs=1e-6)
+    assert predictions[0].class_name == "xyz"[predictions[0].label]
+
+
+def test_a_task_without_image_size_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="image size"):
+        Predictor(ClassificationTask(3), "cpu")
+
+
+def test_find_files(files: list[Path], tmp_path: Path) -> None:
+    assert find_files([tmp_path]) == sorted(files)
+    assert find_files([str(tmp_path / "*.jpg"), files[3]]) == [files[3]]
+    with pytest.raises(ArgumentError, match="nowhere"):
+        find_files([tmp_path / "nowhere"])
+
+
+def test_find_task_looks_up_our_own_classes_only() -> None:
+    assert find_task({"visiontasks": {"task": "ClassificationTask"}}, "x.ckpt") is ClassificationTask
+    for record in ({}, {"task": "MyTask"}, {"task": "create_backbone"}, {"task": "Predictor"}, {"task": None}):
+        with pytest.raises(CheckpointError, match=r"my_module\.MyTask"):
+            find_task({"visiontasks": record}, "x.ckpt")
+
+
+def test_import_class() -> None:
+    assert import_class("pathlib.Path") is Path
+    with pytest.raises(ArgumentError, match="no_such_module"):
+        import_class("no_such_module.Class")
+    with pytest.raises(ArgumentError, match="Did you mean 'Path'"):
+        import_class("pathlib.Pathh")
