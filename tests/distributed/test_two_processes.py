@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).with_name("training_script.py")
 KNOWN = ("LeafSpec", "does not have many workers", "smaller than the logging interval")
 
 
-def launch(devices: int, folder: Path, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+def launch(devices: int, folder: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the script; a hang ends it with all its processes."""
     folder.mkdir()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from visiontasks.errors import ArgumentError
-from visiontasks.heads.classification import ClassificationHead
+from visiontasks.heads.classification import ClassificationHead, GlobalPool
 from visiontasks.tasks.base import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
 
@@ -29,6 +29,7 @@ class ClassificationTask(Task):
         class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
             fit.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
+        global_pool: How the coarsest feature map is pooled over its places, ``"average"`` or ``"max"``.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
         class_weights: Weight of each class in the loss; equal by default.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
@@ -54,6 +55,7 @@ class ClassificationTask(Task):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         dropout: float = 0.0,
+        global_pool: GlobalPool = "average",
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
@@ -71,7 +73,7 @@ class ClassificationTask(Task):
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
         self.register_buffer("class_weights", weights, persistent=False)
-        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout)
+        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout, global_pool)
         accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.add_metrics({"accuracy": accuracy}, stages=("train", "val", "test"))
         self.add_metrics(
