@@ -14,10 +14,16 @@ CHOICES = {
     "data.eval_batch_size": 500,
     "data.augmentation": "default",
     "model.backbone": "cnn",
-    "model.backbone_options": {"filters": [32, 64, 128], "depth": 1},
+    "model.backbone_options": {
+        "filters": [32, 64, 128],
+        "depth": [1, 2, 2],
+        "kernel_size": [5, 3, 3],
+        "stride": 2,
+        "pool": "none",
+    },
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 10,
+    "trainer.max_epochs": 12,
 }
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,11 +19,11 @@ SCRIPT = Path(__file__).with_name("training_script.py")
 KNOWN = ("LeafSpec", "does not have many workers", "smaller than the logging interval")
 
 
-def launch(devices: int, folder: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def launch(devices: int, folder: Path, *flags: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the script; a hang ends it with all its processes."""
     folder.mkdir()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, str(SCRIPT), str(devices), str(folder)]
+    command = [sys.executable, str(SCRIPT), str(devices), str(folder), *flags]
     with subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     ) as process:
@@ -79,3 +80,13 @@ def test_nothing_new_is_warned_of(runs: dict[int, list[dict[str, Any]]]) -> None
     for results in runs.values():
         for result in results:
             assert [text for text in result["warnings"] if not any(known in text for known in KNOWN)] == []
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_on_one_process_stops_both(tmp_path: Path) -> None:
+    run = launch(2, tmp_path / "broken", "--break", timeout=120)
+    assert run.returncode != 0
+    assert re.search(r"NonFiniteLossError: The loss is not finite at step 1 .* ids \[\d+, \d+\]", run.stdout), (
+        run.stdout
+    )
+    assert not list((tmp_path / "broken").glob("*.pt"))

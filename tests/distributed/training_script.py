@@ -1,6 +1,7 @@
 """A user's script, to be run by one process or two: evaluates sets of several sizes, and trains.
 
-Usage: ``python training_script.py DEVICES FOLDER``. It leaves ``results.json`` and ``weights.pt`` in the folder.
+Usage: ``python training_script.py DEVICES FOLDER [--break]``. Each process leaves what it found in the folder. With
+``--break``, the loss of the last process becomes infinite in the second step.
 """
 
 import json
@@ -14,7 +15,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.optim import SGD
 
-from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
 
@@ -41,7 +42,7 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
     with torch.no_grad():
         # Logits around zero, so that every class is predicted.
         (batch,) = examples.train_dataloader()
-        task.head.linear.bias -= task.eval()(batch.images).mean(0)
+        task.head.linear.bias.sub_(task.eval()(batch.images).mean(0))
     found = {}
     for images, batch_size in CASES:
         data = ShapesDataModule(train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size)
@@ -49,16 +50,15 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
     return found
 
 
-def train(trainer: Trainer) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+def fit(trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask) -> ClassificationTask:
     torch.manual_seed(0)
     backbone = {"filters": [8, 16], "depth": 1, "norm": "group"}
-    task = ClassificationTask(num_classes=4, backbone_options=backbone, optimizer=partial(SGD, lr=0.1, momentum=0.9))
+    task = kind(num_classes=4, backbone_options=backbone, optimizer=partial(SGD, lr=0.1, momentum=0.9))
     share = 4 // trainer.world_size
     # The third validation batch leaves the second process without images.
     data = ShapesDataModule(train_size=16, val_size=5, size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
     trainer.fit(task, datamodule=data)
-    metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    return metrics, task.state_dict()
+    return task
 
 
 def main(devices: int, folder: Path) -> None:
@@ -66,12 +66,24 @@ def main(devices: int, folder: Path) -> None:
         warnings.simplefilter("always")
         trainer = make_trainer(devices, folder)
         results: dict[str, Any] = {"evaluation": evaluate(trainer)}
-        metrics, weights = train(trainer)
+        task = fit(trainer)
+    metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}
     results["warnings"] = sorted({str(warning.message) for warning in caught})
     (folder / f"results-{trainer.global_rank}.json").write_text(json.dumps(results))
-    torch.save(weights, folder / f"weights-{trainer.global_rank}.pt")
+    torch.save(task.state_dict(), folder / f"weights-{trainer.global_rank}.pt")
+
+
+class Breaking(ClassificationTask):
+    """Its loss becomes infinite on the last process."""
+
+    def losses(self, outputs: torch.Tensor, batch: ClassificationBatch) -> dict[str, torch.Tensor]:
+        terms = super().losses(outputs, batch)
+        last = self.global_step == 1 and self.global_rank == self.trainer.world_size - 1
+        return {name: term / 0 if last else term for name, term in terms.items()}
 
 
 if __name__ == "__main__":
+    if sys.argv[3:] == ["--break"]:
+        fit(make_trainer(int(sys.argv[1]), Path(sys.argv[2])), Breaking)
     main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -20,7 +20,7 @@ def explain(message: str, options: Sequence[str]) -> str:
         What was found, what was expected, and near matches; the message itself where its form is unknown.
 
     Example:
-        >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--trainer.devices"])
+        >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--data.root"])
         "There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'?"
     """
     for rewrite in (_unknown_flag, _unknown_argument, _unknown_class, _wrong_literal, _wrong_value):
