@@ -15,6 +15,7 @@ VARIANTS: list[tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ({}, (32, 64, 128, 128), (1, 2, 4, 8)),
     ({"filters": (8, 16), "depth": 1, "norm": "none"}, (8, 16, 16), (1, 2, 4)),
     ({"filters": [8], "depth": 3, "norm": "group"}, (8, 8), (1, 2)),
+    ({"filters": (4, 6), "depth": (1, 3)}, (4, 6, 6), (1, 2, 4)),
     ({"filters": (4, 6), "stride": (2, 1), "kernel_size": (7, 3)}, (4, 6, 6), (2, 4, 8)),
     ({"filters": (4, 6), "pool_size": 4, "pool": "average", "norm": "instance"}, (4, 6, 6), (1, 4, 16)),
     ({"filters": (4, 6, 8), "stride": 2, "pool": "none"}, (4, 6, 8), (2, 4, 8)),
@@ -40,6 +41,11 @@ def test_images_may_have_any_number_of_channels(in_channels: int) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (9, 5)])
 def test_small_images_keep_the_contract(size: tuple[int, int]) -> None:
     check_backbone(CNN(filters=(4, 8), depth=1, norm="none", pool_size=4), sizes=(size,))
+
+
+def test_a_stage_has_as_many_blocks_as_asked_for() -> None:
+    assert [len(stage) for stage in CNN(filters=(4, 6, 8), depth=(1, 3, 2)).stages] == [1, 3, 2]
+    assert [len(stage) for stage in CNN(filters=(4, 6), depth=3).stages] == [3, 3]
 
 
 def test_a_stack_is_what_plain_layers_compute() -> None:
@@ -98,6 +104,8 @@ def test_pooling_keeps_what_does_not_fill_a_window(pool: Pool, pool_size: int, s
         ({"stride": 0}, "stride is 0; expected a power of two"),
         ({"kernel_size": (3, 3)}, "kernel_size has 2 values for 3 stages"),
         ({"stride": (2, 1, 1, 1)}, "stride has 4 values for 3 stages"),
+        ({"depth": (2, 1)}, "depth has 2 values for 3 stages"),
+        ({"depth": (2, 0, 1)}, "depth (2, 0, 1); expected at least one"),
         ({"kernel_size": 2}, "kernel_size is 2; expected an odd number"),
         ({"padding": 2}, "padding is 2; expected 0 to 1"),
     ],

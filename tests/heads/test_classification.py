@@ -1,15 +1,19 @@
+import pytest
 import torch
 from torch import nn
 
-from visiontasks.heads.classification import ClassificationHead
+from visiontasks.errors import ArgumentError
+from visiontasks.heads.classification import ClassificationHead, GlobalPool
 
 
-def test_the_coarsest_map_is_averaged_and_mapped_to_classes() -> None:
-    head = ClassificationHead(channels=(4, 6), num_classes=3)
+@pytest.mark.parametrize("global_pool", ["average", "max"])
+def test_the_coarsest_map_is_pooled_and_mapped_to_classes(global_pool: GlobalPool) -> None:
+    head = ClassificationHead(channels=(4, 6), num_classes=3, global_pool=global_pool)
     features = [torch.randn(2, 4, 8, 8), torch.randn(2, 6, 3, 5)]
     logits = head(features)
     for image in range(2):
-        pooled = torch.stack([features[1][image, channel].sum() / 15 for channel in range(6)])
+        maps = [features[1][image, channel].flatten().tolist() for channel in range(6)]
+        pooled = torch.tensor([sum(values) / 15 if global_pool == "average" else max(values) for values in maps])
         torch.testing.assert_close(logits[image], head.linear.weight @ pooled + head.linear.bias)
 
 
@@ -22,5 +26,13 @@ def test_dropout_acts_in_training_only() -> None:
     torch.testing.assert_close(head.eval()(ones), torch.ones(8, 64))
 
 
-def test_a_batch_without_images_gives_no_logits() -> None:
-    assert ClassificationHead((4,), num_classes=3)([torch.zeros(0, 4, 2, 2)]).shape == (0, 3)
+@pytest.mark.parametrize("global_pool", ["average", "max"])
+def test_a_batch_without_images_gives_no_logits(global_pool: GlobalPool) -> None:
+    head = ClassificationHead((4,), num_classes=3, global_pool=global_pool)
+    assert head([torch.zeros(0, 4, 2, 2)]).shape == (0, 3)
+
+
+@pytest.mark.unchecked
+def test_an_unknown_pooling_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="global_pool is 'median'; expected 'average' or 'max'"):
+        ClassificationHead((4,), num_classes=3, global_pool="median")  # type: ignore[arg-type]  # the point

@@ -1,16 +1,45 @@
 """Backbones: an image goes in, feature maps come out, fine to coarse."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from visiontasks.backbones.alexnet import AlexNet
 from visiontasks.backbones.base import Backbone
 from visiontasks.backbones.cnn import CNN
+from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
+from visiontasks.backbones.inception_v3 import InceptionV3
+from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from visiontasks.backbones.vgg import vgg11, vgg13, vgg16, vgg19
 from visiontasks.errors import ArgumentError, near_matches
 
 __all__ = ["CNN", "Backbone", "create_backbone", "list_backbones"]
 
 _BUILDERS: dict[str, Callable[..., Backbone]] = {
     "cnn": CNN,
+    "alexnet": AlexNet,
+    "vgg11": vgg11,
+    "vgg13": vgg13,
+    "vgg16": vgg16,
+    "vgg19": vgg19,
+    "vgg11-bn": partial(vgg11, batch_norm=True),
+    "vgg13-bn": partial(vgg13, batch_norm=True),
+    "vgg16-bn": partial(vgg16, batch_norm=True),
+    "vgg19-bn": partial(vgg19, batch_norm=True),
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet152": resnet152,
+    "resnet18-small": partial(resnet18, small_images=True),
+    "resnet34-small": partial(resnet34, small_images=True),
+    "resnet50-small": partial(resnet50, small_images=True),
+    "resnet101-small": partial(resnet101, small_images=True),
+    "resnet152-small": partial(resnet152, small_images=True),
+    "googlenet": googlenet,
+    "googlenet-small": partial(googlenet, small_images=True),
+    "googlenet-torchvision": googlenet_torchvision,
+    "inception_v3": InceptionV3,
 }
 
 
