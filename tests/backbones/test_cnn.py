@@ -44,8 +44,8 @@ def test_small_images_keep_the_contract(size: tuple[int, int]) -> None:
 
 
 def test_a_stage_has_as_many_blocks_as_asked_for() -> None:
-    assert [len(stage) for stage in CNN(filters=(4, 6, 8), depth=(1, 3, 2)).stages] == [1, 3, 2]
-    assert [len(stage) for stage in CNN(filters=(4, 6), depth=3).stages] == [3, 3]
+    assert [len(list(stage.children())) for stage in CNN(filters=(4, 6, 8), depth=(1, 3, 2)).stages] == [1, 3, 2]
+    assert [len(list(stage.children())) for stage in CNN(filters=(4, 6), depth=3).stages] == [3, 3]
 
 
 def test_a_stack_is_what_plain_layers_compute() -> None:
