@@ -148,6 +148,40 @@ def test_backbones_that_do_not_exist_are_named(arguments: dict[str, Any], messag
         Regression(**arguments)
 
 
+class Unmeasured(Task):
+    """Only what has to be defined."""
+
+    def __init__(self) -> None:
+        super().__init__(backbone_options=SMALL)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.backbone(self.normalize(images))[0]
+        return outputs
+
+    def losses(self, outputs: Tensor, batch: PairBatch) -> dict[str, Tensor]:
+        return {"size": outputs.square().mean()}
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+
+def test_metrics_are_optional(fit: Callable[..., Trainer], pairs: list[PairBatch]) -> None:
+    assert fit(Unmeasured(), pairs, max_epochs=1).callback_metrics.keys() == {"val/loss"}
+
+
+class Confused(Unmeasured):
+    """Raises an error of its own."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        message = "not what I expected"
+        raise ValueError(message)
+
+
+def test_errors_of_a_user_stay_as_they_are(fit: Callable[..., Trainer], pairs: list[PairBatch]) -> None:
+    with pytest.raises(ValueError, match="^not what I expected$"):
+        fit(Confused(), pairs, max_epochs=1)
+
+
 class Peeking(ClassificationTask):
     """Its forward sees the labels."""
 

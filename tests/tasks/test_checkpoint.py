@@ -125,6 +125,13 @@ def test_arguments_that_a_subclass_passes_on_are_saved(fit: Fit, batch: Classifi
     assert equal_weights(task, loaded)
 
 
+def test_a_wrong_call_is_the_error_that_python_raises() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'num_classes'"):
+        ClassificationTask()  # type: ignore[call-arg]  # the point
+    with pytest.raises(TypeError, match="unexpected keyword argument 'bakbone'"):
+        ClassificationTask(3, bakbone="cnn")
+
+
 def test_a_missing_file_is_named_with_what_lies_beside_it(saved: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"There is no checkpoint .*tusk.ckpt'. Beside it: task.ckpt. Nothing was"
