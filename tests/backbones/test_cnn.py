@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones import CNN
 from visiontasks.backbones.cnn import Pool, make_pool
+from visiontasks.backbones.locally_connected import LocallyConnected2d
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_backbone
 
@@ -123,3 +124,13 @@ def test_an_argument_that_cannot_work_is_named(options: dict[str, Any], message:
 def test_an_unknown_name_is_answered_with_the_known_ones(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=re.escape(message)):
         CNN(**options)
+
+
+def test_locally_connected_stages_have_filters_of_every_place() -> None:
+    backbone = CNN(2, filters=(4, 6), depth=(2, 1), layer=["convolution", "locally_connected"], input_size=(9, 6))
+    features = backbone(torch.rand(3, 2, 9, 6))
+    assert [tuple(feature.shape[1:]) for feature in features] == [(4, 9, 6), (6, 5, 3), (6, 3, 2)]
+    layer = next(module for module in backbone.modules() if isinstance(module, LocallyConnected2d))
+    assert sum(parameter.numel() for parameter in layer.parameters()) >= 5 * 3 * 4 * 6 * 9
+    with pytest.raises(ArgumentError, match="input_size None"):
+        CNN(layer="locally_connected")

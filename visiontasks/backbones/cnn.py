@@ -1,16 +1,19 @@
 """Plain stacks of convolutions."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.base import Backbone, Features
 from visiontasks.backbones.layers import ConvBlock, Norm
+from visiontasks.backbones.pooling import MaxPool
 from visiontasks.errors import ArgumentError
 
 Pool = Literal["max", "average", "none"]
+Layer = Literal["convolution", "locally_connected"]
+_Value = TypeVar("_Value", int, str)
 
 
 def make_pool(pool: Pool, pool_size: int) -> nn.Module:
@@ -27,7 +30,7 @@ def make_pool(pool: Pool, pool_size: int) -> nn.Module:
         ArgumentError: If the name is unknown.
     """
     if pool == "max":
-        return nn.MaxPool2d(pool_size, ceil_mode=True)
+        return MaxPool(pool_size)
     if pool == "average":
         return nn.AvgPool2d(pool_size, ceil_mode=True, count_include_pad=False)
     message = f"pool is {pool!r}; expected 'max', 'average' or 'none'."
@@ -51,6 +54,9 @@ class CNN(Backbone):
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
         pool: Pooling after each stage: ``"max"``, ``"average"`` or ``"none"``.
         pool_size: Side of the pooling window and its stride, 2 or 4 pixels.
+        layer: ``"convolution"``, or ``"locally_connected"`` for different filters at every place; one name, or one per
+            stage. See :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`.
+        input_size: Side of the images in pixels, or (height, width); needed by locally connected layers only.
 
     Raises:
         ArgumentError: If an argument is out of range, or a list has another length than ``filters``.
@@ -75,6 +81,8 @@ class CNN(Backbone):
         norm: Norm = "batch",
         pool: Pool = "max",
         pool_size: int = 2,
+        layer: Layer | Sequence[Layer] = "convolution",
+        input_size: int | tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         depths = _per_stage("depth", depth, len(filters))
@@ -86,25 +94,36 @@ class CNN(Backbone):
             raise ArgumentError(message)
         kernel_sizes = _per_stage("kernel_size", kernel_size, len(filters))
         stage_strides = _per_stage("stride", stride, len(filters))
+        layers: Sequence[str] = _per_stage("layer", layer, len(filters))
+        if set(layers) - {"convolution", "locally_connected"} or ("locally_connected" in layers and input_size is None):
+            message = (
+                f"layer is {layer!r} and input_size {input_size}; expected 'convolution' or 'locally_connected', the "
+                "latter with the input_size of the images: it has filters for one size only."
+            )
+            raise ArgumentError(message)
+        height, width = (input_size, input_size) if isinstance(input_size, int) else input_size or (1, 1)
         self.stages = nn.ModuleList()
         self.pools = nn.ModuleList()
         channels, strides, total = [], [], 1
-        width = in_channels
-        for count, repeats, kernel, step in zip(filters, depths, kernel_sizes, stage_strides, strict=True):
+        inputs = in_channels
+        stages = zip(filters, depths, kernel_sizes, stage_strides, layers, strict=True)
+        for count, repeats, kernel, step, kind in stages:
             if step < 1 or step & (step - 1):
                 message = f"stride is {step}; expected a power of two, such as 1 or 2."
                 raise ArgumentError(message)
-            blocks = [ConvBlock(width, count, kernel, step, padding, norm)]
-            blocks += [ConvBlock(count, count, kernel, 1, padding, norm) for _ in range(repeats - 1)]
+            blocks = []
+            for block_stride in (step, *[1] * (repeats - 1)):
+                size = (-(-height // total), -(-width // total)) if kind == "locally_connected" else None
+                blocks.append(ConvBlock(inputs, count, kernel, block_stride, padding, norm, size))
+                inputs, total = count, total * block_stride
             self.stages.append(nn.Sequential(*blocks))
-            width, total = count, total * step
-            channels.append(width)
+            channels.append(count)
             strides.append(total)
             if pool != "none":
                 self.pools.append(make_pool(pool, pool_size))
                 total *= pool_size
         if pool != "none":
-            channels.append(width)
+            channels.append(inputs)
             strides.append(total)
         self.channels, self.strides = tuple(channels), tuple(strides)
 
@@ -122,8 +141,8 @@ class CNN(Backbone):
         return features
 
 
-def _per_stage(name: str, value: int | Sequence[int], stages: int) -> Sequence[int]:
-    values = [value] * stages if isinstance(value, int) else value
+def _per_stage(name: str, value: _Value | Sequence[_Value], stages: int) -> Sequence[_Value]:
+    values = [value] * stages if isinstance(value, int | str) else value
     if len(values) != stages:
         message = f"{name} has {len(values)} values for {stages} stages; give one number, or one per stage."
         raise ArgumentError(message)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.backbones.locally_connected import LocallyConnected2d
 from visiontasks.errors import ArgumentError
 
 Norm = Literal["batch", "group", "instance", "none"]
@@ -51,6 +52,8 @@ class ConvBlock(nn.Module):
         stride: Pixels between two places of the filter.
         padding: Zeros around the image that a filter may see, 0 to ``(kernel_size - 1) / 2``; None for the latter.
         norm: Normalisation, see :func:`make_norm`.
+        input_size: (height, width) of the input in pixels, for different filters at every place, see
+            :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`; None for a convolution.
 
     Raises:
         ArgumentError: If the kernel size is even or not positive, or the padding is out of range.
@@ -64,6 +67,7 @@ class ConvBlock(nn.Module):
         stride: int = 1,
         padding: int | None = None,
         norm: Norm = "batch",
+        input_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -76,15 +80,20 @@ class ConvBlock(nn.Module):
             )
             raise ArgumentError(message)
         self.lack = 0 if padding is None else same - padding
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, same, bias=norm == "none")
+        self.stride = stride
+        bias = norm == "none"
+        self.conv = (
+            nn.Conv2d(in_channels, out_channels, kernel_size, stride, same, bias=bias)
+            if input_size is None
+            else LocallyConnected2d(in_channels, out_channels, input_size, kernel_size, stride, same, bias)
+        )
         self.norm = make_norm(norm, out_channels)
 
     def forward(self, x: Float[Tensor, "batch _ height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Apply the block, shape [B, C, H, W] to [B, out_channels, ceil(H / stride), ceil(W / stride)]."""
         if not self.lack:
             return F.relu(self.norm(self.conv(x)))
-        stride = self.conv.stride[0]
-        rows, columns = (self._covered(size, stride) for size in x.shape[-2:])
+        rows, columns = (self._covered(size, self.stride) for size in x.shape[-2:])
         x = self.conv(x)
         height, width = x.shape[-2:]
         x = F.relu(self.norm(x[..., slice(*rows), slice(*columns)]))
