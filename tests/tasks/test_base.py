@@ -178,7 +178,7 @@ class Confused(Unmeasured):
 
 
 def test_errors_of_a_user_stay_as_they_are(fit: Callable[..., Trainer], pairs: list[PairBatch]) -> None:
-    with pytest.raises(ValueError, match="^not what I expected$"):
+    with pytest.raises(ValueError, match=r"^not what I expected$"):
         fit(Confused(), pairs, max_epochs=1)
 
 

@@ -126,7 +126,7 @@ def test_arguments_that_a_subclass_passes_on_are_saved(fit: Fit, batch: Classifi
 
 
 def test_a_wrong_call_is_the_error_that_python_raises() -> None:
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'num_classes'"):
+    with pytest.raises(TypeError, match=r"missing .* argument: 'num_classes'"):
         ClassificationTask()  # type: ignore[call-arg]  # the point
     with pytest.raises(TypeError, match="unexpected keyword argument 'bakbone'"):
         ClassificationTask(3, bakbone="cnn")
