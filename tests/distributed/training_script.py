@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from torch.optim import SGD
+from torchmetrics.classification import MulticlassAUROC, MulticlassCalibrationError
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 
@@ -37,6 +38,8 @@ def make_trainer(devices: int, folder: Path) -> Trainer:
 def evaluate(trainer: Trainer) -> dict[str, Any]:
     torch.manual_seed(0)
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
+    # Metrics of a user that keep all predictions.
+    task.add_metrics({"auroc": MulticlassAUROC(4), "calibration_error": MulticlassCalibrationError(4)})
     examples = ShapesDataModule(train_size=7, val_size=1, size=(16, 20), batch_size=7)
     examples.setup("fit")
     with torch.no_grad():

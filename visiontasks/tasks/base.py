@@ -14,6 +14,7 @@ from torchmetrics import Metric, MetricCollection
 
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.checkpoint import CheckpointedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization, Normalize
@@ -220,6 +221,7 @@ class Task(CheckpointedModule, ABC):
         """Log and reset; the metrics gather from all processes by themselves."""
         if not len(metrics):
             return
+        fill_empty_states(metrics.values())
         for name, value in metrics.compute().items():
             named = {name: value} if value.ndim == 0 else self._per_class(name, value)
             self._log_epoch(named, prog_bar=name == self.monitor)

@@ -1,0 +1,38 @@
+"""Metrics of processes that saw no image."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import distributed
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+
+def fill_empty_states(metrics: Iterable[Metric]) -> None:
+    """Give the predictions that a metric keeps the dtype and shape of the other processes', where there are none.
+
+    Some metrics, such as the area under the ROC curve, keep all predictions and concatenate those of all processes to
+    compute. For a process without images, torchmetrics makes up an empty vector of floats; where the others hold
+    matrices or integers, the processes then send each other messages of different sizes, and crash or wait for ever.
+
+    Call it on every process, before the metrics are computed. Without several processes it does nothing.
+
+    Args:
+        metrics: The metrics, the same on every process; changed in place.
+    """
+    kept = [
+        (metric, getattr(metric, name))
+        for metric in metrics
+        for name, reduction in metric._reductions.items()
+        if reduction is dim_zero_cat and isinstance(getattr(metric, name), list)
+    ]
+    if not kept or not (distributed.is_available() and distributed.is_initialized()):
+        return
+    own = [(state[0].dtype, tuple(state[0].shape[1:])) if state else None for _, state in kept]
+    everyone: list[list[tuple[torch.dtype, tuple[int, ...]] | None]] = [[]] * distributed.get_world_size()
+    distributed.all_gather_object(everyone, own)
+    for (metric, state), kinds in zip(kept, zip(*everyone, strict=True), strict=True):
+        known = next((kind for kind in kinds if kind is not None), None)
+        if not state and known is not None:
+            dtype, shape = known
+            state.append(torch.empty(0, *shape, dtype=dtype, device=metric.device))
