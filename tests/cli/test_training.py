@@ -130,6 +130,16 @@ def test_flags_win_over_the_checkpoint(folder: Path, capsys: pytest.CaptureFixtu
     assert "trained with torch.optim.adamw.AdamW, and would go on with torch.optim.sgd.SGD" in capsys.readouterr().err
 
 
+def test_a_damaged_checkpoint_is_named_whatever_else_is_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "a run").mkdir()
+    damaged = folder / "a run" / "half.ckpt"
+    damaged.write_bytes(b"PK half of a checkpoint")
+    for extra in ([], ["--model", "ClassificationTask"]):
+        assert main(["fit", "--ckpt_path", str(damaged), *SMALL.split(), *extra]) == 2
+        assert f"error: '{damaged}' is damaged" in capsys.readouterr().err
+    assert not (folder / "runs").exists()
+
+
 def test_help_shows_the_arguments_of_task_and_data(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run("fit --data MNISTDataModule --help")

@@ -4,9 +4,9 @@ import json
 import re
 import sys
 import time
-import warnings
 from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import torch
@@ -20,6 +20,7 @@ from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
 from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.messages import explain
+from visiontasks.cli.quiet import quiet
 from visiontasks.cli.summary import print_summary
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
@@ -136,6 +137,9 @@ class TrainingCLI(LightningCLI):
         if self.evaluates and self.config.ckpt_path is None:
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
             raise ArgumentError(message)
+        if self.config.ckpt_path not in (None, "last", "best"):
+            # Lightning's own message for a damaged file does not name it.
+            read_checkpoint(self.config.ckpt_path)
         trainer = self.config.trainer
         if trainer.precision is None:
             trainer.precision = default_precision(str(trainer.accelerator))
@@ -254,34 +258,25 @@ def run_recipe(
         sys.exit(2)
 
 
-def quiet() -> None:
-    """Silence what the stack underneath warns of and a user can do nothing about, one by one."""
-    # Lightning 2.6 asks torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21326).
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    # Fewer batches than the log interval: the last values are logged at the end of the epoch all the same.
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    # The model summary counts bytes of float32 parameters, which mixed precision keeps.
-    warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
-    # A resumed run has a run folder of its own, and scoring a checkpoint needs no checkpoint callback.
-    warnings.filterwarnings("ignore", message="The dirpath has changed from")
-    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
-    # Our metrics have gathered from all processes before they are logged; averaging again would change nothing.
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*when logging on epoch level.*")
-    # Data in memory need no workers.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+def _value(flag: str, arguments: Sequence[str]) -> str:
+    """Find the value that a flag is given, before the parser exists; empty without the flag, the last of several."""
+    value = ""
+    for word, following in pairwise([*arguments, ""]):
+        if word == flag:
+            value = following
+        elif word.startswith(f"{flag}="):
+            value = word.removeprefix(f"{flag}=")
+    return value
 
 
 def _chosen(flag: str, arguments: Sequence[str], known: Sequence[type]) -> type:
     """Find the class that a flag names, to show its arguments; the first known one by default."""
-    for position, word in enumerate(arguments):
-        name = word.removeprefix(f"{flag}=") if word.startswith(f"{flag}=") else ""
-        if word == flag and position + 1 < len(arguments):
-            name = arguments[position + 1]
-        for candidate in known:
-            if name == candidate.__name__:
-                return candidate
-        if re.fullmatch(r"\w+(\.\w+)+", name) and not name.endswith((".yaml", ".yml", ".json")):
-            return import_class(name)
+    name = _value(flag, arguments)
+    for candidate in known:
+        if name == candidate.__name__:
+            return candidate
+    if re.fullmatch(r"\w+(\.\w+)+", name) and not name.endswith((".yaml", ".yml", ".json")):
+        return import_class(name)
     return known[0]
 
 
@@ -289,11 +284,11 @@ def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
     """Put the task that a checkpoint holds before the flags, so that flags change it; a given task or file stays."""
     words = list(arguments)
     named = {word.partition("=")[0] for word in words}
-    found = re.search(r"--ckpt_path[= ](\S+)", " ".join(words))
-    if found is None or found[1] in ("last", "best") or named & {"--model", "--config", "-c"}:
+    path = _value("--ckpt_path", words)
+    if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
         return words
-    checkpoint = read_checkpoint(found[1])
-    task = find_task(checkpoint, found[1])
+    checkpoint = read_checkpoint(path)
+    task = find_task(checkpoint, path)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
     model = {"class_path": f"{task.__module__}.{task.__qualname__}", "init_args": saved}
     return [f"--model={json.dumps(model)}", *words]

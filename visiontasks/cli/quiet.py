@@ -1,0 +1,20 @@
+"""Warnings of the stack underneath that a user of the command line can do nothing about."""
+
+import warnings
+
+
+def quiet() -> None:
+    """Silence what the stack underneath warns of and a user can do nothing about, one by one."""
+    # Lightning 2.6 asks torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21326).
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    # Fewer batches than the log interval: the epoch's metrics are logged all the same, only train/loss is seldom.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    # The model summary counts bytes of float32 parameters, which mixed precision keeps.
+    warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
+    # A resumed run has a run folder of its own, and scoring a checkpoint needs no checkpoint callback.
+    warnings.filterwarnings("ignore", message="The dirpath has changed from")
+    warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+    # Our metrics have gathered from all processes before they are logged; averaging again would change nothing.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*when logging on epoch level.*")
+    # Data in memory need no workers.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
