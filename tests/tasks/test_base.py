@@ -91,8 +91,8 @@ def test_the_sum_of_the_terms_is_optimised_and_all_are_logged(
     torch.testing.assert_close(metrics["train/loss"], metrics["train/loss_brightness"] + metrics["train/loss_contrast"])
 
 
-@pytest.mark.parametrize(("interval", "logged"), [(1, 4), (2, 2), (3, 1)])
-def test_training_losses_are_logged_at_the_trainers_interval(
+@pytest.mark.parametrize(("interval", "logged"), [(1, 4), (2, 2), (3, 2), (50, 2)])
+def test_training_losses_are_logged_at_the_trainers_interval_and_once_an_epoch(
     interval: int, logged: int, fit: Callable[..., Trainer], pairs: list[PairBatch], tmp_path: Path
 ) -> None:
     logger = CSVLogger(tmp_path, version=0)
@@ -166,7 +166,7 @@ class Unmeasured(Task):
 
 
 def test_metrics_are_optional(fit: Callable[..., Trainer], pairs: list[PairBatch]) -> None:
-    assert fit(Unmeasured(), pairs, max_epochs=1).callback_metrics.keys() == {"val/loss"}
+    assert fit(Unmeasured(), pairs, max_epochs=1).callback_metrics.keys() == {"val/loss", "train/loss"}
 
 
 class Confused(Unmeasured):

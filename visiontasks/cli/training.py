@@ -138,7 +138,7 @@ class TrainingCLI(LightningCLI):
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
             raise ArgumentError(message)
         if self.config.ckpt_path not in (None, "last", "best"):
-            # Lightning's own message for a damaged file does not name it.
+            # Before anything is built or a run folder is made.
             read_checkpoint(self.config.ckpt_path)
         trainer = self.config.trainer
         if trainer.precision is None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -17,6 +18,7 @@ from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.checkpoint import CheckpointedModule
+from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.normalization import MEASURED, Normalization, Normalize
 from visiontasks.tasks.optimization import NamedSchedule, exempt_from_decay, named_schedule
 from visiontasks.types import DataDescription
@@ -163,15 +165,20 @@ class Task(CheckpointedModule, ABC):
         if len(self.train_metrics):
             with torch.no_grad():
                 self.update_metrics(self.predict(outputs), batch)
+        self._log_terms(loss, terms, len(batch.images))
+        return loss
+
+    def _log_terms(self, loss: Tensor, terms: dict[str, Tensor], count: int) -> None:
         # Logging is a third of Lightning's time per step; what is not written down need not be logged.
         interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        if interval and (self.global_step + 1) % interval == 0:
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(batch.images))
+        # An epoch that is shorter than the interval logs its last batch.
+        short = self.trainer.num_training_batches < interval
+        due = self.trainer.is_last_batch if short else interval and (self.global_step + 1) % interval == 0
+        if due:
+            self.log("train/loss", loss, prog_bar=True, on_step=not short, on_epoch=short, batch_size=count)
             if len(terms) > 1:
-                self.log_dict(
-                    {f"train/loss_{name}": term for name, term in terms.items()}, batch_size=len(batch.images)
-                )
-        return loss
+                named = {f"train/loss_{name}": term for name, term in terms.items()}
+                self.log_dict(named, on_step=not short, on_epoch=short, batch_size=count)
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics of the epoch."""
@@ -238,11 +245,13 @@ class Task(CheckpointedModule, ABC):
     # Data.
 
     def setup(self, stage: str) -> None:
-        """Take over from the data module what the checkpoint has to know, and the statistics to normalise with.
+        """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.
 
         Raises:
             ArgumentError: If the data do not fit the task.
         """
+        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.trainer.strategy.checkpoint_io = SafeCheckpointIO()
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataDescription):
             self.check_data(data)

@@ -1,18 +1,19 @@
 """Checkpoints that are enough: what they hold, and how they are read."""
 
-import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError
-from visiontasks.tasks.optimization import qualified_name
+from visiontasks.tasks.arguments import noted_arguments, noting, plain
+from visiontasks.tasks.optimization import change_options, given_options, qualified_name
 
 RECORD = "visiontasks"
 """Key under which a checkpoint holds what Lightning does not: the task, what it learned of the data, its optimiser."""
@@ -61,37 +62,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def plain(value: object) -> object:
-    """Turn an argument into what a checkpoint can hold safely.
-
-    Args:
-        value: None, a bool, number, string, path or tensor, or lists, tuples and mappings of them.
-
-    Returns:
-        The same as plain Python values, tensors as lists.
-
-    Raises:
-        TypeError: If it is anything else.
-
-    Example:
-        >>> plain({"weights": torch.tensor([1.0, 2.0]), "filters": (8, 16)})
-        {'weights': [1.0, 2.0], 'filters': (8, 16)}
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Tensor):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        items = [plain(item) for item in value]
-        return items if isinstance(value, list) else tuple(items)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    message = f"{type(value).__name__} is not a plain value"
-    raise TypeError(message)
-
-
 def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
     """Check that the tensors of a checkpoint fit a model, before any is copied.
 
@@ -119,15 +89,6 @@ def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
         raise CheckpointError(message)
 
 
-def _positional_names(bases: Sequence[type]) -> Iterator[str]:
-    """Name the arguments that a constructor with ``*args`` passes on to those of its bases."""
-    for base in bases:
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]  # of a class
-        yield from (parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
-        if all(parameter.kind is not parameter.VAR_POSITIONAL for parameter in parameters):
-            return
-
-
 class CheckpointedModule(LightningModule):
     """A module whose checkpoint is enough to create it again.
 
@@ -140,34 +101,16 @@ class CheckpointedModule(LightningModule):
     class_names: list[str] | None
     image_size: tuple[int, int] | None
 
-    def __init_subclass__(cls) -> None:
-        """Show the constructor's arguments as those of the class; ``__new__`` would hide them from help."""
-        super().__init_subclass__()
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect.signature looks for it
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401 (the arguments of any subclass)
-        """Note the arguments as the caller gave them, whatever the constructors in between do with them."""
-        self = super().__new__(cls)
-        try:
-            bound = inspect.signature(cls.__init__).bind(self, *args, **kwargs)
-        except TypeError:
-            # Copying and unpickling pass none; for a wrong call, __init__ raises the error.
-            return self
-        bound.apply_defaults()
-        arguments = dict(list(bound.arguments.items())[1:])
-        for name, parameter in bound.signature.parameters.items():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                arguments |= arguments.pop(name)
-            elif parameter.kind is parameter.VAR_POSITIONAL:
-                arguments |= dict(zip(_positional_names(cls.__mro__[1:]), arguments.pop(name, ()), strict=False))
-        self.__dict__["_arguments"] = arguments
-        return self
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
+        """Have the constructor note its arguments."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, and notes them
 
     def __init__(self) -> None:
         super().__init__()
         saved, self._unsaved = {}, []
-        for name, value in self.__dict__.pop("_arguments").items():
+        for name, value in noted_arguments(self).items():
             if name in _TRAINING_ONLY:
                 continue
             try:
@@ -175,7 +118,8 @@ class CheckpointedModule(LightningModule):
             except TypeError:
                 self._unsaved.append(name)
         self.save_hyperparameters(saved)
-        self._resumed_optimizer: str | None = None
+        self._record: dict[str, Any] = {}
+        self._given_options: list[dict[str, Any]] = []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add which task it is, what it knows of the data, its optimiser, and which arguments could not be saved."""
@@ -186,12 +130,12 @@ class CheckpointedModule(LightningModule):
             "image_size": self.image_size,
             "unsaved": self._unsaved,
             "optimizer": qualified_name(optimizers[0]) if optimizers else None,
+            "optimizer_options": plain(self._given_options),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what a checkpoint knows of the data."""
-        record = checkpoint.get(RECORD, {})
-        self._resumed_optimizer = record.get("optimizer")
+        self._record = record = checkpoint.get(RECORD, {})
         self.class_names = self.class_names or record.get("class_names")
         self.image_size = self.image_size or record.get("image_size")
 
@@ -224,14 +168,26 @@ class CheckpointedModule(LightningModule):
         Raises:
             CheckpointError: If it does not.
         """
-        before, self._resumed_optimizer = self._resumed_optimizer, None
-        now = qualified_name(self.trainer.optimizers[0])
+        before, now = self._record.get("optimizer"), qualified_name(self.trainer.optimizers[0])
         if before and self.trainer.ckpt_path and before != now:
             message = (
                 f"The checkpoint was trained with {before}, and would go on with {now}: the optimiser's state does not "
                 "fit. Use the same optimiser, or start a new training from the weights with load_from_checkpoint."
             )
             raise CheckpointError(message)
+        self._given_options = given_options(self.trainer.optimizers[0])
+
+    def on_train_start(self) -> None:
+        """Let what was given now win over what the checkpoint brought back: the learning rate, the weight decay, ..."""
+        before = self._record.get("optimizer_options", [])
+        if self.trainer.ckpt_path and before:
+            schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+            now = [{name: plain(value) for name, value in group.items()} for group in self._given_options]
+            changed = change_options(self.trainer.optimizers[0], schedulers, before, now)
+            if changed:
+                rank_zero_info(
+                    f"Going on with other options than the checkpoint was trained with: {', '.join(changed)}."
+                )
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files

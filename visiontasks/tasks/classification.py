@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.classification import ClassificationHead, GlobalPool
+from visiontasks.metrics.class_accuracy import ClassAccuracy
 from visiontasks.tasks.base import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
 
@@ -31,7 +32,8 @@ class ClassificationTask(Task):
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         global_pool: How the coarsest feature map is pooled over its places, ``"average"`` or ``"max"``.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
-        class_weights: Weight of each class in the loss; equal by default.
+        class_weights: Weight of each class in the loss; equal by default. The weighted sum is divided by the number of
+            images; torch divides by the sum of their weights, so that an image counts for more among light classes.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -79,7 +81,7 @@ class ClassificationTask(Task):
         self.add_metrics(
             {
                 "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
-                "class_accuracy": MulticlassAccuracy(num_classes, average=None, validate_args=False),
+                "class_accuracy": ClassAccuracy(num_classes, average=None, validate_args=False),
             }
         )
         if num_classes > 5:
@@ -95,8 +97,10 @@ class ClassificationTask(Task):
         self, outputs: Float[Tensor, "batch classes"], batch: ClassificationBatch
     ) -> dict[str, Float[Tensor, ""]]:
         """Compute the cross-entropy of logits."""
-        loss = F.cross_entropy(outputs, batch.labels, self.class_weights, label_smoothing=self.label_smoothing)
-        return {"cross_entropy": loss}
+        losses = F.cross_entropy(
+            outputs, batch.labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
+        )
+        return {"cross_entropy": losses.mean()}
 
     def predict(self, outputs: Float[Tensor, "batch classes"]) -> ClassificationPredictions:
         """Turn logits into probabilities, the most probable class and its probability."""

@@ -1,6 +1,7 @@
 """Optimiser and schedule defaults done right."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -87,6 +88,58 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
     steps = int(total_steps)
     factor = partial(warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule)
     return LambdaLR(optimizer, factor)
+
+
+def given_options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """Read the options of each parameter group as they were given: the learning rate without what a schedule did to it.
+
+    Args:
+        optimizer: The optimiser.
+
+    Returns:
+        Options by name, without the parameters.
+    """
+    return [
+        {name: value for name, value in group.items() if name not in ("params", "initial_lr")}
+        | {"lr": group.get("initial_lr", group["lr"])}
+        for group in optimizer.param_groups
+    ]
+
+
+def change_options(
+    optimizer: Optimizer,
+    schedulers: Iterable[Any],
+    before: Sequence[Mapping[str, Any]],
+    now: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """Put options that were given anew in place of those that came back from a checkpoint.
+
+    A learning rate changes by the same factor at every step of the schedule. What is given as before stays as it is.
+
+    Args:
+        optimizer: The optimiser, with the state of the checkpoint; changed in place.
+        schedulers: Its schedules; changed in place.
+        before: What :func:`given_options` read when the checkpoint's training began.
+        now: What it reads now.
+
+    Returns:
+        What changed, such as ``"lr 0.1 to 0.01"``, each once.
+    """
+    changes: dict[str, None] = {}
+    for index, (group, old, new) in enumerate(zip(optimizer.param_groups, before, now, strict=False)):
+        for name in new.keys() & old.keys():
+            if new[name] == old[name]:
+                continue
+            changes[f"{name} {old[name]} to {new[name]}"] = None
+            if name != "lr":
+                group[name] = new[name]
+                continue
+            group["lr"] = group["lr"] * new["lr"] / old["lr"] if old["lr"] else new["lr"]
+            group["initial_lr"] = new["lr"]
+            for scheduler in schedulers:
+                if hasattr(scheduler, "base_lrs"):
+                    scheduler.base_lrs[index] = new["lr"]
+    return sorted(changes)
 
 
 def qualified_name(value: Any) -> str:  # noqa: ANN401 (any object has a class)

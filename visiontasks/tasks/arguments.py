@@ -1,0 +1,102 @@
+"""Arguments of constructors, noted so that a checkpoint can hold them."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+
+class _Arguments:
+    """What the constructors of a task were given, to be given again when a checkpoint is loaded.
+
+    The outermost constructor notes all that the caller gave. The constructors below it, to which it passes ``**kwargs``
+    on, note the names of what came by ``*args``, and the defaults of what nobody gave: a default that a later release
+    changes must not change the model that a checkpoint holds. What a subclass chooses for them, it will choose again.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self._positional: tuple[Any, ...] = ()
+        self._outermost = True
+        self._passed_on = True
+
+    def note(self, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Note the arguments of one constructor; the outermost comes first."""
+        given = signature.bind(None, *args, **kwargs).arguments
+        for name, parameter in list(signature.parameters.items())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                if self._outermost:
+                    self.values |= given.get(name, {})
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                if self._outermost:
+                    self._positional = given.get(name, ())
+            elif name in given:
+                if self._outermost or any(given[name] is value for value in self._positional):
+                    self.values.setdefault(name, given[name])
+            elif self._passed_on:
+                self.values.setdefault(name, parameter.default)
+        self._outermost = False
+        self._passed_on &= any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+
+
+def noting(constructor: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a constructor so that its arguments are noted before it does anything with them.
+
+    Args:
+        constructor: The ``__init__`` of a class.
+
+    Returns:
+        The same, to be asked for by :func:`noted_arguments` in the constructor of the base.
+    """
+    signature = inspect.signature(constructor)
+
+    @functools.wraps(constructor)
+    def noting(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (of any class)
+        # A wrong call is not noted: the constructor raises the error.
+        with contextlib.suppress(TypeError):
+            self.__dict__.setdefault("_arguments", _Arguments()).note(signature, args, kwargs)
+        constructor(self, *args, **kwargs)
+
+    return noting
+
+
+def noted_arguments(instance: Any) -> dict[str, Any]:  # noqa: ANN401 (of any class)
+    """Hand over what the constructors of an instance were given, by name, and forget it."""
+    arguments: _Arguments = instance.__dict__.pop("_arguments", _Arguments())
+    return arguments.values
+
+
+def plain(value: object) -> object:
+    """Turn an argument into what a checkpoint can hold safely.
+
+    Args:
+        value: None, a bool, number, string, path or tensor, or lists, tuples and mappings of them.
+
+    Returns:
+        The same as plain Python values, tensors as lists.
+
+    Raises:
+        TypeError: If it is anything else.
+
+    Example:
+        >>> import torch
+        >>> plain({"weights": torch.tensor([1.0, 2.0]), "filters": (8, 16)})
+        {'weights': [1.0, 2.0], 'filters': (8, 16)}
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    message = f"{type(value).__name__} is not a plain value"
+    raise TypeError(message)

@@ -1,0 +1,65 @@
+"""Checkpoint files that are whole or not there, and whose damage is named."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from visiontasks.tasks.checkpoint import read_checkpoint
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Reads and writes the local checkpoints of a Trainer; others, such as ``s3://...``, as Lightning does.
+
+    Lightning stages a file in the temporary directory and then copies it, so that a full disk can leave half a file
+    with a final name (pytorch-lightning#21253), and keeps a refused permission to itself (#21800). Here the bytes go to
+    a hidden file beside the final one, reach the disk, and get the final name last.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401 (as in the base)
+        """Save a checkpoint.
+
+        Args:
+            checkpoint: What to save.
+            path: The file; its folder is created.
+            storage_options: Of other storage than local files.
+
+        Raises:
+            OSError: If it cannot be written; a file that had the name before is left as it was.
+        """
+        if not _is_local(path) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:  # noqa: ANN401 (as in the base)
+        """Load a checkpoint to the CPU, without running code that it may hold.
+
+        Args:
+            path: The file.
+            map_location: Of other storage than local files.
+            weights_only: Of other storage than local files.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, unsafe, or no checkpoint.
+        """
+        return read_checkpoint(path) if _is_local(path) else super().load_checkpoint(path, map_location, weights_only)
+
+
+def _is_local(path: str | Path) -> bool:
+    return "://" not in str(path)
