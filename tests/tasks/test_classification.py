@@ -263,3 +263,30 @@ def test_measured_normalisation_needs_a_data_module(fit: Callable[..., Trainer],
     task = ClassificationTask(3, normalization="dataset", backbone_options=SMALL)
     with pytest.raises(ArgumentError, match="'dataset' is measured on the training data, and there is no data module"):
         fit(task, [batch], max_epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "count"), [("googlenet-small", 2), pytest.param("inception_v3", 1, marks=pytest.mark.slow)]
+)
+def test_auxiliary_classifiers_keep_the_contract(backbone: str, count: int) -> None:
+    task = ClassificationTask(3, backbone=backbone, auxiliary_weight=0.3)
+    images = random_batch(2, classes=3, size=(32, 32)).images
+    assert task(images).shape == (2, 1 + count, 3)
+    check_task(task, random_batch(3, classes=3, size=(32, 32)))
+
+
+def test_auxiliary_losses_are_named_and_weighted() -> None:
+    task = ClassificationTask(3, backbone="googlenet-small", auxiliary_weight=0.3, label_smoothing=0.1)
+    batch = random_batch(4, classes=3)
+    outputs = torch.randn(4, 3, 3)
+    terms = task.losses(outputs, batch)
+    assert terms.keys() == {"cross_entropy", "auxiliary1", "auxiliary2"}
+    for weight, logits, term in zip([1.0, 0.3, 0.3], outputs.unbind(1), terms.values(), strict=True):
+        expected = weight * cross_entropy_in_loops(logits, batch.labels, [1.0] * 3, 0.1)
+        assert term.item() == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(task.predict(outputs).probabilities, outputs[:, 0].softmax(1))
+
+
+def test_auxiliary_classifiers_need_a_backbone_with_maps_for_them() -> None:
+    with pytest.raises(ArgumentError, match=r"auxiliary_weight is 0.3, but the backbone has no maps .* googlenet and"):
+        ClassificationTask(3, auxiliary_weight=0.3)

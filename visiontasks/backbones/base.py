@@ -19,10 +19,12 @@ class Backbone(nn.Module, ABC):
     Attributes:
         channels: Number of channels of each feature map, fine to coarse.
         strides: Pixels of the input per pixel of each feature map, exact powers of two, fine to coarse.
+        auxiliary_channels: Channels of the maps that auxiliary classifiers read; empty for most networks.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    auxiliary_channels: tuple[int, ...] = ()
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
@@ -34,3 +36,14 @@ class Backbone(nn.Module, ABC):
         Returns:
             One feature map per entry of ``channels`` and ``strides``, fine to coarse.
         """
+
+    def forward_auxiliary(self, images: Float[Tensor, "batch channels height width"]) -> tuple[Features, Features]:
+        """Compute the feature maps, and apart from them the maps that auxiliary classifiers read.
+
+        Args:
+            images: Normalised images, shape [B, C, H, W].
+
+        Returns:
+            What :meth:`forward` returns, and one map per entry of ``auxiliary_channels``.
+        """
+        return self(images), []

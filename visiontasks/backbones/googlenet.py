@@ -18,8 +18,8 @@ class GoogLeNet(Backbone):
     16 and 32. With ``small_images`` the first convolution is 3x3 with stride 1 and no pooling follows it; its map is
     left out, and the strides are 1, 2, 4 and 8. Images may be of any size from 1x1.
 
-    Departures from the paper: batch normalisation (an option), and no local response normalisation. Auxiliary
-    classifiers are the task's, see :meth:`forward_auxiliary`. Parameters are named as torchvision's.
+    Departures from the paper: batch normalisation (an option), and no local response normalisation. The
+    auxiliary classifiers are the classification task's. Parameters are named as torchvision's.
 
     Args:
         in_channels: Channels of the images.
@@ -29,15 +29,13 @@ class GoogLeNet(Backbone):
             5x5, and a last pooling over 2x2 pixels, not 3x3. At multiples of 32 pixels the features are then
             torchvision's; elsewhere its poolings leave out the last row and column of an odd map.
 
-    Attributes:
-        auxiliary_channels: Channels of the maps that auxiliary classifiers read.
-        auxiliary_strides: Strides of these maps.
-
     Example:
         >>> backbone = GoogLeNet(small_images=True)
         >>> backbone.channels, backbone.strides
         ((192, 480, 832, 1024), (1, 2, 4, 8))
     """
+
+    auxiliary_channels = (512, 528)
 
     def __init__(
         self,
@@ -57,7 +55,6 @@ class GoogLeNet(Backbone):
             self.channels, self.strides = (64, 192, 480, 832, 1024), (2, 4, 8, 16, 32)
             self.conv1 = BasicConv2d(in_channels, 64, 7, 2, batch_norm=batch_norm)
             self.maxpool1 = MaxPool(3, 2)
-        self.auxiliary_channels, self.auxiliary_strides = (512, 528), (self.strides[-2],) * 2
         self.conv2 = BasicConv2d(64, 64, batch_norm=batch_norm)
         self.conv3 = BasicConv2d(64, 192, 3, batch_norm=batch_norm)
         self.maxpool2 = MaxPool(3, 2)
@@ -83,14 +80,7 @@ class GoogLeNet(Backbone):
         return features
 
     def forward_auxiliary(self, images: Float[Tensor, "batch channels height width"]) -> tuple[Features, Features]:
-        """Compute the feature maps, and apart from them the maps that the auxiliary classifiers of the paper read.
-
-        Args:
-            images: Normalised images, shape [B, C, H, W].
-
-        Returns:
-            What :meth:`forward` returns, and the maps of the modules 4a and 4d.
-        """
+        """Compute the feature maps, and the maps of modules 4a and 4d for the auxiliary classifiers of the paper."""
         conv1 = self.conv1(images)
         conv3 = self.conv3(self.conv2(self.maxpool1(conv1)))
         module3b = self.inception3b(self.inception3a(self.maxpool2(conv3)))

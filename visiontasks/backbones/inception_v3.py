@@ -155,10 +155,6 @@ class InceptionV3(Backbone):
     Args:
         in_channels: Channels of the images.
 
-    Attributes:
-        auxiliary_channels: Channels of the maps that auxiliary classifiers read.
-        auxiliary_strides: Strides of these maps.
-
     Example:
         >>> with torch.device("meta"):
         ...     backbone = InceptionV3()
@@ -166,10 +162,11 @@ class InceptionV3(Backbone):
         (64, 192, 288, 768, 2048)
     """
 
+    auxiliary_channels = (768,)
+
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
         self.channels, self.strides = (64, 192, 288, 768, 2048), (2, 4, 8, 16, 32)
-        self.auxiliary_channels, self.auxiliary_strides = (768,), (16,)
         self.Conv2d_1a_3x3 = BasicConv2d(in_channels, 32, 3, 2)
         self.Conv2d_2a_3x3 = BasicConv2d(32, 32, 3)
         self.Conv2d_2b_3x3 = BasicConv2d(32, 64, 3)
@@ -198,13 +195,6 @@ class InceptionV3(Backbone):
         return [stride2, stride4, stride8, stride16, stride32]
 
     def forward_auxiliary(self, images: Float[Tensor, "batch channels height width"]) -> tuple[Features, Features]:
-        """Compute the feature maps, and apart from them the map that the auxiliary classifier of the paper reads.
-
-        Args:
-            images: Normalised images, shape [B, C, H, W].
-
-        Returns:
-            What :meth:`forward` returns, and the map of Mixed_6e.
-        """
+        """Compute the feature maps, and the map of Mixed_6e for the auxiliary classifier of the paper."""
         features = self.forward(images)
         return features, [features[3]]

@@ -6,14 +6,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from visiontasks.errors import ArgumentError
+from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, GlobalPool
 from visiontasks.metrics.class_accuracy import ClassAccuracy
 from visiontasks.tasks.base import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
+
+Outputs = Float[Tensor, "batch classes"] | Float[Tensor, "batch classifiers classes"]
 
 
 class ClassificationTask(Task):
@@ -34,6 +37,9 @@ class ClassificationTask(Task):
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
         class_weights: Weight of each class in the loss; equal by default. The weighted sum is divided by the number of
             images; torch divides by the sum of their weights, so that an image counts for more among light classes.
+        auxiliary_weight: Weight of the loss of each auxiliary classifier of the Inception networks, such as 0.3
+            (Szegedy et al. 2015, section 5); 0 for none. With them, ``forward`` gives the logits of all classifiers in
+            one tensor, the final one first, in training and evaluation alike.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -60,6 +66,7 @@ class ClassificationTask(Task):
         global_pool: GlobalPool = "average",
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        auxiliary_weight: float = 0.0,
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
@@ -76,6 +83,17 @@ class ClassificationTask(Task):
         weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
         self.register_buffer("class_weights", weights, persistent=False)
         self.head = ClassificationHead(self.backbone.channels, num_classes, dropout, global_pool)
+        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_heads = nn.ModuleList()
+        if auxiliary_weight:
+            if not self.backbone.auxiliary_channels:
+                message = (
+                    f"auxiliary_weight is {auxiliary_weight}, but the backbone has no maps for auxiliary classifiers; "
+                    "googlenet and inception_v3 have."
+                )
+                raise ArgumentError(message)
+            channels = self.backbone.auxiliary_channels
+            self.auxiliary_heads.extend(AuxiliaryHead(count, num_classes) for count in channels)
         accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.add_metrics({"accuracy": accuracy}, stages=("train", "val", "test"))
         self.add_metrics(
@@ -88,23 +106,40 @@ class ClassificationTask(Task):
             top5 = MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
             self.add_metrics({"accuracy_top5": top5})
 
-    def forward(self, images: Images) -> Float[Tensor, "batch classes"]:
-        """Compute the logits of images, shape [B, C, H, W] to [B, num_classes], in float32 whatever the precision."""
-        logits: Tensor = self.head(self.backbone(self.normalize(images)))
-        return logits.float()
+    def forward(self, images: Images) -> Outputs:
+        """Compute logits in float32 whatever the precision.
 
-    def losses(
-        self, outputs: Float[Tensor, "batch classes"], batch: ClassificationBatch
-    ) -> dict[str, Float[Tensor, ""]]:
-        """Compute the cross-entropy of logits."""
-        losses = F.cross_entropy(
-            outputs, batch.labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
-        )
-        return {"cross_entropy": losses.mean()}
+        Args:
+            images: Images, shape [B, C, H, W].
 
-    def predict(self, outputs: Float[Tensor, "batch classes"]) -> ClassificationPredictions:
-        """Turn logits into probabilities, the most probable class and its probability."""
-        probabilities = outputs.softmax(1)
+        Returns:
+            Logits, shape [B, num_classes]; with auxiliary classifiers [B, 1 + auxiliaries, num_classes].
+        """
+        normalized = self.normalize(images)
+        if not self.auxiliary_heads:
+            logits: Tensor = self.head(self.backbone(normalized))
+            return logits.float()
+        features, maps = self.backbone.forward_auxiliary(normalized)
+        auxiliary = [head(x) for head, x in zip(self.auxiliary_heads, maps, strict=True)]
+        return torch.stack([self.head(features), *auxiliary], 1).float()
+
+    def losses(self, outputs: Outputs, batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
+        """Compute the cross-entropy of the logits, and that of each auxiliary classifier, weighted."""
+        logits, *auxiliary = outputs.unbind(1) if self.auxiliary_heads else [outputs]
+        terms = {"cross_entropy": self._cross_entropy(logits, batch)}
+        for index, other in enumerate(auxiliary, 1):
+            terms[f"auxiliary{index}"] = self.auxiliary_weight * self._cross_entropy(other, batch)
+        return terms
+
+    def _cross_entropy(self, logits: Tensor, batch: ClassificationBatch) -> Tensor:
+        return F.cross_entropy(
+            logits, batch.labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
+        ).mean()
+
+    def predict(self, outputs: Outputs) -> ClassificationPredictions:
+        """Turn the final classifier's logits into probabilities, the most probable class and its probability."""
+        logits = outputs[:, 0] if self.auxiliary_heads else outputs
+        probabilities = logits.softmax(1)
         scores, labels = probabilities.max(1)
         return ClassificationPredictions(probabilities, labels, scores)
 
