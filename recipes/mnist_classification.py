@@ -23,7 +23,7 @@ CHOICES = {
     },
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 12,
+    "trainer.max_epochs": 24,
 }
 
 if __name__ == "__main__":
