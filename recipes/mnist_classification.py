@@ -21,8 +21,10 @@ CHOICES = {
         "stride": 2,
         "pool": "none",
     },
+    "model.pool_size": 4,
+    "model.dropout": 0.3,
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.05}},
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
     "trainer.max_epochs": 24,
 }
 

@@ -13,7 +13,7 @@ CHOICES = {
     "data.batch_size": 64,
     "model.backbone": "cnn",
     "model.backbone_options": {"filters": [16, 32, 64, 64], "depth": 1},
-    "model.global_pool": "max",
+    "model.pool": "max",
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.05}},
     "trainer.max_epochs": 12,

@@ -2,42 +2,56 @@
 
 from typing import Literal
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.base import Features
 from visiontasks.errors import ArgumentError
 
-GlobalPool = Literal["average", "max"]
+Pool = Literal["average", "max"]
 
 
 class ClassificationHead(nn.Module):
-    """Global pooling of the coarsest feature map, dropout, one linear layer.
+    """Pooling of the coarsest feature map, dropout, one linear layer.
 
     Args:
         channels: Channels of each feature map, fine to coarse; the last one is used.
         num_classes: Outputs, background not counted.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
-        global_pool: ``"average"``, or ``"max"`` where a small object on a busy ground has to be found.
+        pool: ``"average"``, or ``"max"`` where a small object on a busy ground has to be found.
+        pool_size: Places along each side that the map is pooled to; 1 pools over all of it and forgets where a feature
+            was, more keeps it: for objects that are centred, such as digits.
 
     Raises:
-        ArgumentError: If the pooling is unknown.
+        ArgumentError: If the pooling is unknown or its size not positive.
     """
 
     def __init__(
-        self, channels: tuple[int, ...], num_classes: int, dropout: float = 0.0, global_pool: GlobalPool = "average"
+        self,
+        channels: tuple[int, ...],
+        num_classes: int,
+        dropout: float = 0.0,
+        pool: Pool = "average",
+        pool_size: int = 1,
     ) -> None:
         super().__init__()
-        if global_pool not in ("average", "max"):
-            message = f"global_pool is {global_pool!r}; expected 'average' or 'max'."
+        if pool not in ("average", "max") or pool_size < 1:
+            message = f"pool is {pool!r} and pool_size {pool_size}; expected 'average' or 'max', and at least 1."
             raise ArgumentError(message)
-        self.global_pool = global_pool
+        self.pool = pool
+        self.pool_size = pool_size
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(channels[-1], num_classes)
+        self.linear = nn.Linear(channels[-1] * pool_size**2, num_classes)
 
     def forward(self, features: Features) -> Float[Tensor, "batch classes"]:
         """Compute the logits, shape [B, num_classes]."""
-        last = features[-1]
-        pooled = last.mean((-2, -1)) if self.global_pool == "average" else last.amax((-2, -1))
-        logits: Tensor = self.linear(self.dropout(pooled))
+        logits: Tensor = self.linear(self.dropout(self._pooled(features[-1])))
         return logits
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        if self.pool_size == 1:
+            # Unlike the adaptive poolings, these take an empty batch in every memory format, and export at any size.
+            return x.mean((-2, -1)) if self.pool == "average" else x.amax((-2, -1))
+        pool = F.adaptive_avg_pool2d if self.pool == "average" else F.adaptive_max_pool2d
+        return pool(x, self.pool_size).flatten(1)

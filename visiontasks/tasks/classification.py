@@ -11,7 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.auxiliary import AuxiliaryHead
-from visiontasks.heads.classification import ClassificationHead, GlobalPool
+from visiontasks.heads.classification import ClassificationHead, Pool
 from visiontasks.metrics.class_accuracy import ClassAccuracy
 from visiontasks.tasks.base import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
@@ -33,7 +33,9 @@ class ClassificationTask(Task):
         class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
             fit.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
-        global_pool: How the coarsest feature map is pooled over its places, ``"average"`` or ``"max"``.
+        pool: How the coarsest feature map is pooled, ``"average"`` or ``"max"``.
+        pool_size: Places along each side that it is pooled to; 1 for all places together. See
+            :class:`~visiontasks.heads.classification.ClassificationHead`.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
         class_weights: Weight of each class in the loss; equal by default. The weighted sum is divided by the number of
             images; torch divides by the sum of their weights, so that an image counts for more among light classes.
@@ -63,7 +65,8 @@ class ClassificationTask(Task):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         dropout: float = 0.0,
-        global_pool: GlobalPool = "average",
+        pool: Pool = "average",
+        pool_size: int = 1,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         auxiliary_weight: float = 0.0,
@@ -82,7 +85,7 @@ class ClassificationTask(Task):
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
         self.register_buffer("class_weights", weights, persistent=False)
-        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout, global_pool)
+        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout, pool, pool_size)
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_heads = nn.ModuleList()
         if auxiliary_weight:
