@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.base import Backbone, Features
 from visiontasks.backbones.layers import ConvBlock, Norm
-from visiontasks.backbones.pooling import MaxPool
+from visiontasks.backbones.pooling import AveragePool, MaxPool
 from visiontasks.errors import ArgumentError
 
 Pool = Literal["max", "average", "none"]
@@ -32,7 +32,7 @@ def make_pool(pool: Pool, pool_size: int) -> nn.Module:
     if pool == "max":
         return MaxPool(pool_size)
     if pool == "average":
-        return nn.AvgPool2d(pool_size, ceil_mode=True, count_include_pad=False)
+        return AveragePool(pool_size)
     message = f"pool is {pool!r}; expected 'max', 'average' or 'none'."
     raise ArgumentError(message)
 

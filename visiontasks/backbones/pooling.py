@@ -43,3 +43,36 @@ class MaxPool(nn.Module):
     def _leaves_out_the_last(self, size: int) -> bool:
         windows = -(-(size - self.kernel_size) // self.stride) + 1
         return windows < -(-size // self.stride)
+
+
+class AveragePool(nn.Module):
+    """Average pooling over windows side by side; the output has size ``ceil(H / kernel_size)``.
+
+    The last windows of a side that is no multiple hold what is left of the image, and average over that.
+    ``nn.AvgPool2d(kernel_size, ceil_mode=True, count_include_pad=False)`` gives the same, but cannot be exported for
+    any height and width.
+
+    Args:
+        kernel_size: Side of the window in pixels, and pixels between two windows.
+
+    Example:
+        >>> AveragePool(2)(torch.arange(5.0).view(1, 1, 1, 5)).flatten().tolist()
+        [0.5, 2.5, 4.0]
+    """
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+
+    def extra_repr(self) -> str:
+        """Show the window where the layer is printed."""
+        return f"kernel_size={self.kernel_size}"
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels _ _"]:
+        """Pool, shape [B, C, H, W] to [B, C, ceil(H / kernel_size), ceil(W / kernel_size)]."""
+        if not torch.compiler.is_exporting():
+            return F.avg_pool2d(x, self.kernel_size, ceil_mode=True, count_include_pad=False)
+        more = self.kernel_size - 1
+        inside = F.pad(torch.ones_like(x[:1, :1]), (0, more, 0, more))
+        share = F.avg_pool2d(inside, self.kernel_size)
+        return F.avg_pool2d(F.pad(x, (0, more, 0, more)), self.kernel_size) / share
