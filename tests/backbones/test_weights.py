@@ -55,7 +55,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cached(hub: Path, name: str) -> Path:
-    return hub / get_model_weights(name).DEFAULT.url.rpartition("/")[2]
+    url: str = get_model_weights(name).DEFAULT.url
+    return hub / url.rpartition("/")[2]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "alexnet", "googlenet-torchvision", "inception_v3", "vgg11-bn"])
@@ -112,7 +113,7 @@ def test_a_damaged_file_in_the_cache_is_named(hub: Path) -> None:
 
 @pytest.mark.parametrize("form", ["backbone", "compiled", "task", "checkpoint", "compiled checkpoint", "half"])
 def test_files_of_our_own_load(form: str, save: Callable[[Any], Path]) -> None:
-    options = {"filters": [4, 6], "depth": 1}
+    options: dict[str, Any] = {"filters": [4, 6], "depth": 1}
     task = ClassificationTask(5, backbone_options=options)
     for value in task.backbone.state_dict().values():
         value.copy_(torch.randint(9, value.shape))
@@ -196,7 +197,7 @@ def test_a_mismatch_lists_the_keys_and_copies_nothing(change: str, message: str,
 
 def test_weights_of_another_architecture_are_an_error(save: Callable[[Any], Path]) -> None:
     path = save({"state_dict": ClassificationTask(5, backbone_options={"filters": [4]}).state_dict()})
-    with pytest.raises(CheckpointError, match="stages.0.0.conv.weight: not in the backbone"):
+    with pytest.raises(CheckpointError, match=r"stages\.0\.0\.conv\.weight: not in the backbone"):
         load_weights(create_backbone("resnet18"), read_weights(path))
 
 
@@ -234,7 +235,7 @@ def test_adapted_filters_are_the_sum_or_copies() -> None:
 
 @pytest.mark.parametrize("in_channels", [1, 2, 3, 4, 13])
 @pytest.mark.parametrize("name", ["resnet18", "alexnet", "googlenet-torchvision", "inception_v3"])
-def test_published_weights_take_any_number_of_channels(
+def test_weights_of_colour_images_take_any_number_of_channels(
     name: str, in_channels: int, save: Callable[[Any], Path]
 ) -> None:
     path = save(torchvision_state(PUBLISHED[name]))
