@@ -105,7 +105,7 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
     found = load_file(path)
     contents = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)
-    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         message = (
             f"{str(path)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
@@ -159,7 +159,7 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
         CheckpointError: If weights are missing, have other shapes, or belong to no known head; nothing is copied then.
     """
     own = backbone.state_dict()
-    found = {key.replace(COMPILED, ""): value for key, value in source.weights.items()}
+    found = source.weights
     # A file may hold a backbone, or a task that has one.
     prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in found) else [""]
     prefix = max(prefixes, key=lambda prefix: sum(prefix + key in found for key in own))
