@@ -1,18 +1,27 @@
-"""Training from given weights: the normalisation they expect, and parameter groups that join while it runs."""
+"""Training from given weights: the normalisation they expect, what is frozen, and what joins while it runs."""
 
-from collections.abc import Iterable
-from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from torch.optim import Optimizer
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from visiontasks.backbones import Backbone
-from visiontasks.backbones.weights import WeightsSource
+from visiontasks.backbones.base import Freeze
+from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.checkpoint import RECORD
-from visiontasks.tasks.normalization import Normalize
-
-_FOLLOWS = "follows_next_group"
+from visiontasks.tasks.checkpoint import RECORD, CheckpointedModule
+from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks.tasks.optimization import (
+    NamedSchedule,
+    exempt_from_decay,
+    named_schedule,
+    scale_rate,
+    settle_joined_groups,
+)
 
 
 def expected_normalization(
@@ -53,36 +62,133 @@ def expected_normalization(
     return normalize
 
 
-def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first: int) -> None:
-    """Treat parameter groups that a callback added to an optimiser as those that it began with.
+class FinetunedModule(CheckpointedModule):
+    """A module whose backbone may start from weights and be frozen, and the optimiser of what trains.
 
-    Norms and biases get a group without weight decay; it stands before the group of the other weights, whose learning
-    rate it takes, because Lightning's ``BackboneFinetuning`` sets the rate of the last group at the start of an epoch.
-    From there the schedule goes on: within an epoch, the rate changes by the same factor as that of the first group.
-
-    Args:
-        optimizer: The optimiser; changed in place.
-        schedulers: Its schedules; changed in place.
-        first: Index of the first group that joined.
+    Attributes:
+        backbone: The backbone.
+        normalize: The normalisation of its images.
     """
-    settled: list[dict[str, Any]] = []
-    for group in optimizer.param_groups[first:]:
-        exempt = [parameter for parameter in group["params"] if parameter.ndim <= 1]
-        if group.get("weight_decay") and exempt:
-            group["params"] = [parameter for parameter in group["params"] if parameter.ndim > 1]
-            settled.append({**group, "params": exempt, "weight_decay": 0.0, _FOLLOWS: True})
-        settled.append(group)
-    for group, following in pairwise(settled):
-        if _FOLLOWS in group:
-            group["lr"] = following["lr"]
-    optimizer.param_groups[first:] = settled
-    leader = optimizer.param_groups[0]
-    factor = leader["lr"] / leader["initial_lr"] if leader.get("initial_lr") else 1.0
-    for group in settled:
-        group["initial_lr"] = group["lr"] / factor if factor else group["lr"]
-    for scheduler in schedulers:
-        # A schedule that waits for a plateau has none, and finds new groups by itself.
-        if hasattr(scheduler, "base_lrs"):
-            scheduler.base_lrs[first:] = [group["initial_lr"] for group in settled]
-        if hasattr(scheduler, "lr_lambdas"):
-            scheduler.lr_lambdas[first:] = [scheduler.lr_lambdas[0]] * len(settled)
+
+    backbone: Backbone
+    normalize: Normalize
+    in_channels: int
+    _optimizer: OptimizerCallable
+    _lr_scheduler: LRSchedulerCallable | NamedSchedule
+    _lr_interval: Literal["epoch", "step"]
+    _warmup: float
+    _groups: int | None = None
+    _joined: int
+
+    def start_from(self, weights: str | Path | None, name: str | None, normalization: Normalization | None) -> None:
+        """Load the weights of the backbone, and choose the normalisation; a checkpoint holds what was chosen.
+
+        Args:
+            weights: See :func:`~visiontasks.backbones.weights.read_weights`; None to leave the backbone as it is.
+            name: Name of the backbone, if it has one.
+            normalization: The mode; None for the one that the weights expect.
+
+        Raises:
+            ArgumentError: If the weights do not exist, or expect other images.
+            CheckpointError: If the weights are damaged, unsafe, or not those of the backbone.
+            DownloadError: If published weights are not in the cache and cannot be downloaded.
+        """
+        # What a checkpoint holds replaces them.
+        source = None if weights is None or self._restored else read_weights(weights, name)
+        if source is not None:
+            rank_zero_info(str(load_weights(self.backbone, source)))
+        if source is None or normalization is not None:
+            self.normalize = Normalize(normalization or "imagenet", self.in_channels, self.image_size)
+        else:
+            self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
+            rank_zero_info(f"Normalization {self.normalize.mode!r}, as these weights expect.")
+        if self.normalize.mode == "image_mean":
+            height, width = self.normalize.mean.shape[1:]
+            self.image_size = (height, width)
+        self.save_instead(backbone_weights=None, normalization=self.normalize.mode, image_size=self.image_size)
+
+    def freeze_backbone(self, freeze: Freeze, lr_factor: float) -> None:
+        """Freeze a part of the backbone, and note how fast the rest learns.
+
+        Args:
+            freeze: See :meth:`~visiontasks.backbones.Backbone.freeze`.
+            lr_factor: Learning rate of the backbone as a multiple of the head's, above 0.
+
+        Raises:
+            ArgumentError: If there are no such stages, or the factor is out of range.
+        """
+        if lr_factor <= 0:
+            message = (
+                f"backbone_lr_factor is {lr_factor}; expected more than 0. freeze='all' keeps the backbone as it is."
+            )
+            raise ArgumentError(message)
+        self.backbone.freeze(freeze)
+        self._freeze, self._backbone_lr_factor = freeze, lr_factor
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how images are normalised, for tasks that start from this one's backbone."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[RECORD]["normalization"] = self.normalize.mode
+
+    def setup(self, stage: str) -> None:
+        """Freeze again what Lightning's ``BackboneFinetuning`` has left trainable: it spares batch norm."""
+        if stage == "fit":
+            self.backbone.freeze(self._freeze)
+
+    def on_fit_start(self) -> None:
+        """See the base; parameter groups that had joined before a training was interrupted join again."""
+        super().on_fit_start()
+        self._settle()
+
+    def on_train_epoch_start(self) -> None:
+        """Train what a callback has unfrozen; Lightning calls callbacks before their module."""
+        self._settle()
+
+    def _settle(self) -> None:
+        optimizer = self.trainer.optimizers[0]
+        if self._groups is None or len(optimizer.param_groups) == self._groups:
+            return
+        schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        settle_joined_groups(optimizer, schedulers, self._groups)
+        joined = [parameter for group in optimizer.param_groups[self._groups :] for parameter in group["params"]]
+        self.backbone.unfreeze(joined)
+        strategy = self.trainer.strategy
+        if len(joined) != self._joined and isinstance(strategy, DDPStrategy):
+            # DistributedDataParallel averages the gradients of what required them when it was made.
+            strategy.model = self
+            strategy.configure_ddp()
+        self._joined = len(joined)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Create the optimiser over the trainable parameters, and the schedule.
+
+        Raises:
+            ArgumentError: If the schedule gives the backbone the rate of the head.
+        """
+        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        if self._backbone_lr_factor != 1:
+            scale_rate(optimizer, self.backbone.parameters(), self._backbone_lr_factor)
+        exempt_from_decay(optimizer)
+        self._groups, self._joined = len(optimizer.param_groups), 0
+        if isinstance(self._lr_scheduler, str):
+            total = self.trainer.estimated_stepping_batches
+            scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        rates = [group["lr"] for group in optimizer.param_groups]
+        own = self._lr_scheduler(optimizer)
+        # A schedule may multiply all rates, as a warm-up does, or set them.
+        scaled = {
+            group.get("initial_lr", group["lr"]) / lr
+            for group, lr in zip(optimizer.param_groups, rates, strict=True)
+            if lr
+        }
+        if self._backbone_lr_factor != 1 and max(scaled) > 1.001 * min(scaled):
+            message = (
+                f"{type(own).__name__} gives every parameter the same learning rate, whatever backbone_lr_factor is. "
+                "Leave the factor out, or use a schedule that multiplies the rates of the optimiser, such as 'cosine'."
+            )
+            raise ArgumentError(message)
+        config: dict[str, Any] = {"scheduler": own, "interval": self._lr_interval}
+        if isinstance(own, ReduceLROnPlateau):
+            config["monitor"] = getattr(own, "monitor", "val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented
