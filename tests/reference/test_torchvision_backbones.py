@@ -177,7 +177,7 @@ def test_logits_of_a_classifier_are_torchvisions(
 ) -> None:
     model = reference(published)
     if published == "googlenet":
-        model.transform_input = True  # as its published weights are loaded: from ImageNet's normalisation to their own
+        model.transform_input = True  # type: ignore[assignment]  # a switch, set when its published weights are loaded
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     task = ClassificationTask(1000, backbone=name, backbone_weights=tmp_path / "weights.pth").eval()
     task.head.linear.load_state_dict(model.get_submodule("fc").state_dict())

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
-from torch import nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -32,7 +32,7 @@ def exempt_from_decay(optimizer: Optimizer) -> None:
             _set_apart(optimizer, group, exempt, weight_decay=0.0)
 
 
-def scale_rate(optimizer: Optimizer, parameters: Iterable[nn.Parameter], factor: float) -> None:
+def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float) -> None:
     """Give parameters groups of their own, with a multiple of the learning rate that they had.
 
     Args:
@@ -46,7 +46,7 @@ def scale_rate(optimizer: Optimizer, parameters: Iterable[nn.Parameter], factor:
         _set_apart(optimizer, group, scaled, lr=group["lr"] * factor)
 
 
-def _set_apart(optimizer: Optimizer, group: dict[str, Any], chosen: list[nn.Parameter], **options: float) -> None:
+def _set_apart(optimizer: Optimizer, group: dict[str, Any], chosen: list[Tensor], **options: float) -> None:
     """Give some parameters of a group other options than the rest."""
     apart = {id(parameter) for parameter in chosen}
     rest = [parameter for parameter in group["params"] if id(parameter) not in apart]
