@@ -29,7 +29,7 @@ HEAVY = {
 }
 
 # Each part of the package with the other parts that it may import.
-BASE = {"errors", "types"}
+BASE = {"errors", "state_dicts", "types"}
 BLOCKS = {"backbones", "decoders", "detection", "heads", "losses", "metrics", "necks"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from visiontasks.backbones.alexnet import AlexNet
 from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.cnn import CNN
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3
 from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
@@ -23,6 +24,8 @@ BUILDERS: dict[str, Callable[..., Backbone]] = {
     **{f"{name}-small": partial(build, small_images=True) for name, build in RESNETS.items()},
     **VGGS,
     **{f"{name}-bn": partial(build, batch_norm=True) for name, build in VGGS.items()},
+    "cnn": CNN,
+    "cnn-strided": partial(CNN, stride=2, pool="none"),
     "alexnet": AlexNet,
     "googlenet": googlenet,
     "googlenet-plain": partial(googlenet, batch_norm=False),
@@ -30,7 +33,7 @@ BUILDERS: dict[str, Callable[..., Backbone]] = {
     "googlenet-torchvision": googlenet_torchvision,
     "inception_v3": InceptionV3,
 }
-QUICK = {"resnet18", "resnet18-small", "vgg11", "alexnet", "googlenet"}
+QUICK = {"resnet18", "resnet18-small", "vgg11", "alexnet", "googlenet", "cnn", "cnn-strided"}
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in BUILDERS]
 DEEP = [pytest.param(name, marks=pytest.mark.slow if "101" in name or "152" in name else ()) for name in BUILDERS]
 
@@ -61,6 +64,22 @@ def test_images_may_have_any_number_of_channels(name: str, in_channels: int) -> 
 @pytest.mark.parametrize("name", NAMES)
 def test_contract(name: str) -> None:
     check_backbone(BUILDERS[name](), sizes=[(33, 40)] if name in QUICK else [(33, 40), (64, 64), (97, 131)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frozen_stages_are_what_the_first_features_are_computed_by(name: str) -> None:
+    backbone = BUILDERS[name]().eval()
+    stages = backbone.stage_modules()
+    assert len(stages) == len(backbone.channels)
+    features = backbone(torch.rand(1, 3, 33, 33))
+    for index, feature in enumerate(features):
+        backbone.zero_grad()
+        feature.square().mean().backward(retain_graph=True)
+        reached = {key for key, value in backbone.named_parameters() if value.grad is not None}
+        backbone.freeze(index + 1)
+        assert {key for key, value in backbone.named_parameters() if not value.requires_grad} == reached
+        backbone.freeze("none")
+    assert len(reached) == len(list(backbone.parameters()))
 
 
 @pytest.mark.parametrize("name", NAMES)

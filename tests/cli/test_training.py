@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torchvision
 import yaml
+from lightning.pytorch import Trainer
+from torch import Tensor
 
-from visiontasks import ClassificationTask
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, Task
 from visiontasks.cli import main
 from visiontasks.cli.training import TrainingCLI
 
@@ -33,6 +37,10 @@ MESSAGES = {
     "fit --data.batch_size 0": "error: batch_size is 0",
     "fit --model.backbone cmn": "error: There is no backbone 'cmn'. Did you mean 'cnn'?",
     "fit --model.num_classes 7": "error: --model.num_classes is 7, but ShapesDataModule has 4.",
+    "fit --model.backbone_weights gone.pth": "error: backbone_weights is 'gone.pth', and there is no such file.",
+    "fit --model.backbone_weights imagenet": "error: backbone_weights is 'imagenet', but torchvision has published no",
+    "fit --model.freeze some": "error: --model.freeze some: expected int or 'none' or 'all'.",
+    "fit --model.freeze 9": "error: freeze is 9; CNN can be frozen by 'none', 'all' or a number of stages from 0 to 4.",
     "fit --ckpt_path gone.ckpt": "error: There is no checkpoint 'gone.ckpt'.",
     "test": "error: visiontasks test scores a checkpoint: give --ckpt_path FILE.",
 }
@@ -128,6 +136,61 @@ def test_flags_win_over_the_checkpoint(folder: Path, capsys: pytest.CaptureFixtu
     assert "backbone.stages.0.1.conv.weight: not in the checkpoint" in capsys.readouterr().err
     assert run(f"fit --ckpt_path {last} {common} --model.optimizer SGD --model.optimizer.lr 0.1") == 2
     assert "trained with torch.optim.adamw.AdamW, and would go on with torch.optim.sgd.SGD" in capsys.readouterr().err
+
+
+class Brightness(Task):
+    """Another task: predicts how bright an image is."""
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of Task
+        super().__init__(**kwargs)
+        self.scale = torch.nn.Linear(self.backbone.channels[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs: Tensor = self.scale(self.backbone(self.normalize(images))[-1].mean((2, 3)))
+        return outputs
+
+    def losses(self, outputs: Tensor, batch: ClassificationBatch) -> dict[str, Tensor]:
+        return {"square": (outputs[:, 0] - batch.images.float().mean((1, 2, 3)) / 255).square().mean()}
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+
+@pytest.mark.parametrize("origin", ["a classifier of torchvision", "a checkpoint of another task"])
+def test_a_file_gives_the_backbone_its_weights(
+    origin: str, folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    if origin == "a classifier of torchvision":
+        name, mode = "resnet18", "imagenet"
+        weights = torchvision.models.resnet18(weights=None).state_dict()
+        torch.save(weights, "file.pth")
+        left_out = "left out the classifier: fc.weight, fc.bias"
+    else:
+        name, mode = "cnn", "dataset"
+        trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False)
+        data = ShapesDataModule(train_size=8, val_size=4, size=(24, 24), batch_size=4)
+        trainer.fit(Brightness(normalization="dataset"), datamodule=data)
+        trainer.save_checkpoint("file.pth")
+        saved = torch.load("file.pth", weights_only=True)["state_dict"]
+        weights = {key.removeprefix("backbone."): value for key, value in saved.items()}
+        left_out = "left out other parts of the task (scale): scale.weight, scale.bias"
+    command = (
+        f"fit {DATA} --model.backbone {name} --model.backbone_weights file.pth --model.freeze all "
+        "--trainer.max_epochs 1 --trainer.accelerator cpu --trainer.enable_progress_bar false"
+    )
+    with caplog.at_level("INFO"):
+        assert run(command) == 0, capsys.readouterr().err
+    assert left_out in caplog.text
+    last = torch.load("runs/fit/version_0/checkpoints/last.ckpt", weights_only=True)
+    for key, value in last["state_dict"].items():
+        if key.startswith("backbone."):
+            assert torch.equal(value, weights[key.removeprefix("backbone.")]), key
+    assert last["hyper_parameters"]["backbone_weights"] is None
+    assert last["hyper_parameters"]["normalization"] == mode
+    # Going on needs the file no more.
+    Path("file.pth").unlink()
+    more = f"{DATA} --trainer.max_epochs 2 --trainer.enable_progress_bar false --trainer.accelerator cpu"
+    assert run(f"fit --ckpt_path runs/fit/version_0/checkpoints/last.ckpt {more}") == 0, capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_named_whatever_else_is_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, A
         ranks = range(devices)
         found[devices] = [
             json.loads((folder / f"results-{rank}.json").read_text())
-            | {"weights": torch.load(folder / f"weights-{rank}.pt")}
+            | {name: torch.load(folder / f"{name}-{rank}.pt") for name in ("weights", "finetuned")}
             for rank in ranks
         ]
     return found
@@ -77,6 +77,13 @@ def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[
             torch.testing.assert_close(result["weights"][name], value, rtol=0, atol=1e-5)
     first, second = both
     assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+
+
+def test_a_backbone_that_is_unfrozen_later_stays_the_same_on_all(runs: dict[int, list[dict[str, Any]]]) -> None:
+    (alone,), (first, second) = runs[1], runs[2]
+    for name, value in alone["finetuned"].items():
+        assert torch.equal(first["finetuned"][name], second["finetuned"][name]), name
+        torch.testing.assert_close(first["finetuned"][name], value, rtol=0, atol=1e-5)
 
 
 def test_nothing_new_is_warned_of(runs: dict[int, list[dict[str, Any]]]) -> None:

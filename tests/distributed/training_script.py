@@ -12,17 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import BackboneFinetuning
 from torch.optim import SGD
 from torchmetrics.classification import MulticlassAUROC, MulticlassCalibrationError
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks.backbones.base import Freeze
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
 
 
-def make_trainer(devices: int, folder: Path) -> Trainer:
+def double(epoch: int) -> float:
+    return 2.0
+
+
+def make_trainer(devices: int, folder: Path, callbacks: list[Callback] | None = None) -> Trainer:
     return Trainer(
+        callbacks=callbacks,
         accelerator="cpu",
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
@@ -53,10 +60,13 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
     return found
 
 
-def fit(trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask) -> ClassificationTask:
+def fit(
+    trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
+) -> ClassificationTask:
     torch.manual_seed(0)
     backbone = {"filters": [8, 16], "depth": 1, "norm": "group"}
-    task = kind(num_classes=4, backbone_options=backbone, optimizer=partial(SGD, lr=0.1, momentum=0.9))
+    optimizer = partial(SGD, lr=0.1, momentum=0.9)
+    task = kind(num_classes=4, backbone_options=backbone, freeze=freeze, optimizer=optimizer)
     share = 4 // trainer.world_size
     # The third validation batch leaves the second process without images.
     data = ShapesDataModule(train_size=16, val_size=5, size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
@@ -72,6 +82,9 @@ def main(devices: int, folder: Path) -> None:
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}
+    unfreezing = BackboneFinetuning(unfreeze_backbone_at_epoch=1, lambda_func=double)
+    finetuned = fit(make_trainer(devices, folder, callbacks=[unfreezing]), freeze="all")
+    torch.save(finetuned.state_dict(), folder / f"finetuned-{trainer.global_rank}.pt")
     results["warnings"] = sorted({str(warning.message) for warning in caught})
     (folder / f"results-{trainer.global_rank}.json").write_text(json.dumps(results))
     torch.save(task.state_dict(), folder / f"weights-{trainer.global_rank}.pt")

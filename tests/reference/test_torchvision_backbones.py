@@ -1,4 +1,6 @@
-"""Features against torchvision's for the same weights."""
+"""Features and logits against torchvision's for the same weights."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,13 +8,16 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.transforms._presets import ImageClassification
 
+from visiontasks import ClassificationTask
 from visiontasks.backbones.alexnet import AlexNet
 from visiontasks.backbones.base import Backbone
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3
 from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
 from visiontasks.backbones.vgg import vgg11, vgg13, vgg16, vgg19
+from visiontasks.tasks.normalization import Normalize
 
 HEADS = ("fc.", "classifier.", "aux1.", "aux2.", "AuxLogits.")
 RESNETS = {"resnet18": resnet18, "resnet34": resnet34, "resnet50": resnet50}
@@ -157,3 +162,36 @@ def test_inception_v3_starts_as_torchvisions_of_the_moved_image_away_from_the_bo
         extractor = create_feature_extractor(model, ["Mixed_5d"], suppress_diff_warning=True)
         expected = extractor(moved)["Mixed_5d"]
         torch.testing.assert_close(backbone(images)[2][inside], expected[inside], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "size"),
+    [
+        ("resnet18", "resnet18", (97, 131)),
+        ("resnet50", "resnet50", (64, 64)),
+        ("googlenet-torchvision", "googlenet", (64, 96)),
+    ],
+)
+def test_logits_of_a_classifier_are_torchvisions(
+    name: str, published: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    model = reference(published)
+    if published == "googlenet":
+        model.transform_input = True  # type: ignore[assignment]  # a switch, set when its published weights are loaded
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    task = ClassificationTask(1000, backbone=name, backbone_weights=tmp_path / "weights.pth").eval()
+    task.head.linear.load_state_dict(model.get_submodule("fc").state_dict())
+    images = torch.randint(256, (2, 3, *size), dtype=torch.uint8)
+    preset = ImageClassification(crop_size=max(size))
+    normalized = (images / 255 - torch.tensor(preset.mean)[:, None, None]) / torch.tensor(preset.std)[:, None, None]
+    with torch.no_grad():
+        expected = model(normalized)
+        torch.testing.assert_close(task(images), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_the_networks_of_torchvision_that_transform_their_input_expect_unit(name: str) -> None:
+    model: nn.Module = torchvision.models.get_model(name, weights=None, init_weights=False, transform_input=True)
+    images = torch.randint(256, (2, 3, 8, 8), dtype=torch.uint8)
+    transformed = model._transform_input(Normalize("imagenet", 3)(images))  # type: ignore[operator]  # a method
+    torch.testing.assert_close(Normalize("unit", 3)(images), transformed, rtol=1e-4, atol=1e-5)

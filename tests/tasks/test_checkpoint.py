@@ -81,6 +81,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "image_size": None,
         "unsaved": [],
         "optimizer": "torch.optim.adamw.AdamW",
+        "normalization": "imagenet",
     }
 
 

@@ -112,7 +112,7 @@ def test_statistics_of_other_channels_are_an_error() -> None:
 def test_data_of_another_size_than_the_mean_image_are_an_error(make_trainer: Callable[..., Trainer]) -> None:
     task = ClassificationTask(4, normalization="image_mean", image_size=(8, 8))
     data = ShapesDataModule(train_size=2, val_size=1, size=(16, 16))
-    with pytest.raises(ArgumentError, match=r"needs a mean of shape \[3, 8, 8\], but it has shape \[3, 16, 16\]"):
+    with pytest.raises(ArgumentError, match=r"data have the size \(16, 16\), the mean .* has \(8, 8\)\. Use"):
         make_trainer(max_epochs=1).fit(task, datamodule=data)
 
 

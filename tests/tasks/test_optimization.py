@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.optimization import exempt_from_decay, named_schedule
+from visiontasks.tasks.optimization import exempt_from_decay, named_schedule, scale_rate, settle_joined_groups
 from visiontasks.types import ClassificationBatch
 
 SMALL = {"filters": [4], "depth": 1}
@@ -134,6 +134,47 @@ def test_an_optimiser_without_decay_keeps_its_one_group() -> None:
     optimizer = Adam(nn.Linear(2, 2).parameters(), lr=0.1)
     exempt_from_decay(optimizer)
     assert len(optimizer.param_groups) == 1
+
+
+def test_scaled_rates_keep_groups_and_their_settings() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizer = SGD(
+        [{"params": first.parameters(), "lr": 0.4}, {"params": second.parameters(), "weight_decay": 0.2}], lr=0.2
+    )
+    scale_rate(optimizer, [first.weight, *second.parameters(), nn.Parameter(torch.zeros(1))], 0.5)
+    found = [([id(p) for p in group["params"]], group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
+    assert found == [
+        ([id(first.bias)], 0.4, 0.0),
+        ([id(second.weight), id(second.bias)], 0.1, 0.2),
+        ([id(first.weight)], 0.2, 0.0),
+    ]
+
+
+def test_groups_that_join_share_the_schedule_and_the_exemption() -> None:
+    model, joining, last = nn.Linear(2, 2), nn.Linear(3, 3), nn.BatchNorm2d(2)
+    optimizer = AdamW(model.parameters(), lr=0.4, weight_decay=0.3)
+    exempt_from_decay(optimizer)
+    scheduler = named_schedule(optimizer, "cosine", warmup=0, total_steps=8)
+    rates(optimizer, scheduler, 4)
+    optimizer.add_param_group({"params": list(joining.parameters()), "lr": 0.1})
+    optimizer.add_param_group({"params": list(last.parameters()), "lr": 0.02})
+    for _ in range(2):  # a second time changes nothing
+        settle_joined_groups(optimizer, [scheduler], 2)
+        groups = optimizer.param_groups
+        assert [group["weight_decay"] for group in groups] == [0.3, 0, 0, 0.3, 0]
+        assert [[id(p) for p in group["params"]] for group in groups[2:]] == [
+            [id(joining.bias)],
+            [id(joining.weight)],
+            [id(last.weight), id(last.bias)],
+        ]
+        assert [group["lr"] for group in groups] == pytest.approx([0.2, 0.2, 0.1, 0.1, 0.02])
+    factors = [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(4, 8)]
+    for factor in factors:
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(
+            [x * factor for x in (0.4, 0.4, 0.2, 0.2, 0.04)]
+        )
+        optimizer.step()
+        scheduler.step()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ class AlexNet(Backbone):
         )
         initialize_convolutions(self, "fan_in")
 
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        stages: list[list[nn.Module]] = [[]]
+        for layer in self.features:
+            if isinstance(layer, nn.MaxPool2d):
+                stages.append([])
+            stages[-1].append(layer)
+        return stages
+
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps, see :meth:`Backbone.forward`."""
         features = []

@@ -1,9 +1,16 @@
 """The contract of every backbone: an image goes in, feature maps come out, fine to coarse."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from visiontasks.errors import ArgumentError
+
+Freeze = Literal["none", "all"] | int
+"""What of a backbone does not train: nothing, all, or a number of stages from the fine end."""
 
 Features = list[Float[Tensor, "batch _ _ _"]]
 """Feature maps, fine to coarse; map i has the channels and the stride that the backbone states for i."""
@@ -20,11 +27,16 @@ class Backbone(nn.Module, ABC):
         channels: Number of channels of each feature map, fine to coarse.
         strides: Pixels of the input per pixel of each feature map, exact powers of two, fine to coarse.
         auxiliary_channels: Channels of the maps that auxiliary classifiers read; empty for most networks.
+        pretrained_normalization: How the images were normalised that published weights of the architecture were trained
+            on.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     auxiliary_channels: tuple[int, ...] = ()
+    pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
+
+    _frozen: Sequence[nn.Module] = ()
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
@@ -47,3 +59,91 @@ class Backbone(nn.Module, ABC):
             What :meth:`forward` returns, and one map per entry of ``auxiliary_channels``.
         """
         return self(images), []
+
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules that compute each feature map from the one before, for partial freezing.
+
+        Returns:
+            For each feature map its modules, fine to coarse; those without parameters may be left out. Empty, which is
+            the default, for a backbone that can only be frozen as a whole.
+        """
+        return []
+
+    def freeze(self, freeze: Freeze) -> None:
+        """Keep weights and batch-norm statistics as they are; what was frozen before and is not named now trains again.
+
+        Frozen modules stay in evaluation mode through :meth:`train`, and their parameters need no gradient, so that an
+        optimiser that is created afterwards leaves them out.
+
+        Args:
+            freeze: ``"none"``, ``"all"``, or the number of stages from the fine end, see
+                :meth:`stage_modules`.
+
+        Raises:
+            ArgumentError: If there are no such stages.
+
+        Example:
+            >>> from visiontasks import create_backbone
+            >>> backbone = create_backbone("cnn", filters=(8, 16))
+            >>> backbone.freeze(1)
+            >>> [parameter.requires_grad for parameter in backbone.parameters()][::6]
+            [False, True]
+        """
+        frozen: list[nn.Module]
+        if freeze in ("none", "all"):
+            frozen = [self] if freeze == "all" else []
+        else:
+            stages = self.stage_modules()
+            if not isinstance(freeze, int) or isinstance(freeze, bool) or not 0 <= freeze <= len(stages):
+                numbers = f"'none', 'all' or a number of stages from 0 to {len(stages)}"
+                expected = numbers if stages else "'none' or 'all': it does not say what its stages are"
+                message = f"freeze is {freeze!r}; {type(self).__name__} can be frozen by {expected}."
+                raise ArgumentError(message)
+            frozen = [module for stage in stages[:freeze] for module in stage]
+        if not frozen and not self._frozen:
+            return
+        for module in self._frozen:
+            module.requires_grad_(True)
+        for module in frozen:
+            module.requires_grad_(False)
+        self._keep_frozen(frozen)
+
+    def unfreeze(self, parameters: Iterable[nn.Parameter]) -> bool:
+        """Let frozen modules train again that have one of these parameters.
+
+        Args:
+            parameters: Parameters that are to train, such as those of an optimiser.
+
+        Returns:
+            Whether any was frozen.
+        """
+        trained = {id(parameter) for parameter in parameters}
+        still: list[nn.Module] = []
+        for module in self._frozen:
+            if not any(id(parameter) in trained for parameter in module.parameters()):
+                still.append(module)
+                continue
+            for part in module.modules():
+                own = list(part.parameters(recurse=False))
+                for parameter in own:
+                    parameter.requires_grad_(id(parameter) in trained)
+                if own and not any(parameter.requires_grad for parameter in own):
+                    still.append(part)
+        if len(still) == len(self._frozen) and all(a is b for a, b in zip(still, self._frozen, strict=True)):
+            return False
+        self._keep_frozen(still)
+        return True
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules that are not frozen; see :meth:`torch.nn.Module.train`."""
+        super().train(mode)
+        for module in self._frozen:
+            # Not module.eval(), which would come back here where the backbone is frozen as a whole.
+            nn.Module.train(module, False)
+        return self
+
+    def _keep_frozen(self, frozen: Sequence[nn.Module]) -> None:
+        # A backbone that was frozen as a whole does not know which mode its task is in.
+        mode = self.training or any(module is self for module in self._frozen)
+        self._frozen = frozen
+        self.train(mode)

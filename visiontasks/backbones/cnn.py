@@ -127,6 +127,10 @@ class CNN(Backbone):
             strides.append(total)
         self.channels, self.strides = tuple(channels), tuple(strides)
 
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        return [*([stage] for stage in self.stages), *([[]] if self.pools else [])]
+
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps, see :meth:`Backbone.forward`."""
         features = []

@@ -47,6 +47,7 @@ class GoogLeNet(Backbone):
     ) -> None:
         super().__init__()
         self.small_images = small_images
+        self.pretrained_normalization = "unit" if as_torchvision else "imagenet"
         if small_images:
             self.channels, self.strides = (192, 480, 832, 1024), (1, 2, 4, 8)
             self.conv1 = BasicConv2d(in_channels, 64, 3, batch_norm=batch_norm)
@@ -73,6 +74,18 @@ class GoogLeNet(Backbone):
         self.inception5a = module(832, 256, 160, 320, 32, 128, 128)
         self.inception5b = module(832, 384, 192, 384, 48, 128, 128)
         initialize_convolutions(self, "fan_in")
+
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        stem: list[nn.Module] = [self.conv2, self.conv3]
+        first: list[list[nn.Module]] = [[self.conv1, *stem]] if self.small_images else [[self.conv1], stem]
+        fourth = [self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e]
+        return [
+            *first,
+            [self.inception3a, self.inception3b],
+            [*fourth],
+            [self.inception5a, self.inception5b],
+        ]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps, see :meth:`Backbone.forward`."""

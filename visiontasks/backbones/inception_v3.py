@@ -163,6 +163,7 @@ class InceptionV3(Backbone):
     """
 
     auxiliary_channels = (768,)
+    pretrained_normalization = "unit"
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
@@ -184,6 +185,16 @@ class InceptionV3(Backbone):
         self.Mixed_7b = InceptionE(1280)
         self.Mixed_7c = InceptionE(2048)
         initialize_convolutions(self, "fan_in")
+
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        return [
+            [self.Conv2d_1a_3x3, self.Conv2d_2a_3x3, self.Conv2d_2b_3x3],
+            [self.Conv2d_3b_1x1, self.Conv2d_4a_3x3],
+            [self.Mixed_5b, self.Mixed_5c, self.Mixed_5d],
+            [self.Mixed_6a, self.Mixed_6b, self.Mixed_6c, self.Mixed_6d, self.Mixed_6e],
+            [self.Mixed_7a, self.Mixed_7b, self.Mixed_7c],
+        ]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps, see :meth:`Backbone.forward`."""

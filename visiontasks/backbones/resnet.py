@@ -137,6 +137,14 @@ class ResNet(Backbone):
                 elif isinstance(module, Bottleneck):
                     nn.init.zeros_(module.bn3.weight)
 
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        stem: list[nn.Module] = [self.conv1, self.bn1]
+        layers: list[nn.Module] = [self.layer1, self.layer2, self.layer3, self.layer4]
+        if self.small_images:
+            return [[*stem, layers[0]], *([layer] for layer in layers[1:])]
+        return [stem, *([layer] for layer in layers)]
+
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps, see :meth:`Backbone.forward`."""
         stem = F.relu(self.bn1(self.conv1(images)), inplace=True)

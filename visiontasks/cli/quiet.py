@@ -16,5 +16,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     # Our metrics have gathered from all processes before they are logged; averaging again would change nothing.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*when logging on epoch level.*")
+    # A frozen backbone is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     # Data in memory need no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")

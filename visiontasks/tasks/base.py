@@ -2,31 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric, MetricCollection
 
 from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.checkpoint import CheckpointedModule
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
-from visiontasks.tasks.normalization import MEASURED, Normalization, Normalize
-from visiontasks.tasks.optimization import NamedSchedule, exempt_from_decay, named_schedule
+from visiontasks.tasks.finetuning import FinetunedModule
+from visiontasks.tasks.normalization import MEASURED, Normalization
+from visiontasks.tasks.optimization import NamedSchedule
 from visiontasks.types import DataDescription
 
 Stage = Literal["train", "val", "test"]
 
 
-class Task(CheckpointedModule, ABC):
+class Task(FinetunedModule, ABC):
     """A backbone that learns a task.
 
     A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and
@@ -38,19 +38,27 @@ class Task(CheckpointedModule, ABC):
         backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
             in the checkpoint; an instance has to be passed to ``load_from_checkpoint`` again.
         backbone_options: Arguments of a named backbone.
+        backbone_weights: ``"imagenet"`` for torchvision's published weights of a named backbone, or a file: a state
+            dict, a torchvision classifier, or a checkpoint of any task. A checkpoint does not need them again.
+        freeze: What of the backbone does not train, batch-norm statistics included: ``"none"``, ``"all"``, or a number
+            of stages from the fine end.
         in_channels: Channels of the images.
         image_size: Height and width in pixels of the images; by default the data module's, noted at the start of a fit.
             Prediction on files resizes to it.
-        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`.
+        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default
+            as the weights expect it, with the statistics of the task that they come from; else ``"imagenet"``.
         optimizer: Makes the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and
             biases are then taken out of its weight decay.
         lr_scheduler: ``"cosine"`` or ``"constant"``, per step after a linear warm-up; or makes a scheduler from an
             optimiser.
         lr_interval: When a scheduler of your own steps.
         warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
+        backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
+        CheckpointError: If the weights are damaged, unsafe, or not those of the backbone.
+        DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
     monitor: ClassVar[str] = "val/loss"
@@ -63,15 +71,19 @@ class Task(CheckpointedModule, ABC):
         *,
         backbone: str | Backbone = "cnn",
         backbone_options: dict[str, Any] | None = None,
+        backbone_weights: str | Path | None = None,
+        freeze: Freeze = "none",
         in_channels: int = 3,
         image_size: tuple[int, int] | None = None,
-        normalization: Normalization = "imagenet",
+        normalization: Normalization | None = None,
         optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.05),
         lr_scheduler: LRSchedulerCallable | NamedSchedule = "cosine",
         lr_interval: Literal["epoch", "step"] = "epoch",
         warmup: float = 0.05,
+        backbone_lr_factor: float = 1.0,
     ) -> None:
         super().__init__()
+        name = backbone if isinstance(backbone, str) else None
         if isinstance(backbone, str):
             backbone = create_backbone(backbone, in_channels, **(backbone_options or {}))
         elif backbone_options:
@@ -81,7 +93,8 @@ class Task(CheckpointedModule, ABC):
         self.in_channels = in_channels
         self.image_size = image_size
         self.class_names: list[str] | None = None
-        self.normalize = Normalize(normalization, in_channels, image_size)
+        self.start_from(backbone_weights, name, normalization)
+        self.freeze_backbone(freeze, backbone_lr_factor)
         # Compute groups are formed at the first update, which a process without images never sees.
         self.train_metrics = MetricCollection({}, prefix="train/", compute_groups=False)
         self.val_metrics = MetricCollection({}, prefix="val/", compute_groups=False)
@@ -250,6 +263,7 @@ class Task(CheckpointedModule, ABC):
         Raises:
             ArgumentError: If the data do not fit the task.
         """
+        super().setup(stage)
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = SafeCheckpointIO()
         data = getattr(self.trainer, "datamodule", None)
@@ -257,7 +271,7 @@ class Task(CheckpointedModule, ABC):
             self.check_data(data)
             if stage == "fit":
                 self.image_size = data.image_size or self.image_size
-                if self.normalize.mode in MEASURED:
+                if self.normalize.mode in MEASURED and not self.normalize.measured:
                     self.normalize.set_statistics(data.statistics())
         if stage == "fit" and not self.normalize.measured:
             message = (
@@ -279,19 +293,4 @@ class Task(CheckpointedModule, ABC):
                 f"in_channels={self.in_channels}."
             )
             raise ArgumentError(message)
-
-    # Optimiser.
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Create the optimiser over the trainable parameters, and the schedule."""
-        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
-        exempt_from_decay(optimizer)
-        if isinstance(self._lr_scheduler, str):
-            total = self.trainer.estimated_stepping_batches
-            scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-        own = self._lr_scheduler(optimizer)
-        config: dict[str, Any] = {"scheduler": own, "interval": self._lr_interval}
-        if isinstance(own, ReduceLROnPlateau):
-            config["monitor"] = getattr(own, "monitor", "val/loss")
-        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented
+        self.normalize.check_image_size(data.image_size)

@@ -1,25 +1,24 @@
 """Checkpoints that are enough: what they hold, and how they are read."""
 
-import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Self
 
-import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError
+from visiontasks.state_dicts import COMPILED, load_file, mismatches
 from visiontasks.tasks.arguments import noted_arguments, noting, plain
 from visiontasks.tasks.optimization import change_options, given_options, qualified_name
 
 RECORD = "visiontasks"
 """Key under which a checkpoint holds what Lightning does not: the task, what it learned of the data, its optimiser."""
 
-_COMPILED = "_orig_mod."
 _TRAINING_ONLY = ("optimizer", "lr_scheduler")
+_RESTORING = ContextVar("restoring", default=False)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -41,21 +40,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         hint = f" Beside it: {', '.join(found.name for found in near)}." if near else ""
         message = f"There is no checkpoint {str(path)!r}.{hint} Nothing was trained or evaluated."
         raise CheckpointError(message)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch names the object, and advises to load unsafely, which is what this function must not do. What else it
-        # raises depends on the byte where a file is damaged.
-        unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
-        if unsafe:
-            message = (
-                f"{str(path)!r} holds {unsafe[1]} beside tensors and plain values, and was refused, because loading it "
-                "could run code. Checkpoints of visiontasks never need that; do not load this file if you do not know "
-                "its origin."
-            )
-        else:
-            message = f"{str(path)!r} is damaged or no checkpoint ({type(error).__name__}). Use an earlier one."
-        raise CheckpointError(message) from error
+    checkpoint = load_file(path)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         message = f"{str(path)!r} is no Lightning checkpoint: it has no 'state_dict'."
         raise CheckpointError(message)
@@ -72,15 +57,9 @@ def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
     """
-    problems = [
-        f"{key}: {list(loaded[key].shape)} in the checkpoint, {list(own[key].shape)} in the model"
-        for key in own.keys() & loaded.keys()
-        if own[key].shape != loaded[key].shape
-    ]
-    problems += [f"{key}: not in the checkpoint" for key in own.keys() - loaded.keys()]
-    problems += [f"{key}: not in the model" for key in loaded.keys() - own.keys()]
+    problems = mismatches(own, loaded, "checkpoint", "model")
     if problems:
-        listed = "\n  ".join(sorted(problems))
+        listed = "\n  ".join(problems)
         message = (
             f"The checkpoint was made for another model; nothing was loaded:\n  {listed}\nCreate the task with the "
             "arguments it was trained with (num_classes, backbone, in_channels, ...), or leave them to "
@@ -118,8 +97,13 @@ class CheckpointedModule(LightningModule):
             except TypeError:
                 self._unsaved.append(name)
         self.save_hyperparameters(saved)
+        self._restored = _RESTORING.get()
         self._record: dict[str, Any] = {}
         self._given_options: list[dict[str, Any]] = []
+
+    def save_instead(self, **values: object) -> None:
+        """Save other values of arguments than those that the caller gave; arguments that are not saved stay so."""
+        self.hparams.update({name: plain(value) for name, value in values.items() if name in self.hparams})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add which task it is, what it knows of the data, its optimiser, and which arguments could not be saved."""
@@ -155,8 +139,8 @@ class CheckpointedModule(LightningModule):
         """
         own = self.state_dict()
         # torch.compile wraps modules, which shows in the names.
-        names = {key.replace(_COMPILED, ""): key for key in own}
-        weights = {key.replace(_COMPILED, ""): value for key, value in state_dict.items()}
+        names = {key.replace(COMPILED, ""): key for key in own}
+        weights = {key.replace(COMPILED, ""): value for key, value in state_dict.items()}
         weights = {names.get(key, key): value for key, value in weights.items()}
         if strict:
             check_fit(own, weights)
@@ -223,6 +207,10 @@ class CheckpointedModule(LightningModule):
                 f"{cls.__name__}.load_from_checkpoint(path, {listed})."
             )
             raise CheckpointError(message)
-        return super().load_from_checkpoint(
-            checkpoint_path, map_location=map_location, strict=strict, weights_only=True, **kwargs
-        )
+        restoring = _RESTORING.set(True)
+        try:
+            return super().load_from_checkpoint(
+                checkpoint_path, map_location=map_location, strict=strict, weights_only=True, **kwargs
+            )
+        finally:
+            _RESTORING.reset(restoring)

@@ -91,6 +91,23 @@ class Normalize(nn.Module):
             self.std.copy_(statistics.std[:, None, None].clamp(min=1 / 255))
         self.measured.fill_(True)
 
+    def check_image_size(self, image_size: tuple[int, int] | None) -> None:
+        """Check that there is a mean for every pixel of the images.
+
+        Args:
+            image_size: Height and width in pixels; None when images differ in size.
+
+        Raises:
+            ArgumentError: If there is not.
+        """
+        if self.mode == "image_mean" and image_size != tuple(self.mean.shape[1:]):
+            message = (
+                f"The images of the data have the size {image_size or 'of their own'}, the mean image of normalization "
+                f"'image_mean' has {tuple(self.mean.shape[1:])}. Use images of one fixed size, or 'channel_mean' or "
+                "'dataset', which work with any."
+            )
+            raise ArgumentError(message)
+
     def forward(self, images: Images) -> Float[Tensor, "batch channels height width"]:
         """Normalise images, uint8 in 0 to 255 or float in 0 to 1, to floats of the same shape."""
         scale = 1 / self.std

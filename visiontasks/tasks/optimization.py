@@ -3,14 +3,18 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from visiontasks.errors import ArgumentError, near_matches
 
 NamedSchedule = Literal["cosine", "constant"]
+
+_FOLLOWS = "follows_next_group"
 
 
 def exempt_from_decay(optimizer: Optimizer) -> None:
@@ -23,14 +27,71 @@ def exempt_from_decay(optimizer: Optimizer) -> None:
         optimizer: The optimiser; changed in place.
     """
     for group in list(optimizer.param_groups):
-        if not group.get("weight_decay"):
-            continue
+        if group.get("weight_decay"):
+            exempt = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+            _set_apart(optimizer, group, exempt, weight_decay=0.0)
+
+
+def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float) -> None:
+    """Give parameters groups of their own, with a multiple of the learning rate that they had.
+
+    Args:
+        optimizer: The optimiser; changed in place.
+        parameters: The parameters; those that the optimiser does not hold are left out.
+        factor: The multiple, at least 0.
+    """
+    chosen = {id(parameter) for parameter in parameters}
+    for group in list(optimizer.param_groups):
+        scaled = [parameter for parameter in group["params"] if id(parameter) in chosen]
+        _set_apart(optimizer, group, scaled, lr=group["lr"] * factor)
+
+
+def _set_apart(optimizer: Optimizer, group: dict[str, Any], chosen: list[Tensor], **options: float) -> None:
+    """Give some parameters of a group other options than the rest."""
+    apart = {id(parameter) for parameter in chosen}
+    rest = [parameter for parameter in group["params"] if id(parameter) not in apart]
+    if not rest:
+        group.update(options)
+    elif chosen:
+        group["params"] = rest
+        optimizer.add_param_group({**group, "params": chosen, **options})
+
+
+def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first: int) -> None:
+    """Treat parameter groups that a callback added to an optimiser as those that it began with.
+
+    Norms and biases get a group without weight decay; it stands before the group of the other weights, whose learning
+    rate it takes, because Lightning's ``BackboneFinetuning`` sets the rate of the last group at the start of an epoch.
+    From there the schedule goes on: within an epoch, the rate changes by the same factor as that of the first group.
+
+    Args:
+        optimizer: The optimiser; changed in place.
+        schedulers: Its schedules; changed in place.
+        first: Index of the first group that joined.
+    """
+    settled: list[dict[str, Any]] = []
+    for group in optimizer.param_groups[first:]:
         exempt = [parameter for parameter in group["params"] if parameter.ndim <= 1]
-        if len(exempt) == len(group["params"]):
+        if group.get("weight_decay") and len(exempt) == len(group["params"]):
             group["weight_decay"] = 0.0
-        elif exempt:
+        elif group.get("weight_decay") and exempt:
             group["params"] = [parameter for parameter in group["params"] if parameter.ndim > 1]
-            optimizer.add_param_group({**group, "params": exempt, "weight_decay": 0.0})
+            settled.append({**group, "params": exempt, "weight_decay": 0.0, _FOLLOWS: True})
+        settled.append(group)
+    for group, following in pairwise(settled):
+        if _FOLLOWS in group:
+            group["lr"] = following["lr"]
+    optimizer.param_groups[first:] = settled
+    leader = optimizer.param_groups[0]
+    factor = leader["lr"] / leader["initial_lr"] if leader.get("initial_lr") else 1.0
+    for group in settled:
+        group["initial_lr"] = group["lr"] / factor if factor else group["lr"]
+    for scheduler in schedulers:
+        # A schedule that waits for a plateau has none, and finds new groups by itself.
+        if hasattr(scheduler, "base_lrs"):
+            scheduler.base_lrs[first:] = [group["initial_lr"] for group in settled]
+        if hasattr(scheduler, "lr_lambdas"):
+            scheduler.lr_lambdas[first:] = [scheduler.lr_lambdas[0]] * len(settled)
 
 
 def warmup_factor(step: int, *, warmup_steps: int, total_steps: int, schedule: NamedSchedule) -> float:

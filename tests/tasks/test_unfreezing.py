@@ -1,0 +1,151 @@
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint
+from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
+
+from visiontasks import ClassificationBatch, ClassificationTask
+from visiontasks.errors import ArgumentError
+
+Fit = Callable[..., Trainer]
+
+SMALL: dict[str, Any] = {"filters": (4, 6), "depth": 1}
+
+
+def equal_weights(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+class Notes(Callback):
+    """Notes what each training step is made with."""
+
+    def __init__(self) -> None:
+        self.rates: list[list[float]] = []
+        self.modes: list[bool] = []
+
+    def on_train_batch_start(self, trainer: Trainer, task: LightningModule, batch: object, batch_idx: int) -> None:
+        self.rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+        (norm, *_) = (module for module in task.modules() if isinstance(module, nn.BatchNorm2d))
+        self.modes.append(norm.training)
+
+
+def unfreezing(**options: Any) -> BackboneFinetuning:  # noqa: ANN401 - of the callback
+    defaults: dict[str, Any] = {
+        "unfreeze_backbone_at_epoch": 1,
+        "lambda_func": double,
+        "backbone_initial_ratio_lr": 0.1,
+    }
+    return BackboneFinetuning(**(defaults | options))
+
+
+def double(epoch: int) -> float:
+    return 2.0
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_an_unfrozen_backbone_follows_the_schedule(schedule: Any, fit: Fit, batch: ClassificationBatch) -> None:  # noqa: ANN401 - a name
+    notes = Notes()
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all", lr_scheduler=schedule, warmup=0.0)
+    before = {key: value.clone() for key, value in task.backbone.state_dict().items()}
+    trainer = fit(task, [batch] * 2, max_epochs=1, callbacks=[unfreezing()])
+    assert all(torch.equal(value, before[key]) for key, value in task.backbone.state_dict().items())
+
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all", lr_scheduler=schedule, warmup=0.0)
+    trainer = fit(task, [batch] * 2, max_epochs=3, callbacks=[unfreezing(), notes], num_sanity_val_steps=1)
+    assert notes.modes == [False, False, True, True, True, True]
+    assert all(
+        not torch.equal(value, before[key]) for key, value in task.backbone.state_dict().items() if "mean" in key
+    )
+    assert [len(rates) for rates in notes.rates] == [2, 2, 4, 4, 4, 4]
+    head = [rates[0] for rates in notes.rates]
+    backbone = [rates[-1] for rates in notes.rates[2:]]
+    # A tenth in the second epoch, and in the third twice the rate that the second began with, as the callback says.
+    expected = [0.1 * head[2], 0.1 * head[3], 0.2 * head[2], 0.2 * head[2] * head[5] / head[4]]
+    assert backbone == pytest.approx(expected)
+    assert all(rates[2] == rates[3] for rates in notes.rates[2:])
+
+    groups = trainer.optimizers[0].param_groups
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0, 0.0, 0.05]
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert {name: decays[id(p)] for name, p in task.named_parameters()} == {
+        name: 0.05 if p.ndim > 1 else 0.0 for name, p in task.named_parameters()
+    }
+
+
+def test_a_schedule_of_ones_own_survives_unfreezing(fit: Fit, batch: ClassificationBatch) -> None:
+    notes = Notes()
+    options: dict[str, Any] = {
+        "optimizer": partial(SGD, lr=0.1),
+        "lr_scheduler": partial(StepLR, step_size=2, gamma=0.5),
+    }
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all", **options)
+    fit(task, [batch], max_epochs=4, callbacks=[unfreezing(), notes])
+    assert notes.rates == [[0.1], [0.1, pytest.approx(0.01)], [0.05, pytest.approx(0.02)], [0.05, pytest.approx(0.04)]]
+
+
+def test_batch_norm_stays_frozen_where_the_callback_leaves_it_out(fit: Fit, batch: ClassificationBatch) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all")
+    before = {key: value.clone() for key, value in task.backbone.state_dict().items()}
+    fit(task, [batch], max_epochs=2, callbacks=[unfreezing(train_bn=False)])
+    changed = {key for key, value in task.backbone.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"stages.0.0.conv.weight", "stages.1.0.conv.weight"}
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed from")
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_training_that_unfreezes_resumes_as_if_undisturbed(
+    epochs: int, fit: Fit, batch: ClassificationBatch, tmp_path: Path
+) -> None:
+    def run(max_epochs: int, path: Path | None = None) -> ClassificationTask:
+        torch.manual_seed(1)
+        task = ClassificationTask(3, backbone_options=SMALL, freeze="all")
+        saver = ModelCheckpoint(tmp_path / ("resumed" if path else "whole"), filename="{epoch}", save_top_k=-1)
+        options: dict[str, Any] = {"callbacks": [unfreezing(), saver], "enable_checkpointing": True}
+        fit(task, [batch] * 2, ckpt_path=path, max_epochs=max_epochs, **options)
+        return task
+
+    whole = run(4)
+    resumed = run(4, tmp_path / "whole" / f"epoch={epochs - 1}.ckpt")
+    assert equal_weights(resumed, whole)
+
+
+def test_the_backbone_may_learn_slower(fit: Fit, batch: ClassificationBatch) -> None:
+    notes = Notes()
+    task = ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=0.1, warmup=0.5)
+    trainer = fit(task, [batch] * 4, max_epochs=1, callbacks=[notes])
+    for head, *others in notes.rates:
+        assert others == pytest.approx([0.1 * head, head, 0.1 * head])
+    groups = trainer.optimizers[0].param_groups
+    own = {id(parameter) for parameter in task.backbone.parameters()}
+    for group in groups:
+        inside = [id(parameter) in own for parameter in group["params"]]
+        assert all(inside) or not any(inside)
+        assert group["initial_lr"] == pytest.approx(1e-4 if all(inside) else 1e-3)
+        assert group["weight_decay"] == (0.05 if group["params"][0].ndim > 1 else 0)
+    assert sum(len(group["params"]) for group in groups) == len(list(task.parameters()))
+
+
+def test_a_schedule_that_sets_the_rate_of_the_backbone_is_an_error(fit: Fit, batch: ClassificationBatch) -> None:
+    options: dict[str, Any] = {"backbone_lr_factor": 0.1, "lr_interval": "step", "optimizer": partial(SGD, lr=0.1)}
+    one = partial(OneCycleLR, max_lr=0.1, total_steps=2)
+    with pytest.raises(
+        ArgumentError, match=r"OneCycleLR gives every parameter the same learning rate, whatever backbo"
+    ):
+        fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=one, **options), [batch], max_epochs=1)
+    each = partial(OneCycleLR, max_lr=[0.1, 0.01], total_steps=2)
+    fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=each, **options), [batch], max_epochs=1)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_a_factor_out_of_range_is_an_error(factor: float) -> None:
+    with pytest.raises(ArgumentError, match=re.escape(f"backbone_lr_factor is {factor}; expected more than 0")):
+        ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=factor)

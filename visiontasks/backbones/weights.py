@@ -1,0 +1,242 @@
+"""Weights that a backbone starts from: torchvision's published ones, and files."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Backbone
+from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
+from visiontasks.state_dicts import COMPILED, load_file, mismatches
+
+logger = logging.getLogger(__name__)
+
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_VGGS = ("vgg11", "vgg13", "vgg16", "vgg19")
+PUBLISHED: dict[str, str] = {
+    **{name: name for name in ("alexnet", "inception_v3", *_RESNETS, *_VGGS)},
+    **{f"{name}-bn": f"{name}_bn" for name in _VGGS},
+    "googlenet-torchvision": "googlenet",
+}
+"""Names of the backbones that torchvision has published weights for, with its names of them."""
+
+_HEADS = {
+    "fc": "the classifier",
+    "classifier": "the classifier",
+    "aux1": "auxiliary classifiers",
+    "aux2": "auxiliary classifiers",
+    "AuxLogits": "auxiliary classifiers",
+}
+_BACKBONE = "backbone."
+_COUNTER = "num_batches_tracked"
+
+
+class WeightsSource(NamedTuple):
+    """Weights that were read, and where they come from.
+
+    Attributes:
+        origin: The file or the name of the published weights, for messages.
+        weights: Tensors by name, of a backbone alone or of a model that has one.
+        contents: All that a checkpoint holds; empty for a plain state dict.
+    """
+
+    origin: str
+    weights: dict[str, Tensor]
+    contents: dict[str, Any] = {}  # noqa: RUF012 (read only)
+
+
+class LoadReport(NamedTuple):
+    """What was loaded into a backbone, what was left out, and why.
+
+    Attributes:
+        origin: The file or the name of the published weights.
+        loaded: Names of the backbone's tensors that were loaded: all of them.
+        left_out: Names in the source that do not belong to the backbone, by what they belong to.
+        adapted: What was done to the first convolution; None when its channels fitted.
+    """
+
+    origin: str
+    loaded: list[str]
+    left_out: dict[str, list[str]]
+    adapted: str | None
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        parts = [f"{len(self.loaded)} tensors from {self.origin}, all that the backbone has"]
+        if self.adapted:
+            parts.append(self.adapted)
+        for owner, keys in self.left_out.items():
+            more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
+            parts.append(f"left out {owner}: {', '.join(keys[:2])}{more}")
+        return f"Backbone weights: {'; '.join(parts)}."
+
+
+def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
+    """Read weights, without running any code that a file may hold.
+
+    Args:
+        weights: ``"imagenet"`` for the newest weights that torchvision has published for the architecture; they are
+            downloaded into the cache of ``torch.hub`` when they are not there. Or a file: a state dict, or a checkpoint
+            of any task.
+        name: Name of the backbone; None for one that has none, which takes a file only.
+
+    Returns:
+        The weights.
+
+    Raises:
+        ArgumentError: If there is no such file, or nothing was published for the backbone.
+        DownloadError: If the published weights are not in the cache and cannot be downloaded.
+        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+    """
+    if weights == "imagenet":
+        return _published(name)
+    path = Path(weights)
+    if not path.is_file():
+        message = (
+            f"backbone_weights is {str(weights)!r}, and there is no such file. Expected 'imagenet', or the path of a "
+            "state dict or a checkpoint."
+        )
+        raise ArgumentError(message)
+    found = load_file(path)
+    contents = found if isinstance(found, dict) else {}
+    state = contents.get("state_dict", contents)
+    tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        message = (
+            f"{str(path)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
+            f"{sorted(map(str, contents)) if contents else type(found).__name__}."
+        )
+        raise CheckpointError(message)
+    return WeightsSource(repr(str(path)), tensors, contents if "state_dict" in contents else {})
+
+
+def _published(name: str | None) -> WeightsSource:
+    if name not in PUBLISHED:
+        owner = f"backbone {name!r}" if name else "a backbone that was passed as an instance"
+        message = (
+            f"backbone_weights is 'imagenet', but torchvision has published no weights for {owner}. It has for "
+            f"{', '.join(PUBLISHED)}. A file is given by its path."
+        )
+        raise ArgumentError(message)
+    # Takes seconds, which those who need no published weights do not wait for.
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(PUBLISHED[name]).DEFAULT
+    try:
+        state = weights.get_state_dict(map_location="cpu", check_hash=True, weights_only=True)
+    except Exception as error:  # of the network, the disk, or the file
+        cached = Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(urlsplit(weights.url).path).name)
+        if cached.is_file():
+            message = (
+                f"{str(cached)!r}, the downloaded weights of {name!r}, is damaged ({type(error).__name__}). Delete it; "
+                f"it is then downloaded again from {weights.url}."
+            )
+            raise CheckpointError(message) from error
+        message = (
+            f"The weights of {name!r} could not be downloaded from {weights.url} ({error}). Without a network, put "
+            f"this file at {str(cached)!r}."
+        )
+        raise DownloadError(message) from error
+    return WeightsSource(f"torchvision's {weights}", state)
+
+
+def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
+    """Load all weights of a backbone; the first convolution is adapted to its number of channels.
+
+    Args:
+        backbone: Changed in place.
+        source: Its weights, and possibly those of heads, which are left out.
+
+    Returns:
+        What was loaded and what was left out; also logged.
+
+    Raises:
+        CheckpointError: If weights are missing, have other shapes, or belong to no known head; nothing is copied then.
+    """
+    own = backbone.state_dict()
+    found = source.weights
+    # A file may hold a backbone, or a task that has one.
+    prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in found) else [""]
+    prefix = max(prefixes, key=lambda prefix: sum(prefix + key in found for key in own))
+    weights, left_out = _select(found, own, prefix)
+    adapted = _adapt_first(backbone, weights)
+    # Older files do not hold how many batches the statistics were taken from, which nothing here depends on.
+    missing = {key for key in own.keys() - weights.keys() if key.endswith(_COUNTER)}
+    problems = mismatches({key: own[key] for key in own.keys() - missing}, weights, "source", "backbone")
+    if problems:
+        listed = "\n  ".join(problems)
+        message = (
+            f"The weights from {source.origin} are not those of this {type(backbone).__name__}; nothing was loaded:\n"
+            f"  {listed}\nCreate the backbone with the name and the options that the weights were made with."
+        )
+        raise CheckpointError(message)
+    backbone.load_state_dict({**{key: own[key] for key in missing}, **weights})
+    report = LoadReport(source.origin, sorted(weights), left_out, adapted)
+    logger.info("%s", report)
+    return report
+
+
+def _select(
+    found: Mapping[str, Tensor], own: Mapping[str, Tensor], prefix: str
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """Divide weights into those of the backbone, right or wrong, and those of other parts."""
+    weights: dict[str, Tensor] = {}
+    left_out: dict[str, list[str]] = {}
+    for key, value in found.items():
+        part = key.partition(".")[0]
+        if key.startswith(prefix) and (prefix or key in own or part not in _HEADS):
+            weights[key.removeprefix(prefix)] = value
+        else:
+            owner = f"other parts of the task ({part})" if prefix else _HEADS[part]
+            left_out.setdefault(owner, []).append(key)
+    return weights, left_out
+
+
+def _adapt_first(backbone: Backbone, weights: dict[str, Tensor]) -> str | None:
+    """Adapt the weights of the first convolution where they see colour images and the backbone others."""
+    for name, layer in backbone.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            key = f"{name}.weight"
+            given = weights.get(key)
+            expected = layer.weight.shape
+            if given is None or given.ndim != 4 or given.shape[1] != 3 or layer.groups != 1:
+                return None
+            if expected[1] == 3 or given[:, :1].shape != layer.weight[:, :1].shape:
+                return None
+            weights[key] = adapt_input_channels(given, expected[1])
+            return f"{key} adapted from 3 to {expected[1]} channels"
+    return None
+
+
+def adapt_input_channels(
+    weight: Float[Tensor, "filters 3 height width"], in_channels: int
+) -> Float[Tensor, "filters in_channels height width"]:
+    """Adapt filters for colour images to another number of channels.
+
+    The filters of red, green and blue are repeated in turn, and the copies of a colour share its weight; colours for
+    which there is no channel are shared by all channels. So one channel gets the sum of the three, and an image whose
+    channels are all the same gives the response that it gave as a grey image of three channels, for any number.
+
+    As ``adapt_input_conv`` of timm and ``patch_first_conv`` of segmentation_models.pytorch, which scale every copy by
+    3 / in_channels; that keeps the response for multiples of three only.
+
+    Args:
+        weight: The filters, shape [F, 3, H, W].
+        in_channels: Channels of the images.
+
+    Returns:
+        The filters, shape [F, in_channels, H, W].
+
+    Example:
+        >>> weight = torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1)
+        >>> adapt_input_channels(weight, 1).flatten().tolist(), adapt_input_channels(weight, 4).flatten().tolist()
+        ([7.0], [0.5, 2.0, 4.0, 0.5])
+    """
+    copies = torch.eye(3, dtype=weight.dtype).repeat(-(-in_channels // 3), 1)[:in_channels]
+    copies[:, in_channels:] = 1
+    return torch.einsum("nc,fchw->fnhw", copies / copies.sum(0), weight)

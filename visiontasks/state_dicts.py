@@ -1,0 +1,69 @@
+"""Files of weights: read without running code, and compared with a model before anything is copied."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from visiontasks.errors import CheckpointError
+
+COMPILED = "_orig_mod."
+"""What ``torch.compile`` puts into the names of the weights of a module that it wraps."""
+
+
+def load_file(path: str | Path) -> Any:  # noqa: ANN401 (whatever was saved)
+    """Read a file that torch saved, without running any code that it may hold.
+
+    Args:
+        path: The file.
+
+    Returns:
+        What was saved, tensors on the CPU.
+
+    Raises:
+        CheckpointError: If the file is damaged or holds other objects than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # torch names the object, and advises to load unsafely, which is what this function must not do. What else it
+        # raises depends on the byte where a file is damaged.
+        unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
+        if unsafe:
+            message = (
+                f"{str(path)!r} holds {unsafe[1]} beside tensors and plain values, and was refused, because loading it "
+                "could run code. Checkpoints of visiontasks never need that; do not load this file if you do not know "
+                "its origin."
+            )
+        else:
+            message = f"{str(path)!r} is damaged or no checkpoint ({type(error).__name__}). Use an earlier one."
+        raise CheckpointError(message) from error
+
+
+def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
+    """List the keys that keep weights from being loaded into a model.
+
+    Args:
+        own: The model's state dict.
+        loaded: The weights.
+        file: What to call the origin of the weights, such as ``"checkpoint"``.
+        model: What to call the model.
+
+    Returns:
+        A line for each key that is missing, is not the model's, or has another shape; sorted.
+
+    Example:
+        >>> mismatches({"a": torch.ones(2)}, {"a": torch.ones(3), "b": torch.ones(1)}, "file", "model")
+        ['a: [3] in the file, [2] in the model', 'b: not in the model']
+    """
+    shapes = [
+        f"{key}: {list(loaded[key].shape)} in the {file}, {list(own[key].shape)} in the {model}"
+        for key in own.keys() & loaded.keys()
+        if own[key].shape != loaded[key].shape
+    ]
+    missing = [f"{key}: not in the {file}" for key in own.keys() - loaded.keys()]
+    return sorted(shapes + missing + [f"{key}: not in the {model}" for key in loaded.keys() - own.keys()])

@@ -1,0 +1,194 @@
+"""Training from given weights: the normalisation they expect, what is frozen, and what joins while it runs."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from visiontasks.backbones import Backbone
+from visiontasks.backbones.base import Freeze
+from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
+from visiontasks.errors import ArgumentError
+from visiontasks.tasks.checkpoint import RECORD, CheckpointedModule
+from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks.tasks.optimization import (
+    NamedSchedule,
+    exempt_from_decay,
+    named_schedule,
+    scale_rate,
+    settle_joined_groups,
+)
+
+
+def expected_normalization(
+    source: WeightsSource, backbone: Backbone, in_channels: int, image_size: tuple[int, int] | None
+) -> Normalize:
+    """Create the normalisation that weights expect.
+
+    Weights of a task expect its mode, and the statistics that were measured for it: its filters and batch-norm
+    statistics were fitted to images that were normalised with them. Statistics of images with another number of
+    channels are left, to be measured anew.
+
+    Args:
+        source: The weights.
+        backbone: Their backbone.
+        in_channels: Channels of the images.
+        image_size: Height and width in pixels of the images, where they are known.
+
+    Returns:
+        The normalisation, with the statistics where the source has them.
+
+    Raises:
+        ArgumentError: If the weights expect a mean image of another size.
+    """
+    mode = source.contents.get(RECORD, {}).get("normalization")
+    if mode is None:
+        return Normalize(backbone.pretrained_normalization, in_channels)
+    buffers = {name: source.weights[f"normalize.{name}"] for name in ("mean", "std", "measured")}
+    height, width = buffers["mean"].shape[1:]
+    if mode == "image_mean" and image_size not in (None, (height, width)):
+        message = (
+            f"The weights from {source.origin} expect images of {height} x {width} pixels, less their mean image; "
+            f"image_size is {image_size}. Use the same size, or choose another normalization, such as 'channel_mean'."
+        )
+        raise ArgumentError(message)
+    normalize = Normalize(mode, in_channels, (height, width))
+    if normalize.mean.shape == buffers["mean"].shape:
+        normalize.load_state_dict(buffers)
+    return normalize
+
+
+class FinetunedModule(CheckpointedModule):
+    """A module whose backbone may start from weights and be frozen, and the optimiser of what trains.
+
+    Attributes:
+        backbone: The backbone.
+        normalize: The normalisation of its images.
+    """
+
+    backbone: Backbone
+    normalize: Normalize
+    in_channels: int
+    _optimizer: OptimizerCallable
+    _lr_scheduler: LRSchedulerCallable | NamedSchedule
+    _lr_interval: Literal["epoch", "step"]
+    _warmup: float
+    _groups: int | None = None
+    _joined: int
+
+    def start_from(self, weights: str | Path | None, name: str | None, normalization: Normalization | None) -> None:
+        """Load the weights of the backbone, and choose the normalisation; a checkpoint holds what was chosen.
+
+        Args:
+            weights: See :func:`~visiontasks.backbones.weights.read_weights`; None to leave the backbone as it is.
+            name: Name of the backbone, if it has one.
+            normalization: The mode; None for the one that the weights expect.
+
+        Raises:
+            ArgumentError: If the weights do not exist, or expect other images.
+            CheckpointError: If the weights are damaged, unsafe, or not those of the backbone.
+            DownloadError: If published weights are not in the cache and cannot be downloaded.
+        """
+        # What a checkpoint holds replaces them.
+        source = None if weights is None or self._restored else read_weights(weights, name)
+        if source is not None:
+            rank_zero_info(str(load_weights(self.backbone, source)))
+        if source is None or normalization is not None:
+            self.normalize = Normalize(normalization or "imagenet", self.in_channels, self.image_size)
+        else:
+            self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
+            rank_zero_info(f"Normalization {self.normalize.mode!r}, as these weights expect.")
+        if self.normalize.mode == "image_mean":
+            height, width = self.normalize.mean.shape[1:]
+            self.image_size = (height, width)
+        self.save_instead(backbone_weights=None, normalization=self.normalize.mode, image_size=self.image_size)
+
+    def freeze_backbone(self, freeze: Freeze, lr_factor: float) -> None:
+        """Freeze a part of the backbone, and note how fast the rest learns.
+
+        Args:
+            freeze: See :meth:`~visiontasks.backbones.Backbone.freeze`.
+            lr_factor: Learning rate of the backbone as a multiple of the head's, above 0.
+
+        Raises:
+            ArgumentError: If there are no such stages, or the factor is out of range.
+        """
+        if lr_factor <= 0:
+            message = (
+                f"backbone_lr_factor is {lr_factor}; expected more than 0. freeze='all' keeps the backbone as it is."
+            )
+            raise ArgumentError(message)
+        self.backbone.freeze(freeze)
+        self._freeze, self._backbone_lr_factor = freeze, lr_factor
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how images are normalised, for tasks that start from this one's backbone."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[RECORD]["normalization"] = self.normalize.mode
+
+    def setup(self, stage: str) -> None:
+        """Freeze again what Lightning's ``BackboneFinetuning`` has left trainable: it spares batch norm."""
+        if stage == "fit":
+            self.backbone.freeze(self._freeze)
+
+    def on_fit_start(self) -> None:
+        """See the base; parameter groups that had joined before a training was interrupted join again."""
+        super().on_fit_start()
+        self._settle()
+
+    def on_train_epoch_start(self) -> None:
+        """Train what a callback has unfrozen; Lightning calls callbacks before their module."""
+        self._settle()
+
+    def _settle(self) -> None:
+        optimizer = self.trainer.optimizers[0]
+        if self._groups is None or len(optimizer.param_groups) == self._groups:
+            return
+        schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        settle_joined_groups(optimizer, schedulers, self._groups)
+        joined = [parameter for group in optimizer.param_groups[self._groups :] for parameter in group["params"]]
+        self.backbone.unfreeze(joined)
+        strategy = self.trainer.strategy
+        if len(joined) != self._joined and isinstance(strategy, DDPStrategy):
+            # DistributedDataParallel averages the gradients of what required them when it was made.
+            strategy.model = self
+            strategy.configure_ddp()
+        self._joined = len(joined)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Create the optimiser over the trainable parameters, and the schedule.
+
+        Raises:
+            ArgumentError: If the schedule gives the backbone the rate of the head.
+        """
+        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        if self._backbone_lr_factor != 1:
+            scale_rate(optimizer, self.backbone.parameters(), self._backbone_lr_factor)
+        exempt_from_decay(optimizer)
+        self._groups, self._joined = len(optimizer.param_groups), 0
+        if isinstance(self._lr_scheduler, str):
+            total = self.trainer.estimated_stepping_batches
+            scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        rates = [group["lr"] for group in optimizer.param_groups]
+        own = self._lr_scheduler(optimizer)
+        # A schedule may multiply all rates, as a warm-up does, or set them.
+        scaled = {
+            group.get("initial_lr", group["lr"]) / lr
+            for group, lr in zip(optimizer.param_groups, rates, strict=True)
+            if lr
+        }
+        if self._backbone_lr_factor != 1 and max(scaled) > 1.001 * min(scaled):
+            message = (
+                f"{type(own).__name__} gives every parameter the same learning rate, whatever backbone_lr_factor is. "
+                "Leave the factor out, or use a schedule that multiplies the rates of the optimiser, such as 'cosine'."
+            )
+            raise ArgumentError(message)
+        config: dict[str, Any] = {"scheduler": own, "interval": self._lr_interval}
+        if isinstance(own, ReduceLROnPlateau):
+            config["monitor"] = getattr(own, "monitor", "val/loss")
+        return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented
