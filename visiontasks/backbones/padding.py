@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -81,7 +82,7 @@ class PaddedBackbone(Backbone):
             strides.append(stride)
             deficits.append(_SIDES[1] // stride - two.shape[-2])
             layouts.append(channels_last)
-        if any(fine >= coarse for fine, coarse in zip(strides, strides[1:], strict=False)):
+        if any(fine >= coarse for fine, coarse in pairwise(strides)):
             message = f"{title}: the maps have strides {strides}; expected growing ones, fine to coarse."
             raise ArgumentError(message)
         self.channels, self.strides = tuple(channels), tuple(strides)
@@ -105,9 +106,14 @@ class PaddedBackbone(Backbone):
         features = []
         for x, (channels_last, first), stride in zip(self.maps(images), self.layouts, self.strides, strict=True):
             maps = x.permute(0, 3, 1, 2) if channels_last else x
-            # Rounded up in a form whose sign torch.export can see.
-            rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
-            features.append(maps[..., first : first + rows, first : first + columns])
+            for axis, side in ((-2, height), (-1, width)):
+                places = (side + stride - 1) // stride
+                if torch.compiler.is_exporting():
+                    # A slice would have torch.export prove that the padded map has that many places.
+                    maps = maps.index_select(axis, torch.arange(first, first + places, device=maps.device))
+                else:
+                    maps = maps.narrow(axis, first, places)
+            features.append(maps)
         return features
 
     def _check_small(self, title: str, in_channels: int) -> None:

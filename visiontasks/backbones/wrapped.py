@@ -17,8 +17,8 @@ class WrappedBackbone(PaddedBackbone):
     """A network whose feature maps are the outputs of some of its modules.
 
     Channels and strides are measured; the image is padded and the maps are cropped to keep the contract, see
-    :class:`~visiontasks.backbones.padding.PaddedBackbone`. Modules behind the last node, such as a classifier, are cut out: identities take their
-    place, so that no parameter is left without a gradient.
+    :class:`~visiontasks.backbones.padding.PaddedBackbone`. Modules behind the last node, such as a classifier, are cut
+    out: identities take their place, so that no parameter is left without a gradient.
 
     Maps are caught by forward hooks, which ``torch.export``, ``torch.compile``, copies and DistributedDataParallel take
     along; ``nn.DataParallel`` and TorchScript do not. A node followed by an in-place operation, such as
