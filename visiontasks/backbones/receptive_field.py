@@ -1,6 +1,7 @@
 """Which pixels of the image a place of a feature map can depend on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -59,20 +60,20 @@ def receptive_fields(
         [7, 43, 99, 211, 435]
     """
     chosen = range(len(backbone.strides)) if indices is None else indices
-    fields: list[Interval | None] = []
     coarsest = backbone.strides[-1]
+    fields: list[Interval | None] = []
     # A field that leaves nothing out of the second strip is called unlimited.
     for width in (32 * coarsest, max(128 * coarsest, 4096)):
         strips = [_Strips(backbone, in_channels, width, mirrored) for mirrored in (False, True)]
-        fields = []
-        for index in chosen:
-            left, right = (strip.reach(index) for strip in strips)
-            fields.append(
-                None if left is None or right is None else Interval(backbone.strides[index] - 1 - left, right)
-            )
+        fields = [_interval([strip.reach(index) for strip in strips], backbone.strides[index]) for index in chosen]
         if None not in fields:
             break
     return fields
+
+
+def _interval(reaches: Sequence[int | None], stride: int) -> Interval | None:
+    left, right = reaches
+    return None if left is None or right is None else Interval(stride - 1 - left, right)
 
 
 class _Strips:
@@ -112,17 +113,33 @@ class _Strips:
                 state[name] = torch.zeros(()).expand(value.shape)
             elif value.is_meta:
                 state[name] = torch.zeros(value.shape, dtype=value.dtype)
-        with evaluating(self.backbone), torch.no_grad(), _OneChannelConvolutions():
+        with evaluating(self.backbone), torch.no_grad(), _one_thread(), _OneChannelConvolutions():  # type: ignore[no-untyped-call]  # torch's
             features = functional_call(self.backbone, state, (images,))
-        return [int(x.isnan().flatten(0, 2).any(0).sum()) for x in features]
+            return [int(x.isnan().flatten(0, 2).any(0).sum()) for x in features]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: sharing strips takes longer than computing them, up to 30 times on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _OneChannelConvolutions(TorchDispatchMode):
-    """Spreads NaN through convolutions without multiplying by their weights: each filter sees the sum of the channels."""
+    """Spreads NaN through convolutions without multiplying by weights: each filter sees all channels as one."""
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:  # noqa: ANN401 (the signature of torch's operators)
+        self,
+        func: Any,  # noqa: ANN401 (torch's)
+        types: Any,  # noqa: ANN401 (torch's)
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 (torch's)
+        """Replace convolutions that are not transposed; leave all other operators as they are."""
         if func is not torch.ops.aten.convolution.default or args[6]:
             return func(*args, **(kwargs or {}))
         x, weight, _, stride, padding, dilation = args[:6]

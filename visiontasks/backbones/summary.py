@@ -3,9 +3,11 @@
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from visiontasks.backbones import create_backbone
+from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones.base import Features
 from visiontasks.backbones.receptive_field import receptive_fields
 
 
@@ -17,15 +19,16 @@ class MapSummary(NamedTuple):
         channels: Channels.
         height: Of the map in its own pixels, for the image size that was asked for.
         width: Of the map.
-        parameters: Parameters that this map depends on and no finer one.
-        receptive_field: Columns of the image that a place depends on; None for all.
+        parameters: Parameters that this map depends on and no finer one; None in a brief summary.
+        receptive_field: Columns of the image that a place depends on; None for all of them, and for all but the
+            coarsest map in a brief summary.
     """
 
     stride: int
     channels: int
     height: int
     width: int
-    parameters: int
+    parameters: int | None
     receptive_field: int | None
 
 
@@ -46,7 +49,7 @@ class BackboneSummary(NamedTuple):
 
 
 def summarize(
-    name: str, in_channels: int = 3, size: tuple[int, int] = (224, 224), *, last_field_only: bool = False
+    name: str, in_channels: int = 3, size: tuple[int, int] = (224, 224), *, brief: bool = False
 ) -> BackboneSummary:
     """Measure a named backbone, without its weights ever being made.
 
@@ -54,8 +57,8 @@ def summarize(
         name: As for :func:`~visiontasks.backbones.create_backbone`.
         in_channels: Channels of the images.
         size: Height and width of the image in pixels.
-        last_field_only: Whether the receptive field is measured for the coarsest map alone, which takes less time; the
-            others are then None.
+        brief: Whether to leave out what takes longest: the parameters of each map, and the receptive fields of all but
+            the coarsest.
 
     Returns:
         The summary.
@@ -71,24 +74,34 @@ def summarize(
     with torch.device("meta"):  # shapes without arithmetic
         backbone = create_backbone(name, in_channels).eval()
         counter = FlopCounterMode(display=False)
-        with counter:
+        with counter, torch.set_grad_enabled(not brief):
             features = backbone(torch.empty(1, in_channels, *size))
-    parameters = list(backbone.parameters())
-    seen: set[int] = set()
-    counts = []
-    for feature in features:
-        gradients = torch.autograd.grad(feature.sum(), parameters, retain_graph=True, allow_unused=True)
-        used = {index for index, gradient in enumerate(gradients) if gradient is not None}
-        counts.append(sum(parameters[index].numel() for index in used - seen))
-        seen |= used
     last = len(features) - 1
-    indices = [last] if last_field_only else list(range(len(features)))
-    fields = dict(zip(indices, receptive_fields(backbone, in_channels, indices), strict=True))
+    measured = [last] if brief else list(range(len(features)))
+    fields = dict(zip(measured, receptive_fields(backbone, in_channels, measured), strict=True))
+    counts: list[int | None] = [None] * len(features) if brief else _parameters_by_map(backbone, features)
     maps = []
-    for index, (stride, channels, feature, count) in enumerate(
-        zip(backbone.strides, backbone.channels, features, counts, strict=True)
+    for index, (stride, channels, feature) in enumerate(
+        zip(backbone.strides, backbone.channels, features, strict=True)
     ):
         field = fields.get(index)
-        maps.append(MapSummary(stride, channels, *feature.shape[-2:], count, None if field is None else field.size))
-    total = sum(parameter.numel() for parameter in parameters)
+        height, width = feature.shape[-2:]
+        pixels = None if field is None else field.size
+        maps.append(MapSummary(stride, channels, height, width, counts[index], pixels))
+    total = sum(parameter.numel() for parameter in backbone.parameters())
     return BackboneSummary(name, total, counter.get_total_flops() // 2, maps)
+
+
+def _parameters_by_map(backbone: Backbone, features: Features) -> list[int | None]:
+    """Count the parameters that a gradient of each map reaches and none of a finer one."""
+    parameters = list(backbone.parameters())
+    seen: set[int] = set()
+    counts: list[int | None] = []
+    for feature in features:
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+            feature.sum(), parameters, retain_graph=True, allow_unused=True
+        )
+        reached = {index for index, gradient in enumerate(gradients) if gradient is not None}
+        counts.append(sum(parameters[index].numel() for index in reached - seen))
+        seen |= reached
+    return counts

@@ -54,7 +54,7 @@ class TimmBackbone(PaddedBackbone):
             message = f"timm {timm.__version__} has no model {name!r}. {near_matches(name, timm.list_models())}"
             raise ArgumentError(message)
         try:
-            self.model = timm.create_model(
+            model: Any = timm.create_model(
                 name, pretrained=pretrained, in_chans=in_channels, features_only=True, **options
             )
         except Exception as error:
@@ -63,7 +63,8 @@ class TimmBackbone(PaddedBackbone):
                 f"{options}): {type(error).__name__}: {error}"
             )
             raise ArgumentError(message) from error
-        deepest = {stride: index for index, stride in enumerate(self.model.feature_info.reduction())}
+        deepest = {stride: index for index, stride in enumerate(model.feature_info.reduction())}
+        self.model = model
         self.taken = sorted(deepest.values())
         self.measure(f"timm/{name}", in_channels, _ANY_SIZE)
 

@@ -130,7 +130,7 @@ class WrappedBackbone(PaddedBackbone):
         total = torch.stack([x.float().sum() for x in maps]).sum()
         if not total.requires_grad:
             return maps, set(parameters.values())
-        gradients = torch.autograd.grad(total, list(tracked.values()), allow_unused=True)
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(total, list(tracked.values()), allow_unused=True)
         pairs = zip(parameters.values(), gradients, strict=True)
         return [x.detach() for x in maps], {value for value, gradient in pairs if gradient is None}
 

@@ -45,13 +45,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
         summary = summarize(options.name, options.in_channels, size)
         print(json.dumps(_as_dict(summary), indent=2) if options.json else _drawing(summary, options.in_channels, size))
         return 0
-    summaries = [summarize(name, options.in_channels, size, last_field_only=True) for name in list_backbones()]
-    print(
-        json.dumps([_as_dict(summary) for summary in summaries], indent=2) if options.json else table(summaries, size)
-    )
-    print(
-        "\n'visiontasks backbones NAME' draws the feature maps of one, of timm's as well: timm/NAME.", file=sys.stderr
-    )
+    summaries = [summarize(name, options.in_channels, size, brief=True) for name in list_backbones()]
+    if options.json:
+        print(json.dumps([_as_dict(summary) for summary in summaries], indent=2))
+    else:
+        print(table(summaries, size))
+        print("\n'visiontasks backbones NAME' draws the maps of one, or of a timm model: timm/NAME.", file=sys.stderr)
     return 0
 
 
@@ -132,12 +131,12 @@ def _drawing(summary: BackboneSummary, in_channels: int, size: tuple[int, int]) 
         "",
         f"{'stride':>6}  {'channels':>8}  {'size':>9}  {'parameters':>10}  {'':{_BAR}}  {'field':>11}",
     ]
-    most = max(one.parameters for one in summary.maps)
-    for one in summary.maps:
-        share = _bar(one.parameters / most if most else 0)
+    counts = [one.parameters or 0 for one in summary.maps]
+    for one, count in zip(summary.maps, counts, strict=True):
+        share = _bar(count / max(1, *counts))
         reach = 1.0 if one.receptive_field is None else min(1.0, one.receptive_field / width)
         lines.append(
-            f"{one.stride:>6}  {one.channels:>8}  {f'{one.height} x {one.width}':>9}  {_count(one.parameters):>10}  "
+            f"{one.stride:>6}  {one.channels:>8}  {f'{one.height} x {one.width}':>9}  {_count(count):>10}  "
             f"{share:{_BAR}}  {_field(one.receptive_field):>11}  {_bar(reach)}"
         )
     lines += ["", f"field: pixels across that a place can depend on; a full bar is the width of the image, {width}."]
