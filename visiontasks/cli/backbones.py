@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Sequence
 
+from torchvision.models import get_model_weights, list_models
+
 from visiontasks.backbones import list_backbones
 from visiontasks.backbones.summary import BackboneSummary, summarize
 from visiontasks.cli.quiet import quiet
@@ -110,12 +112,8 @@ def published_weights(name: str) -> list[str]:
         name: Of the backbone.
 
     Returns:
-        Their names in torchvision, such as ``"IMAGENET1K_V1"``; none where torchvision is not installed.
+        Their names in torchvision, such as ``"IMAGENET1K_V1"``; empty where there are none.
     """
-    try:
-        from torchvision.models import get_model_weights, list_models
-    except ImportError:
-        return []
     # A backbone whose own form differs from torchvision's says so in its name.
     if f"{name}-torchvision" in list_backbones():
         return []
