@@ -113,7 +113,7 @@ def first_convolution(module: nn.Module) -> nn.Conv2d:
     raise ArgumentError(message)
 
 
-def draw_filters(weight: Float[Tensor, "filters channels height width"], columns: int = 16) -> Picture:
+def draw_filters(weight: Float[Tensor, "filters _ _ _"], columns: int = 16) -> Picture:
     """Draw filters side by side, magnified by a whole factor.
 
     Filters of three channels are drawn in colour. Of any other number of channels, each filter is a grey mosaic of its
@@ -121,7 +121,7 @@ def draw_filters(weight: Float[Tensor, "filters channels height width"], columns
     alike: zero is mid-grey, its largest absolute weight black or white.
 
     Args:
-        weight: Of a convolution, such as ``first_convolution(task.backbone).weight``.
+        weight: Of a convolution, shape [filters, C, h, w], such as ``first_convolution(task.backbone).weight``.
         columns: Filters side by side.
 
     Returns:
@@ -137,7 +137,7 @@ def draw_filters(weight: Float[Tensor, "filters channels height width"], columns
 
 
 def draw_activations(
-    features: Sequence[Float[Tensor, "channels _ _"]], image: Tensor | None = None, count: int = 16
+    features: Sequence[Float[Tensor, "_ _ _"]], image: Tensor | None = None, count: int = 16
 ) -> Picture:
     """Draw the feature maps of one image, a row for each stage, fine to coarse.
 
@@ -145,7 +145,8 @@ def draw_activations(
     map is scaled by itself: black is its least activation, white its largest.
 
     Args:
-        features: Feature maps of one image, such as ``[feature[0] for feature in backbone(images)]``.
+        features: Feature maps of one image, shape [C, h, w] each, such as
+            ``[feature[0] for feature in backbone(images)]``.
         image: The image itself, drawn above them; see :func:`to_rgb`.
         count: Channels of a stage, at most.
 
@@ -165,13 +166,13 @@ def draw_activations(
     return torch.cat([F.pad(row, (0, width - row.shape[-1], 0, 3), value=255) for row in rows], dim=1)
 
 
-def _magnify(image: Picture, least: int) -> Picture:
+def _magnify(image: Tensor, least: int) -> Tensor:
     """Repeat pixels so that the height comes near ``least``; large images stay as they are."""
     factor = max(1, round(least / image.shape[-2]))
     return image.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
 
 
-def _mosaic(tiles: Sequence[Picture], columns: int, gap: int) -> Picture:
+def _mosaic(tiles: Sequence[Tensor], columns: int, gap: int) -> Tensor:
     """Lay out images of equal size on white, with ``gap`` pixels between them."""
     height, width = tiles[0].shape[-2:]
     columns = min(columns, len(tiles))

@@ -82,12 +82,12 @@ def test_a_map_without_padding_of_its_own_lies_over_its_place_of_the_image() -> 
         (
             "vit_tiny_patch16_224",
             {},
-            r"fixed input size cannot be one\. Some take any size with .* dynamic_img_size=True",
+            r"fixed input size cannot be one\. Some .* dynamic_img_size=True",
         ),
         (
             "swin_tiny_patch4_window7_224",
             {},
-            r"Input height .* fixed input size cannot be one\..* strict_img_size=False",
+            r"fixed input size cannot be one\. Some .* strict_img_size=False",
         ),
         ("convmixer_768_32", {}, r"map 0 has shape .* expected a stride that is a power of two"),
         ("crossvit_9_240", {}, r"map 0 has shape .* expected a stride that is a power of two"),
@@ -106,7 +106,7 @@ def test_a_model_without_feature_maps_is_refused(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError(message)
 
     monkeypatch.setattr(timm, "create_model", refuse)
-    with pytest.raises(ArgumentError, match="cannot make 'resnet18' give feature maps .*features_only not implemented"):
+    with pytest.raises(ArgumentError, match=r"cannot make 'resnet18' .*features_only not implemented"):
         create_backbone("timm/resnet18")
 
 

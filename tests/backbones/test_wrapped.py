@@ -157,7 +157,7 @@ class Pair(Small):
         (Small, ["frist"], r"Small has no module 'frist'\. Did you mean 'first'\?"),
         (Small, [], "nodes is empty"),
         (Small, ["second", "first"], r"strides \[4, 2\]; expected growing ones"),
-        (Small, ["first", "head.0"], r"map 1 is of shape \[1, 7200\]"),
+        (Small, ["first", "head.0"], r"map 1 is of shape \[1, 7688\]"),
         (Detached, ["second", "head"], r"no feature maps \['head'\].*they do not run"),
         (Pair, ["pool"], "map 0 is a tuple"),
         (Spare, ["second"], r"no feature map depends on the parameters \['spare'\]"),
