@@ -11,7 +11,7 @@ def test_the_figures_are_those_of_the_backbone() -> None:
     backbone = create_backbone("resnet18", in_channels=1)
     assert summary.parameters == sum(parameter.numel() for parameter in backbone.parameters())
     assert sum(one.parameters or 0 for one in summary.maps) == summary.parameters
-    assert summary.maps[1].parameters == sum(parameter.numel() for parameter in backbone.layer1.parameters())  # type: ignore[union-attr]
+    assert summary.maps[1].parameters == sum(value.numel() for value in backbone.get_submodule("layer1").parameters())
     features = backbone(torch.zeros(1, 1, 97, 131))
     assert [(one.channels, one.height, one.width) for one in summary.maps] == [tuple(x.shape[1:]) for x in features]
     assert [one.receptive_field for one in summary.maps] == [7, 43, 99, 211, 435]

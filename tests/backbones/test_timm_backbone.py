@@ -2,6 +2,7 @@ import builtins
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import timm
@@ -13,7 +14,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_backbone
 
 # ConvNeXt, DenseNet and VGG leave out the last row and column of an odd map; Swin gives [B, H, W, C].
-MODELS: dict[str, dict[str, object]] = {
+MODELS: dict[str, dict[str, Any]] = {
     "resnet18": {},
     "convnext_atto": {},
     "vgg11": {},
@@ -28,6 +29,8 @@ MODELS: dict[str, dict[str, object]] = {
     "nasnetalarge": {},
 }
 QUICK = {"resnet18", "convnext_atto"}
+# Of the models without a pyramid, newer releases give maps that are none.
+NO_PYRAMID = r"map 0 has shape .* expected a stride that is a power of two|features_only not implemented"
 SIZES = [(64, 64), (97, 131), (224, 224), (28, 32), (1, 1)]
 
 
@@ -89,13 +92,13 @@ def test_a_map_without_padding_of_its_own_lies_over_its_place_of_the_image() -> 
             {},
             r"fixed input size cannot be one\. Some .* strict_img_size=False",
         ),
-        ("convmixer_768_32", {}, r"map 0 has shape .* expected a stride that is a power of two"),
-        ("crossvit_9_240", {}, r"map 0 has shape .* expected a stride that is a power of two"),
+        ("convmixer_768_32", {}, NO_PYRAMID),
+        ("crossvit_9_240", {}, NO_PYRAMID),
         ("resnet18", {"widht": 3}, r"cannot make 'resnet18' give feature maps .*unexpected keyword argument 'widht'"),
         ("tf_mixnet_l", {"out_indices": (9,)}, r"cannot make 'tf_mixnet_l' give feature maps"),
     ],
 )
-def test_what_cannot_be_a_backbone_is_refused(name: str, options: dict[str, object], message: str) -> None:
+def test_what_cannot_be_a_backbone_is_refused(name: str, options: dict[str, Any], message: str) -> None:
     with torch.device("meta"), pytest.raises(ArgumentError, match=message):
         create_backbone(f"timm/{name}", **options)
 
