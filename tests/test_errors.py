@@ -33,3 +33,9 @@ def test_near_matches_are_said(name: str, known: list[str], expected: str) -> No
 
 def test_at_most_three_near_matches_are_said() -> None:
     assert near_matches("resnet1", [f"resnet{depth}" for depth in range(18, 30)]).count("resnet") == 3
+
+
+def test_at_most_forty_known_names_are_listed() -> None:
+    said = near_matches("zebra", [f"model{index:03}" for index in range(1000)])
+    assert said.startswith("Known: 'model000', ")
+    assert said.endswith("'model039' and 960 others.")

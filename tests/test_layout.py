@@ -22,6 +22,7 @@ HEAVY = {
     "lightning",
     "numpy",
     "pytorch_lightning",
+    "timm",
     "torch",
     "torchmetrics",
     "torchvision",
@@ -73,7 +74,8 @@ def test_what_is_imported_is_what_is_declared() -> None:
     roots = {name.split(".")[0] for path in MODULES for name in imports(ast.parse(path.read_text()))}
     third_party = roots - set(sys.stdlib_module_names) - {"visiontasks"}
     homes = packages_distributions()
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["timm"]]
     assert {homes[root][0].lower() for root in third_party} == {re.split(r"[\[<>=]", name)[0] for name in declared}
 
 

@@ -49,4 +49,5 @@ def near_matches(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(repr(spelled[match]) for match in close)}?"
-    return f"Known: {', '.join(repr(match) for match in names)}."
+    others = f" and {len(names) - 40} others" if len(names) > 40 else ""
+    return f"Known: {', '.join(repr(match) for match in names[:40])}{others}."

@@ -81,7 +81,9 @@ def _check_evaluation(backbone: Backbone, images: Tensor) -> None:
         _require(close, "the features of an image depend on the other images of its batch")
         twin = deepcopy(backbone)
         for tensor in [*twin.parameters(), *twin.buffers()]:
-            tensor.zero_()
+            # Integers are indices that belong to the architecture, such as those of relative positions.
+            if tensor.is_floating_point():
+                tensor.zero_()
         twin.load_state_dict(backbone.state_dict())
         _require(_equal(features, twin(images)), "state_dict does not hold all that the features depend on")
 

@@ -10,10 +10,14 @@ from visiontasks.backbones.cnn import CNN
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3
 from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
+from visiontasks.backbones.timm_backbone import TimmBackbone
 from visiontasks.backbones.vgg import vgg11, vgg13, vgg16, vgg19
+from visiontasks.backbones.wrapped import WrappedBackbone
 from visiontasks.errors import ArgumentError, near_matches
 
-__all__ = ["CNN", "Backbone", "create_backbone", "list_backbones"]
+__all__ = ["CNN", "Backbone", "WrappedBackbone", "create_backbone", "list_backbones"]
+
+_TIMM = "timm/"
 
 _BUILDERS: dict[str, Callable[..., Backbone]] = {
     "cnn": CNN,
@@ -44,7 +48,7 @@ _BUILDERS: dict[str, Callable[..., Backbone]] = {
 
 
 def list_backbones() -> list[str]:
-    """List the names that :func:`create_backbone` knows.
+    """List the names that :func:`create_backbone` knows by itself, the models of timm not among them.
 
     Returns:
         The names, sorted.
@@ -60,22 +64,28 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
     """Create a backbone by name.
 
     Args:
-        name: One of :func:`list_backbones`.
+        name: One of :func:`list_backbones`, or ``timm/NAME`` for a model of timm, see
+            :class:`~visiontasks.backbones.timm_backbone.TimmBackbone`.
         in_channels: Channels of the images.
         **options: Arguments of the named backbone.
 
     Returns:
-        The backbone, randomly initialised.
+        The backbone, randomly initialised (unless ``timm/NAME`` is given ``pretrained=True``).
 
     Raises:
-        ArgumentError: If the name is unknown (near matches are listed) or the backbone does not take an option.
+        ArgumentError: If the name is unknown (near matches are listed), timm is needed and missing, or the backbone
+            does not take an option.
 
     Example:
         >>> create_backbone("cnn", in_channels=1, filters=(8, 16)).channels
         (8, 16, 16)
     """
+    if name.startswith(_TIMM):
+        return TimmBackbone(name.removeprefix(_TIMM), in_channels, **options)
     if name not in _BUILDERS:
-        message = f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)}"
+        message = (
+            f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {_TIMM}NAME."
+        )
         raise ArgumentError(message)
     try:
         return _BUILDERS[name](in_channels=in_channels, **options)

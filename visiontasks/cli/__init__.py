@@ -14,6 +14,7 @@ COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
     "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
 }
 

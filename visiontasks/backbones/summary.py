@@ -1,0 +1,107 @@
+"""What a backbone costs and sees, computed from the backbone itself."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones.base import Features
+from visiontasks.backbones.receptive_field import receptive_fields
+
+
+class MapSummary(NamedTuple):
+    """A feature map.
+
+    Attributes:
+        stride: Pixels of the image per pixel of the map.
+        channels: Channels.
+        height: Of the map in its own pixels, for the image size that was asked for.
+        width: Of the map.
+        parameters: Parameters that this map depends on and no finer one; None in a brief summary.
+        receptive_field: Columns of the image that a place depends on; None for all of them, and for all but the
+            coarsest map in a brief summary.
+    """
+
+    stride: int
+    channels: int
+    height: int
+    width: int
+    parameters: int | None
+    receptive_field: int | None
+
+
+class BackboneSummary(NamedTuple):
+    """A backbone.
+
+    Attributes:
+        name: Its name.
+        parameters: All its parameters.
+        multiply_adds: Multiplications of weights and values for one image: convolutions and matrix products.
+        maps: Its feature maps, fine to coarse.
+    """
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    maps: list[MapSummary]
+
+
+def summarize(
+    name: str, in_channels: int = 3, size: tuple[int, int] = (224, 224), *, brief: bool = False
+) -> BackboneSummary:
+    """Measure a named backbone, without its weights ever being made.
+
+    Args:
+        name: As for :func:`~visiontasks.backbones.create_backbone`.
+        in_channels: Channels of the images.
+        size: Height and width of the image in pixels.
+        brief: Whether to leave out what takes longest: the parameters of each map, and the receptive fields of all but
+            the coarsest.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ArgumentError: If the backbone cannot be made.
+
+    Example:
+        >>> summary = summarize("resnet18")
+        >>> summary.parameters, summary.multiply_adds, summary.maps[-1].receptive_field
+        (11176512, 1813561344, 435)
+    """
+    with torch.device("meta"):  # shapes without arithmetic
+        backbone = create_backbone(name, in_channels).eval()
+        counter = FlopCounterMode(display=False)
+        with counter, torch.set_grad_enabled(not brief):
+            features = backbone(torch.empty(1, in_channels, *size))
+    last = len(features) - 1
+    measured = [last] if brief else list(range(len(features)))
+    fields = dict(zip(measured, receptive_fields(backbone, in_channels, measured), strict=True))
+    counts: list[int | None] = [None] * len(features) if brief else _parameters_by_map(backbone, features)
+    maps = []
+    for index, (stride, channels, feature) in enumerate(
+        zip(backbone.strides, backbone.channels, features, strict=True)
+    ):
+        field = fields.get(index)
+        height, width = feature.shape[-2:]
+        pixels = None if field is None else field.size
+        maps.append(MapSummary(stride, channels, height, width, counts[index], pixels))
+    total = sum(parameter.numel() for parameter in backbone.parameters())
+    return BackboneSummary(name, total, counter.get_total_flops() // 2, maps)
+
+
+def _parameters_by_map(backbone: Backbone, features: Features) -> list[int | None]:
+    """Count the parameters that a gradient of each map reaches and none of a finer one."""
+    parameters = list(backbone.parameters())
+    seen: set[int] = set()
+    counts: list[int | None] = []
+    for feature in features:
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+            feature.sum(), parameters, retain_graph=True, allow_unused=True
+        )
+        reached = {index for index, gradient in enumerate(gradients) if gradient is not None}
+        counts.append(sum(parameters[index].numel() for index in reached - seen))
+        seen |= reached
+    return counts
