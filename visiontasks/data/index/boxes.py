@@ -102,9 +102,9 @@ def to_xyxy(
     if box_format == "xywh":
         return np.concatenate([values[:, :2], values[:, :2] + values[:, 2:]], axis=1)
     if box_format == "voc":
-        return values - [1, 1, 0, 0]
+        return np.subtract(values, [1.0, 1, 0, 0])
     if box_format == "relative":
-        return values * sizes[:, [1, 0, 1, 0]]
+        return values * sizes[:, [1, 0, 1, 0]].astype(np.float64)
     return values
 
 

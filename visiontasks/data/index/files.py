@@ -89,8 +89,7 @@ def _absent(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def _remedy(root: Path, name: str) -> str:
-    """Look for the usual causes, for the few names that are shown."""
-    for form in ("NFC", "NFD"):
+    for form in () if name.isascii() else ("NFC", "NFD"):
         if (root / unicodedata.normalize(form, name)).exists():
             return "A file of that name exists with its accents written as other code points; rename it."
     return "Put the file there, or name the folder of the images."

@@ -1,0 +1,141 @@
+"""Polygons and run lengths of COCO annotations, from text to flat arrays."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import Int32
+from msgspec import Raw, Struct
+from pycocotools import mask as coco_mask
+
+from visiontasks.data.index.problems import Problem
+from visiontasks.data.index.ragged import PackedStrings, offsets_of
+from visiontasks.data.index.segments import Coordinates, Segments, pack_coordinates, unpack_coordinates
+
+_CHUNK = 20_000
+"""Annotations whose coordinates are Python numbers at the same time."""
+
+
+class _RunLengths(Struct):
+    counts: str | list[int]
+    size: tuple[int, int]
+
+
+_Shape = list[list[float]] | _RunLengths | None
+_DECODER: msgspec.json.Decoder[_Shape] = msgspec.json.Decoder(_Shape)
+
+
+class _Chunk(NamedTuple):
+    values: Coordinates
+    polygon_lengths: list[int]
+    object_lengths: list[int]
+    runs: list[str]
+
+
+def pack_segments(
+    texts: Sequence[Raw], sizes: Int32[np.ndarray, "objects 2"], place: Callable[[int], tuple[str, str]]
+) -> tuple[Segments | None, list[Problem]]:
+    """Pack the shapes of objects.
+
+    Args:
+        texts: JSON of each: a list of polygons, run lengths, or empty.
+        sizes: (height, width) of the image of each, 0 where not known.
+        place: Names file and record of an object.
+
+    Returns:
+        The shapes, or None when no object has any; and what is wrong with them.
+    """
+    problems: list[Problem] = []
+    chunks = [
+        _pack_chunk(texts, sizes, range(start, min(start + _CHUNK, len(texts))), place, problems)
+        for start in range(0, len(texts), _CHUNK)
+    ]
+    parts = [chunk.values for chunk in chunks]
+    if any(part.dtype == np.float64 for part in parts):
+        parts = [unpack_coordinates(part) for part in parts]
+    runs = [text for chunk in chunks for text in chunk.runs]
+    object_lengths = [length for chunk in chunks for length in chunk.object_lengths]
+    bare = [row for row, (length, text) in enumerate(zip(object_lengths, runs, strict=True)) if not length and not text]
+    if len(bare) == len(texts):
+        return None, problems
+    named = {problem.record for problem in problems}
+    for where in map(place, bare):
+        if where[1] not in named:
+            problems.append(Problem("warning", "object without segmentation", *where, "", "Its mask is empty."))
+    segments = Segments(
+        np.concatenate(parts),
+        offsets_of(np.array([length for chunk in chunks for length in chunk.polygon_lengths], np.int64)),
+        offsets_of(np.array(object_lengths, np.int64)),
+        PackedStrings.pack(runs),
+    )
+    return segments, problems
+
+
+def _pack_chunk(
+    texts: Sequence[Raw],
+    sizes: Int32[np.ndarray, "objects 2"],
+    rows: range,
+    place: Callable[[int], tuple[str, str]],
+    problems: list[Problem],
+) -> _Chunk:
+    polygons: list[list[list[float]]] = []
+    runs: list[str] = []
+    for row in rows:
+        shape: _Shape = None
+        try:
+            shape = _DECODER.decode(texts[row])
+        except msgspec.DecodeError as error:
+            remedy = "It is a list of polygons [x, y, x, y, ...], or run lengths with counts and size."
+            problems.append(Problem("error", "malformed segmentation", *place(row), str(error), remedy))
+        if isinstance(shape, _RunLengths):
+            polygons.append([])
+            runs.append(_compress(shape, sizes[row], place(row), problems))
+        else:
+            polygons.append(shape or [])
+            runs.append("")
+    lengths = [len(polygon) for shape in polygons for polygon in shape]
+    if any(length < 6 or length % 2 for length in lengths):
+        polygons = [_drop_degenerate(shape, place(row), problems) for row, shape in zip(rows, polygons, strict=True)]
+        lengths = [len(polygon) for shape in polygons for polygon in shape]
+    numbers = chain.from_iterable(chain.from_iterable(polygons))
+    values = np.fromiter(numbers, np.float64, sum(lengths))
+    return _Chunk(pack_coordinates(values), lengths, [len(shape) for shape in polygons], runs)
+
+
+def _compress(
+    shape: _RunLengths, size: Int32[np.ndarray, " 2"], place: tuple[str, str], problems: list[Problem]
+) -> str:
+    """Return run lengths as COCO compresses them, or "" and a report when they do not fit the image."""
+    height, width = shape.size
+    kind, value = "", ""
+    if size.all() and (height, width) != tuple(size.tolist()):
+        kind = "size of the run lengths differs from the image's"
+        value = f"{width} x {height} in {size[1]} x {size[0]} pixels"
+    elif isinstance(shape.counts, list) and (min(shape.counts, default=0) < 0 or sum(shape.counts) != height * width):
+        kind = "run lengths do not fill their image"
+        value = f"sum {sum(shape.counts)} for {width} x {height} pixels"
+    if kind:
+        problems.append(Problem("error", kind, *place, value, "Correct or delete the object."))
+        return ""
+    if isinstance(shape.counts, str):
+        return shape.counts
+    counts: bytes = coco_mask.frPyObjects({"counts": shape.counts, "size": [height, width]}, height, width)["counts"]
+    return counts.decode()
+
+
+def _drop_degenerate(shape: list[list[float]], place: tuple[str, str], problems: list[Problem]) -> list[list[float]]:
+    """Leave out what is no polygon: pycocotools would take four numbers for a box."""
+    kept = []
+    for polygon in shape:
+        if len(polygon) % 2:
+            remedy = "Correct it: x and y alternate."
+            kind = "polygon with an odd number of coordinates"
+            problems.append(Problem("error", kind, *place, str(polygon)[:120], remedy))
+        elif len(polygon) < 6:
+            kind = "polygon of fewer than three points"
+            problems.append(Problem("warning", kind, *place, str(polygon), "It was dropped."))
+        else:
+            kept.append(polygon)
+    return kept
