@@ -102,7 +102,8 @@ def to_xyxy(
     if box_format == "xywh":
         return np.concatenate([values[:, :2], values[:, :2] + values[:, 2:]], axis=1)
     if box_format == "voc":
-        return np.subtract(values, [1.0, 1, 0, 0])
+        corners: Float64[np.ndarray, "objects 4"] = values - np.array([1.0, 1, 0, 0])
+        return corners
     if box_format == "relative":
         return values * sizes[:, [1, 0, 1, 0]].astype(np.float64)
     return values

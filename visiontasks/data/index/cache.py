@@ -6,6 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,23 +40,27 @@ def load_index(source: AnnotationSource) -> Parsed:
     Raises:
         DataError: The annotations have errors: their number and the first ten.
     """
-    if not source.sources():
+    if not source.sources() or not source.sources()[0].exists():
         return _required(source)
-    for base in cache_folders(source.sources()[0].parent):
-        entry = base / _entry_name(source)
+    folders = cache_folders(source.sources()[0].parent)
+    for folder in folders:
+        entry = folder / _entry_name(source)
         try:
-            parsed = _read(entry, source) or _build(entry, source)
+            parsed = _read(entry, source)
+            if parsed is None:
+                return _build(entry, source)
         except OSError:  # not writable, or no room: the next folder, or memory, may do
             continue
         missing = missing_files(parsed.index, str(source.sources()[0]))
         return _required(Parsed(parsed.index, [*parsed.problems, *missing]))
+    parsed = _required(source)
     message = (
-        f"the index of {source.sources()[0]} could be kept in none of "
-        f"{', '.join(map(str, cache_folders(source.sources()[0].parent)))}; it is parsed at every start, and copied into "
-        "workers that are spawned. Let VISIONTASKS_CACHE name a folder that can be written and has room."
+        f"the index of {source.sources()[0]} could be kept in none of {', '.join(map(str, folders))}; it is parsed at "
+        "every start, and copied into workers that are spawned. Let VISIONTASKS_CACHE name a folder that can be "
+        "written and has room."
     )
     warnings.warn(message, stacklevel=2)
-    return _required(source)
+    return parsed
 
 
 def cache_folders(data: Path) -> list[Path]:
@@ -95,7 +100,8 @@ def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
         if stamp != stat:
             if extra["content"] != _content(source.sources()):
                 return None
-            _write_stamp(entry, stat)
+            with suppress(OSError):  # another user's folder: the content is compared at each start
+                _write_stamp(entry, stat)
         return Parsed(read_index(entry), [Problem(**problem) for problem in extra["problems"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -3,7 +3,9 @@
 Microsoft COCO: Common Objects in Context, arXiv 1405.0312; the format is described at cocodataset.org/#format-data.
 """
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -45,6 +47,10 @@ class CocoFile:
 
     def parse(self) -> Parsed:
         """Read the file and look for its images."""
+        with _without_garbage_collection():
+            return self._parse()
+
+    def _parse(self) -> Parsed:
         dataset, rows, problems = read_records(self.file)
         problems = list(problems)
         images = self._distinct(dataset.images, "image", problems)
@@ -124,6 +130,18 @@ class CocoFile:
             value = repr(image.file_name)
             problems.append(Problem("error", unsafe, str(self.file), f"image {image.id}", value, remedy))
         return not unsafe
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Spare the collector the millions of records that live until the end anyway: half of the time of a parse."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _integers(values: Iterable[int]) -> Int64[np.ndarray, " entries"]:
