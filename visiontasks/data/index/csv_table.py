@@ -145,7 +145,7 @@ class CsvTable:
         """Read height and width of the image, 0 where the table does not say."""
         try:
             height, width = (int(row.get(column) or 0) for column in ("height", "width"))
-            if 0 <= min(height, width) and max(height, width) < 2**31:
+            if min(height, width) >= 0 and max(height, width) < 2**31:
                 return height, width
         except ValueError:
             pass
