@@ -1,8 +1,13 @@
 """A small data set in COCO's form, with everything that its annotations may hold."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from visiontasks.data.index.coco import CocoFile
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.problems import Problem
 
 Content = dict[str, list[dict[str, Any]]]
 
@@ -50,3 +55,15 @@ def write(folder: Path, content: object) -> Path:
     file = folder / "instances.json"
     file.write_text(json.dumps(content))
     return file
+
+
+def parse(folder: Path, content: object) -> tuple[ImageIndex, list[Problem]]:
+    """Write and parse; return the index and what is wrong."""
+    parsed = CocoFile(write(folder, content), folder).parse()
+    return parsed.index, list(parsed.problems)
+
+
+def only(problems: Sequence[Problem]) -> Problem:
+    """Return the one problem that there is."""
+    (problem,) = problems
+    return problem

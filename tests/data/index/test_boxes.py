@@ -11,7 +11,9 @@ def place(row: int) -> tuple[str, str]:
     return "file", f"row {row}"
 
 
-def clean(boxes: list[list[float]], box_format: BoxFormat, size: tuple[int, int] = (100, 200)) -> tuple[list[list[float]], dict[str, int]]:
+def clean(
+    boxes: list[list[float]], box_format: BoxFormat, size: tuple[int, int] = (100, 200)
+) -> tuple[list[list[float]], dict[str, int]]:
     values = np.array(boxes, np.float64).reshape(-1, 4)
     result = clean_boxes(values, np.tile(np.array(size, np.int32), (len(boxes), 1)), box_format, "source", place)
     return result.boxes[result.keep].tolist(), count_kinds(result.problems)
@@ -19,7 +21,12 @@ def clean(boxes: list[list[float]], box_format: BoxFormat, size: tuple[int, int]
 
 @pytest.mark.parametrize(
     ("box_format", "box"),
-    [("xyxy", [20, 10, 60, 50]), ("xywh", [20, 10, 40, 40]), ("voc", [21, 11, 60, 50]), ("relative", [0.1, 0.1, 0.3, 0.5])],
+    [
+        ("xyxy", [20, 10, 60, 50]),
+        ("xywh", [20, 10, 40, 40]),
+        ("voc", [21, 11, 60, 50]),
+        ("relative", [0.1, 0.1, 0.3, 0.5]),
+    ],
 )
 def test_one_box_in_every_notation(box_format: BoxFormat, box: list[float]) -> None:
     assert clean([box], box_format) == ([[20, 10, 60, 50]], {})
@@ -40,7 +47,14 @@ def test_voc_corners_that_coincide_are_no_box() -> None:
 
 
 def test_what_is_dropped_and_what_is_clipped() -> None:
-    boxes: list[list[float]] = [[10, 10, 10, 20], [30, 30, 20, 40], [-50, 0, -10, 9], [0, 100, 9, 120], [190, 0, 220, 9], [1, 1, 9, 9]]
+    boxes: list[list[float]] = [
+        [10, 10, 10, 20],
+        [30, 30, 20, 40],
+        [-50, 0, -10, 9],
+        [0, 100, 9, 120],
+        [190, 0, 220, 9],
+        [1, 1, 9, 9],
+    ]
     found, kinds = clean(boxes, "xyxy")
     assert found == [[190, 0, 200, 9], [1, 1, 9, 9]]
     assert kinds == {"box of zero area": 2, "box outside the image": 2, "box reaches out of the image": 1}
@@ -71,7 +85,9 @@ def test_right_notations_are_not_suspected(box_format: BoxFormat) -> None:
     assert clean(random_corners(500), box_format)[1] == {}
     sides = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in random_corners(500)]
     assert clean(sides, "xywh")[1] == {}
-    assert clean([[x0 / 200, y0 / 100, x1 / 200, y1 / 100] for x0, y0, x1, y1 in random_corners(500)], "relative")[1] == {}
+    assert (
+        clean([[x0 / 200, y0 / 100, x1 / 200, y1 / 100] for x0, y0, x1, y1 in random_corners(500)], "relative")[1] == {}
+    )
     assert clean([[0, 0, 1, 1]], "xywh")[1] == {}  # one pixel
     assert clean([[2, 2, 199, 99]], "xywh")[1] == {"box reaches out of the image": 1}
 

@@ -156,7 +156,9 @@ def test_memory_where_nothing_can_be_written(source: Counted, home: Path) -> Non
     assert len(parsed.index.labels) == 5
 
 
-def test_no_room_on_the_disk_leaves_nothing_behind(source: Counted, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_on_the_disk_leaves_nothing_behind(
+    source: Counted, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = cache.write_index
 
     def full(index: ImageIndex, folder: Path, extra: dict[str, object]) -> None:

@@ -1,33 +1,16 @@
 import contextlib
 import io
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from tests.data.index.coco_writer import Content, small_set, thing, write
+from tests.data.index.coco_writer import only, parse, small_set, write
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.index.packed import ImageIndex
-from visiontasks.data.index.problems import Problem, count_kinds
+from visiontasks.data.index.problems import count_kinds
 from visiontasks.errors import DataError
-
-
-def parse(folder: Path, content: object) -> tuple[ImageIndex, list[Problem]]:
-    parsed = CocoFile(write(folder, content), folder).parse()
-    return parsed.index, list(parsed.problems)
-
-
-def errors(problems: list[Problem]) -> list[str]:
-    return [str(problem) for problem in problems if problem.severity == "error"]
-
-
-def only(problems: list[Problem]) -> Problem:
-    (problem,) = problems
-    return problem
 
 
 def hold_against_pycocotools(index: ImageIndex, file: Path) -> None:
@@ -60,15 +43,6 @@ def hold_against_pycocotools(index: ImageIndex, file: Path) -> None:
             np.testing.assert_array_equal(mask, reference.annToMask(entry))
 
 
-def test_everything_equals_pycocotools(tmp_path: Path) -> None:
-    content = small_set()
-    index, problems = parse(tmp_path, content)
-    assert problems == []
-    hold_against_pycocotools(index, tmp_path / "instances.json")
-    assert index.segments is not None
-    assert index.segments.values.dtype == np.float64  # a third has no two decimals
-
-
 def test_hundredths_lose_nothing(tmp_path: Path) -> None:
     content = small_set()
     content["annotations"][4]["segmentation"] = [[0.29, 2.55, 7.41, 2.5, 7.4, 10.57]]
@@ -76,6 +50,15 @@ def test_hundredths_lose_nothing(tmp_path: Path) -> None:
     assert index.segments is not None
     assert index.segments.values.dtype == np.uint16
     hold_against_pycocotools(index, tmp_path / "instances.json")
+
+
+def test_everything_equals_pycocotools(tmp_path: Path) -> None:
+    content = small_set()
+    index, problems = parse(tmp_path, content)
+    assert problems == []
+    hold_against_pycocotools(index, tmp_path / "instances.json")
+    assert index.segments is not None
+    assert index.segments.values.dtype == np.float64  # a third has no two decimals
 
 
 @pytest.mark.parametrize(
@@ -161,38 +144,6 @@ def test_boxes_partly_outside_are_clipped_and_fully_outside_dropped(tmp_path: Pa
     assert boxes.tolist() == [[0, 0, 60, 40], [50, 0, 60, 10], [10, 10, 60, 15]]
 
 
-@pytest.mark.parametrize(
-    ("bbox", "found"),
-    [
-        (["1", "2", "3", "4"], "Expected `float`, got `str` - at `$.bbox[0]`"),
-        ([1, 2, 3], "Expected `array` of length 4, got 3"),
-        (None, "Expected `array`, got `null`"),
-    ],
-)
-def test_malformed_boxes_are_named_among_good_records(tmp_path: Path, bbox: object, found: str) -> None:
-    content = small_set()
-    content["annotations"][2]["bbox"] = bbox
-    index, problems = parse(tmp_path, content)
-    problem = only(problems)
-    assert (problem.severity, problem.kind, problem.record) == ("error", "malformed record", "annotations[2] (id 6)")
-    assert found in problem.value
-    assert repr(bbox) in problem.value
-    assert index.object_ids is not None
-    assert index.object_ids.tolist() == [5, 2**60, 9, 0, 10]
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
-def test_a_number_that_is_not_finite_is_named(tmp_path: Path, number: str) -> None:
-    file = write(tmp_path, small_set())
-    file.write_text(file.read_text().replace("20.25", number))
-    parsed = CocoFile(file, tmp_path).parse()
-    problem = only(list(parsed.problems))
-    assert (problem.kind, problem.record) == ("box is not finite", "annotations[2] (id 6)")
-    assert problem.value.startswith("[10.01, 12.3, 30.5, ")
-    with pytest.raises(DataError, match="1 error in the annotations"):
-        parsed.require()
-
-
 def test_corners_declared_as_width_and_height(tmp_path: Path) -> None:
     content = small_set()
     for entry, box in zip(
@@ -261,77 +212,8 @@ def test_missing_images_are_counted_and_ten_listed(tmp_path: Path) -> None:
     assert message.endswith("and 2 more.")
 
 
-@pytest.mark.parametrize(
-    ("text", "kind"),
-    [
-        ("", "file is no JSON"),
-        ('{"images": [', "file is no JSON"),
-        ("[]", "file holds a list instead of an object"),
-        ('{"images": [], "categories": []}', "file has no 'annotations'"),
-        ('{"images": {}, "categories": [], "annotations": []}', "file has 'images' that is no list"),
-    ],
-)
-def test_what_is_no_instances_file(tmp_path: Path, text: str, kind: str) -> None:
-    file = tmp_path / "a.json"
-    file.write_text(text)
-    parsed = CocoFile(file, tmp_path).parse()
-    assert only(list(parsed.problems)).kind.startswith(kind)
-    assert len(parsed.index) == 0
-
-
-def test_absent_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=re.escape(f"{tmp_path / 'none.json'}: file cannot be read")):
-        CocoFile(tmp_path / "none.json", tmp_path).parse().require()
-
-
-def test_byte_order_mark_and_other_encodings(tmp_path: Path) -> None:
-    file = write(tmp_path, small_set())
-    text = json.dumps(small_set(), ensure_ascii=False)
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        file.write_text(text, encoding=encoding)
-        parsed = CocoFile(file, tmp_path).parse()
-        assert not parsed.problems
-        assert parsed.index.files[1] == "sub/naïve 😀.jpg"
-
-
-def broken_segment(segmentation: object) -> Content:
-    content = small_set()
-    content["annotations"][4]["segmentation"] = segmentation
-    return content
-
-
-@pytest.mark.parametrize(
-    ("segmentation", "severity", "kind"),
-    [
-        ("polygon", "error", "malformed segmentation"),
-        ([["1", 2, 3, 4, 5, 6]], "error", "malformed segmentation"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "error", "polygon with an odd number of coordinates"),
-        ([[1, 2, 3, 4]], "warning", "polygon of fewer than three points"),
-        ({"counts": [10, 5], "size": [40, 60]}, "error", "run lengths do not fill their image"),
-        ({"counts": [3000], "size": [50, 60]}, "error", "size of the run lengths differs from the image's"),
-        ([], "warning", "object without segmentation"),
-        (None, "warning", "object without segmentation"),
-    ],
-)
-def test_segments_that_are_wrong(tmp_path: Path, segmentation: object, severity: str, kind: str) -> None:
-    index, problems = parse(tmp_path, broken_segment(segmentation))
-    problem = only(problems)
-    assert (problem.severity, problem.kind, problem.record) == (severity, kind, "annotations[4] (id 9)")
-    assert not index.instance_masks(0)[3].any()
-    assert index.instance_masks(0)[1].any()
-
-
-def test_compressed_runs_of_another_size_are_named(tmp_path: Path) -> None:
-    content = broken_segment({"counts": "`0", "size": [40, 60]})
-    index, problems = parse(tmp_path, content)
-    assert not errors(problems)
-    with pytest.raises(DataError, match=re.escape("a b.jpg: run lengths do not fill its 40 x 60 pixels")):
-        index.instance_masks(0)
-
-
 def test_no_annotations_at_all(tmp_path: Path) -> None:
     content = small_set() | {"annotations": []}
     index, problems = parse(tmp_path, content)
     assert problems == []
     assert [len(index.objects(image).labels) for image in range(3)] == [0, 0, 0]
-    assert thing(1, 2, 3, [1, 2, 3, 4])["bbox"] == [1, 2, 3, 4]

@@ -62,7 +62,9 @@ def test_classes_alone_for_one_or_several_per_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("encoding", "delimiter"), [("utf-8", ","), ("utf-8-sig", ";"), ("utf-8", "\t")])
 def test_tables_of_spreadsheets(tmp_path: Path, encoding: str, delimiter: str) -> None:
     (tmp_path / "é 1.jpg").touch()
-    (tmp_path / "a.csv").write_text(f"File{delimiter} Class \r\né 1.jpg{delimiter}dog\r\n", encoding=encoding, newline="")
+    (tmp_path / "a.csv").write_text(
+        f"File{delimiter} Class \r\né 1.jpg{delimiter}dog\r\n", encoding=encoding, newline=""
+    )
     assert list(CsvTable(tmp_path / "a.csv", tmp_path).parse().require().files) == ["é 1.jpg"]
 
 

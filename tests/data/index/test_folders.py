@@ -63,7 +63,11 @@ def test_images_and_masks_of_the_same_stem(tmp_path: Path) -> None:
     touch(tmp_path, "x/a b.jpg", "x/deep/c.d.jpg", "y/a b.png", "y/deep/c.d.png", "y/more.png")
     parsed = MaskFolders(tmp_path, "x", "y", ("sky", "road")).parse()
     index = parsed.require()
-    assert (only(parsed).severity, only(parsed).kind, only(parsed).record) == ("warning", "mask without image", "more.png")
+    assert (only(parsed).severity, only(parsed).kind, only(parsed).record) == (
+        "warning",
+        "mask without image",
+        "more.png",
+    )
     assert index.masks is not None
     assert list(zip(index.files, index.masks, strict=True)) == [
         ("x/a b.jpg", "y/a b.png"),
@@ -91,7 +95,9 @@ def test_lists_of_two_columns(tmp_path: Path) -> None:
 
 def test_lines_that_are_wrong_are_numbered(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "a.png")
-    (tmp_path / "list.txt").write_text("a.jpg a.png\na.jpg\na.jpg a.png\n/x.jpg a.png\na.jpg b c.png\nb.jpg ../b.png\nc.jpg c.png\n")
+    (tmp_path / "list.txt").write_text(
+        "a.jpg a.png\na.jpg\na.jpg a.png\n/x.jpg a.png\na.jpg b c.png\nb.jpg ../b.png\nc.jpg c.png\n"
+    )
     parsed = MaskList(tmp_path / "list.txt", tmp_path, ("sky",)).parse()
     assert [(entry.kind, entry.record) for entry in parsed.problems] == [
         ("line does not hold two names", "line 2"),
@@ -109,7 +115,7 @@ def test_camvid(data_root: Path) -> None:
     folder = data_root / "CamVid"
     if not folder.exists():
         pytest.skip("needs CamVid")
-    names = tuple("sky building pole road pavement tree sign fence car pedestrian bicyclist".split())
+    names = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
     for split, count in (("train", 367), ("val", 101), ("test", 233)):
         parsed = MaskList(folder / f"{split}.txt", folder, names).parse()
         index = parsed.require()

@@ -73,7 +73,9 @@ def test_class_maps_paint_small_over_large_over_ignored(index: ImageIndex) -> No
 
 def test_class_maps_of_many_classes_need_more_than_a_byte(index: ImageIndex) -> None:
     many = replace(index, class_names=tuple(map(str, range(300))), category_ids=np.arange(300))
-    with pytest.raises(ArgumentError, match="ignore_index is 255; expected a value beyond background and the 300 classes"):
+    with pytest.raises(
+        ArgumentError, match="ignore_index is 255; expected a value beyond background and the 300 classes"
+    ):
         many.class_map(0)
     for image in range(3):
         assert many.class_map(image, ignore_index=301).dtype == np.int32

@@ -29,4 +29,6 @@ def test_warnings_do_not_prevent_training() -> None:
 
 
 def test_a_problem_of_a_whole_file_names_no_record() -> None:
-    assert str(Problem("error", "file is no XML", "a.xml", "", "", "Correct it.")) == "a.xml: file is no XML. Correct it."
+    assert (
+        str(Problem("error", "file is no XML", "a.xml", "", "", "Correct it.")) == "a.xml: file is no XML. Correct it."
+    )

@@ -6,7 +6,13 @@ from visiontasks.data.index.segments import pack_coordinates, unpack_coordinates
 
 @pytest.mark.parametrize(
     ("low", "high", "decimals", "dtype"),
-    [(0, 640, 2, "uint16"), (-5, 640, 2, "int32"), (0, 9000, 1, "int32"), (0, 640, 3, "float64"), (0, 1e9, 2, "float64")],
+    [
+        (0, 640, 2, "uint16"),
+        (-5, 640, 2, "int32"),
+        (0, 9000, 1, "int32"),
+        (0, 640, 3, "float64"),
+        (0, 1e9, 2, "float64"),
+    ],
 )
 def test_coordinates_come_back_bit_for_bit(low: float, high: float, decimals: int, dtype: str) -> None:
     values = np.round(np.random.default_rng(0).uniform(low, high, 20_000), decimals)

@@ -13,7 +13,9 @@ from visiontasks.errors import ArgumentError
 def classified(counts: tuple[int, ...]) -> ImageIndex:
     labels = np.repeat(np.arange(len(counts)), counts)
     files = [f"{label}/{number}.jpg" for number, label in enumerate(labels)]
-    return build_index(Path("root"), files, [str(label) for label in range(len(counts))], image_of=range(len(files)), labels=labels)
+    return build_index(
+        Path("root"), files, [str(label) for label in range(len(counts))], image_of=range(len(files)), labels=labels
+    )
 
 
 def test_every_image_is_in_one_split_and_classes_are_shared_evenly() -> None:
@@ -40,7 +42,9 @@ def test_the_same_everywhere_and_another_with_another_seed() -> None:
 def test_the_order_of_the_index_does_not_matter() -> None:
     index = classified((40, 60))
     shuffled = index.subset(np.random.default_rng(0).permutation(100))
-    for mine, theirs in zip(split_by_fractions(index, (0.7, 0.3)), split_by_fractions(shuffled, (0.7, 0.3)), strict=True):
+    for mine, theirs in zip(
+        split_by_fractions(index, (0.7, 0.3)), split_by_fractions(shuffled, (0.7, 0.3)), strict=True
+    ):
         assert set(mine.files) == set(theirs.files)
 
 

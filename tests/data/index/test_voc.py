@@ -64,7 +64,9 @@ def test_given_classes_set_the_labels(tmp_path: Path) -> None:
         ("cards", "2007", {"train": (147, 147), "val": (33, 33), "test": (30, 30)}),
     ],
 )
-def test_real_sets_equal_torchvision(data_root: Path, name: str, year: str, splits: Mapping[str, tuple[int, int]]) -> None:
+def test_real_sets_equal_torchvision(
+    data_root: Path, name: str, year: str, splits: Mapping[str, tuple[int, int]]
+) -> None:
     folder = data_root / name / "VOCdevkit" / f"VOC{year}"
     if not folder.exists():
         pytest.skip(f"needs {name}")
@@ -132,7 +134,11 @@ def test_segmentation_needs_masks_and_no_xml(tmp_path: Path) -> None:
         (folder / "SegmentationClass" / f"{stem}.png").touch()
     parsed = VocDevkit(folder, "train", "Segmentation").parse()
     problem = only(parsed)
-    assert (problem.severity, problem.kind, problem.record) == ("error", "mask file is missing", "SegmentationClass/a b.png")
+    assert (problem.severity, problem.kind, problem.record) == (
+        "error",
+        "mask file is missing",
+        "SegmentationClass/a b.png",
+    )
     (folder / "SegmentationClass" / "a b.png").touch()
     index = VocDevkit(folder, "train", "Segmentation").parse().require()
     assert index.masks is not None
@@ -186,7 +192,10 @@ def test_boxes_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_fractions_are_no_pixels(tmp_path: Path) -> None:
-    assert only(parse_one(tmp_path, xml([thing("dog", (0.1, 0.2, 0.5, 0.6))]))).kind == "boxes from 0 to 1 are declared as pixels"
+    assert (
+        only(parse_one(tmp_path, xml([thing("dog", (0.1, 0.2, 0.5, 0.6))]))).kind
+        == "boxes from 0 to 1 are declared as pixels"
+    )
 
 
 def test_a_size_that_is_not_said(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(run.stdout) < 100_000  # KiB
 
 
-@pytest.mark.parametrize("content", [b"", b"<annotation>", b"not xml", b"\xff\xfe\x00", b'<?xml version="1.0" encoding="none"?><a/>'])
+@pytest.mark.parametrize(
+    "content", [b"", b"<annotation>", b"not xml", b"\xff\xfe\x00", b'<?xml version="1.0" encoding="none"?><a/>']
+)
 def test_what_is_no_xml_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.xml"
     file.write_bytes(content)
