@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from pycocotools import mask as coco_mask
+
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
@@ -26,7 +29,7 @@ def small_set() -> Content:
             thing(
                 6, 7, 3, [10.01, 12.3, 30.5, 20.25], segmentation=[[10.01, 12.3, 40.5, 12, 20, 32], [1, 1, 5, 1, 5, 9]]
             ),
-            thing(2**60, 7, 90, [5, 5, 4, 4], segmentation={"counts": "e0191O1`1WM", "size": [40, 60]}),
+            thing(2**60, 7, 90, [5, 5, 4, 4], segmentation=compressed_square()),
             thing(9, 7, 1, [1 / 3, 2.5, 7.125, 8], segmentation=[[1 / 3, 2.5, 7.4, 2.5, 7.4, 10.5, 1 / 3, 10.5]]),
             thing(10, 2**53 + 1, 3, [40, 20, 10, 10], segmentation=[[40, 20, 50, 20, 50, 30, 40, 30]]),
         ],
@@ -36,6 +39,14 @@ def small_set() -> Content:
             {"id": 3, "name": "car"},
         ],
     }
+
+
+def compressed_square() -> dict[str, Any]:
+    """Compress a mask as COCO does."""
+    mask = np.zeros((40, 60), np.uint8, order="F")
+    mask[5:9, 5:9] = 1
+    encoded = coco_mask.encode(mask)
+    return {"size": [40, 60], "counts": encoded["counts"].decode()}
 
 
 def thing(number: int, image: int, category: int, bbox: list[Any], **fields: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON)

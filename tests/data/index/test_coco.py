@@ -105,7 +105,7 @@ def test_only_what_is_needed(tmp_path: Path) -> None:
     index, problems = parse(tmp_path, content)
     assert problems == []
     assert (index.class_names, index.category_ids.tolist(), index.labels.tolist()) == (("cell",), [4], [0])
-    assert index.areas is index.segments is None
+    assert (index.areas, index.segments) == (None, None)
     assert index.sizes.tolist() == [[0, 0]]
     assert index.boxes is not None
     assert index.boxes.tolist() == [[1, 2, 4, 6]]

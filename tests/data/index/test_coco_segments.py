@@ -1,9 +1,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from tests.data.index.coco_writer import Content, only, parse, small_set
+from visiontasks.data.index.coco_segments import _total
 from visiontasks.errors import DataError
 
 
@@ -34,9 +37,23 @@ def test_segments_that_are_wrong(tmp_path: Path, segmentation: object, severity:
     assert index.instance_masks(0)[1].any()
 
 
-def test_compressed_runs_of_another_size_are_named(tmp_path: Path) -> None:
-    content = broken_segment({"counts": "`0", "size": [40, 60]})
-    index, problems = parse(tmp_path, content)
-    assert problems == []
-    with pytest.raises(DataError, match=re.escape("a b.jpg: run lengths do not fill its 40 x 60 pixels")):
-        index.instance_masks(0)
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (40, 60), (480, 640)])
+def test_the_total_of_run_lengths_is_the_size_of_their_mask(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for density in (0, 0.001, 0.1, 0.5, 1):
+        for mask in (rng.random(shape) < density, np.cumsum(rng.normal(size=shape), axis=0) > density):
+            runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+            assert _total(runs) == shape[0] * shape[1]
+
+
+@pytest.mark.parametrize("runs", ["`0", "", "~", "é", "`" * 20 + "0"])
+def test_compressed_runs_that_cannot_be_are_errors(tmp_path: Path, runs: str) -> None:
+    _, problems = parse(tmp_path, broken_segment({"counts": runs, "size": [40, 60]}))
+    problem = only(problems)
+    assert (problem.severity, problem.kind) == ("error", "run lengths do not fill their image")
+
+
+def test_a_size_that_does_not_fit_the_runs_is_an_error(tmp_path: Path) -> None:
+    index, _ = parse(tmp_path, small_set())
+    with pytest.raises(DataError, match=re.escape("a b.jpg: run lengths do not fill its 20 x 20 pixels")):
+        index.instance_masks(0, (20, 20))

@@ -20,7 +20,8 @@ def only(parsed: Parsed) -> Problem:
 def boxes_of(index: ImageIndex, image: int) -> list[list[float]]:
     boxes = index.objects(image).boxes
     assert boxes is not None
-    return boxes.tolist()
+    values: list[list[float]] = boxes.tolist()
+    return values
 
 
 def parse_one(folder: Path, text: str, class_names: tuple[str, ...] | None = None) -> Parsed:
@@ -41,7 +42,7 @@ def test_boxes_flags_and_names(tmp_path: Path) -> None:
     assert index.ignore.tolist() == [False, True, False, False]
     assert index.labels.tolist() == [2, 1, 2, 3]
     assert index.sizes.tolist() == [[40, 60]] * 3
-    assert index.masks is index.areas is index.segments is None
+    assert (index.masks, index.areas, index.segments) == (None, None, None)
 
 
 def test_given_classes_set_the_labels(tmp_path: Path) -> None:

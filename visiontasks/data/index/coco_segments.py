@@ -129,9 +129,11 @@ def _compress(
     if size.all() and (height, width) != tuple(size.tolist()):
         kind = "size of the run lengths differs from the image's"
         value = f"{width} x {height} in {size[1]} x {size[0]} pixels"
-    elif isinstance(shape.counts, list) and (min(shape.counts, default=0) < 0 or sum(shape.counts) != height * width):
-        kind = "run lengths do not fill their image"
-        value = f"sum {sum(shape.counts)} for {width} x {height} pixels"
+    else:
+        total = _total(shape.counts)
+        if total != height * width:
+            kind = "run lengths do not fill their image"
+            value = f"{'no run lengths' if total is None else f'sum {total}'} for {width} x {height} pixels"
     if kind:
         problems.append(Problem("error", kind, *place, value, "Correct or delete the object."))
         return ""
@@ -139,6 +141,30 @@ def _compress(
         return shape.counts
     counts: bytes = coco_mask.frPyObjects({"counts": shape.counts, "size": [height, width]}, height, width)["counts"]
     return counts.decode()
+
+
+def _total(counts: str | list[int]) -> int | None:
+    """Add up run lengths, since pycocotools reads beyond those that are too short; None when they are malformed.
+
+    Compressed, each is written in characters of five bits and one that says whether more follow, the lowest first. From
+    the fourth on it is the difference to the one two places before (rleToString in maskApi.c of cocoapi).
+    """
+    if isinstance(counts, list):
+        return None if min(counts, default=0) < 0 else sum(counts)
+    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    digits = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if digits.max() > 11:
+        return None
+    written = np.add.reduceat((codes & 31) << 5 * digits, starts)
+    written -= np.where(codes[ends] & 16, np.int64(1) << 5 * (ends - starts + 1), 0)
+    # A difference counts in its own place and in every second one after it; the first run stands alone.
+    times = (len(written) + 1 - np.arange(len(written))) // 2
+    times[0] = 1
+    return int((written * times).sum())
 
 
 def _drop_degenerate(shape: list[list[float]], place: tuple[str, str], problems: list[Problem]) -> list[list[float]]:

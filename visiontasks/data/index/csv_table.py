@@ -54,7 +54,7 @@ class CsvTable:
         if self.split is not None:
             splits = {row.get("split", "") for _, row in rows}
             rows = [(line, row) for line, row in rows if row.get("split", "") == self.split]
-            if not rows:
+            if splits and not rows:
                 remedy = near_matches(self.split, splits)
                 problems.append(self._problem("no row is of this split", 1, repr(self.split), remedy))
 
@@ -71,7 +71,9 @@ class CsvTable:
             size = self._size(row, line, problems)
             if image == len(sizes):
                 sizes.append(size)
-            elif size != sizes[image]:
+            elif not all(sizes[image]):
+                sizes[image] = size
+            elif all(size) and size != sizes[image]:
                 value = f"{file!r}: {size[1]} x {size[0]} pixels, {sizes[image][1]} x {sizes[image][0]} before"
                 problems.append(self._problem("sizes of one image differ", line, value, "Correct the rows."))
             written = [row[corner] for corner in _CORNERS if row.get(corner)]
