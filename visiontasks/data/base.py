@@ -5,11 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sized
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
+from visiontasks.data.loader import BatchLoader
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
 from visiontasks.errors import ArgumentError
 from visiontasks.types import Statistics
@@ -110,17 +110,5 @@ class VisionDataModule(LightningDataModule, ABC):
         """Load the test batches to predict them."""
         return self.test_dataloader()
 
-    def _loader(self, dataset: BatchDataset, sampler: Sampler[BatchRequest]) -> DataLoader[Any]:
-        return DataLoader(
-            dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset
-            batch_size=None,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=_identity,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
-
-
-def _identity(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-    return batch
+    def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> DataLoader[Any]:
+        return BatchLoader(dataset, sampler, self.num_workers)

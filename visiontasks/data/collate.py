@@ -43,11 +43,8 @@ def collate(samples: Sequence[SampleT], multiple: int = 1) -> SampleT:
         message = "There is no sample to make a batch of; the empty batch is empty_like of one with a sample."
         raise ArgumentError(message)
     kind = type(samples[0])
-    fields = {
-        name: _stack(name, [_as_tensor(getattr(sample, name)) for sample in samples], multiple)
-        for name in kind._fields
-    }
-    return kind(**fields)
+    columns = zip(kind._fields, zip(*samples, strict=True), strict=True)
+    return kind._make(_stack(name, [_as_tensor(value) for value in column], multiple) for name, column in columns)
 
 
 def empty_like(batch: SampleT) -> SampleT:
@@ -58,7 +55,7 @@ def empty_like(batch: SampleT) -> SampleT:
         >>> empty_like(Sample(torch.zeros(2, 3, 8, 8))).images.shape
         torch.Size([0, 3, 8, 8])
     """
-    return type(batch)(*(field[:0] for field in batch))  # type: ignore[arg-type]  # mypy knows no fields of it
+    return type(batch)._make(field[:0] for field in batch)
 
 
 def _as_tensor(value: Any) -> Any:  # noqa: ANN401 (whatever a user puts into a field)
@@ -77,7 +74,9 @@ def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 
         return values
     if any(value.ndim != first.ndim or value.dtype != first.dtype for value in values):
         found = sorted({f"{value.dtype} {list(value.shape)}" for value in values})
-        message = f"The field {name!r} is {' and '.join(found)} in samples of one batch; expected one type and one rank."
+        message = (
+            f"The field {name!r} is {' and '.join(found)} in samples of one batch; expected one type and one rank."
+        )
         raise ArgumentError(message)
     shape = [max(sizes) for sizes in zip(*(value.shape for value in values), strict=True)]
     if name in _PICTURES:
@@ -87,10 +86,15 @@ def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 
         shape = [*shape[1:], shape[0]]
         values = [value.permute(1, 2, 0) for value in values]
     padded = any(list(value.shape) != shape for value in values)
-    stacked = first.new_full((len(values), *shape), _PADDING.get(name, 0)) if padded else None
-    if stacked is None:
-        stacked = torch.stack(values)
+    # NumPy fills and copies in the thread that asks; torch would start its threads, which costs more than the copy.
+    by_numpy = first.dtype == torch.uint8
+    full = (len(values), *shape)
+    if by_numpy:
+        array = np.full(full, _PADDING.get(name, 0), np.uint8) if padded else np.empty(full, np.uint8)
+        stacked = torch.from_numpy(array)
     else:
-        for target, value in zip(stacked, values, strict=True):
-            target[tuple(slice(side) for side in value.shape)] = value
+        stacked = first.new_full(full, _PADDING.get(name, 0))
+    targets = stacked.numpy() if by_numpy else stacked
+    for target, value in zip(targets, values, strict=True):
+        target[tuple(slice(side) for side in value.shape)] = value.numpy() if by_numpy else value
     return stacked.permute(0, 3, 1, 2) if channels_last else stacked

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from visiontasks.data.headers import read_header
-from visiontasks.errors import DataError
+from visiontasks.errors import UnreadableFileError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -52,7 +52,7 @@ def read_image(
         Pixels in 0 to 255, shape [C, H, W], in channels-last memory.
 
     Raises:
-        DataError: If the file is missing, damaged, too large, no image, or has other channels.
+        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
     """
     pixels = read_pixels(path, channels)
     return torch.from_numpy(pixels if size is None else resize(pixels, size)).permute(2, 0, 1)
@@ -70,14 +70,14 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
         Pixels in 0 to 255, shape [H, W, C].
 
     Raises:
-        DataError: If the file is missing, damaged, too large, no image, or has other channels.
+        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
     """
     quiet_workers()
     try:
         return _with_channels(_decode(Path(path), channels, max_pixels), channels)
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
-        raise DataError(message) from error
+        raise UnreadableFileError(message) from error
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
@@ -90,7 +90,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
         Height and width in pixels.
 
     Raises:
-        DataError: If the file is missing, damaged or no image.
+        UnreadableFileError: If the file is missing, damaged or no image.
     """
     try:
         if Path(path).suffix == ".npy":
@@ -104,7 +104,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
         return height, width
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
-        raise DataError(message) from error
+        raise UnreadableFileError(message) from error
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:
@@ -183,7 +183,9 @@ def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
         series = file.series[0]
         axes = series.axes
         if "Y" not in axes or "X" not in axes or len(axes) > 3:
-            message = f"it is a TIFF file with the axes {axes} of {list(series.shape)}; expected rows, columns, channels"
+            message = (
+                f"it is a TIFF file with the axes {axes} of {list(series.shape)}; expected rows, columns, channels"
+            )
             raise ValueError(message)
         _check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
         array = series.asarray()
@@ -194,8 +196,8 @@ def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
 def _check_size(height: int, width: int, max_pixels: int) -> None:
     if height * width > max_pixels:
         message = (
-            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}. Cut or shrink "
-            "it, or raise max_pixels if it is to be trusted"
+            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}. Cut or "
+            "shrink it, or raise max_pixels if it is to be trusted"
         )
         raise ValueError(message)
 
@@ -205,13 +207,14 @@ def _as_bytes(pixels: np.ndarray) -> np.ndarray:
         return pixels
     if pixels.dtype == np.bool_:
         return pixels * np.uint8(255)
-    if pixels.dtype.kind in "iu" and pixels.size and 0 <= pixels.min() and pixels.max() <= 0xFFFF:
+    if pixels.dtype.kind in "iu" and pixels.size and pixels.min() >= 0 and pixels.max() <= 0xFFFF:
         return (pixels >> 8).astype(np.uint8)
     if pixels.dtype.kind == "f" and np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1:
-        return np.rint(pixels * 255).astype(np.uint8)
+        scaled: np.ndarray = np.rint(pixels * 255).astype(np.uint8)
+        return scaled
     message = (
-        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, or floating point "
-        "in 0 to 1"
+        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, or "
+        "floating point in 0 to 1"
     )
     raise ValueError(message)
 
@@ -227,5 +230,7 @@ def _with_channels(pixels: np.ndarray, channels: int) -> Pixels:
     if found == 1 and channels == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     first = " (arrays are [H, W, C])" if pixels.shape[0] == channels else ""
-    message = f"it has {found} channels, {channels} are asked for{first}. Set in_channels to {found}, or convert the file"
+    message = (
+        f"it has {found} channels, {channels} are asked for{first}. Set in_channels to {found}, or convert the file"
+    )
     raise ValueError(message)

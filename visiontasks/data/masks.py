@@ -9,7 +9,7 @@ from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
 from visiontasks.data.images import MAX_PIXELS
-from visiontasks.errors import DataError
+from visiontasks.errors import DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
 
@@ -26,19 +26,19 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndar
         Values as stored, shape [H, W].
 
     Raises:
-        DataError: If the file is missing, damaged, too large, in colour, or stored with loss.
+        UnreadableFileError: If the file is missing, damaged, too large, in colour, or stored with loss.
     """
     try:
         values = _read(Path(path), max_pixels)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as error:
         message = f"{str(path)!r} could not be read as a mask: {error}"
-        raise DataError(message) from error
+        raise UnreadableFileError(message) from error
     if values.dtype.kind not in "iu" or values.ndim != 2:
         message = (
             f"{str(path)!r} holds {values.dtype} values of shape {list(values.shape)}; expected whole numbers, [H, W]: "
             "the class of each pixel."
         )
-        raise DataError(message)
+        raise UnreadableFileError(message)
     return values
 
 
@@ -87,7 +87,8 @@ def check_mask(
 
 def _read(path: Path, max_pixels: int) -> np.ndarray:
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
+        stored: np.ndarray = np.load(path, allow_pickle=False)
+        return stored
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(path.read_bytes())) as opened:
         if opened.width * opened.height > max_pixels:
             message = f"it has {opened.height} x {opened.width} pixels, more than max_pixels={max_pixels:,}"
@@ -97,8 +98,8 @@ def _read(path: Path, max_pixels: int) -> np.ndarray:
             raise ValueError(message)
         if opened.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
             message = (
-                f"its mode is {opened.mode}, expected one channel of classes. Map its colours to classes, and save those "
-                "as a grey or palette PNG"
+                f"its mode is {opened.mode}, expected one channel of classes. Map its colours to classes, and save "
+                "those as a grey or palette PNG"
             )
             raise ValueError(message)
         values = np.array(ImageOps.exif_transpose(opened))

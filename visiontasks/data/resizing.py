@@ -173,9 +173,7 @@ class RandomScaledCrop(Resizing):
         """Draw the scale, then the place."""
         scale = math.exp(random.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
         rows, columns = (max(1, round(side / scale)) for side in self.size)
-        top, left = (
-            random.randint(min(0, free), max(0, free)) for free in (height - rows, width - columns)
-        )
+        top, left = (random.randint(min(0, free), max(0, free)) for free in (height - rows, width - columns))
         return Window(top, left, rows, columns, self.size)
 
 
@@ -216,7 +214,8 @@ def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float
         xyxy in pixels of the resized window.
     """
     scale = np.array([window.size[1] / window.width, window.size[0] / window.height] * 2)
-    return (boxes - np.array([window.left, window.top] * 2)) * scale
+    moved: Float64[np.ndarray, "objects 4"] = (boxes - np.array([window.left, window.top] * 2)) * scale
+    return moved
 
 
 def clip_boxes(
@@ -254,7 +253,7 @@ def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np
     return shown
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
+def _check_size(name: str, size: Sequence[int]) -> None:
     if len(size) != 2 or min(size) < 1:
         message = f"{name} is {size}; expected height and width in pixels, at least 1."
         raise ArgumentError(message)
