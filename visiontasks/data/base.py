@@ -2,25 +2,16 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sized
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from visiontasks.data.loader import BatchLoader
-from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.data.loader import BatchDataset, BatchLoader
+from visiontasks.data.samplers import EvaluationSampler, TrainingSampler
 from visiontasks.errors import ArgumentError
 from visiontasks.types import Statistics
-
-
-@runtime_checkable
-class BatchDataset(Sized, Protocol):
-    """A data set that makes whole batches."""
-
-    def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-        """Make the batch tuple of a task from the samples asked for."""
 
 
 class VisionDataModule(LightningDataModule, ABC):

@@ -97,8 +97,12 @@ def read_size(path: str | Path) -> tuple[int, int]:
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
             return height, width
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            transposed = image.getexif().get(_ORIENTATION) in _TRANSPOSED
-            return (image.width, image.height) if transposed else (image.height, image.width)
+            if image.getexif().get(_ORIENTATION) not in _TRANSPOSED:
+                return image.height, image.width
+            if image.format != "TIFF":
+                return image.width, image.height
+            image.load()  # which turns it; what the size is before depends on the release of Pillow
+            return image.height, image.width
     except UnidentifiedImageError:
         height, width = read_pixels(path, 0).shape[:2]
         return height, width

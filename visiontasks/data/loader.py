@@ -1,7 +1,7 @@
 """A loader of whole batches whose position within an epoch is saved with a checkpoint."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Sized
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader
@@ -9,11 +9,12 @@ from torch.utils.data import DataLoader
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
 
 
-class _Batches(Protocol):
+@runtime_checkable
+class BatchDataset(Sized, Protocol):
     """A data set that makes whole batches."""
 
-    def __len__(self) -> int: ...
-    def __getitem__(self, request: BatchRequest, /) -> Any: ...  # noqa: ANN401 (the batch tuple of a task)
+    def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+        """Make the batch tuple of a task from the samples asked for."""
 
 
 class BatchLoader(DataLoader[Any]):
@@ -33,7 +34,9 @@ class BatchLoader(DataLoader[Any]):
 
     sampler: TrainingSampler | EvaluationSampler
 
-    def __init__(self, dataset: _Batches, sampler: TrainingSampler | EvaluationSampler, num_workers: int = 0) -> None:
+    def __init__(
+        self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler, num_workers: int = 0
+    ) -> None:
         super().__init__(
             dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset
             batch_size=None,

@@ -177,7 +177,7 @@ class RandomScaledCrop(Resizing):
         return Window(top, left, rows, columns, self.size)
 
 
-def show_image(pixels: Pixels, window: Window) -> Pixels:
+def show_image(pixels: Pixels, window: Window) -> UInt8[np.ndarray, "rows columns channels"]:
     """Cut the window out of an image and resize it.
 
     Args:

@@ -120,6 +120,8 @@ class Augmentation:
     """
 
     def __init__(self, pipeline: Any, visible: float = 0.1) -> None:  # noqa: ANN401 (Albumentations has no types)
+        if type(pipeline) is A.Compose and pipeline.p == 1:
+            pipeline = pipeline.transforms  # one composition less, which would draw a number for itself
         steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
         self.visible = visible
         self.empty = not steps
