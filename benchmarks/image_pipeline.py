@@ -1,7 +1,8 @@
 """Training pipelines of detection and segmentation, from JPEG files to batches, against torchvision's reference.
 
 Both sides decode, flip, change the colours of and resize 640 x 480 images; torchvision's decodes with Pillow and hands
-over float32 images and int64 masks, as its reference scripts do. One core, then the hand-over by two workers.
+over float32 images and int64 masks, as its reference scripts do. First
+whole pipelines, one worker process each, then the hand-over alone by two.
 
 Command: [VISIONTASKS_DATA=FOLDER] python benchmarks/image_pipeline.py
 """
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +53,7 @@ class Files:
         generator = np.random.default_rng(0)
         self.root, self.images = folder, images
         self.sizes = np.tile(np.array([HEIGHT, WIDTH]), (len(images), 1))
-        self.class_names = ("background", *"abcdefghij")
+        self.class_names: tuple[str, ...] = ("background", *"abcdefghij")
         corners = generator.uniform(0, 0.6, (len(images), OBJECTS, 2))
         far = corners + generator.uniform(0.1, 0.4, corners.shape)
         self.boxes = np.concatenate((corners, far), 2) * np.array([WIDTH, HEIGHT] * 2)
@@ -188,12 +190,14 @@ def compare_pipelines(files: Files) -> bool:
         assert own[0].dtype == torch.uint8
         assert other[0].dtype == torch.float32
         print(f"\n{task}: batches of {list(own[0].shape)}")
-        loader = DataLoader(theirs, BATCH, shuffle=True, collate_fn=pack)
-        sides: dict[str, Callable[[], float]] = {
-            "visiontasks": lambda ours=ours: images_per_second(BatchLoader(ours, TrainingSampler(ours, BATCH))),  # type: ignore[misc]
-            "torchvision v2, Pillow": lambda loader=loader: images_per_second(loader),  # type: ignore[misc]
+        loaders = {
+            "visiontasks": BatchLoader(ours, TrainingSampler(ours, BATCH), 1),
+            "torchvision v2, Pillow": DataLoader(
+                theirs, BATCH, shuffle=True, collate_fn=pack, num_workers=1, persistent_workers=True
+            ),
         }
-        met &= report(f"{task} training, one core", alternate(sides), *sides, 4.5)
+        figures = alternate({name: partial(images_per_second, loader) for name, loader in loaders.items()})
+        met &= report(f"{task} training, one worker and its hand-over", figures, *loaders, 4.5)
     return met
 
 
@@ -206,8 +210,8 @@ def compare_hand_over() -> bool:
     theirs = Pair(pixels.float().contiguous() / 255, masks.long())
     sides: dict[str, Callable[[], float]] = {}
     for name, batch in (("uint8 images and masks", ours), ("float32 images, int64 masks", theirs)):
-        loader = DataLoader(Ready(batch, 60), batch_size=None, num_workers=2, persistent_workers=True)
-        sides[name] = lambda loader=loader: images_per_second(loader)  # type: ignore[misc]
+        loader: DataLoader[Any] = DataLoader(Ready(batch, 60), batch_size=None, num_workers=2, persistent_workers=True)
+        sides[name] = partial(images_per_second, loader)
     return report("hand-over of a segmentation batch by 2 workers", alternate(sides), *sides, 3)
 
 

@@ -106,5 +106,5 @@ def test_what_cannot_be_stacked_is_an_error() -> None:
     one = sample(4, 4, 1, 0)
     with pytest.raises(ArgumentError, match=r"'boxes' is torch\.float32 \[1, 4\] and torch\.float64 \[1, 4\]"):
         collate([one, one._replace(boxes=torch.zeros(1, 4, dtype=torch.float64))])
-    with pytest.raises(ArgumentError, match="'labels' is .*one rank"):
+    with pytest.raises(ArgumentError, match=r"'labels' is .*one rank"):
         collate([one, one._replace(labels=torch.tensor(3))])

@@ -28,10 +28,11 @@ def photo() -> np.ndarray:
 def test_files_are_read_as_pillow_reads_them(suffix: str, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / f"a b é.{suffix}"
     Image.fromarray(photo).convert(mode).save(path)
-    reference = np.asarray(Image.open(path).convert("RGB"))
+    with Image.open(path) as image:
+        reference, reference_grey = np.asarray(image.convert("RGB")), np.asarray(image.convert("L"))
     np.testing.assert_allclose(read_pixels(path).astype(int), reference, atol=1)
     grey = read_pixels(path, 1)
-    np.testing.assert_allclose(grey[:, :, 0].astype(int), np.asarray(Image.open(path).convert("L")), atol=1)
+    np.testing.assert_allclose(grey[:, :, 0].astype(int), reference_grey, atol=1)
     assert read_size(path) == photo.shape[:2]
     tensor = read_image(path)
     assert torch.equal(tensor.permute(1, 2, 0), torch.from_numpy(read_pixels(path)))

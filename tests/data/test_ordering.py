@@ -43,7 +43,7 @@ def test_steps_are_of_one_group_but_for_what_is_left_over(replicas: int, count: 
     for epoch in range(2):
         for sampler in samplers:
             sampler.set_epoch(epoch)
-        steps = [sum((request.indices for request in step), []) for step in zip(*samplers, strict=True)]
+        steps = [[index for request in step for index in request.indices] for step in zip(*samplers, strict=True)]
         assert len(steps) == len(plain)
         seen = [index for step in steps for index in step]
         assert len(seen) == len(set(seen)) == plain.seen

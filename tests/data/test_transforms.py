@@ -113,7 +113,7 @@ def test_what_a_transform_uncovers_is_ignored() -> None:
 
 def test_masks_are_never_interpolated() -> None:
     for transform in (A.Resize(8, 8, mask_interpolation=cv2.INTER_LINEAR), A.OneOf([A.Affine(mask_interpolation=2)])):
-        with pytest.raises(ArgumentError, match="mask_interpolation=[12], which mixes classes"):
+        with pytest.raises(ArgumentError, match=r"mask_interpolation=[12], which mixes classes"):
             Augmentation([transform])
 
 
@@ -135,11 +135,11 @@ def test_a_lambda_cannot_be_sent_to_workers_and_the_hint_says_what_to_do() -> No
 
 
 def test_wrong_names_and_descriptions_are_an_error() -> None:
-    with pytest.raises(ArgumentError, match="unknown augmentation 'stron' for detection. Did you mean 'strong'"):
+    with pytest.raises(ArgumentError, match=r"unknown augmentation 'stron' for detection\. Did you mean 'strong'"):
         Augmentation.create("detection", "stron")
     with pytest.raises(ArgumentError, match="unknown augmentation 'multiscale' for segmentation"):
         Augmentation.create("segmentation", "multiscale")
-    with pytest.raises(ArgumentError, match="unknown task 'detections'. Did you mean 'detection'"):
+    with pytest.raises(ArgumentError, match=r"unknown task 'detections'\. Did you mean 'detection'"):
         Augmentation.create("detections")
     with pytest.raises(ArgumentError, match=r"cannot be read: KeyError.*albumentations\.to_dict"):
         Augmentation.create("detection", {"transform": {"__class_fullname__": "NoSuch", "p": 1}})

@@ -20,11 +20,10 @@ class BatchDataset(Sized, Protocol):
 class BatchLoader(DataLoader[Any]):
     """Loads the batches that a sampler asks for.
 
-    Lightning stores what ``state_dict`` returns of a training loader in every checkpoint and gives it back to
-    ``load_state_dict`` when training goes on in the middle of an epoch (``_CombinedLoader._load_state_dicts`` in
-    lightning 2.6). The order depends on seed and epoch, augmentation on seed, epoch and index, so that the number of
-    batches that training has taken is all there is to save; batches that workers have prepared beyond it are not
-    counted, and prepared again.
+    The order depends on seed and epoch, augmentation on seed, epoch and index, so that the number of batches that
+    training has taken is all there is to save; batches that workers have prepared beyond it are not counted, and are
+    prepared again. Lightning stores ``state_dict`` of a training loader in every checkpoint; the data module, which it
+    asks early enough, gives it back.
 
     Args:
         dataset: Makes a batch of a request.

@@ -22,7 +22,7 @@ class Files:
 
     def __init__(self, folder: Path, count: int = 7) -> None:
         self.root = folder
-        self.class_names = ("circle", "square", "triangle", "star")
+        self.class_names: tuple[str, ...] = ("circle", "square", "triangle", "star")
         self.masks: list[str] | None = None
         self.sizes = np.array([SIZES[number % len(SIZES)] for number in range(count)], np.int32)
         self.found: list[Objects] = []

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Sized
+from collections.abc import Sized
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -29,20 +29,32 @@ _logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
+class Names(Protocol):
+    """File names by position."""
+
+    def __getitem__(self, image: int, /) -> str:
+        """Return the name of an image's file."""
+
+
+@runtime_checkable
 class ImageFiles(Sized, Protocol):
-    """What is needed of an index of images; :class:`~visiontasks.data.index.packed.ImageIndex` is one.
+    """What is needed of an index of images and their annotations.
 
     Attributes:
+        root: Folder of the mask files.
         sizes: Height and width of each image as it is displayed; 0 where they are not known.
         class_names: Names of the classes in the order of the labels.
         masks: Mask file of each image, relative to ``root``; None when there are none.
-        root: Folder of the mask files.
     """
 
-    sizes: np.ndarray
-    class_names: tuple[str, ...]
-    masks: Sequence[str] | None
-    root: Path
+    @property
+    def root(self) -> Path: ...  # noqa: D102 (see the class)
+    @property
+    def sizes(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def class_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def masks(self) -> Names | None: ...  # noqa: D102
 
     def file(self, image: int) -> Path:
         """Return the file of an image."""
