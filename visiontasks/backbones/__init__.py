@@ -10,14 +10,13 @@ from visiontasks.backbones.cnn import CNN
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3
 from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152
-from visiontasks.backbones.timm_backbone import TimmBackbone
+from visiontasks.backbones.timm_backbone import TIMM, TimmBackbone
 from visiontasks.backbones.vgg import vgg11, vgg13, vgg16, vgg19
 from visiontasks.backbones.wrapped import WrappedBackbone
 from visiontasks.errors import ArgumentError, near_matches
 
 __all__ = ["CNN", "Backbone", "WrappedBackbone", "create_backbone", "list_backbones"]
 
-_TIMM = "timm/"
 
 _BUILDERS: dict[str, Callable[..., Backbone]] = {
     "cnn": CNN,
@@ -70,7 +69,7 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
         **options: Arguments of the named backbone.
 
     Returns:
-        The backbone, randomly initialised (unless ``timm/NAME`` is given ``pretrained=True``).
+        The backbone, randomly initialised.
 
     Raises:
         ArgumentError: If the name is unknown (near matches are listed), timm is needed and missing, or the backbone
@@ -80,12 +79,10 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
         >>> create_backbone("cnn", in_channels=1, filters=(8, 16)).channels
         (8, 16, 16)
     """
-    if name.startswith(_TIMM):
-        return TimmBackbone(name.removeprefix(_TIMM), in_channels, **options)
+    if name.startswith(TIMM):
+        return TimmBackbone(name.removeprefix(TIMM), in_channels, **options)
     if name not in _BUILDERS:
-        message = (
-            f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {_TIMM}NAME."
-        )
+        message = f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {TIMM}NAME."
         raise ArgumentError(message)
     try:
         return _BUILDERS[name](in_channels=in_channels, **options)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.timm_backbone import TIMM, timm_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 from visiontasks.state_dicts import COMPILED, load_file, mismatches
 
@@ -80,8 +81,9 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
     """Read weights, without running any code that a file may hold.
 
     Args:
-        weights: ``"imagenet"`` for the newest weights that torchvision has published for the architecture; they are
-            downloaded into the cache of ``torch.hub`` when they are not there. Or a file: a state dict, or a checkpoint
+        weights: ``"imagenet"`` for the newest weights that torchvision has published for the architecture, or timm for
+            one of its own; they are downloaded into the cache of ``torch.hub``, or that of ``huggingface_hub``, when they
+            are not there. Or a file: a state dict, or a checkpoint
             of any task.
         name: Name of the backbone; None for one that has none, which takes a file only.
 
@@ -116,6 +118,8 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
 
 
 def _published(name: str | None) -> WeightsSource:
+    if name is not None and name.startswith(TIMM):
+        return WeightsSource(f"timm's {name}", timm_weights(name.removeprefix(TIMM)))
     if name not in PUBLISHED:
         owner = f"backbone {name!r}" if name else "a backbone that was passed as an instance"
         message = (
