@@ -82,9 +82,8 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
 
     Args:
         weights: ``"imagenet"`` for the newest weights that torchvision has published for the architecture, or timm for
-            one of its own; they are downloaded into the cache of ``torch.hub``, or that of ``huggingface_hub``, when they
-            are not there. Or a file: a state dict, or a checkpoint
-            of any task.
+            one of its own; they are downloaded into the cache of ``torch.hub`` or ``huggingface_hub`` when they are not
+            there. Or a file: a state dict, or a checkpoint of any task.
         name: Name of the backbone; None for one that has none, which takes a file only.
 
     Returns:
