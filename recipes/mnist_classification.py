@@ -10,7 +10,7 @@ from visiontasks import ClassificationTask, MNISTDataModule
 from visiontasks.cli.training import run_recipe
 
 CHOICES = {
-    "data.batch_size": 128,
+    "data.batch_size": 256,
     "data.eval_batch_size": 500,
     "data.augmentation": "default",
     "model.backbone": "cnn",
@@ -21,11 +21,9 @@ CHOICES = {
         "stride": 2,
         "pool": "none",
     },
-    "model.pool_size": 4,
-    "model.dropout": 0.3,
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 24,
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 6e-3, "weight_decay": 0.05}},
+    "trainer.max_epochs": 34,
 }
 
 if __name__ == "__main__":

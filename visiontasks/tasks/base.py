@@ -188,10 +188,11 @@ class Task(FinetunedModule, ABC):
         short = self.trainer.num_training_batches < interval
         due = self.trainer.is_last_batch if short else interval and (self.global_step + 1) % interval == 0
         if due:
-            self.log("train/loss", loss, prog_bar=True, on_step=not short, on_epoch=short, batch_size=count)
+            how: dict[str, Any] = {"on_step": not short, "on_epoch": short, "sync_dist": short, "batch_size": count}
+            self.log("train/loss", loss, prog_bar=True, **how)
             if len(terms) > 1:
                 named = {f"train/loss_{name}": term for name, term in terms.items()}
-                self.log_dict(named, on_step=not short, on_epoch=short, batch_size=count)
+                self.log_dict(named, **how)
 
     def on_train_epoch_end(self) -> None:
         """Log the training metrics of the epoch."""
