@@ -10,6 +10,8 @@ from pathlib import Path
 import lightning.pytorch
 import torch
 
+from visiontasks.cli.hardware import keep_freed_memory
+
 THREADS = 2
 
 
@@ -58,8 +60,9 @@ def report(title: str, figures: Mapping[str, list[float]], ours: str, theirs: st
 
 
 def setting() -> None:
-    """Fix the threads and print what the figures were measured on."""
+    """Fix the threads, keep freed memory as the command line does, and print what the figures were measured on."""
     torch.set_num_threads(THREADS)
+    keep_freed_memory()
     cpu = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if "model name" in line), platform.machine()
     )

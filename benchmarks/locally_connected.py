@@ -13,7 +13,6 @@ from common import alternate, report, setting
 from torch import Tensor
 
 from visiontasks.backbones.locally_connected import LocallyConnected2d
-from visiontasks.cli.hardware import keep_freed_memory
 
 SIDE, CHANNELS, KERNEL = 28, 16, 3
 
@@ -63,7 +62,6 @@ def forward_rate(apply: Callable[[Tensor], Tensor], x: Tensor, steps: int) -> Ca
 def main() -> int:
     """Check that both give the same, then measure the forward pass and the training step."""
     setting()
-    keep_freed_memory()
     layer = LocallyConnected2d(CHANNELS, CHANNELS, SIDE, KERNEL, padding=1)
     parameters = sum(parameter.numel() for parameter in layer.parameters())
     print(f"{parameters:,} parameters")
