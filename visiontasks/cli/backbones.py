@@ -5,10 +5,11 @@ import json
 import sys
 from collections.abc import Sequence
 
-from torchvision.models import get_model_weights, list_models
+from torchvision.models import get_model_weights
 
 from visiontasks.backbones import list_backbones
 from visiontasks.backbones.summary import BackboneSummary, summarize
+from visiontasks.backbones.weights import PUBLISHED
 from visiontasks.cli.quiet import quiet
 from visiontasks.errors import ArgumentError
 
@@ -114,11 +115,7 @@ def published_weights(name: str) -> list[str]:
     Returns:
         Their names in torchvision, such as ``"IMAGENET1K_V1"``; empty where there are none.
     """
-    # A backbone whose own form differs from torchvision's says so in its name.
-    if f"{name}-torchvision" in list_backbones():
-        return []
-    model = name.removesuffix("-torchvision").replace("-", "_")
-    return [weights.name for weights in get_model_weights(model)] if model in list_models() else []
+    return [weights.name for weights in get_model_weights(PUBLISHED[name])] if name in PUBLISHED else []
 
 
 def _drawing(summary: BackboneSummary, in_channels: int, size: tuple[int, int]) -> str:
