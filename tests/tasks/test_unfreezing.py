@@ -13,7 +13,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 from visiontasks import ClassificationBatch, ClassificationTask
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
 
 Fit = Callable[..., Trainer]
 
@@ -116,6 +116,20 @@ def test_a_training_that_unfreezes_resumes_as_if_undisturbed(
     whole = run(4)
     resumed = run(4, tmp_path / "whole" / f"epoch={epochs - 1}.ckpt")
     assert equal_weights(resumed, whole)
+
+
+@pytest.mark.parametrize("changed", [{"freeze": "none"}, {"freeze": "none", "backbone_lr_factor": 0.1}, {"freeze": 1}])
+def test_going_on_with_other_parameters_is_an_error(
+    changed: dict[str, Any], fit: Fit, batch: ClassificationBatch, tmp_path: Path
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all")
+    fit(task, [batch], max_epochs=1).save_checkpoint(tmp_path / "task.ckpt")
+    task = ClassificationTask(3, backbone_options=SMALL, **changed)
+    with pytest.raises(CheckpointError, match=r"has \[1, 1\] parameters in its groups, .* with the same freeze"):
+        fit(task, [batch], max_epochs=2, ckpt_path=tmp_path / "task.ckpt")
+    # As another training from the same weights it may.
+    task = ClassificationTask.load_from_checkpoint(tmp_path / "task.ckpt", **changed)
+    assert fit(task, [batch], max_epochs=1).global_step == 1
 
 
 def test_the_backbone_may_learn_slower(fit: Fit, batch: ClassificationBatch) -> None:

@@ -1,5 +1,6 @@
 """Training from given weights: the normalisation they expect, what is frozen, and what joins while it runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from visiontasks.backbones import Backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.tasks.checkpoint import RECORD, CheckpointedModule
 from visiontasks.tasks.normalization import Normalization, Normalize
 from visiontasks.tasks.optimization import (
@@ -79,6 +80,7 @@ class FinetunedModule(CheckpointedModule):
     _warmup: float
     _groups: int | None = None
     _joined: int
+    _resumed_sizes: Sequence[int] = ()
 
     def start_from(self, weights: str | Path | None, name: str | None, normalization: Normalization | None) -> None:
         """Load the weights of the backbone, and choose the normalisation; a checkpoint holds what was chosen.
@@ -135,10 +137,28 @@ class FinetunedModule(CheckpointedModule):
         if stage == "fit":
             self.backbone.freeze(self._freeze)
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which parameters the checkpoint's optimiser has, beside what the base takes over."""
+        super().on_load_checkpoint(checkpoint)
+        states = checkpoint.get("optimizer_states") or [{"param_groups": []}]
+        self._resumed_sizes = [len(group["params"]) for group in states[0]["param_groups"]]
+
     def on_fit_start(self) -> None:
-        """See the base; parameter groups that had joined before a training was interrupted join again."""
+        """See the base; parameter groups that had joined before a training was interrupted join again.
+
+        Raises:
+            CheckpointError: If training would go on with other parameters than it was begun with.
+        """
         super().on_fit_start()
         self._settle()
+        sizes = [len(group["params"]) for group in self.trainer.optimizers[0].param_groups]
+        if self.trainer.ckpt_path and self._resumed_sizes and sizes != self._resumed_sizes:
+            message = (
+                f"The checkpoint's optimiser has {self._resumed_sizes} parameters in its groups, this one {sizes}: "
+                "its state does not fit. Go on with the same freeze, backbone_lr_factor and callbacks; or start a new "
+                "training from the weights, with load_from_checkpoint, or of the backbone alone with backbone_weights."
+            )
+            raise CheckpointError(message)
 
     def on_train_epoch_start(self) -> None:
         """Train what a callback has unfrozen; Lightning calls callbacks before their module."""
