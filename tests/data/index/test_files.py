@@ -1,0 +1,57 @@
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from visiontasks.data.index.files import list_files, missing_files, unsafe_name
+from visiontasks.data.index.source import build_index
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a b/ü 😀.jpg", "..a.jpg", "a..b/c.jpg", "xy:z.jpg", "a\\b.jpg"])
+def test_ordinary_names(name: str) -> None:
+    assert unsafe_name(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/a.jpg", "../a.jpg", "a/../../b.jpg", "a/..", "\\\\server\\a.jpg", "c:/a.jpg", "..\\a", "a\0b", "\ud83d.jpg"],
+)
+def test_names_that_are_refused(name: str) -> None:
+    assert unsafe_name(name)
+
+
+def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for number in range(5):
+            (tmp_path / folder / f"{number}.jpg").touch()
+    listed = []
+    original = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        listed.append(path)
+        return original(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    names = [f"{folder}/{number}.jpg" for folder in "abc" for number in range(6)]
+    index = build_index(tmp_path, names, (), masks=["a/0.jpg", "", "b/9.png", *[""] * 15])
+    problems = missing_files(index, "list.txt")
+    images = [problem.record for problem in problems if problem.kind == "image file is missing"]
+    assert images == ["a/5.jpg", "b/5.jpg", *(f"c/{number}.jpg" for number in range(6))]
+    assert [problem.record for problem in problems if problem.kind == "mask file is missing"] == ["b/9.png"]
+    assert len(listed) == 5  # three folders of images, two of masks
+
+
+def test_other_code_points_of_an_accent_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / unicodedata.normalize("NFD", "é.jpg")).touch()
+    (problem,) = missing_files(build_index(tmp_path, [unicodedata.normalize("NFC", "é.jpg")], ()), "list.txt")
+    assert "other code points" in problem.remedy
+
+
+def test_listing_goes_deep_and_leaves_out_what_is_hidden(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a/x.png", "a/deep er/é.tiff", ".hidden/x.png", "a/._x.png", "notes.txt", "__MACOSX/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_files(tmp_path) == ["a/deep er/é.tiff", "a/x.png", "b.JPG"]
+    assert list_files(tmp_path / "none") == []

@@ -1,0 +1,1 @@
+"""Annotations of every format in one form: flat arrays, checked once, cached, shared by all workers."""

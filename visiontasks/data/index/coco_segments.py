@@ -1,0 +1,183 @@
+"""Polygons and run lengths of COCO annotations, from text to flat arrays."""
+
+from array import array
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from jaxtyping import Int32
+from msgspec import Raw, Struct
+from pycocotools import mask as coco_mask
+
+from visiontasks.data.index.problems import Problem
+from visiontasks.data.index.ragged import PackedStrings, offsets_of
+from visiontasks.data.index.segments import Coordinates, Segments, pack_coordinates, unpack_coordinates
+
+_CHUNK = 2_000
+"""Annotations decoded together: few enough for their numbers to stay in the cache of the processor."""
+
+
+class _RunLengths(Struct):
+    counts: str | list[int]
+    size: tuple[int, int]
+
+
+_Shape = list[list[float]] | _RunLengths | None
+_DECODER: msgspec.json.Decoder[_Shape] = msgspec.json.Decoder(_Shape)
+_LIST_DECODER: msgspec.json.Decoder[list[_Shape]] = msgspec.json.Decoder(list[_Shape])
+
+
+class _Chunk(NamedTuple):
+    values: Coordinates
+    polygon_lengths: list[int]
+    object_lengths: list[int]
+    runs: list[str]
+
+
+def pack_segments(
+    texts: Sequence[Raw], sizes: Int32[np.ndarray, "objects 2"], place: Callable[[int], tuple[str, str]]
+) -> tuple[Segments | None, list[Problem]]:
+    """Pack the shapes of objects.
+
+    Args:
+        texts: JSON of each: a list of polygons, run lengths, or empty.
+        sizes: (height, width) of the image of each, 0 where not known.
+        place: Names file and record of an object.
+
+    Returns:
+        The shapes, or None when no object has any; and what is wrong with them.
+    """
+    problems: list[Problem] = []
+    chunks = [
+        _pack_chunk(texts, sizes, range(start, min(start + _CHUNK, len(texts))), place, problems)
+        for start in range(0, len(texts), _CHUNK)
+    ]
+    parts = [chunk.values for chunk in chunks]
+    if any(part.dtype == np.float64 for part in parts):
+        parts = [unpack_coordinates(part) for part in parts]
+    runs = [text for chunk in chunks for text in chunk.runs]
+    object_lengths = [length for chunk in chunks for length in chunk.object_lengths]
+    bare = [row for row, (length, text) in enumerate(zip(object_lengths, runs, strict=True)) if not length and not text]
+    if len(bare) == len(texts):
+        return None, problems
+    named = {problem.record for problem in problems}
+    for where in map(place, bare):
+        if where[1] not in named:
+            problems.append(Problem("warning", "object without segmentation", *where, "", "Its mask is empty."))
+    segments = Segments(
+        np.concatenate(parts),
+        offsets_of(np.array([length for chunk in chunks for length in chunk.polygon_lengths], np.int64)),
+        offsets_of(np.array(object_lengths, np.int64)),
+        PackedStrings.pack(runs),
+    )
+    return segments, problems
+
+
+def _pack_chunk(
+    texts: Sequence[Raw],
+    sizes: Int32[np.ndarray, "objects 2"],
+    rows: range,
+    place: Callable[[int], tuple[str, str]],
+    problems: list[Problem],
+) -> _Chunk:
+    polygons: list[list[list[float]]] = []
+    runs: list[str] = []
+    for row, shape in zip(rows, _decode(texts[rows.start : rows.stop], rows, place, problems), strict=True):
+        if isinstance(shape, _RunLengths):
+            polygons.append([])
+            runs.append(_compress(shape, sizes[row], place(row), problems))
+        else:
+            polygons.append(shape or [])
+            runs.append("")
+    lengths = [len(polygon) for shape in polygons for polygon in shape]
+    if any(length < 6 or length % 2 for length in lengths):
+        polygons = [_drop_degenerate(shape, place(row), problems) for row, shape in zip(rows, polygons, strict=True)]
+        lengths = [len(polygon) for shape in polygons for polygon in shape]
+    values = array("d")
+    for polygon in chain.from_iterable(polygons):
+        values.fromlist(polygon)
+    return _Chunk(pack_coordinates(np.frombuffer(values)), lengths, [len(shape) for shape in polygons], runs)
+
+
+def _decode(
+    texts: Sequence[Raw], rows: range, place: Callable[[int], tuple[str, str]], problems: list[Problem]
+) -> list[_Shape]:
+    """Decode the shapes of a chunk, together or, where that fails, one by one."""
+    try:
+        return _LIST_DECODER.decode(b"[" + b",".join(texts) + b"]")
+    except msgspec.DecodeError:
+        pass
+    shapes: list[_Shape] = []
+    for row, text in zip(rows, texts, strict=True):
+        try:
+            shapes.append(_DECODER.decode(text))
+        except msgspec.DecodeError as error:
+            shapes.append(None)
+            remedy = "It is a list of polygons [x, y, x, y, ...], or run lengths with counts and size."
+            problems.append(Problem("error", "malformed segmentation", *place(row), str(error), remedy))
+    return shapes
+
+
+def _compress(
+    shape: _RunLengths, size: Int32[np.ndarray, " 2"], place: tuple[str, str], problems: list[Problem]
+) -> str:
+    """Return run lengths as COCO compresses them, or "" and a report when they do not fit the image."""
+    height, width = shape.size
+    kind, value = "", ""
+    if size.all() and (height, width) != tuple(size.tolist()):
+        kind = "size of the run lengths differs from the image's"
+        value = f"{width} x {height} in {size[1]} x {size[0]} pixels"
+    else:
+        total = _total(shape.counts)
+        if total != height * width:
+            kind = "run lengths do not fill their image"
+            value = f"{'no run lengths' if total is None else f'sum {total}'} for {width} x {height} pixels"
+    if kind:
+        problems.append(Problem("error", kind, *place, value, "Correct or delete the object."))
+        return ""
+    if isinstance(shape.counts, str):
+        return shape.counts
+    counts: bytes = coco_mask.frPyObjects({"counts": shape.counts, "size": [height, width]}, height, width)["counts"]
+    return counts.decode()
+
+
+def _total(counts: str | list[int]) -> int | None:
+    """Add up run lengths, since pycocotools reads beyond those that are too short; None when they are malformed.
+
+    Compressed, each is written in characters of five bits and one that says whether more follow, the lowest first. From
+    the fourth on it is the difference to the one two places before (rleToString in maskApi.c of cocoapi).
+    """
+    if isinstance(counts, list):
+        return None if min(counts, default=0) < 0 else sum(counts)
+    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    digits = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if digits.max() > 11:
+        return None
+    written = np.add.reduceat((codes & 31) << 5 * digits, starts)
+    written -= np.where(codes[ends] & 16, np.int64(1) << 5 * (ends - starts + 1), 0)
+    # A difference counts in its own place and in every second one after it; the first run stands alone.
+    times = (len(written) + 1 - np.arange(len(written))) // 2
+    times[0] = 1
+    return int((written * times).sum())
+
+
+def _drop_degenerate(shape: list[list[float]], place: tuple[str, str], problems: list[Problem]) -> list[list[float]]:
+    """Leave out what is no polygon: pycocotools would take four numbers for a box."""
+    kept = []
+    for polygon in shape:
+        if len(polygon) % 2:
+            remedy = "Correct it: x and y alternate."
+            kind = "polygon with an odd number of coordinates"
+            problems.append(Problem("error", kind, *place, str(polygon)[:120], remedy))
+        elif len(polygon) < 6:
+            kind = "polygon of fewer than three points"
+            problems.append(Problem("warning", kind, *place, str(polygon), "It was dropped."))
+        else:
+            kept.append(polygon)
+    return kept

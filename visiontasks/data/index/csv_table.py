@@ -1,0 +1,167 @@
+"""Tables of files with their class and, optionally, their boxes."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from visiontasks.data.index.boxes import BoxFormat, clean_boxes
+from visiontasks.data.index.files import missing_files, unsafe_name
+from visiontasks.data.index.problems import Parsed, Problem
+from visiontasks.data.index.source import build_index, encode_labels
+from visiontasks.errors import near_matches
+
+_ALIASES = {"filename": "file", "image": "file", "path": "file", "label": "class"}
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A table with one row per object: ``file``, ``class``, and optionally ``xmin``, ``ymin``, ``xmax``, ``ymax``.
+
+    Rows of the same file are objects of one image. A row without class and box is an image that shows nothing. The
+    first line names the columns, in any order and case; ``filename``, ``image`` and ``path`` stand for ``file``, and
+    ``label`` for ``class``. ``width`` and ``height`` give the size of the image in pixels. Columns are separated by
+    commas, semicolons or tabs.
+
+    Args:
+        table: The file, in UTF-8.
+        images: Folder that its file names are relative to.
+        split: Rows to take, by their column ``split``; None takes all.
+        box_format: Notation of the boxes. For ``xywh`` the columns ``xmax`` and ``ymax`` are width and height.
+        class_names: Classes in the order of the labels; None takes the names in all rows of all splits, sorted.
+    """
+
+    table: Path
+    images: Path
+    split: str | None = None
+    box_format: BoxFormat = "xyxy"
+    class_names: tuple[str, ...] | None = None
+
+    def sources(self) -> Sequence[Path]:
+        """Name the table."""
+        return [self.table]
+
+    def parse(self) -> Parsed:
+        """Read the table and look for its images."""
+        problems: list[Problem] = []
+        rows = self._read(problems)
+        class_names = self.class_names
+        if class_names is None:
+            class_names = tuple(sorted({row["class"] for _, row in rows if row["class"]}))
+        if self.split is not None:
+            splits = {row.get("split", "") for _, row in rows}
+            rows = [(line, row) for line, row in rows if row.get("split", "") == self.split]
+            if splits and not rows:
+                remedy = near_matches(self.split, splits)
+                problems.append(self._problem("no row is of this split", 1, repr(self.split), remedy))
+
+        positions: dict[str, int] = {}
+        sizes: list[tuple[int, int]] = []
+        names, image_of, boxes, lines = [], [], [], []
+        for line, row in rows:
+            file = row["file"]
+            if unsafe := unsafe_name(file):
+                remedy = f"Write a name relative to {self.images}."
+                problems.append(self._problem(unsafe, line, repr(file), remedy))
+                continue
+            image = positions.setdefault(file, len(positions))
+            size = self._size(row, line, problems)
+            if image == len(sizes):
+                sizes.append(size)
+            elif not all(sizes[image]):
+                sizes[image] = size
+            elif all(size) and size != sizes[image]:
+                value = f"{file!r}: {size[1]} x {size[0]} pixels, {sizes[image][1]} x {sizes[image][0]} before"
+                problems.append(self._problem("sizes of one image differ", line, value, "Correct the rows."))
+            written = [row[corner] for corner in _CORNERS if row.get(corner)]
+            if not row["class"] and not written:
+                continue
+            if not row["class"]:
+                problems.append(self._problem("box without class", line, repr(file), "Name its class."))
+                continue
+            if "xmin" in row:
+                box = self._box(row, line, problems)
+                if box is None:
+                    continue
+                boxes.append(box)
+            names.append(row["class"])
+            image_of.append(image)
+            lines.append(line)
+
+        def place(position: int) -> tuple[str, str]:
+            return str(self.table), f"line {lines[position]}"
+
+        known, labels, found = encode_labels(names, class_names, place)
+        problems += found
+        image_sizes = np.array(sizes, np.int32).reshape(-1, 2)
+        images = np.array(image_of, np.int64)
+        keep = labels >= 0
+        clean = None
+        if rows and "xmin" in rows[0][1]:
+            values = np.array(boxes, np.float64).reshape(-1, 4)
+            clean, kept, found = clean_boxes(values, image_sizes[images], self.box_format, str(self.table), place)
+            problems += found
+            keep &= kept
+        index = build_index(
+            self.images,
+            list(positions),
+            known,
+            image_of=images[keep],
+            labels=labels[keep],
+            boxes=None if clean is None else clean[keep],
+            sizes=image_sizes,
+        )
+        return Parsed(index, [*problems, *missing_files(index, str(self.table))])
+
+    def _read(self, problems: list[Problem]) -> list[tuple[int, dict[str, str]]]:
+        """Read all rows with their line numbers; columns by their standard names."""
+        try:
+            with self.table.open(encoding="utf-8-sig", newline="") as file:
+                header = file.readline()
+                delimiter = max(",;\t", key=header.count)
+                names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+                names = [_ALIASES.get(name, name) for name in names]
+                reader = csv.reader(file, delimiter=delimiter)
+                rows = [(reader.line_num + 1, [cell.strip() for cell in row]) for row in reader if row]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            problems.append(self._problem("table cannot be read", 1, str(error), "Save it as CSV in UTF-8."))
+            return []
+        needed = ["file", "class", *(["split"] if self.split is not None else [])]
+        if any(corner in names for corner in _CORNERS):
+            needed += _CORNERS
+        lacking = [name for name in needed if name not in names]
+        if lacking:
+            remedy = f"The first line names the columns; needed are {', '.join(needed)}."
+            problems.append(self._problem(f"table lacks {', '.join(lacking)}", 1, header.strip(), remedy))
+            return []
+        for line, row in rows:
+            if len(row) != len(names):
+                remedy = f"Every row has the {len(names)} columns of the first line; quote names that hold a comma."
+                problems.append(self._problem("row of another length", line, str(row), remedy))
+        return [(line, dict(zip(names, row, strict=True))) for line, row in rows if len(row) == len(names)]
+
+    def _size(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[int, int]:
+        """Read height and width of the image, 0 where the table does not say."""
+        try:
+            height, width = (int(row.get(column) or 0) for column in ("height", "width"))
+            if min(height, width) >= 0 and max(height, width) < 2**31:
+                return height, width
+        except ValueError:
+            pass
+        value = f"width={row.get('width')!r}, height={row.get('height')!r}"
+        problems.append(self._problem("size is no number of pixels", line, value, "Correct it, or leave it empty."))
+        return 0, 0
+
+    def _box(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[float, ...] | None:
+        try:
+            return tuple(float(row[corner]) for corner in _CORNERS)
+        except ValueError:
+            value = ", ".join(f"{corner}={row[corner]!r}" for corner in _CORNERS)
+            problems.append(self._problem("malformed box", line, value, "Write four numbers."))
+            return None
+
+    def _problem(self, kind: str, line: int, value: str, remedy: str) -> Problem:
+        return Problem("error", kind, str(self.table), f"line {line}", value, remedy)

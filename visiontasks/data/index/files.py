@@ -1,0 +1,95 @@
+"""File names in annotations: refused where they leave their folder, looked up by listing folders once."""
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.problems import Problem
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""What counts as an image where a folder is listed, in any case of letters."""
+
+
+def unsafe_name(name: str) -> str | None:
+    """Say why a file name of an annotation must not be opened, or None when it may be.
+
+    Example:
+        >>> unsafe_name("train/ünïcode 😀.jpg")
+        >>> unsafe_name("../../etc/passwd")
+        'file name leaves the folder of the images'
+    """
+    if not name or "\0" in name:
+        return "file name is empty or holds a zero byte"
+    try:
+        name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return "file name is no Unicode"
+    if ".." not in name and name[0] not in "/\\" and ":" not in name[:2]:
+        return None
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor != ""
+    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+    return "file name leaves the folder of the images" if absolute or ".." in parts else None
+
+
+def missing_files(index: ImageIndex, source: str) -> list[Problem]:
+    """Find images and masks that do not exist, by one listing per folder.
+
+    Args:
+        index: The index.
+        source: The annotations that name the files.
+    """
+    problems = [
+        Problem("error", "image file is missing", source, name, str(index.root / name), _remedy(index.root, name))
+        for name in _absent(index.root, index.files)
+    ]
+    masks = index.masks or ()
+    problems += [
+        Problem("error", "mask file is missing", source, name, str(index.root / name), _remedy(index.root, name))
+        for name in _absent(index.root, filter(None, masks))
+    ]
+    return problems
+
+
+def list_files(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[str]:
+    """List the files of a folder and of those below it, sorted, as posix paths relative to it; hidden ones left out.
+
+    Args:
+        folder: Where to look.
+        suffixes: Endings that count, in lower case.
+    """
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        below = Path(parent).relative_to(folder)
+        found += [
+            (below / name).as_posix()
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (many names)
+        ]
+    return sorted(found)
+
+
+def _absent(root: Path, names: Iterable[str]) -> list[str]:
+    listings: dict[str, set[str]] = {}
+    absent = []
+    for name in names:
+        parent, _, leaf = name.rpartition("/")
+        listing = listings.get(parent)
+        if listing is None:
+            try:
+                listing = set(os.listdir(root / parent))  # noqa: PTH208 (strings of a large folder)
+            except OSError:
+                listing = set()
+            listings[parent] = listing
+        if leaf not in listing:
+            absent.append(name)
+    return absent
+
+
+def _remedy(root: Path, name: str) -> str:
+    for form in () if name.isascii() else ("NFC", "NFD"):
+        if (root / unicodedata.normalize(form, name)).exists():
+            return "A file of that name exists with its accents written as other code points; rename it."
+    return "Put the file there, or name the folder of the images."

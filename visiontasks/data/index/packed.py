@@ -1,0 +1,184 @@
+"""The packed annotation index of one split: flat arrays that all worker processes share.
+
+Legend of the shapes: ``images`` N, ``objects`` A of all images together, ``classes`` K without background.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64, UInt8
+
+from visiontasks.data.index.ragged import PackedStrings, take_rows
+from visiontasks.data.index.segments import Segments, paint_classes
+from visiontasks.errors import ArgumentError, DataError
+
+__all__ = ["ImageIndex", "Objects", "PackedStrings"]
+
+
+class Objects(NamedTuple):
+    """The objects of one image, as views of the index.
+
+    Attributes:
+        boxes: xyxy in pixels of the image as annotated, 0-based; None when the format has no boxes.
+        labels: Class of each object, 0 to K - 1.
+        ignore: Objects that evaluation neither counts as hits nor as misses (COCO crowd, VOC difficult).
+    """
+
+    boxes: Float64[np.ndarray, "objects 4"] | None
+    labels: Int32[np.ndarray, " objects"]
+    ignore: Bool[np.ndarray, " objects"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """Images of one split and their annotations in flat arrays.
+
+    Attributes:
+        root: Folder that the files are relative to.
+        files: Image files.
+        image_ids: Identifiers as the data set has them: COCO ids, or VOC stems.
+        sizes: (height, width) in pixels as annotated; 0 where the annotations do not say.
+        class_names: Names of the classes in the order of the labels.
+        category_ids: Identifiers of the classes as the data set has them; 0 to K - 1 where it has none.
+        offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
+        labels: Class of each object, 0 to K - 1.
+        boxes: xyxy in pixels, 0-based, inside the image; None when the format has no boxes.
+        ignore: Objects that evaluation ignores (COCO crowd, VOC difficult).
+        areas: Area in square pixels that COCO states and evaluates by; None elsewhere.
+        object_ids: Identifiers of the objects as the data set has them; None where it has none.
+        masks: Mask file of each image, relative to ``root``, "" for none; None when there are no mask files.
+        segments: Polygons and run lengths of the objects; None when there are none.
+        folder: Folder whose files the arrays are mapped from; None when they are in memory.
+    """
+
+    root: Path
+    files: PackedStrings
+    image_ids: Int64[np.ndarray, " images"] | PackedStrings
+    sizes: Int32[np.ndarray, "images 2"]
+    class_names: tuple[str, ...]
+    category_ids: Int64[np.ndarray, " classes"]
+    offsets: Int64[np.ndarray, " bounds"]
+    labels: Int32[np.ndarray, " objects"]
+    boxes: Float64[np.ndarray, "objects 4"] | None
+    ignore: Bool[np.ndarray, " objects"]
+    areas: Float64[np.ndarray, " objects"] | None = None
+    object_ids: Int64[np.ndarray, " objects"] | None = None
+    masks: PackedStrings | None = None
+    segments: Segments | None = None
+    folder: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
+        # A worker that is spawned maps the same files instead of receiving a copy.
+        if self.folder is not None:
+            from visiontasks.data.index.storage import read_index
+
+            return read_index, (self.folder,)  # type: ignore[return-value]  # no subclass is ever mapped
+        return type(self), tuple(getattr(self, name) for name in self.__dataclass_fields__)
+
+    def file(self, image: int) -> Path:
+        """Return the absolute path of an image."""
+        return (self.root / self.files[image]).absolute()
+
+    def objects(self, image: int) -> Objects:
+        """Return boxes, labels and ignore flags of an image, without a copy."""
+        rows = slice(self.offsets[image], self.offsets[image + 1])
+        return Objects(None if self.boxes is None else self.boxes[rows], self.labels[rows], self.ignore[rows])
+
+    def counts(self) -> Int64[np.ndarray, " classes"]:
+        """Count the objects of each class."""
+        return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
+
+    def subset(self, images: Sequence[int] | Int64[np.ndarray, " taken"]) -> Self:
+        """Choose images, in the order given; classes stay as they are.
+
+        Args:
+            images: Positions, 0 to N - 1.
+        """
+        rows = np.asarray(images, np.int64)
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            message = f"images holds {rows.min()} to {rows.max()}; expected positions from 0 to {len(self) - 1}."
+            raise ArgumentError(message)
+        objects, offsets = take_rows(self.offsets, rows)
+        return replace(
+            self,
+            files=self.files.take(rows),
+            image_ids=self.image_ids.take(rows),
+            sizes=self.sizes[rows],
+            offsets=offsets,
+            labels=self.labels[objects],
+            boxes=None if self.boxes is None else self.boxes[objects],
+            ignore=self.ignore[objects],
+            areas=None if self.areas is None else self.areas[objects],
+            object_ids=None if self.object_ids is None else self.object_ids[objects],
+            masks=None if self.masks is None else self.masks.take(rows),
+            segments=None if self.segments is None else self.segments.take(objects),
+            folder=None,
+        )
+
+    def instance_masks(
+        self, image: int, size: tuple[int, int] | None = None
+    ) -> UInt8[np.ndarray, "objects height width"]:
+        """Rasterise the objects of an image as pycocotools does.
+
+        Args:
+            image: Position.
+            size: (height, width) of the image, where the annotations do not say.
+
+        Returns:
+            One mask of zeros and ones per object; all zeros for an object without polygon and run lengths.
+
+        Raises:
+            ArgumentError: The index has no segments.
+            DataError: The size is not known.
+        """
+        if self.segments is None:
+            message = f"the annotations of {self.root} have no polygons or run lengths. Use data with instance masks."
+            raise ArgumentError(message)
+        height, width = map(int, self.sizes[image]) if size is None else size
+        if not (height and width):
+            message = f"{self.file(image)}: the annotations do not say its size. Pass size=(height, width)."
+            raise DataError(message)
+        try:
+            return self.segments.rasterize(range(*map(int, self.offsets[image : image + 2])), (height, width))
+        except ValueError as error:
+            message = (
+                f"{self.file(image)}: run lengths do not fill its {height} x {width} pixels ({error}). Correct them."
+            )
+            raise DataError(message) from error
+
+    def class_map(
+        self, image: int, size: tuple[int, int] | None = None, ignore_index: int = 255
+    ) -> UInt8[np.ndarray, "height width"] | Int32[np.ndarray, "height width"]:
+        """Merge the instance masks of an image into one class per pixel.
+
+        Where objects overlap the smaller one lies on top. Pixels that only an ignored object covers (a crowd) get
+        ``ignore_index``. torchvision's reference marks all overlaps as ignored instead.
+
+        Args:
+            image: Position.
+            size: (height, width) of the image, where the annotations do not say.
+            ignore_index: Value of ignored pixels, beyond the K classes.
+
+        Returns:
+            0 for background and 1 to K for the classes; int32 when a byte has no room for them.
+
+        Raises:
+            ArgumentError: The index has no segments, or ``ignore_index`` is a class.
+            DataError: The size is not known.
+        """
+        if 0 <= ignore_index <= len(self.class_names):
+            message = (
+                f"ignore_index is {ignore_index}; expected a value beyond background and the {len(self.class_names)} "
+                f"classes, for example {max(255, len(self.class_names) + 1)}."
+            )
+            raise ArgumentError(message)
+        _, labels, ignore = self.objects(image)
+        values = np.where(ignore, ignore_index, labels + 1)
+        byte = ignore_index >= 0 and max(ignore_index, len(self.class_names)) <= 255
+        return paint_classes(self.instance_masks(image, size), values, ignore, np.uint8 if byte else np.int32)

@@ -1,0 +1,128 @@
+"""Polygons and run lengths of objects in flat arrays, rasterised by pycocotools."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64, Integer, UInt8, UInt16
+from pycocotools import mask as coco_mask
+
+from visiontasks.data.index.ragged import PackedStrings, take_rows
+
+Coordinates = UInt16[np.ndarray, " values"] | Int32[np.ndarray, " values"] | Float64[np.ndarray, " values"]
+"""Float64 in pixels, or integers in hundredths of a pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Shapes of objects: each has any number of polygons, or run lengths, or nothing.
+
+    Attributes:
+        values: x, y, x, y, ... of all polygons, see :func:`pack_coordinates`.
+        polygon_offsets: Polygon p has ``values[polygon_offsets[p]:polygon_offsets[p + 1]]``.
+        object_offsets: Object a has the polygons ``object_offsets[a]`` to ``object_offsets[a + 1]``.
+        runs: Run lengths of each object, compressed as COCO writes them; "" for none.
+    """
+
+    values: Coordinates
+    polygon_offsets: Int64[np.ndarray, " polygon_bounds"]
+    object_offsets: Int64[np.ndarray, " object_bounds"]
+    runs: PackedStrings
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def take(self, objects: Int64[np.ndarray, " taken"]) -> Self:
+        """Choose objects by position."""
+        polygons, object_offsets = take_rows(self.object_offsets, objects)
+        values, polygon_offsets = take_rows(self.polygon_offsets, polygons)
+        return replace(
+            self,
+            values=self.values[values],
+            polygon_offsets=polygon_offsets,
+            object_offsets=object_offsets,
+            runs=self.runs.take(objects),
+        )
+
+    def polygons(self, obj: int) -> list[Float64[np.ndarray, " values"]]:
+        """Return the polygons of an object, x, y, x, y, ... in pixels."""
+        first, last = self.object_offsets[obj], self.object_offsets[obj + 1]
+        bounds = self.polygon_offsets[first : last + 1]
+        return [unpack_coordinates(self.values[start:end]) for start, end in pairwise(bounds)]
+
+    def run_lengths(self, obj: int, size: tuple[int, int]) -> dict[str, Any] | None:
+        """Return an object in the form that pycocotools.mask works on, or None when it has no shape.
+
+        Args:
+            obj: Position.
+            size: (height, width) of its image.
+        """
+        if runs := self.runs[obj]:
+            return {"size": list(size), "counts": runs.encode()}
+        if polygons := self.polygons(obj):
+            merged: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+            return merged
+        return None
+
+    def rasterize(self, objects: Sequence[int], size: tuple[int, int]) -> UInt8[np.ndarray, "objects height width"]:
+        """Draw objects of one image, each into a mask of zeros and ones of its own.
+
+        Args:
+            objects: Positions.
+            size: (height, width) of the image.
+        """
+        masks = np.zeros((len(objects), *size), np.uint8)
+        shapes = [self.run_lengths(obj, size) for obj in objects]
+        known = [row for row, shape in enumerate(shapes) if shape is not None]
+        if known:
+            masks[known] = coco_mask.decode([shapes[row] for row in known]).transpose(2, 0, 1)
+        return masks
+
+
+def paint_classes(
+    masks: UInt8[np.ndarray, "objects height width"],
+    values: Integer[np.ndarray, " objects"],
+    ignore: Bool[np.ndarray, " objects"],
+    dtype: type[np.uint8 | np.int32] = np.uint8,
+) -> UInt8[np.ndarray, "height width"] | Int32[np.ndarray, "height width"]:
+    """Paint masks into one image: ignored ones first, then the others from the largest to the smallest.
+
+    Args:
+        masks: Zeros and ones.
+        values: What each paints.
+        ignore: Which ones lie below all others.
+        dtype: Of the values painted.
+    """
+    painted = np.zeros(masks.shape[1:], dtype)
+    areas = masks.sum(axis=(1, 2), dtype=np.int64)
+    for row in np.lexsort((-areas, ~ignore)):
+        painted[masks[row] != 0] = values[row]
+    return painted
+
+
+def pack_coordinates(values: Float64[np.ndarray, " values"]) -> Coordinates:
+    """Store coordinates in hundredths of a pixel where that loses nothing, as in COCO's own files.
+
+    A decimal of two places and the quotient of its hundredths by 100 are the same float64, both being the one nearest
+    to the same number.
+
+    Example:
+        >>> pack_coordinates(np.array([12.34, 511.5]))
+        array([ 1234, 51150], dtype=uint16)
+        >>> pack_coordinates(np.array([1 / 3]))
+        array([0.33333333])
+    """
+    hundredths: Float64[np.ndarray, " values"] = np.rint(values * 100)
+    low, high = hundredths.min(initial=0), hundredths.max(initial=0)
+    if low < -(2**31) or high >= 2**31 or not np.array_equal(hundredths / 100, values):
+        return values
+    if low < 0 or high >= 2**16:
+        return hundredths.astype(np.int32)
+    return hundredths.astype(np.uint16)
+
+
+def unpack_coordinates(values: Coordinates) -> Float64[np.ndarray, " values"]:
+    """Return coordinates in pixels, the ones that were packed."""
+    return values if values.dtype == np.float64 else values / 100

@@ -1,0 +1,114 @@
+"""Splits of an index: by a list, by folder, or at random in given parts."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.problems import Parsed, Problem
+from visiontasks.errors import ArgumentError
+
+
+def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
+    """Deal the images to splits at random.
+
+    Where every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
+    place of an image follows from the seed and the names of all files, on every process and platform, whatever the
+    order of the index.
+
+    Args:
+        index: All images.
+        fractions: Share of each split; they sum to 1, for example (0.8, 0.1, 0.1).
+        seed: Another seed deals anew.
+
+    Returns:
+        The splits; images keep their order.
+
+    Raises:
+        ArgumentError: A fraction is negative, or they do not sum to 1.
+    """
+    shares = np.asarray(fractions, np.float64)
+    if not (shares.size and (shares >= 0).all() and abs(shares.sum() - 1) < 1e-6):
+        message = (
+            f"fractions is {list(fractions)}; expected numbers of at least 0 that sum to 1, as in (0.8, 0.1, 0.1)."
+        )
+        raise ArgumentError(message)
+    order = np.array(sorted(range(len(index)), key=_drawn_keys(index, seed).__getitem__), np.int64)
+    strata = _strata(index)[order]
+    split_of = np.empty(len(index), np.int64)
+    given = np.zeros(len(shares), np.int64)
+    seen = 0
+    for stratum in np.unique(strata):
+        members = order[strata == stratum]
+        seen += len(members)
+        counts = np.floor(shares * len(members) + 1e-9).astype(np.int64)
+        # What is left over goes where most is owed over all classes so far.
+        for _ in range(len(members) - counts.sum()):
+            counts[np.argmax(np.round(shares * seen - given - counts, 9))] += 1
+        given += counts
+        split_of[members] = np.repeat(np.arange(len(shares)), counts)
+    return tuple(index.subset(np.flatnonzero(split_of == split)) for split in range(len(shares)))
+
+
+def split_by_folder(index: ImageIndex) -> dict[str, ImageIndex]:
+    """Group images by the first folder of their names, such as ``train/`` and ``val/``; "" for those in none."""
+    folders = [name.partition("/")[0] if "/" in name else "" for name in index.files]
+    groups: dict[str, list[int]] = {folder: [] for folder in sorted(set(folders))}
+    for position, folder in enumerate(folders):
+        groups[folder].append(position)
+    return {folder: index.subset(positions) for folder, positions in groups.items()}
+
+
+def split_by_list(index: ImageIndex, file: Path) -> Parsed:
+    """Take the images that a list names, in its order.
+
+    Args:
+        index: All images.
+        file: A text file in UTF-8 with one name per line: as in the index, or without folders or suffix where that
+            names one image only.
+    """
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(index.files):
+        path = Path(name)
+        for alias in {name, path.name, path.stem, name.removesuffix(path.suffix)}:
+            positions.setdefault(alias, []).append(position)
+    problems: list[Problem] = []
+    chosen: dict[int, None] = {}
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        lines = []
+        remedy = "Name a text file in UTF-8."
+        problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
+    for number, name in enumerate(map(str.strip, lines), 1):
+        found = positions.get(name, [])
+        kind = "listed image is not in the data set" if not found else "name fits several images"
+        if name and len(found) == 1:
+            kind = "image is listed twice" if found[0] in chosen else ""
+            chosen[found[0]] = None
+        if name and kind:
+            remedy = "Write the file's name relative to the folder of the images, once."
+            problems.append(Problem("error", kind, str(file), f"line {number}", repr(name), remedy))
+    return Parsed(index.subset(list(chosen)), problems)
+
+
+def _drawn_keys(index: ImageIndex, seed: int) -> list[tuple[bytes, int]]:
+    """Draw a number for each image from its name; position decides between equal names."""
+    salt = str(seed).encode()
+    return [
+        (hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16, key=salt[:64]).digest(), position)
+        for position, name in enumerate(index.files)
+    ]
+
+
+def _strata(index: ImageIndex) -> Int64[np.ndarray, " images"]:
+    """Return the class of each image, or one class for all where an image may have several or none."""
+    lengths = np.diff(index.offsets)
+    if len(index) and lengths.all():
+        first: Int64[np.ndarray, " images"] = index.labels[index.offsets[:-1]].astype(np.int64)
+        if (np.repeat(first, lengths) == index.labels).all():
+            return first
+    return np.zeros(len(index), np.int64)

@@ -1,0 +1,182 @@
+"""PASCAL VOC's form: one XML file per image, in a devkit or beside the images.
+
+The PASCAL Visual Object Classes Challenge, IJCV 2010; development kit of 2012, section 4.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from visiontasks.data.index.boxes import clean_boxes
+from visiontasks.data.index.files import IMAGE_SUFFIXES, missing_files, unsafe_name
+from visiontasks.data.index.problems import Parsed, Problem
+from visiontasks.data.index.source import build_index, encode_labels
+from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
+
+
+@dataclass(frozen=True)
+class VocDevkit:
+    """One split of a devkit: ``JPEGImages``, ``Annotations``, ``ImageSets`` and ``SegmentationClass``.
+
+    Args:
+        folder: The folder that holds those, for example ``VOCdevkit/VOC2012``.
+        image_set: Name of a list in ``ImageSets``, without its suffix.
+        kind: Folder of the list. ``Main`` needs an XML file for each image, ``Segmentation`` a mask file.
+        class_names: Classes in the order of the labels; None takes the names in all files of ``Annotations``, sorted,
+            so that all splits agree.
+    """
+
+    folder: Path
+    image_set: str
+    kind: Literal["Main", "Segmentation"] = "Main"
+    class_names: tuple[str, ...] | None = None
+
+    def sources(self) -> Sequence[Path]:
+        """Name the list and the XML files."""
+        return [self._list_file, *self._annotation_files(self._stems([]))]
+
+    def parse(self) -> Parsed:
+        """Read list and XML files, and look for images and masks."""
+        problems: list[Problem] = []
+        stems = self._stems(problems)
+        files = self._annotation_files(stems)
+        annotations = dict(zip((file.stem for file in files), read_annotations(files), strict=True))
+        class_names = self.class_names
+        if class_names is None:
+            found = {entry.name for annotation in annotations.values() for entry in annotation.objects}
+            class_names = tuple(sorted(found))
+        if self.kind == "Main":
+            for stem in stems:
+                if stem not in annotations:
+                    file = str(self.folder / "Annotations" / f"{stem}.xml")
+                    remedy = f"Put it there, or take {stem!r} out of the list."
+                    problems.append(
+                        Problem("error", "annotation file is missing", str(self._list_file), stem, file, remedy)
+                    )
+        masks = [f"SegmentationClass/{stem}.png" for stem in stems] if self.kind == "Segmentation" else None
+        chosen = {stem: annotations.get(stem, VocAnnotation("", (0, 0), [], [])) for stem in stems}
+        return _assemble(self.folder, "JPEGImages", "Annotations", chosen, class_names, masks, problems)
+
+    @property
+    def _list_file(self) -> Path:
+        return self.folder / "ImageSets" / self.kind / f"{self.image_set}.txt"
+
+    def _stems(self, problems: list[Problem]) -> list[str]:
+        """Read the list; a line is one stem, which may hold spaces."""
+        file = self._list_file
+        try:
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        except (OSError, ValueError) as error:
+            lists = sorted(path.stem for path in file.parent.glob("*.txt"))
+            remedy = f"Lists there: {', '.join(lists)}." if lists else "Name the folder that holds ImageSets."
+            problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
+            return []
+        stems: dict[str, None] = {}
+        for number, stem in enumerate(lines, 1):
+            kind = unsafe_name(stem) if stem else None
+            if stem in stems:
+                kind = "image is listed twice"
+            if kind:
+                problems.append(Problem("error", kind, str(file), f"line {number}", repr(stem), "Correct the list."))
+            elif stem:
+                stems[stem] = None
+        return list(stems)
+
+    def _annotation_files(self, stems: Sequence[str]) -> list[Path]:
+        """List the XML files to read: all when they say which classes there are, else those of the split."""
+        there = {path.stem: path for path in (self.folder / "Annotations").glob("*.xml")}
+        return [there[stem] for stem in (sorted(there) if self.class_names is None else stems) if stem in there]
+
+
+@dataclass(frozen=True)
+class VocFolder:
+    """A folder of images with an XML file beside each, as labelImg writes them.
+
+    Images without XML file are left out, with a warning: whether they show nothing, or were not looked at, is not said.
+
+    Args:
+        folder: The folder.
+        class_names: Classes in the order of the labels; None takes the names that occur, sorted.
+    """
+
+    folder: Path
+    class_names: tuple[str, ...] | None = None
+
+    def sources(self) -> Sequence[Path]:
+        """Name the XML files."""
+        return sorted(self.folder.glob("*.xml"))
+
+    def parse(self) -> Parsed:
+        """Read all XML files and look for their images."""
+        files = self.sources()
+        annotations = dict(zip((file.stem for file in files), read_annotations(files), strict=True))
+        problems = []
+        if not annotations:
+            remedy = "Name a folder that holds images and their XML files."
+            problems.append(Problem("error", "folder holds no XML file", str(self.folder), "", "", remedy))
+        for stem, names in sorted(_list_images(self.folder).items()):
+            if stem not in annotations:
+                kind, remedy = "image without annotation file", "It was left out."
+                problems += [Problem("warning", kind, str(self.folder), name, "", remedy) for name in names]
+        return _assemble(self.folder, "", "", annotations, self.class_names, None, problems)
+
+
+def _assemble(
+    root: Path,
+    image_folder: str,
+    annotation_folder: str,
+    annotations: dict[str, VocAnnotation],
+    class_names: Sequence[str] | None,
+    masks: Sequence[str] | None,
+    problems: list[Problem],
+) -> Parsed:
+    """Pack the annotations of images, by stem."""
+    listing = _list_images(root / image_folder)
+    files = []
+    for stem, annotation in annotations.items():
+        problems += annotation.problems
+        names = listing.get(stem, [])
+        # The name that a file states may be that of the image before it was renamed: the stem decides.
+        name = annotation.file_name if annotation.file_name in names else (names or [f"{stem}.jpg"])[0]
+        files.append(f"{image_folder}/{name}" if image_folder else name)
+    objects = [(image, entry) for image, found in enumerate(annotations.values()) for entry in found.objects]
+    image_of = np.array([image for image, _ in objects], np.int64)
+    stems = list(annotations)
+
+    def place(row: int) -> tuple[str, str]:
+        image, entry = objects[row]
+        return str(root / annotation_folder / f"{stems[image]}.xml"), entry.record
+
+    names_known, labels, found = encode_labels([entry.name for _, entry in objects], class_names, place)
+    problems += found
+    sizes = np.array([annotation.size for annotation in annotations.values()], np.int32).reshape(-1, 2)
+    values = np.array([entry.box for _, entry in objects], np.float64).reshape(-1, 4)
+    boxes, keep, found = clean_boxes(values, sizes[image_of], "voc", str(root), place)
+    problems += found
+    keep &= labels >= 0
+    index = build_index(
+        root,
+        files,
+        names_known,
+        image_of=image_of[keep],
+        labels=labels[keep],
+        boxes=boxes[keep],
+        ignore=np.array([entry.difficult for _, entry in objects], np.bool_)[keep],
+        sizes=sizes,
+        image_ids=stems,
+        masks=masks,
+    )
+    return Parsed(index, [*problems, *missing_files(index, str(root))])
+
+
+def _list_images(folder: Path) -> dict[str, list[str]]:
+    """List the image files of a folder by stem; a stem may occur with several suffixes."""
+    listing: dict[str, list[str]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+                listing.setdefault(path.stem, []).append(path.name)
+    return listing

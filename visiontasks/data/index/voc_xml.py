@@ -1,0 +1,107 @@
+"""One XML file of PASCAL VOC's form, and many of them in parallel."""
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from visiontasks.data.index.problems import Problem
+
+_CHUNK = 500
+_PARALLEL = 4_000
+"""Files from which several processes are worth their start."""
+
+
+class VocObject(NamedTuple):
+    """An object as it is written: corners 1-based, both inside the box; ``record`` is its name in messages."""
+
+    record: str
+    name: str
+    box: tuple[float, float, float, float]
+    difficult: bool
+
+
+class VocAnnotation(NamedTuple):
+    """What one file says.
+
+    Attributes:
+        file_name: Image file, "" where it is not said.
+        size: (height, width), 0 where it is not said.
+        objects: The objects that are well formed.
+        problems: The others, or why the file cannot be read.
+    """
+
+    file_name: str
+    size: tuple[int, int]
+    objects: list[VocObject]
+    problems: list[Problem]
+
+
+def read_annotations(files: Sequence[Path]) -> list[VocAnnotation]:
+    """Read files, in parallel processes when there are thousands."""
+    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+    context = multiprocessing.get_context()
+    # Without fork, a worker would run the user's script again, which need not be written for that.
+    if len(files) < _PARALLEL or workers < 2 or context.get_start_method() != "fork":
+        return [read_annotation(file) for file in files]
+    with warnings.catch_warnings():
+        # Python 3.12 warns of threads at a fork; these children parse text and touch nothing that a thread may hold.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with ProcessPoolExecutor(workers, context) as pool:
+            return list(pool.map(read_annotation, files, chunksize=_CHUNK))
+
+
+def read_annotation(file: Path) -> VocAnnotation:
+    """Read a file. Entities are refused, so that no file expands beyond its size.
+
+    Args:
+        file: An XML file as VOC and labelImg write it.
+    """
+    try:
+        root: Element = fromstring(file.read_bytes())
+    except DefusedXmlException as error:
+        return _unreadable(file, "XML declares entities, which may expand without bound", type(error).__name__)
+    except OSError as error:
+        return _unreadable(file, "annotation file cannot be read", str(error.strerror))
+    except (ParseError, ValueError, LookupError) as error:
+        return _unreadable(file, "file is no XML", str(error))
+    objects, problems = [], []
+    for position, entry in enumerate(root.iterfind("object")):
+        name = (entry.findtext("name") or "").strip()
+        record = f"object {position + 1} ({name})"
+        corners = [entry.findtext(f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")]
+        try:
+            xmin, ymin, xmax, ymax = (float(corner or "") for corner in corners)
+        except ValueError:
+            remedy = "A bndbox has the numbers xmin, ymin, xmax, ymax."
+            problems.append(Problem("error", "malformed box", str(file), record, _show(corners), remedy))
+            continue
+        if not name:
+            problems.append(Problem("error", "object without name", str(file), record, "", "Name its class."))
+            continue
+        objects.append(VocObject(record, name, (xmin, ymin, xmax, ymax), _integer(entry.findtext("difficult")) > 0))
+    size = _integer(root.findtext("size/height")), _integer(root.findtext("size/width"))
+    return VocAnnotation((root.findtext("filename") or "").strip(), size, objects, problems)
+
+
+def _integer(text: str | None) -> int:
+    try:
+        return min(max(0, int(float(text or ""))), 2**31 - 1)
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _show(values: Sequence[Any]) -> str:
+    return f"[{', '.join('nothing' if value is None else repr(value.strip()) for value in values)}]"
+
+
+def _unreadable(file: Path, kind: str, found: str) -> VocAnnotation:
+    problem = Problem("error", kind, str(file), "", found, "Correct the file, or leave it out.")
+    return VocAnnotation("", (0, 0), [], [problem])
