@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
-    from visiontasks.types import ClassificationBatch, ClassificationPredictions
+    from visiontasks.types import (
+        AutoencodingBatch,
+        ClassificationBatch,
+        ClassificationPredictions,
+        DetectionBatch,
+        LocalizationBatch,
+        SegmentationBatch,
+    )
 
 __version__ = "0.1.0.dev0"
 
@@ -29,17 +36,25 @@ _HOME = {
     "Predictor": "visiontasks.prediction",
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
+    "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
+    "DetectionBatch": "visiontasks.types",
+    "LocalizationBatch": "visiontasks.types",
+    "SegmentationBatch": "visiontasks.types",
 }
 
 __all__ = [
+    "AutoencodingBatch",
     "Backbone",
     "ClassificationBatch",
     "ClassificationPredictions",
     "ClassificationTask",
+    "DetectionBatch",
+    "LocalizationBatch",
     "MNISTDataModule",
     "Predictor",
+    "SegmentationBatch",
     "ShapesDataModule",
     "Task",
     "VisionDataModule",

@@ -16,6 +16,10 @@ class DataError(VisiontasksError):
     """A file, a record or a value of a data set is wrong."""
 
 
+class UnreadableFileError(DataError):
+    """A file of pixels is missing, damaged, too large, or of another kind than expected."""
+
+
 class DownloadError(DataError):
     """A file could not be downloaded, or is not the file that was expected."""
 

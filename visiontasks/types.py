@@ -1,25 +1,106 @@
 """Batches, predictions and what else travels between data and tasks.
 
 Legend of the shapes in annotations: ``batch`` images in a batch, ``channels`` of an image or a feature map, ``height``
-and ``width`` in pixels, ``classes`` without background.
+and ``width`` in pixels, ``classes`` without background, ``objects`` of the image of a batch that has most.
+
+A *sample* is the same tuple without the batch axis, and :func:`~visiontasks.data.collate.collate` makes a batch of
+samples, which keeps their type: a NamedTuple of your own with more fields needs nothing else. Boxes are x1, y1, x2, y2
+in pixels of the batch's images; ``sizes`` and ``scale`` are height first, as the shapes of images are.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 Images = UInt8[Tensor, "batch channels height width"] | Float[Tensor, "batch channels height width"]
 """Pixels: uint8 in 0 to 255, or floating point in 0 to 1."""
 
+IGNORED = 255
+"""The class of pixels that neither loss nor metric counts."""
+
 
 class ClassificationBatch(NamedTuple):
-    """Images with one class each.
+    """Images with one class each, or with any number of classes (multilabel).
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
-        labels: Class of each image, 0 to ``num_classes`` - 1.
+        labels: Class of each image, 0 to ``num_classes`` - 1; multilabel: 1 for each class in the image, else 0.
         ids: Position of each image in its data set; messages name images by it.
+    """
+
+    images: Images
+    labels: Int64[Tensor, " batch"] | UInt8[Tensor, "batch classes"]
+    ids: Int64[Tensor, " batch"]
+
+
+class LocalizationBatch(NamedTuple):
+    """Images with the class and the box of one object each.
+
+    Attributes:
+        images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
+        labels: Class of the object; -1 for an image without one.
+        boxes: Its box; zeros for an image without one.
+        sizes: Height and width of each image inside the padding.
+        scale: Original height and width over those in the batch: what a box is multiplied by to return.
+        ids: Position of each image in its data set.
+    """
+
+    images: Images
+    labels: Int64[Tensor, " batch"]
+    boxes: Float32[Tensor, "batch 4"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+
+
+class DetectionBatch(NamedTuple):
+    """Images with any number of objects.
+
+    Attributes:
+        images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
+        boxes: Box of each object; zeros where an image has fewer objects than another.
+        labels: Class of each object; -1 is padding.
+        ignore: Whether an object is neither to be found nor wrong to find: a crowd of COCO, a difficult one of VOC.
+        sizes: Height and width of each image inside the padding.
+        scale: Original height and width over those in the batch: what a box is multiplied by to return.
+        ids: Position of each image in its data set.
+    """
+
+    images: Images
+    boxes: Float32[Tensor, "batch objects 4"]
+    labels: Int64[Tensor, "batch objects"]
+    ignore: Bool[Tensor, "batch objects"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+
+
+class SegmentationBatch(NamedTuple):
+    """Images with the class of each pixel.
+
+    Attributes:
+        images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
+        masks: Class of each pixel, 0 to ``num_classes`` - 1; 255 is to be ignored, padding as well.
+        sizes: Height and width of each image inside the padding.
+        scale: Original height and width over those in the batch.
+        ids: Position of each image in its data set.
+    """
+
+    images: Images
+    masks: UInt8[Tensor, "batch height width"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+
+
+class AutoencodingBatch(NamedTuple):
+    """Images to be reconstructed.
+
+    Attributes:
+        images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
+        labels: Class of each image, by which codes are judged; -1 when it is not known.
+        ids: Position of each image in its data set.
     """
 
     images: Images

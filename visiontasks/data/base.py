@@ -2,25 +2,16 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sized
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
-from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.data.loader import BatchDataset, BatchLoader
+from visiontasks.data.samplers import EvaluationSampler, TrainingSampler
 from visiontasks.errors import ArgumentError
 from visiontasks.types import Statistics
-
-
-@runtime_checkable
-class BatchDataset(Sized, Protocol):
-    """A data set that makes whole batches."""
-
-    def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-        """Make the batch tuple of a task from the samples asked for."""
 
 
 class VisionDataModule(LightningDataModule, ABC):
@@ -63,6 +54,8 @@ class VisionDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         # seed_everything leaves its seed there for the processes that the Trainer starts.
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self._train_loader: BatchLoader | None = None
+        self._resumed: dict[str, int] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -96,7 +89,23 @@ class VisionDataModule(LightningDataModule, ABC):
             rank_zero_info(
                 f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time)."
             )
-        return self._loader(self.train_set, sampler)
+        self._train_loader = self._loader(self.train_set, sampler)
+        if self._resumed is not None:
+            self._train_loader.load_state_dict(self._resumed)
+            self._resumed = None
+        return self._train_loader
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how far training has come in its epoch, for the checkpoint."""
+        return {} if self._train_loader is None else self._train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next training loader go on where the checkpoint was made.
+
+        Lightning gives the state of a loader back only if it has not needed the loader before, which it has when a
+        schedule asks for the number of steps.
+        """
+        self._resumed = state_dict or None
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Load validation batches, every image once on any number of processes."""
@@ -110,17 +119,5 @@ class VisionDataModule(LightningDataModule, ABC):
         """Load the test batches to predict them."""
         return self.test_dataloader()
 
-    def _loader(self, dataset: BatchDataset, sampler: Sampler[BatchRequest]) -> DataLoader[Any]:
-        return DataLoader(
-            dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset
-            batch_size=None,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            collate_fn=_identity,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
-
-
-def _identity(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-    return batch
+    def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
+        return BatchLoader(dataset, sampler, self.num_workers)

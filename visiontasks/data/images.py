@@ -1,48 +1,240 @@
-"""Reading of image files."""
+"""Reading of image files, by one policy for training and prediction.
 
+- The EXIF orientation is applied: boxes and masks are those of the image as it is displayed.
+- Palettes, CMYK (Adobe's inverted kind, as JPEG files have it) and other colour spaces become RGB; colour profiles are
+  not applied. An alpha channel is left out, unless 4 channels are asked for (or 2: grey and alpha).
+- RGB becomes grey by the weights of ITU-R BT.601, grey becomes RGB by repetition.
+- 16 bits become 8 by their upper byte, whatever values occur; floating point is taken for 0 to 1.
+- TIFF and ``.npy`` files ([H, W] or [H, W, C]) hold any number of channels.
+- Of an animation the first frame is read.
+"""
+
+import io
+import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
+import tifffile
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
-from visiontasks.errors import ArgumentError, DataError
+from visiontasks.data.headers import read_header
+from visiontasks.errors import UnreadableFileError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+MAX_PIXELS = 178_956_970
+"""The number of pixels from which Pillow, too, takes a file for an attack: 512 MiB of RGB."""
+
+Pixels = UInt8[np.ndarray, "height width channels"]
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TRANSPOSED = frozenset({5, 6, 7, 8})
+_ORIENTATION = 0x0112
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 
 
 def read_image(
     path: str | Path, channels: int = 3, size: tuple[int, int] | None = None
 ) -> UInt8[Tensor, "channels height width"]:
-    """Read an image, upright as its EXIF orientation says.
+    """Read an image as a tensor.
 
     Args:
         path: The file.
-        channels: 1 for grey, 3 for RGB; other modes are converted, 16 bits scaled to 8.
-        size: Height and width in pixels to resize to (bilinear, antialiased); as it is by default.
+        channels: 1 for grey, 3 for RGB, or what the file holds.
+        size: Height and width in pixels to resize to; as it is by default.
 
     Returns:
-        Pixels in 0 to 255, shape [channels, H, W].
+        Pixels in 0 to 255, shape [C, H, W], in channels-last memory.
 
     Raises:
-        ArgumentError: If the number of channels is not 1 or 3.
-        DataError: If the file is missing, damaged, too large or no image.
+        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
     """
-    if channels not in (1, 3):
-        message = f"Image files are read with 1 or 3 channels; the model wants {channels}."
-        raise ArgumentError(message)
+    pixels = read_pixels(path, channels)
+    return torch.from_numpy(pixels if size is None else resize(pixels, size)).permute(2, 0, 1)
+
+
+def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """Read an image as an array.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for RGB, or what the file holds.
+        max_pixels: Most pixels that an image may have; larger ones are refused before they are decoded.
+
+    Returns:
+        Pixels in 0 to 255, shape [H, W, C].
+
+    Raises:
+        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
+    """
+    quiet_workers()
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode.startswith("I;16"):
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            image = image.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return _with_channels(_decode(Path(path), channels, max_pixels), channels)
+    except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
-        raise DataError(message) from error
-    if size is not None and image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(image))
-    return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
+        raise UnreadableFileError(message) from error
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Read height and width of an image as it is displayed, from the header of its file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        UnreadableFileError: If the file is missing, damaged or no image.
+    """
+    try:
+        if Path(path).suffix == ".npy":
+            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            return height, width
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            if image.getexif().get(_ORIENTATION) not in _TRANSPOSED:
+                return image.height, image.width
+            if image.format != "TIFF":
+                return image.width, image.height
+            image.load()  # which turns it; what the size is before depends on the release of Pillow
+            return image.height, image.width
+    except UnidentifiedImageError:
+        height, width = read_pixels(path, 0).shape[:2]
+        return height, width
+    except _DAMAGED as error:
+        message = f"{str(path)!r} could not be read as an image: {error}"
+        raise UnreadableFileError(message) from error
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:
+    """Resize an image or a mask.
+
+    Args:
+        pixels: Shape [H, W, C], or [H, W].
+        size: Height and width to resize to.
+        nearest: Whether each value is that of the nearest pixel, as masks need it. Otherwise it is interpolated
+            linearly, and averaged over areas where linear interpolation would skip pixels (to less than half).
+
+    Returns:
+        The array in its new size.
+    """
+    height, width = pixels.shape[:2]
+    if (height, width) == size:
+        return pixels
+    shrinks = 2 * size[0] < height or 2 * size[1] < width
+    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=method).reshape(*size, *pixels.shape[2:])
+
+
+def quiet_workers() -> None:
+    """Keep OpenCV to one thread in worker processes: its threads do not survive a fork, and the fork waits for them."""
+    if get_worker_info() is not None and cv2.getNumThreads() > 1:
+        cv2.setNumThreads(0)
+
+
+def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
+    if path.suffix == ".npy":
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim not in (2, 3):
+            message = f"it holds an array of shape {list(array.shape)}; expected [H, W] or [H, W, C]"
+            raise ValueError(message)
+        _check_size(array.shape[0], array.shape[1], max_pixels)
+        return _as_bytes(np.array(array))
+    content = path.read_bytes()
+    if not content:
+        message = "the file is empty"
+        raise ValueError(message)
+    header = read_header(content)
+    if header is not None:
+        _check_size(header.height, header.width, max_pixels)
+        if header.plain:
+            flag = cv2.IMREAD_COLOR_RGB if header.channels == 3 else cv2.IMREAD_GRAYSCALE
+            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+            if decoded is not None:
+                return decoded
+    if content.startswith(_TIFF) and channels not in (1, 3, 4):
+        return _decode_tiff(content, max_pixels)
+    try:
+        return _decode_by_pillow(content, channels, max_pixels)
+    except UnidentifiedImageError:
+        if content.startswith(_TIFF):
+            return _decode_tiff(content, max_pixels)
+        message = "its format is not known, or its header is damaged"
+        raise ValueError(message) from None
+
+
+def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
+    # Pillow warns of large images, which have a limit of ours, and of damaged EXIF data, which is then left aside.
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as opened:
+        _check_size(opened.height, opened.width, max_pixels)
+        image = ImageOps.exif_transpose(opened)
+        if image.mode in ("P", "PA", "RGBa"):
+            image = image.convert("RGBA")
+        if image.mode == "1" or (image.mode in ("LA", "La") and channels != 2):
+            image = image.convert("L")
+        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX") or (image.mode == "RGBA" and channels != 4):
+            image = image.convert("RGB")
+        return _as_bytes(np.array(image))
+
+
+def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        series = file.series[0]
+        axes = series.axes
+        if "Y" not in axes or "X" not in axes or len(axes) > 3:
+            message = (
+                f"it is a TIFF file with the axes {axes} of {list(series.shape)}; expected rows, columns, channels"
+            )
+            raise ValueError(message)
+        _check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
+        array = series.asarray()
+    # Channels may be planes or pages of their own, which come first.
+    return _as_bytes(np.ascontiguousarray(np.moveaxis(array, (axes.index("Y"), axes.index("X")), (0, 1))))
+
+
+def _check_size(height: int, width: int, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        message = (
+            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}. Cut or "
+            "shrink it, or raise max_pixels if it is to be trusted"
+        )
+        raise ValueError(message)
+
+
+def _as_bytes(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.bool_:
+        return pixels * np.uint8(255)
+    if pixels.dtype.kind in "iu" and pixels.size and pixels.min() >= 0 and pixels.max() <= 0xFFFF:
+        return (pixels >> 8).astype(np.uint8)
+    if pixels.dtype.kind == "f" and np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1:
+        scaled: np.ndarray = np.rint(pixels * 255).astype(np.uint8)
+        return scaled
+    message = (
+        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, or "
+        "floating point in 0 to 1"
+    )
+    raise ValueError(message)
+
+
+def _with_channels(pixels: np.ndarray, channels: int) -> Pixels:
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    found = pixels.shape[2]
+    if found == channels or channels == 0:
+        return pixels
+    if found == 3 and channels == 1:
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+    if found == 1 and channels == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    first = " (arrays are [H, W, C])" if pixels.shape[0] == channels else ""
+    message = (
+        f"it has {found} channels, {channels} are asked for{first}. Set in_channels to {found}, or convert the file"
+    )
+    raise ValueError(message)

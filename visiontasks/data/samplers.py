@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sized
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Float64, Int64
 from torch import distributed
 from torch.utils.data import DistributedSampler
 
+from visiontasks.data.ordering import arrange_by_group
 from visiontasks.errors import ArgumentError
 
 
@@ -28,6 +31,9 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
     The order depends on seed and epoch only. Consecutive ``num_replicas * batch_size`` samples make one step, each
     process takes its share, so that two processes with a batch of 2 see in a step what one with a batch of 4 sees.
 
+    Attributes:
+        start: Batches that the next iteration leaves out, for training that goes on within an epoch.
+
     Args:
         dataset: What is sampled; only its length matters.
         batch_size: Samples per batch and process.
@@ -36,9 +42,13 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
             hold a single sample per process, which batch norm cannot train on, it is left out as well.
         num_replicas: Processes; by default those of the running process group.
         rank: Which of them this is.
+        groups: Group of each sample; the samples of a step are of one group, but for what is left over.
+        weights: How often each sample is drawn, relative to the others; an epoch then draws as many samples as there
+            are, with repetition. By default every sample is seen once.
 
     Raises:
-        ArgumentError: If the batch size is not positive, or there are fewer samples than processes.
+        ArgumentError: If the batch size is not positive, there are fewer samples than processes, or groups or weights
+            do not fit the samples.
     """
 
     def __init__(
@@ -49,12 +59,23 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         drop_last: bool = False,
         num_replicas: int | None = None,
         rank: int | None = None,
+        groups: Int64[np.ndarray, " samples"] | None = None,
+        weights: Float64[np.ndarray, " samples"] | None = None,
     ) -> None:
         _check(dataset, batch_size)
+        for name, values in (("groups", groups), ("weights", weights)):
+            if values is not None and (
+                len(values) != len(dataset) or values.min() < 0 or not np.isfinite(values).all()
+            ):
+                message = f"{name} has {len(values)} values for {len(dataset)} samples; expected one each, at least 0."
+                raise ArgumentError(message)
         replicas, rank = _place(num_replicas, rank)
         super().__init__(dataset, replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # length only
         self.samples = len(dataset)
         self.batch_size = batch_size
+        self.groups = None if groups is None else torch.from_numpy(groups)
+        self.weights = None if weights is None else torch.from_numpy(weights)
+        self.start = 0
         step = batch_size * self.num_replicas
         rest = self.samples % step
         # The rest of an epoch makes a step of its own if every process gets an equal share of it.
@@ -75,13 +96,25 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         return self.batches
 
     def __iter__(self) -> Iterator[BatchRequest]:
-        """Yield the batches of this process."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.samples, generator=generator)
-        for batch in range(self.batches):
+        """Yield the batches of this process, from ``start`` on."""
+        order = self._order()
+        for batch in range(self.start, self.batches):
             size = self.last_size if batch == self.batches - 1 else self.batch_size
             start = batch * self.batch_size * self.num_replicas + self.rank * size
             yield BatchRequest(order[start : start + size].tolist(), self.epoch)
+
+    def _order(self) -> Int64[torch.Tensor, " samples"]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        if self.weights is None:
+            order = torch.randperm(self.samples, generator=generator)
+        else:
+            # By inversion, since torch.multinomial takes at most 2**24 samples.
+            sums = self.weights.cumsum(0)
+            drawn = torch.rand(self.samples, generator=generator, dtype=torch.float64) * sums[-1]
+            order = torch.searchsorted(sums, drawn, right=True).clamp(max=self.samples - 1)
+        if self.groups is None:
+            return order
+        return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
 
 
 class EvaluationSampler(DistributedSampler[BatchRequest]):
@@ -89,6 +122,9 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
 
     The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out
     gets one empty batch, so that all run the same number of steps.
+
+    Attributes:
+        start: Batches that the next iteration leaves out.
 
     Args:
         dataset: What is sampled; only its length matters.
@@ -112,6 +148,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
         super().__init__(dataset, replicas, rank, shuffle=False)  # type: ignore[arg-type]  # length only
         self.samples = len(dataset)
         self.batch_size = batch_size
+        self.start = 0
         batches = -(-self.samples // batch_size)
         self.batches = -(-batches // self.num_replicas)
 
@@ -121,7 +158,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
 
     def __iter__(self) -> Iterator[BatchRequest]:
         """Yield the batches of this process."""
-        for step in range(self.batches):
+        for step in range(self.start, self.batches):
             start = (step * self.num_replicas + self.rank) * self.batch_size
             yield BatchRequest(list(range(start, min(start + self.batch_size, self.samples))), epoch=0)
 

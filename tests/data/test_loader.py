@@ -1,0 +1,97 @@
+"""Training that goes on in the middle of an epoch sees what it would have seen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks.data.loader import BatchLoader
+from visiontasks.data.samplers import BatchRequest, TrainingSampler
+
+# To go on in another folder is the point.
+pytestmark = pytest.mark.filterwarnings("ignore:(Checkpoint directory .* exists|The dirpath has changed):UserWarning")
+
+
+class Requests:
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, request: BatchRequest) -> BatchRequest:
+        return request
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("taken", [0, 1, 3, 5])
+def test_a_loader_goes_on_behind_the_batches_that_were_taken(workers: int, taken: int) -> None:
+    def make() -> BatchLoader:
+        return BatchLoader(Requests(), TrainingSampler(range(10), 2, seed=1), workers)
+
+    loader = make()
+    loader.sampler.set_epoch(3)
+    whole, iterator = list(loader), iter(loader)
+    for _ in range(taken):
+        next(iterator)
+    state = loader.state_dict()
+    assert state == {"epoch": 3, "batches": taken if taken else 5}
+    state = {"epoch": 3, "batches": taken}
+    resumed = make()
+    resumed.load_state_dict(state)
+    iterator = iter(resumed)
+    resumed.sampler.set_epoch(3)  # as Lightning does, after iter
+    assert list(iterator) == whole[taken:]
+    assert list(resumed) == whole
+    resumed.load_state_dict(state)
+    resumed.sampler.set_epoch(4)
+    assert len(list(resumed)) == 5
+
+
+class TrainedIds(Callback):
+    """Notes the images of each step."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, task: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as in Lightning
+        self.seen.append([trainer.current_epoch, batch_idx, *batch.ids.tolist()])
+
+
+def run(folder: Path, workers: int, ckpt_path: Path | None, **options: Any) -> tuple[Trainer, TrainedIds]:  # noqa: ANN401 - of the Trainer
+    ids = TrainedIds()
+    every = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1, enable_version_counter=False)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[every, ids],
+        num_sanity_val_steps=0,
+        **options,
+    )
+    task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1, "norm": "batch"})
+    data = ShapesDataModule(
+        train_size=12, val_size=3, size=(16, 16), batch_size=3, augmentation="default", num_workers=workers
+    )
+    trainer.fit(task, datamodule=data, ckpt_path=ckpt_path)
+    return trainer, ids
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("validations", [1.0, 0.5])
+def test_a_training_resumed_at_any_step_ends_with_the_same_weights(
+    workers: int, validations: float, tmp_path: Path
+) -> None:
+    whole, ids = run(tmp_path / "whole", workers, None, val_check_interval=validations)
+    weights = whole.lightning_module.state_dict()
+    for step in range(1, 12):
+        resumed, rest = run(
+            tmp_path / f"{step}", workers, tmp_path / "whole" / f"step={step}.ckpt", val_check_interval=validations
+        )
+        assert rest.seen == ids.seen[step:], step
+        assert resumed.global_step == 12
+        found = resumed.lightning_module.state_dict()
+        assert all(torch.equal(value, found[name]) for name, value in weights.items()), step

@@ -1,0 +1,165 @@
+"""Data sets of images in files, one per task."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from visiontasks.data.datasets.files import FileDataset, ImageFiles
+from visiontasks.data.masks import check_mask, read_mask
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.types import (
+    IGNORED,
+    AutoencodingBatch,
+    ClassificationBatch,
+    DetectionBatch,
+    LocalizationBatch,
+    SegmentationBatch,
+)
+
+
+class ClassificationDataset(FileDataset[ClassificationBatch]):
+    """Images with one class each: that of their first object.
+
+    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    """
+
+    def sample(self, index: int, epoch: int) -> ClassificationBatch:
+        """Make one sample.
+
+        Raises:
+            DataError: If the image has no class.
+        """
+        _, labels, _ = self.index.objects(index)
+        if not len(labels):
+            message = f"{str(self.index.file(index))!r} has no class; expected one. Leave it out, or train multilabel."
+            raise DataError(message)
+        return ClassificationBatch(self.view(index, epoch).image, torch.tensor(int(labels[0])), torch.tensor(index))
+
+
+class MultilabelDataset(FileDataset[ClassificationBatch]):
+    """Images with any number of classes: those of their objects, crowds and difficult ones counted.
+
+    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    """
+
+    def sample(self, index: int, epoch: int) -> ClassificationBatch:
+        """Make one sample."""
+        labels = torch.zeros(len(self.index.class_names), dtype=torch.uint8)
+        labels[torch.from_numpy(self.index.objects(index)[1].astype(np.int64))] = 1
+        return ClassificationBatch(self.view(index, epoch).image, labels, torch.tensor(index))
+
+
+class LocalizationDataset(FileDataset[LocalizationBatch]):
+    """Images with the class and the box of their largest object that is not to be ignored.
+
+    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    """
+
+    def sample(self, index: int, epoch: int) -> LocalizationBatch:
+        """Make one sample."""
+        boxes, labels, ignore = self.index.objects(index)
+        found = np.flatnonzero(~ignore)
+        sides = boxes[found, 2:] - boxes[found, :2]
+        largest = found[[sides.prod(1).argmax()]] if len(found) else found
+        view = self.view(index, epoch, boxes[largest])
+        seen = len(view.kept) > 0
+        return LocalizationBatch(
+            view.image,
+            torch.tensor(int(labels[largest[0]]) if seen else -1),
+            view.boxes[0] if seen else torch.zeros(4),
+            view.size,
+            view.scale,
+            torch.tensor(index),
+        )
+
+
+class DetectionDataset(FileDataset[DetectionBatch]):
+    """Images with all their objects.
+
+    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    """
+
+    def sample(self, index: int, epoch: int) -> DetectionBatch:
+        """Make one sample."""
+        boxes, labels, ignore = self.index.objects(index)
+        view = self.view(index, epoch, boxes)
+        return DetectionBatch(
+            view.image,
+            view.boxes,
+            torch.from_numpy(labels[view.kept].astype(np.int64)),
+            torch.from_numpy(ignore[view.kept]),
+            view.size,
+            view.scale,
+            torch.tensor(index),
+        )
+
+
+class SegmentationDataset(FileDataset[SegmentationBatch]):
+    """Images with the class of each pixel, from mask files or from the polygons of the index.
+
+    Args:
+        index: Files and annotations.
+        classes: Number of classes, background counted where it is one; 255 at most. By default the class names for
+            mask files, and one more, the background, for polygons.
+        ignore_index: Value of ignored pixels in mask files. In batches it is 255.
+        **kwargs: Arguments of :class:`~visiontasks.data.datasets.files.FileDataset`.
+
+    Raises:
+        ArgumentError: If there are more classes than a mask can hold.
+    """
+
+    def __init__(
+        self,
+        index: ImageFiles,
+        *,
+        classes: int | None = None,
+        ignore_index: int = IGNORED,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataset)
+    ) -> None:
+        super().__init__(index, **kwargs)
+        self.classes = classes or len(index.class_names) + (index.masks is None)
+        self.ignore_index = ignore_index
+        if self.classes > IGNORED:
+            message = f"The masks have {self.classes} classes; expected at most {IGNORED}: a pixel is one byte."
+            raise ArgumentError(message)
+
+    def sample(self, index: int, epoch: int) -> SegmentationBatch:
+        """Make one sample."""
+        view = self.view(index, epoch, mask=self.mask(index))
+        assert view.mask is not None
+        return SegmentationBatch(view.image, view.mask, view.size, view.scale, torch.tensor(index))
+
+    def mask(self, index: int) -> UInt8[np.ndarray, "height width"]:
+        """Read the mask of an image.
+
+        Raises:
+            UnreadableFileError: If the file is missing, damaged, or no mask.
+            DataError: If its size is not that of the image, or a value is no class.
+        """
+        size = (int(self.index.sizes[index][0]), int(self.index.sizes[index][1]))
+        if not all(size):
+            size = self.pixels(index).shape[:2]
+        if self.index.masks is None:
+            return check_mask(self.index.class_map(index), self.index.file(index), size, self.classes, IGNORED)
+        name = self.index.masks[index]
+        if not name:
+            message = f"{str(self.index.file(index))!r} has no mask file; expected one. Leave the image out."
+            raise DataError(message)
+        path = Path(self.index.root) / name
+        return check_mask(read_mask(path, self.max_pixels), path, size, self.classes, self.ignore_index)
+
+
+class AutoencodingDataset(FileDataset[AutoencodingBatch]):
+    """Images, with the class of their first object where there is one.
+
+    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    """
+
+    def sample(self, index: int, epoch: int) -> AutoencodingBatch:
+        """Make one sample."""
+        _, labels, _ = self.index.objects(index)
+        label = int(labels[0]) if len(labels) else -1
+        return AutoencodingBatch(self.view(index, epoch).image, torch.tensor(label), torch.tensor(index))

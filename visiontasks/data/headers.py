@@ -1,0 +1,73 @@
+"""The first bytes of JPEG and PNG files: how large the image is, and whether OpenCV decodes it as we want it."""
+
+import struct
+from typing import NamedTuple
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the other three are tables
+
+
+class Header(NamedTuple):
+    """What an image file says of itself.
+
+    Attributes:
+        height: In pixels, as stored.
+        width: In pixels, as stored.
+        channels: Channels, as stored.
+        plain: Whether the file is complete, has 8 bits per channel, and is grey or RGB without palette. An orientation
+            stands at most where OpenCV looks for it.
+    """
+
+    height: int
+    width: int
+    channels: int
+    plain: bool
+
+
+def read_header(content: bytes) -> Header | None:
+    """Read the header of a JPEG or PNG file.
+
+    Args:
+        content: The file.
+
+    Returns:
+        The header; None for other formats and for what is damaged.
+
+    Example:
+        >>> read_header(b"GIF89a") is None
+        True
+    """
+    try:
+        if content.startswith(b"\xff\xd8"):
+            return _jpeg(content)
+        if content.startswith(_PNG):
+            return _png(content)
+    except (struct.error, IndexError):
+        pass
+    return None
+
+
+def _jpeg(content: bytes) -> Header | None:
+    position, frame = 2, None
+    while content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker in _FRAMES:
+            frame = struct.unpack_from(">BHHB", content, position + 4)
+        elif marker == 0xDA and frame is not None:
+            bits, height, width, channels = frame
+            # The end marker cannot occur among the pixels, and the one of a thumbnail comes before them.
+            complete = content.endswith(b"\xff\xd9") or content.find(b"\xff\xd9", position) > 0
+            usual = bits == 8 and channels in (1, 3) and content.find(b"tiff:Orientation", 0, position) < 0
+            return Header(height, width, channels, usual and complete)
+        (length,) = struct.unpack_from(">H", content, position + 2)
+        position += 2 + length
+    return None
+
+
+def _png(content: bytes) -> Header:
+    width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
+    channels = {0: 1, 2: 3}.get(colour, 0)
+    return Header(height, width, channels, bits == 8 and channels > 0 and b"eXIf" not in content)
