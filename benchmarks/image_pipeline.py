@@ -197,8 +197,13 @@ def compare_pipelines(files: Files) -> bool:
             ),
         }
         figures = alternate({name: partial(images_per_second, loader) for name, loader in loaders.items()})
-        met &= report(f"{task} training, one worker and its hand-over", figures, *loaders, 4.5)
+        met &= report(f"{task} training, one worker and its hand-over", figures, *_names(figures), 4.5)
     return met
+
+
+def _names(figures: dict[str, list[float]]) -> tuple[str, str]:
+    ours, theirs = figures
+    return ours, theirs
 
 
 def compare_hand_over() -> bool:
@@ -212,7 +217,8 @@ def compare_hand_over() -> bool:
     for name, batch in (("uint8 images and masks", ours), ("float32 images, int64 masks", theirs)):
         loader: DataLoader[Any] = DataLoader(Ready(batch, 60), batch_size=None, num_workers=2, persistent_workers=True)
         sides[name] = partial(images_per_second, loader)
-    return report("hand-over of a segmentation batch by 2 workers", alternate(sides), *sides, 3)
+    figures = alternate(sides)
+    return report("hand-over of a segmentation batch by 2 workers", figures, *_names(figures), 3)
 
 
 def main() -> int:

@@ -70,7 +70,7 @@ class Turned(NamedTuple):
 
 def test_a_tuple_of_the_user_stays_what_it_is() -> None:
     def one(number: int) -> Turned:
-        return Turned(torch.zeros(3, 4, 4), number / 2, np.float32(number) * np.ones(number), str(number), number > 1)  # type: ignore[arg-type]
+        return Turned(torch.zeros(3, 4, 4), number / 2, np.float32(number) * np.ones(number), str(number), number > 1)
 
     batch = collate([one(1), one(2)])
     assert type(batch) is Turned

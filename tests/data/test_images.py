@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,7 +55,7 @@ def test_every_orientation_is_applied(suffix: str, orientation: int, photo: np.n
 @pytest.mark.parametrize("kind", ["P", "P with transparency", "1", "LA", "RGBA", "YCbCr"])
 def test_other_modes_become_rgb(kind: str, photo: np.ndarray, tmp_path: Path) -> None:
     image = Image.fromarray(photo).convert(kind.split()[0] if kind != "YCbCr" else "RGB")
-    options = {"transparency": bytes(range(256))} if "transparency" in kind else {}
+    options: dict[str, Any] = {"transparency": bytes(range(256))} if "transparency" in kind else {}
     path = tmp_path / ("a.jpg" if kind == "YCbCr" else "a.png")
     image.save(path, **options)
     reference = np.asarray(Image.open(path).convert("RGBA").convert("RGB"))
@@ -89,7 +90,7 @@ def test_any_number_of_channels(kind: str, channels: int, tmp_path: Path) -> Non
         tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
     else:
         planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-        options = {"planarconfig": "separate"} if kind == "planes" else {}
+        options: dict[str, Any] = {"planarconfig": "separate"} if kind == "planes" else {}
         tifffile.imwrite(path, planar, photometric="minisblack", **options)
     assert np.array_equal(read_pixels(path, channels), pixels)
     assert read_size(path) == (12, 20)

@@ -47,7 +47,7 @@ def test_what_is_no_mask_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint16])
 def test_ignored_pixels_become_255_and_other_values_are_an_error(kind: type) -> None:
     path = Path("a mask.png")
-    values = VALUES.astype(kind)
+    values: np.ndarray = VALUES.astype(kind)
     assert np.array_equal(check_mask(values, path, (2, 3), 4, 255), VALUES)
     with pytest.raises(DataError, match=r"'a mask\.png': the mask has 1 pixels of value 3; expected 0 to 2"):
         check_mask(values, path, (2, 3), 3, 255)
@@ -55,7 +55,7 @@ def test_ignored_pixels_become_255_and_other_values_are_an_error(kind: type) -> 
         check_mask(values, path, (2, 3), 3, 3)
     with pytest.raises(DataError, match=r"a mask\.png': the mask is 2 x 3 \(height x width\), its image 3 x 2"):
         check_mask(values, path, (3, 2), 4, 255)
-    void = np.where(VALUES == 255, 11, VALUES.astype(int)).astype(kind)
+    void: np.ndarray = np.where(VALUES == 255, 11, VALUES.astype(int)).astype(kind)
     assert np.array_equal(check_mask(void, path, (2, 3), 4, 11), VALUES)
 
 

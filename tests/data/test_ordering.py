@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -65,5 +67,6 @@ def test_all_samples_stay() -> None:
 def test_values_that_do_not_fit_are_an_error(name: str) -> None:
     kind = np.int64 if name == "groups" else np.float64
     for values in (np.ones(4, kind), -np.ones(5, kind)):
+        options: dict[str, Any] = {name: values}
         with pytest.raises(ArgumentError, match=f"{name} has [45] values for 5 samples"):
-            TrainingSampler(range(5), 1, **{name: values})
+            TrainingSampler(range(5), 1, **options)

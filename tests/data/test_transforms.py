@@ -66,6 +66,8 @@ def test_a_preset_is_the_same_for_a_seed_and_after_its_description(task: str, na
         first = augmentation(image, seed, boxes, mask)
         for other in (again, spawned, augmentation):
             for one, two in zip(first, other(image, seed, boxes, mask), strict=True):
+                assert one is not None
+                assert two is not None
                 assert np.array_equal(one, two)
         results.append(first.pixels.tobytes())
     assert len(set(results)) > (0 if name == "none" else 1)

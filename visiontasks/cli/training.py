@@ -16,7 +16,16 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
+from visiontasks import (
+    ClassificationTask,
+    COCODataModule,
+    CSVDataModule,
+    FolderDataModule,
+    MaskFolderDataModule,
+    MNISTDataModule,
+    ShapesDataModule,
+    VOCDataModule,
+)
 from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.messages import explain
@@ -29,7 +38,15 @@ from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
 TASKS: tuple[type[Task], ...] = (ClassificationTask,)
-DATA_MODULES: tuple[type[VisionDataModule], ...] = (ShapesDataModule, MNISTDataModule)
+DATA_MODULES: tuple[type[VisionDataModule], ...] = (
+    ShapesDataModule,
+    MNISTDataModule,
+    FolderDataModule,
+    CSVDataModule,
+    COCODataModule,
+    VOCDataModule,
+    MaskFolderDataModule,
+)
 FROM_DATA = ("num_classes", "in_channels")
 
 

@@ -32,7 +32,7 @@ def color_matrix(
         A matrix for ``cv2.transform``: the last column is added.
 
     Example:
-        >>> color_matrix(1, 1, 0, 0, np.zeros(3)).round(2).tolist()[0]
+        >>> color_matrix(1, 1, 0, 0, np.zeros(3)).astype(float).round(2).tolist()[0]
         [0.3, 0.59, 0.11, 0.0]
     """
     saturate = saturation * np.eye(3) + (1 - saturation) * np.tile(GREY, (3, 1))

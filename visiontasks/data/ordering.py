@@ -35,9 +35,9 @@ def class_balanced_weights(
     image, label = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
     weights = np.zeros(images)
     frequency: Int64[np.ndarray, " classes"] = np.bincount(label)
-    np.maximum.at(weights, image, 1 / frequency[label])
+    np.maximum.at(weights, image, np.reciprocal(frequency.astype(np.float64))[label])
     bare = weights == 0
-    weights[bare] = 1 / max(1, np.count_nonzero(bare))
+    weights[bare] = 1 / max(1, int(bare.sum()))
     return weights
 
 

@@ -108,9 +108,7 @@ class FileDataModule(VisionDataModule):
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
-        super().__init__(
-            batch_size=batch_size, num_workers=_cores() if num_workers is None else num_workers, **kwargs
-        )
+        super().__init__(batch_size=batch_size, num_workers=_cores() if num_workers is None else num_workers, **kwargs)
         if task not in self.tasks:
             message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
             raise ArgumentError(message)
