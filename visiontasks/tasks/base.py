@@ -53,6 +53,8 @@ class Task(CheckpointedModule, ABC):
         ArgumentError: If arguments contradict each other or name something unknown.
     """
 
+    takes: ClassVar[str | None] = None
+    """What a data module has to yield; None takes anything."""
     monitor: ClassVar[str] = "val/loss"
     """The logged metric by which checkpoints are chosen."""
     monitor_mode: ClassVar[Literal["min", "max"]] = "min"
@@ -273,6 +275,13 @@ class Task(CheckpointedModule, ABC):
         Raises:
             ArgumentError: If it does not.
         """
+        found = getattr(data, "yields", None)
+        if self.takes is not None and found is not None and found != self.takes:
+            message = (
+                f"{type(data).__name__} yields batches of {found}, {type(self).__name__} takes {self.takes}. Choose "
+                "the task of the data (--data.task), or another --model."
+            )
+            raise ArgumentError(message)
         if data.in_channels != self.in_channels:
             message = (
                 f"The images of the data have {data.in_channels} channels, the task was made for "

@@ -18,8 +18,8 @@ class COCODataModule(FileDataModule):
     """COCO 2017, or data of one's own with annotations in a COCO json file.
 
     Recognised below ``root``, for each split: ``annotations/instances_SPLIT.json``, ``annotations/SPLIT.json``,
-    ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with SPLIT such as train2017, train or
-    valid; or one json file, whose images are dealt to the splits. The folder of the images is searched for.
+    ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with SPLIT such as train2017, train
+    or valid; or one json file, whose images are dealt to the splits. The folder of the images is searched for.
 
     In segmentation a pixel has the class of the smallest object on it, or is ``background``; classification is
     multilabel.

@@ -122,17 +122,16 @@ class FileDataModule(VisionDataModule):
         self.balanced = balanced
         self.on_error = on_error
         self.cache = cache
-        self._split_options: dict[str, Any] = {
-            "class_names": None if class_names is None else tuple(class_names),
-            "lists": lists,
-            "fractions": fractions,
-            "seed": split_seed,
-        }
-        self._splits: Splits | None = None
         self._measured: Statistics | None = None
-        # Fail now where an argument is wrong, not in an hour.
-        self.splits(strict=False)
-        self._resizing(training=True)
+        self._prepared = False
+        self._splits = Splits(
+            self._find,
+            class_names=None if class_names is None else tuple(class_names),
+            lists=lists,
+            fractions=fractions,
+            seed=split_seed,
+            select=self.select,
+        )
         self.transform = Augmentation.create(task, augmentation)
 
     @abstractmethod
@@ -154,17 +153,12 @@ class FileDataModule(VisionDataModule):
         """Choose the images of a split that are used; by default all."""
         return index
 
-    def splits(self, *, strict: bool = True) -> Splits:
-        """Give access to the annotations.
-
-        Args:
-            strict: Whether errors in them are raised; otherwise they are parsed anew and listed.
-        """
-        if not strict:
-            return Splits(self._find, select=self.select, strict=False, **self._split_options)
-        if self._splits is None:
+    @property
+    def splits(self) -> Splits:
+        """The annotations of each split; what is missing is downloaded first, when asked for."""
+        if not self._prepared:
             self.prepare_data()
-            self._splits = Splits(self._find, select=self.select, **self._split_options)
+            self._prepared = True
         return self._splits
 
     @property
@@ -175,7 +169,7 @@ class FileDataModule(VisionDataModule):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
-        return self.splits().class_names
+        return self.splits.class_names
 
     @property
     def in_channels(self) -> int:
@@ -194,7 +188,7 @@ class FileDataModule(VisionDataModule):
                 self.train_set = self.dataset("train", training=True)
             self.val_set = self.dataset("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
-            if self.splits().origin("test") == "val":
+            if self.splits.origin("test") == "val":
                 rank_zero_info("The data set has no test split; the validation split stands in for it.")
             self.test_set = self.dataset("test")
 
@@ -212,7 +206,7 @@ class FileDataModule(VisionDataModule):
             kind = MultilabelDataset
         failing = "replace" if training else "skip"
         return kind(
-            self.splits()[split].index,
+            self.splits[split].index,
             channels=self.in_channels,
             resizing=self._resizing(training=training),
             augmentation=self.transform if training else None,
@@ -238,7 +232,7 @@ class FileDataModule(VisionDataModule):
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split without augmentation, once for a data set and size."""
         if self._measured is None:
-            index = self.splits()["train"].index
+            index = self.splits["train"].index
             resizing = Stretch(self.image_size) if self.image_size else Whole()
             self._measured = load_statistics(
                 index, self.in_channels, resizing, self.num_workers, skip=self.on_error == "skip"

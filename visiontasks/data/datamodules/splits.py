@@ -13,7 +13,7 @@ from visiontasks.errors import ArgumentError
 SPLITS = ("train", "val", "test")
 
 FindSource = Callable[[str, tuple[str, ...] | None], AnnotationSource | None]
-"""Finds the annotations of a split, given the names of the classes; None for a split that the data set does not have."""
+"""Finds the annotations of a split, given the names of the classes; None for a split that there is not."""
 
 
 class Splits:

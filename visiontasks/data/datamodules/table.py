@@ -61,7 +61,7 @@ class CSVDataModule(FileDataModule):
     def multilabel(self) -> bool:  # type: ignore[override]  # here the data decide
         """Whether an image may have several classes."""
         if self._multilabel is None:
-            index = self.splits(strict=False).own("train").index
+            index = self.splits.own("train").index
             owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
             pairs = np.unique(np.column_stack((owners, index.labels)), axis=0)
             self._multilabel = len(pairs) > len(np.unique(owners))

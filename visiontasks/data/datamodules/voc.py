@@ -14,30 +14,11 @@ from visiontasks.data.index.voc import VocDevkit, VocFolder
 from visiontasks.data.public import VOC, download_archives
 from visiontasks.errors import ArgumentError, DataError, near_matches
 
-VOC_CLASSES = tuple(
-    [
-        "aeroplane",
-        "bicycle",
-        "bird",
-        "boat",
-        "bottle",
-        "bus",
-        "car",
-        "cat",
-        "chair",
-        "cow",
-        "diningtable",
-        "dog",
-        "horse",
-        "motorbike",
-        "person",
-        "pottedplant",
-        "sheep",
-        "sofa",
-        "train",
-        "tvmonitor",
-    ]
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
+"""The classes of PASCAL VOC, as its masks number them from 1 on."""
 
 _EXPECTED = (
     "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
