@@ -122,7 +122,7 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     title = ""
     if "masks" in fields:
         mask = fields["masks"][0, :height, :width]
-        picture = _blend_mask(picture, mask)
+        picture = _blend_mask(picture, mask, class_names)
         present = [value for value in torch.unique(mask).tolist() if value < len(class_names)]
         title = ", ".join(class_names[value] for value in present)
         _draw_legend(picture, [(class_names[value], class_color(value)) for value in present])
@@ -154,7 +154,7 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-    font = ImageFont.load_default(13)
+    font, small = ImageFont.load_default(13), ImageFont.load_default(10)
     bar, left, length = 12, 180, 420
     group = bar * len(series) + 6
     canvas = Image.new("RGB", (left + length + 90, 60 + group * len(names)), _PAPER)
@@ -181,10 +181,14 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
-def _blend_mask(picture: Image.Image, mask: Tensor) -> Image.Image:
+def _blend_mask(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Image.Image:
+    """Colour the pixels of a mask; a background stays as it is."""
     colors = np.array([_IGNORED if value == IGNORED else class_color(value) for value in range(256)], np.uint8)
-    values = Image.fromarray(mask.numpy()).resize(picture.size, Image.Resampling.NEAREST)
-    return Image.blend(picture, Image.fromarray(colors[np.array(values)]), 0.5)
+    values = np.array(Image.fromarray(mask.numpy()).resize(picture.size, Image.Resampling.NEAREST))
+    plain, blended = np.array(picture), np.array(Image.blend(picture, Image.fromarray(colors[values]), 0.5))
+    if "background" in class_names:
+        blended = np.where((values == class_names.index("background"))[:, :, None], plain, blended)
+    return Image.fromarray(blended)
 
 
 def _draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:

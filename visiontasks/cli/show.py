@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -86,7 +87,7 @@ def _histograms(report: Report) -> dict[str, Picture]:
         series = {name: split.counts.tolist() for name, split in report.splits.items()}
         pictures["classes"] = bar_chart(f"{report.counted} of each class", report.class_names, series)
     if any(len(split.boxes) for split in report.splits.values()):
-        names = [f"{low} to {high} pixels" for low, high in zip(_BINS[:-2], _BINS[1:-1], strict=True)]
+        names = [f"{low} to {high} pixels" for low, high in pairwise(_BINS[:-1])]
         series = {name: np.histogram(split.boxes, _BINS)[0].tolist() for name, split in report.splits.items()}
         pictures["boxes"] = bar_chart("boxes by the root of their area", [*names, "more"], series)
     return pictures

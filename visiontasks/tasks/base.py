@@ -276,12 +276,9 @@ class Task(CheckpointedModule, ABC):
             ArgumentError: If it does not.
         """
         found = getattr(data, "yields", None)
-        if self.takes is not None and found is not None and found != self.takes:
-            message = (
-                f"{type(data).__name__} yields batches of {found}, {type(self).__name__} takes {self.takes}. Choose "
-                "the task of the data (--data.task), or another --model."
-            )
-            raise ArgumentError(message)
+        if None not in (self.takes, found) and found != self.takes:
+            message = f"{type(data).__name__} yields batches of {found}, {type(self).__name__} takes {self.takes}."
+            raise ArgumentError(f"{message} Choose the task of the data (--data.task), or another --model.")
         if data.in_channels != self.in_channels:
             message = (
                 f"The images of the data have {data.in_channels} channels, the task was made for "
