@@ -133,7 +133,8 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
             if label >= 0:
                 name = class_names[label] + (" (ignored)" if ignored else "")
                 _draw_box(picture, box, name, _IGNORED if ignored else class_color(label))
-        title = f"{int((labels >= 0).sum())} objects"
+        count = int((labels >= 0).sum())
+        title = f"{count} object{'' if count == 1 else 's'}"
     elif labels.ndim:
         title = ", ".join(class_names[label] for label in torch.nonzero(labels).flatten().tolist()) or "no class"
     elif 0 <= int(labels) < len(class_names):
@@ -175,9 +176,7 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
             end = left + round(length * counts[row] / most)
             y = top + position * bar
             draw.rectangle((left, y, end, y + bar - 2), fill=class_color(position))
-            draw.text(
-                (end + 4, y + bar / 2), f"{counts[row]:,.0f}", fill=_INK, font=ImageFont.load_default(10), anchor="lm"
-            )
+            draw.text((end + 4, y + bar / 2), f"{counts[row]:,.0f}", fill=_INK, font=small, anchor="lm")
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 

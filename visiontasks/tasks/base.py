@@ -54,7 +54,7 @@ class Task(CheckpointedModule, ABC):
     """
 
     takes: ClassVar[str | None] = None
-    """What a data module has to yield; None takes anything."""
+    """What a data module yields for it; None for anything."""
     monitor: ClassVar[str] = "val/loss"
     """The logged metric by which checkpoints are chosen."""
     monitor_mode: ClassVar[Literal["min", "max"]] = "min"
@@ -275,16 +275,7 @@ class Task(CheckpointedModule, ABC):
         Raises:
             ArgumentError: If it does not.
         """
-        found = getattr(data, "yields", None)
-        if None not in (self.takes, found) and found != self.takes:
-            message = f"{type(data).__name__} yields batches of {found}, {type(self).__name__} takes {self.takes}."
-            raise ArgumentError(f"{message} Choose the task of the data (--data.task), or another --model.")
-        if data.in_channels != self.in_channels:
-            message = (
-                f"The images of the data have {data.in_channels} channels, the task was made for "
-                f"in_channels={self.in_channels}."
-            )
-            raise ArgumentError(message)
+        check_agreement(data, type(data).__name__, type(self).__name__, self.takes, self.in_channels)
 
     # Optimiser.
 
