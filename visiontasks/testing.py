@@ -209,7 +209,6 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
     found = None if mean_image is None else tuple(mean_image.shape)
     expected = None if size is None else (channels, *size)
     _require(found == expected, f"statistics().mean_image has shape {found}; expected {expected}, as the images")
-    _require(datamodule.yields != "", "yields is empty; expected what the batches hold, such as 'classification'")
 
 
 def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) -> None:
@@ -217,31 +216,21 @@ def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) ->
     _require(named, f"a batch is a {type(batch).__name__}; expected a NamedTuple")
     images = batch.images
     _require(images.dtype == torch.uint8, f"images have dtype {images.dtype}; expected uint8, a quarter to transfer")
-    _require(
-        images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size),
-        f"images have shape {list(images.shape)}; expected [batch, {channels}, {size or 'any size'}]",
-    )
+    fits = images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size)
+    _require(fits, f"images have shape {list(images.shape)}; expected [batch, {channels}, {size or 'any size'}]")
     _check_annotations(batch)
-    _require(
-        images.is_contiguous(memory_format=torch.channels_last),
-        f"images of shape {list(images.shape)} have strides {images.stride()}; expected channels-last memory",
-    )
+    strides = f"images of shape {list(images.shape)} have strides {images.stride()}; expected channels-last memory"
+    _require(images.is_contiguous(memory_format=torch.channels_last), strides)
 
 
 def _check_annotations(batch: _Batch) -> None:
-    """Check that annotations lie on their images, whose sizes may vary."""
-    height, width = batch.images.shape[-2:]
-    sizes = getattr(batch, "sizes", None)
-    if sizes is not None:
-        inside = bool(((sizes > 0) & (sizes <= torch.tensor([height, width]))).all())
-        _require(inside, f"sizes is {sizes.tolist()} in images of {height} x {width} pixels; expected sizes inside")
+    if hasattr(batch, "sizes"):
+        inside = bool(((batch.sizes > 0) & (batch.sizes <= torch.tensor(batch.images.shape[-2:]))).all())
+        _require(inside, f"sizes is {batch.sizes.tolist()} in images of shape {list(batch.images.shape)}")
     if hasattr(batch, "boxes"):
-        corners, far = batch.boxes.reshape(len(batch.images), -1, 4), sizes[:, None].flip(-1).repeat(1, 1, 2)
-        inside = bool(((corners >= 0) & (corners <= far)).all())
-        _require(inside, f"boxes reach out of their images: {batch.boxes.tolist()} in {sizes.tolist()}")
-    if hasattr(batch, "masks"):
-        same = batch.masks.shape == (len(batch.images), height, width)
-        _require(same, f"masks have shape {list(batch.masks.shape)}; expected [batch, {height}, {width}]")
+        boxes = batch.boxes.reshape(len(batch.images), -1, 4)
+        inside = bool(((boxes >= 0) & (boxes <= batch.sizes[:, None].flip(-1).repeat(1, 1, 2))).all())
+        _require(inside, f"boxes {boxes.tolist()} reach out of images of {batch.sizes.tolist()}")
 
 
 def _check_order(make_loader: Callable[[], DataLoader[Any]]) -> None:

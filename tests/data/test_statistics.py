@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.data.datamodules.image_sets import shapes, write_folders
+from visiontasks import FolderDataModule
+from visiontasks.data import statistics
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("VISIONTASKS_CACHE", str(folder))
+    return folder
+
+
+def test_they_equal_those_of_all_pixels_at_once(tmp_path: Path) -> None:
+    root = write_folders(tmp_path)
+    index = FolderDataModule(root).splits["train"].index
+    found = statistics.measure(index, 3, statistics.Stretch((48, 48)))
+    files = [index.file(image) for image in range(len(index))]
+    square = np.stack([np.array(Image.open(file)) for file in files if np.array(Image.open(file)).shape[0] == 48])
+    assert found.mean_image is not None
+    assert found.mean_image.shape == (3, 48, 48)
+    pixels = np.concatenate([shape.pixels.reshape(-1, 3) for shape in shapes(12)]) / 255
+    varying = statistics.measure(index, 3, statistics.Resizing if False else _whole())
+    assert varying.mean_image is None
+    torch.testing.assert_close(varying.mean.double(), torch.from_numpy(pixels.mean(0)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(varying.std.double(), torch.from_numpy(pixels.std(0)), atol=1e-6, rtol=0)
+    chosen = [image for image, file in enumerate(files) if np.array(Image.open(file)).shape[0] == 48]
+    fixed = statistics.measure(index.subset(chosen), 3, statistics.Stretch((48, 48)))
+    assert fixed.mean_image is not None
+    expected = torch.from_numpy(square.mean(0) / 255).permute(2, 0, 1)
+    torch.testing.assert_close(fixed.mean_image.double(), expected, atol=1e-6, rtol=0)
+
+
+def _whole() -> statistics.Resizing:
+    from visiontasks.data.resizing import Whole
+
+    return Whole()
+
+
+def test_they_are_measured_once_and_anew_when_an_image_changes(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_folders(tmp_path)
+    passes = []
+    measure = statistics.measure
+    monkeypatch.setattr(statistics, "measure", lambda *args, **options: passes.append(1) or measure(*args, **options))
+
+    def ask(size: tuple[int, int] = (16, 16)) -> torch.Tensor:
+        return FolderDataModule(root, image_size=size, num_workers=0, augmentation="strong").statistics().mean
+
+    first = ask()
+    assert torch.equal(first, ask())
+    assert len(passes) == 1
+    ask((8, 8))
+    assert len(passes) == 2
+    Image.fromarray(np.full((40, 56, 3), 255, np.uint8)).save(root / "train" / "circle" / "0.png")
+    assert (ask() > first).all()
+    (stored, *_) = cache.glob("statistics-*.npz")
+    stored.write_bytes(b"damaged")
+    assert torch.isfinite(ask()).all()
