@@ -212,8 +212,7 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
 
 
 def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) -> None:
-    named = isinstance(batch, tuple) and hasattr(batch, "_fields")
-    _require(named, f"a batch is a {type(batch).__name__}; expected a NamedTuple")
+    _require(hasattr(batch, "_fields"), f"a batch is a {type(batch).__name__}; expected a NamedTuple")
     images = batch.images
     _require(images.dtype == torch.uint8, f"images have dtype {images.dtype}; expected uint8, a quarter to transfer")
     fits = images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size)

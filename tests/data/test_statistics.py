@@ -8,6 +8,7 @@ from PIL import Image
 from tests.data.datamodules.image_sets import shapes, write_folders
 from visiontasks import FolderDataModule
 from visiontasks.data import statistics
+from visiontasks.data.resizing import Stretch, Whole
 
 
 @pytest.fixture(autouse=True)
@@ -18,29 +19,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def test_they_equal_those_of_all_pixels_at_once(tmp_path: Path) -> None:
-    root = write_folders(tmp_path)
-    index = FolderDataModule(root).splits["train"].index
-    found = statistics.measure(index, 3, statistics.Stretch((48, 48)))
-    files = [index.file(image) for image in range(len(index))]
-    square = np.stack([np.array(Image.open(file)) for file in files if np.array(Image.open(file)).shape[0] == 48])
-    assert found.mean_image is not None
-    assert found.mean_image.shape == (3, 48, 48)
+    index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
     pixels = np.concatenate([shape.pixels.reshape(-1, 3) for shape in shapes(12)]) / 255
-    varying = statistics.measure(index, 3, statistics.Resizing if False else _whole())
+    varying = statistics.measure(index, 3, Whole())
     assert varying.mean_image is None
     torch.testing.assert_close(varying.mean.double(), torch.from_numpy(pixels.mean(0)), atol=1e-6, rtol=0)
     torch.testing.assert_close(varying.std.double(), torch.from_numpy(pixels.std(0)), atol=1e-6, rtol=0)
-    chosen = [image for image, file in enumerate(files) if np.array(Image.open(file)).shape[0] == 48]
-    fixed = statistics.measure(index.subset(chosen), 3, statistics.Stretch((48, 48)))
-    assert fixed.mean_image is not None
-    expected = torch.from_numpy(square.mean(0) / 255).permute(2, 0, 1)
-    torch.testing.assert_close(fixed.mean_image.double(), expected, atol=1e-6, rtol=0)
 
 
-def _whole() -> statistics.Resizing:
-    from visiontasks.data.resizing import Whole
-
-    return Whole()
+def test_the_mean_image_is_that_of_images_of_one_size(tmp_path: Path) -> None:
+    index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
+    chosen = [image for image in range(len(index)) if Image.open(index.file(image)).size == (48, 48)]
+    found = statistics.measure(index.subset(chosen), 3, Stretch((48, 48))).mean_image
+    images = np.stack([np.array(Image.open(index.file(image))) for image in chosen])
+    assert found is not None
+    torch.testing.assert_close(
+        found.double(), torch.from_numpy(images.mean(0) / 255).permute(2, 0, 1), atol=1e-6, rtol=0
+    )
 
 
 def test_they_are_measured_once_and_anew_when_an_image_changes(

@@ -25,6 +25,7 @@ from visiontasks import (
     VOCDataModule,
 )
 from visiontasks.data.datamodules.files import FileDataModule
+from visiontasks.data.datasets.shapes import CLASS_NAMES
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.testing import check_datamodule
@@ -101,21 +102,16 @@ def test_annotations_of_every_form_are_those_that_were_written(tmp_path: Path) -
     (tmp_path / "voc").mkdir()
     coco = make(COCODataModule, write_coco(tmp_path / "coco"))
     voc = make(VOCDataModule, write_voc(tmp_path / "voc"), fractions=(0.5, 0.25, 0.25))
-    for data, names in (
-        (coco, ("circle", "square", "triangle", "star")),
-        (voc, ("circle", "square", "star", "triangle")),
-    ):
-        assert data.class_names == names
-        for split in ("train", "val", "test") if data is voc else ("train",):
-            index = data.splits[split].index
+    assert coco.class_names == CLASS_NAMES
+    for data, splits in ((coco, ("train",)), (voc, ("train", "val", "test"))):
+        for index in (data.splits[split].index for split in splits):
             for image in range(len(index)):
                 shape = written[int(Path(index.files[image]).stem)]
                 boxes, labels, _ = index.objects(image)
                 assert boxes is not None
                 assert np.array_equal(boxes, shape.boxes)
-                assert [names[label] for label in labels] == [coco.class_names[label] for label in shape.labels]
-    sizes = [len(voc.splits[split].index) for split in ("train", "val", "test")]
-    assert sizes == [6, 3, 3]
+                assert [data.class_names[label] for label in labels] == [CLASS_NAMES[label] for label in shape.labels]
+    assert [len(voc.splits[split].index) for split in ("train", "val", "test")] == [6, 3, 3]
 
 
 def test_the_test_split_is_dealt_only_when_validation_is(tmp_path: Path) -> None:
@@ -220,7 +216,7 @@ def test_a_layout_that_is_not_found_is_described(
 
 
 def test_wrong_arguments_fail_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="unknown augmentation 'strng' for detection. Did you mean 'strong'"):
+    with pytest.raises(ArgumentError, match=r"unknown augmentation 'strng' for detection\. Did you mean 'strong'"):
         make(COCODataModule, tmp_path, augmentation="strng")
     with pytest.raises(ArgumentError, match=r"fractions is \[1, 0, 0\]; expected the shares of train, val and test"):
         make(COCODataModule, tmp_path, fractions=(1, 0, 0))
