@@ -8,12 +8,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import Protocol, Self, runtime_checkable
 
 from tqdm import tqdm
 
 from visiontasks.data.download import exclusive_access, publish
 from visiontasks.errors import DataError
+
+
+@runtime_checkable
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 def extract_members(archive: Path, members: Sequence[str], folder: Path) -> list[Path]:
@@ -99,7 +104,7 @@ class _Tar:
         self.archive = archive
         self.file = tarfile.open(archive)  # noqa: SIM115 (closed on exit)
 
-    def __enter__(self) -> "_Tar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -114,7 +119,7 @@ class _Tar:
         return [(member.name, member.size) for member in members]
 
     @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
+    def open(self, name: str) -> Iterator[_Readable]:
         source = self.file.extractfile(name)
         assert source is not None
         with source:
@@ -141,7 +146,7 @@ def _refusal(archive: str, name: str) -> str:
     return f"{archive}: member {name!r} is refused; expected a plain file below the archive's own root."
 
 
-def _write(source: IO[bytes], target: Path) -> None:
+def _write(source: _Readable, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
         with part.open("wb") as file:

@@ -17,6 +17,7 @@ from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.loss_mean import LossMean
+from visiontasks.tasks.agreement import check_agreement
 from visiontasks.tasks.checkpoint import CheckpointedModule
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.normalization import MEASURED, Normalization, Normalize
