@@ -29,6 +29,12 @@ def found(report: Report, severity: str = "error") -> list[tuple[str, str]]:
     return [(problem.kind, problem.value) for problem in report.problems if problem.severity == severity]
 
 
+def train(data: COCODataModule) -> None:
+    """Read what an epoch reads."""
+    data.setup("fit")
+    list(data.train_dataloader())
+
+
 def edit(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file = root / "annotations" / "instances_train.json"
     content = json.loads(file.read_text())
@@ -50,7 +56,7 @@ def box(values: list[object]) -> Callable[[dict[str, Any]], object]:
 
 
 ERRORS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "three numbers": box([1, 2, 3]),
+    "of length 4, got 3": box([1, 2, 3]),
     "malformed": box(["a", "b", "c", "d"]),
     "unknown category": lambda content: content["annotations"][0].update(category_id=99),
     "image id occurs twice": lambda content: content["images"][1].update(id=5),
@@ -72,7 +78,7 @@ def test_an_error_is_found_and_training_refuses(kind: str, tmp_path: Path) -> No
     assert kind in text
     data = coco(tmp_path, shorter=32, longer=64, batch_size=12)
     with pytest.raises(DataError):
-        (data.setup("fit"), list(data.train_dataloader()))
+        train(data)
 
 
 WARNINGS: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -181,7 +181,7 @@ def _read(dataset: FileDataset[Any], split: str, workers: int) -> Iterator[_File
     yield from DataLoader(_Files(dataset, split), batch_size=None, num_workers=workers, collate_fn=_identity)
 
 
-def _identity(found: _File) -> _File:
+def _identity(found: Any) -> Any:  # noqa: ANN401 (as DataLoader has it)
     return found
 
 

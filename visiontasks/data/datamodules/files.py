@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datamodules.layouts import resolve_root
 from visiontasks.data.datamodules.splits import Splits
-from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.datasets.files import FileDataset, OnError
 from visiontasks.data.datasets.tasks import (
     AutoencodingDataset,
     ClassificationDataset,
@@ -204,7 +204,7 @@ class FileDataModule(VisionDataModule):
             options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
         elif self.yields == "multilabel classification":
             kind = MultilabelDataset
-        failing = "replace" if training else "skip"
+        failing: OnError = "replace" if training else "skip"
         return kind(
             self.splits[split].index,
             channels=self.in_channels,
