@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import distributed
 
 from tests.data.datamodules.image_sets import shapes, write_folders
 from visiontasks import FolderDataModule
@@ -68,3 +71,27 @@ def test_they_are_measured_once_and_anew_when_an_image_changes(
     (stored, *_) = cache.glob("statistics-*.npz")
     stored.write_bytes(b"damaged")
     assert torch.isfinite(ask()).all()
+
+
+def ask_on_rank(rank: int, root: str, results: str) -> None:
+    """Measure in one of two processes that share no cache."""
+    os.environ["VISIONTASKS_CACHE"] = f"{results}/cache{rank}"
+    distributed.init_process_group("gloo", init_method=f"file://{results}/store", rank=rank, world_size=2)
+    found = FolderDataModule(root, image_size=(16, 16), num_workers=0).statistics()
+    torch.save(tuple(found), f"{results}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_the_first_process_measures_for_all(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "data")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=ask_on_rank, args=(rank, str(root), str(tmp_path))) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert [len(list((tmp_path / f"cache{rank}").glob("statistics-*"))) for rank in range(2)] == [1, 0]

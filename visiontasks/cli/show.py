@@ -78,7 +78,7 @@ def _describe(data: VisionDataModule, dataset: Any) -> dict[str, object]:  # noq
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}
     augmentation = getattr(dataset, "augmentation", None)
-    return {"augmentation": None if augmentation is None else {type(augmentation).__name__: repr(augmentation)}}
+    return {"augmentation": None if augmentation is None else {type(augmentation).__name__: vars(augmentation)}}
 
 
 def _histograms(report: Report) -> dict[str, Picture]:
