@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from visiontasks.backbones import Backbone, create_backbone, list_backbones
     from visiontasks.data.base import VisionDataModule
+    from visiontasks.data.datamodules.coco import COCODataModule
+    from visiontasks.data.datamodules.folder import FolderDataModule
+    from visiontasks.data.datamodules.mask_folder import MaskFolderDataModule
     from visiontasks.data.datamodules.mnist import MNISTDataModule
     from visiontasks.data.datamodules.shapes import ShapesDataModule
+    from visiontasks.data.datamodules.table import CSVDataModule
+    from visiontasks.data.datamodules.voc import VOCDataModule
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
@@ -31,6 +36,11 @@ _HOME = {
     "create_backbone": "visiontasks.backbones",
     "list_backbones": "visiontasks.backbones",
     "VisionDataModule": "visiontasks.data.base",
+    "COCODataModule": "visiontasks.data.datamodules.coco",
+    "CSVDataModule": "visiontasks.data.datamodules.table",
+    "FolderDataModule": "visiontasks.data.datamodules.folder",
+    "MaskFolderDataModule": "visiontasks.data.datamodules.mask_folder",
+    "VOCDataModule": "visiontasks.data.datamodules.voc",
     "MNISTDataModule": "visiontasks.data.datamodules.mnist",
     "ShapesDataModule": "visiontasks.data.datamodules.shapes",
     "Predictor": "visiontasks.prediction",
@@ -47,16 +57,21 @@ _HOME = {
 __all__ = [
     "AutoencodingBatch",
     "Backbone",
+    "COCODataModule",
+    "CSVDataModule",
     "ClassificationBatch",
     "ClassificationPredictions",
     "ClassificationTask",
     "DetectionBatch",
+    "FolderDataModule",
     "LocalizationBatch",
     "MNISTDataModule",
+    "MaskFolderDataModule",
     "Predictor",
     "SegmentationBatch",
     "ShapesDataModule",
     "Task",
+    "VOCDataModule",
     "VisionDataModule",
     "create_backbone",
     "list_backbones",

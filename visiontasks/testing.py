@@ -214,18 +214,24 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
 
 
 def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) -> None:
-    named = isinstance(batch, tuple) and hasattr(batch, "_fields")
-    _require(named, f"a batch is a {type(batch).__name__}; expected a NamedTuple")
+    _require(hasattr(batch, "_fields"), f"a batch is a {type(batch).__name__}; expected a NamedTuple")
     images = batch.images
     _require(images.dtype == torch.uint8, f"images have dtype {images.dtype}; expected uint8, a quarter to transfer")
-    _require(
-        images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size),
-        f"images have shape {list(images.shape)}; expected [batch, {channels}, {size or 'any size'}]",
-    )
-    _require(
-        images.is_contiguous(memory_format=torch.channels_last),
-        f"images of shape {list(images.shape)} have strides {images.stride()}; expected channels-last memory",
-    )
+    fits = images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size)
+    _require(fits, f"images have shape {list(images.shape)}; expected [batch, {channels}, {size or 'any size'}]")
+    _check_annotations(batch)
+    strides = f"images of shape {list(images.shape)} have strides {images.stride()}; expected channels-last memory"
+    _require(images.is_contiguous(memory_format=torch.channels_last), strides)
+
+
+def _check_annotations(batch: _Batch) -> None:
+    if hasattr(batch, "sizes"):
+        inside = bool(((batch.sizes > 0) & (batch.sizes <= torch.tensor(batch.images.shape[-2:]))).all())
+        _require(inside, f"sizes is {batch.sizes.tolist()} in images of shape {list(batch.images.shape)}")
+    if hasattr(batch, "boxes"):
+        boxes = batch.boxes.reshape(len(batch.images), -1, 4)
+        inside = bool(((boxes >= 0) & (boxes <= batch.sizes[:, None].flip(-1).repeat(1, 1, 2))).all())
+        _require(inside, f"boxes {boxes.tolist()} reach out of images of {batch.sizes.tolist()}")
 
 
 def _check_order(make_loader: Callable[[], DataLoader[Any]]) -> None:

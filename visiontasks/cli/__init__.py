@@ -14,6 +14,8 @@ COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
     "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "check": ("visiontasks.cli.check", "Validate a data set before training."),
+    "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
 }
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; by default that of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for an error in what the user gave.
+        The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in what the user gave.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):

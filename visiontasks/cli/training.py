@@ -1,13 +1,10 @@
 """``visiontasks fit``, ``validate`` and ``test``, and what recipes run: LightningCLI with its traps closed."""
 
 import json
-import re
 import sys
 import time
-from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -16,10 +13,20 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
+from visiontasks import (
+    ClassificationTask,
+    COCODataModule,
+    CSVDataModule,
+    FolderDataModule,
+    MaskFolderDataModule,
+    MNISTDataModule,
+    ShapesDataModule,
+    VOCDataModule,
+)
 from visiontasks.callbacks.prediction_images import PredictionImages
+from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
-from visiontasks.cli.messages import explain
+from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.summary import print_summary
 from visiontasks.data.base import VisionDataModule
@@ -29,31 +36,16 @@ from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
 TASKS: tuple[type[Task], ...] = (ClassificationTask,)
-DATA_MODULES: tuple[type[VisionDataModule], ...] = (ShapesDataModule, MNISTDataModule)
+DATA_MODULES: tuple[type[VisionDataModule], ...] = (
+    ShapesDataModule,
+    MNISTDataModule,
+    FolderDataModule,
+    CSVDataModule,
+    COCODataModule,
+    VOCDataModule,
+    MaskFolderDataModule,
+)
 FROM_DATA = ("num_classes", "in_channels")
-
-
-class Parser(LightningArgumentParser):
-    """A parser whose errors are readable and whose help shows the arguments of the chosen task and data."""
-
-    chosen: tuple[tuple[str, type], ...] = ()
-    outermost = False
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise one readable message; parsers of nested classes report to the outermost."""
-        if not self.outermost:
-            super().error(message, ex)
-        options = [option for action in self._actions for option in action.option_strings]
-        raise ArgumentError(explain(message, options)) from ex
-
-    def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Append the arguments of the chosen classes."""
-        text = str(super().format_help(formatter))
-        for key, owner in self.chosen:
-            parser = LightningArgumentParser(add_help=False, usage="")
-            parser.add_class_arguments(owner, key, fail_untyped=False)
-            text += "\n" + re.sub(r"\Ausage:\s*", "", parser.format_help()).lstrip()
-        return text
 
 
 class TrainingCLI(LightningCLI):
@@ -81,9 +73,9 @@ class TrainingCLI(LightningCLI):
         # Classes that the command line chooses, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
-            self.chosen += (("model", _chosen("--model", arguments, TASKS)),)
+            self.chosen += (("model", chosen_class("--model", arguments, TASKS)),)
         if data is None:
-            self.chosen += (("data", _chosen("--data", arguments, DATA_MODULES)),)
+            self.chosen += (("data", chosen_class("--data", arguments, DATA_MODULES)),)
         logger = {
             "class_path": "lightning.pytorch.loggers.CSVLogger",
             "init_args": {"save_dir": "runs", "name": command},
@@ -194,6 +186,8 @@ class TrainingCLI(LightningCLI):
             score(self.model, self.datamodule, ckpt_path=path, verbose=False)
             print_summary(self.trainer)
             return
+        self.model.check_data(self.datamodule)
+        check_annotations(self.datamodule)
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start
@@ -258,33 +252,11 @@ def run_recipe(
         sys.exit(2)
 
 
-def _value(flag: str, arguments: Sequence[str]) -> str:
-    """Find the value that a flag is given, before the parser exists; empty without the flag, the last of several."""
-    value = ""
-    for word, following in pairwise([*arguments, ""]):
-        if word == flag:
-            value = following
-        elif word.startswith(f"{flag}="):
-            value = word.removeprefix(f"{flag}=")
-    return value
-
-
-def _chosen(flag: str, arguments: Sequence[str], known: Sequence[type]) -> type:
-    """Find the class that a flag names, to show its arguments; the first known one by default."""
-    name = _value(flag, arguments)
-    for candidate in known:
-        if name == candidate.__name__:
-            return candidate
-    if re.fullmatch(r"\w+(\.\w+)+", name) and not name.endswith((".yaml", ".yml", ".json")):
-        return import_class(name)
-    return known[0]
-
-
 def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
     """Put the task that a checkpoint holds before the flags, so that flags change it; a given task or file stays."""
     words = list(arguments)
     named = {word.partition("=")[0] for word in words}
-    path = _value("--ckpt_path", words)
+    path = flag_value("--ckpt_path", words)
     if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
         return words
     checkpoint = read_checkpoint(path)

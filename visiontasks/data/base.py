@@ -58,8 +58,13 @@ class VisionDataModule(LightningDataModule, ABC):
         self._resumed: dict[str, int] | None = None
 
     @property
+    def yields(self) -> str:
+        """What the batches hold, by which a task tells whether they are for it."""
+        return "classification"
+
+    @property
     def num_classes(self) -> int:
-        """Classes, background not counted."""
+        """Classes; in segmentation, the values that a pixel can have."""
         return len(self.class_names)
 
     @property
@@ -83,7 +88,7 @@ class VisionDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Load shuffled training batches."""
-        sampler = TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last)
+        sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
         if left_out:
             rank_zero_info(
@@ -94,6 +99,10 @@ class VisionDataModule(LightningDataModule, ABC):
             self._train_loader.load_state_dict(self._resumed)
             self._resumed = None
         return self._train_loader
+
+    def train_sampler(self) -> TrainingSampler:
+        """Draw the training images of this process in batches."""
+        return TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
         """Return how far training has come in its epoch, for the checkpoint."""

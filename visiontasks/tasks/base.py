@@ -17,6 +17,7 @@ from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.loss_mean import LossMean
+from visiontasks.tasks.agreement import check_agreement
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.finetuning import FinetunedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization
@@ -61,6 +62,8 @@ class Task(FinetunedModule, ABC):
         DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
+    takes: ClassVar[str | None] = None
+    """What a data module yields for it; None for anything."""
     monitor: ClassVar[str] = "val/loss"
     """The logged metric by which checkpoints are chosen."""
     monitor_mode: ClassVar[Literal["min", "max"]] = "min"
@@ -288,10 +291,5 @@ class Task(FinetunedModule, ABC):
         Raises:
             ArgumentError: If it does not.
         """
-        if data.in_channels != self.in_channels:
-            message = (
-                f"The images of the data have {data.in_channels} channels, the task was made for "
-                f"in_channels={self.in_channels}."
-            )
-            raise ArgumentError(message)
+        check_agreement(data, type(data).__name__, type(self).__name__, self.takes, self.in_channels)
         self.normalize.check_image_size(data.image_size)

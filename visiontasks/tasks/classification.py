@@ -55,6 +55,7 @@ class ClassificationTask(Task):
         torch.Size([2, 4])
     """
 
+    takes = "classification"
     monitor = "val/accuracy"
     monitor_mode = "max"
 

@@ -14,6 +14,8 @@ from visiontasks.data.index.source import build_index, encode_labels
 from visiontasks.errors import near_matches
 
 _ALIASES = {"filename": "file", "image": "file", "path": "file", "label": "class"}
+FILE_COLUMNS = ("file", *(name for name, meaning in _ALIASES.items() if meaning == "file"))
+"""What the column of the files may be called."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 

@@ -93,21 +93,25 @@ class VocDevkit:
 
 @dataclass(frozen=True)
 class VocFolder:
-    """A folder of images with an XML file beside each, as labelImg writes them.
+    """A folder of images with an XML file for each, beside it or in another folder, as labelImg writes them.
 
     Images without XML file are left out, with a warning: whether they show nothing, or were not looked at, is not said.
 
     Args:
         folder: The folder.
         class_names: Classes in the order of the labels; None takes the names that occur, sorted.
+        images: Folder of the images inside, "" for none.
+        annotations: Folder of the XML files inside, "" for none.
     """
 
     folder: Path
     class_names: tuple[str, ...] | None = None
+    images: str = ""
+    annotations: str = ""
 
     def sources(self) -> Sequence[Path]:
         """Name the XML files."""
-        return sorted(self.folder.glob("*.xml"))
+        return sorted((self.folder / self.annotations).glob("*.xml"))
 
     def parse(self) -> Parsed:
         """Read all XML files and look for their images."""
@@ -116,12 +120,15 @@ class VocFolder:
         problems = []
         if not annotations:
             remedy = "Name a folder that holds images and their XML files."
-            problems.append(Problem("error", "folder holds no XML file", str(self.folder), "", "", remedy))
-        for stem, names in sorted(_list_images(self.folder).items()):
+            problems.append(
+                Problem("error", "folder holds no XML file", str(self.folder / self.annotations), "", "", remedy)
+            )
+        for stem, names in sorted(_list_images(self.folder / self.images).items()):
             if stem not in annotations:
                 kind, remedy = "image without annotation file", "It was left out."
-                problems += [Problem("warning", kind, str(self.folder), name, "", remedy) for name in names]
-        return _assemble(self.folder, "", "", annotations, self.class_names, None, problems)
+                where = str(self.folder / self.images)
+                problems += [Problem("warning", kind, where, name, "", remedy) for name in names]
+        return _assemble(self.folder, self.images, self.annotations, annotations, self.class_names, None, problems)
 
 
 def _assemble(

@@ -1,0 +1,140 @@
+"""``check`` and ``show``, and ``fit`` on files, as a user types them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.datamodules.image_sets import write_coco, write_folders
+from visiontasks.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VISIONTASKS_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def empty_box(root: Path) -> None:
+    file = root / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"] = [3, 4, 0, 5]
+    file.write_text(json.dumps(content))
+
+
+COCO = ["--data", "COCODataModule", "--data.root", "coco", "--data.num_workers", "0"]
+SMALL = [
+    *(
+        "--data",
+        "FolderDataModule",
+        "--data.root",
+        "folders",
+        "--data.num_workers",
+        "0",
+        "--data.image_size",
+        "[24,24]",
+    ),
+    *("--data.batch_size", "4", "--data.augmentation", "light", "--model.normalization", "dataset"),
+    *("--model.backbone_options.filters", "[4,8]", "--model.backbone_options.depth", "1"),
+    *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", "--trainer.max_epochs", "1"),
+    *("--trainer.enable_model_summary", "false"),
+]
+
+
+def test_check_prints_problems_counts_and_sizes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(folder / "coco")
+    assert main(["check", *COCO]) == 0
+    assert "0 errors, 0 warnings." in capsys.readouterr().out
+    empty_box(folder / "coco")
+    assert main(["check", *COCO]) == 1
+    printed = capsys.readouterr().out
+    assert (
+        "warning: box of zero area (1)\n  coco/annotations/instances_train.json | annotations[0] (id 0) | " in printed
+    )
+    assert "| [3, 4, 0, 5] in 56 x 40 pixels | It was dropped.\n" in printed
+    assert "height x width  40 x 48 to 56 x 56" not in printed
+    (folder / "coco" / "val" / "2.png").write_bytes(b"no image")
+    assert main(["check", *COCO]) == 2
+    assert "error: image cannot be used (1)\n" in capsys.readouterr().out
+    assert main(["check", *COCO, "--quick"]) == 1
+
+
+def test_check_prints_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty_box(write_coco(folder / "coco"))
+    assert main(["check", *COCO, "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["exit_code"] == 1
+    assert printed["splits"]["train"]["images"] == 12
+    assert list(printed["splits"]["train"]["objects"]) == ["circle", "square", "triangle", "star"]
+    (problem,) = printed["problems"]
+    assert problem["kind"] == "box of zero area"
+
+
+MESSAGES = {
+    "check --data COCODataModul": "error: --data COCODataModul: unknown. Did you mean 'COCODataModule'",
+    "check --data COCODataModule --data.root nowhere": "error: root 'nowhere' does not exist; expected a folder.",
+    "check --data COCODataModule --data.rot x": (
+        "error: --data.rot: COCODataModule has no argument 'rot'. Did you mean 'root'?"
+    ),
+    "show --data COCODataModule --data.task detecton": "error: --data.task detecton: unknown. Did you mean 'detection'",
+    "show --data COCODataModule --data.root coco --n 0": "error: --n is 0; expected at least 1.",
+    "fit --data COCODataModule --data.root coco": (
+        "error: COCODataModule yields batches of detection, ClassificationTask takes classification."
+    ),
+    "fit --data COCODataModule --data.root coco --data.task classification": (
+        "error: COCODataModule yields batches of multilabel classification, ClassificationTask takes classification."
+    ),
+    "fit --data FolderDataModule --data.root coco/val": "error: 'coco/val' holds none of these layouts:",
+}
+
+
+@pytest.mark.parametrize("command", MESSAGES)
+def test_wrong_input_gives_one_readable_message(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(folder / "coco")
+    assert main(command.split()) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(MESSAGES[command])
+    assert "Traceback" not in printed
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--raw"], ["--split", "val"]])
+def test_show_draws_boxes_where_objects_are(
+    options: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(folder / "coco")
+    assert main(["show", *COCO, "--n", "4", "--output", "out/some.png", *options]) == 0
+    printed = capsys.readouterr().out
+    assert ("HorizontalFlip" in printed) == (options == [])
+    picture = np.array(Image.open(folder / "out" / "some.png"))
+    assert picture.shape == (352, 4 * 326 + 6, 3)
+    assert (folder / "out" / "some_classes.png").exists()
+    assert (folder / "out" / "some_boxes.png").exists()
+
+
+def test_a_folder_trains_and_predicts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folders(folder / "folders")
+    assert main(["fit", *SMALL]) == 0
+    printed = capsys.readouterr().out
+    assert "Annotations: 12 training and 12 validation images.\n" in printed
+    last = "runs/fit/version_0/checkpoints/last.ckpt"
+    assert main(["predict", last, "folders/test"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 13
+    assert rows[1].split(",")[2] in ("circle", "square", "star", "triangle")
+
+
+def test_fit_says_what_was_dropped_and_refuses_errors(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folders(folder / "folders")
+    (folder / "folders" / "train" / "empty").mkdir()
+    (folder / "folders" / "val" / "empty").mkdir()
+    assert main(["fit", *SMALL]) == 0
+    assert "; 2 x class without images (visiontasks check lists them).\n" in capsys.readouterr().out
+    (folder / "folders" / "val" / "other").mkdir()
+    Image.new("RGB", (20, 20)).save(folder / "folders" / "val" / "other" / "x.png")
+    assert main(["fit", *SMALL]) == 2
+    assert "1 x unknown class" in capsys.readouterr().err

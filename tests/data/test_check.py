@@ -1,0 +1,155 @@
+"""Bad inputs, each found and named by a check; training stops at what it cannot use."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table
+from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, ShapesDataModule
+from visiontasks.data.check import Report, check
+from visiontasks.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISIONTASKS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def coco(root: Path, **options: Any) -> COCODataModule:  # noqa: ANN401 - arguments of the data module
+    return COCODataModule(root, num_workers=0, **options)
+
+
+def found(report: Report, severity: str = "error") -> list[tuple[str, str]]:
+    return [(problem.kind, problem.value) for problem in report.problems if problem.severity == severity]
+
+
+def train(data: COCODataModule) -> None:
+    """Read what an epoch reads."""
+    data.setup("fit")
+    list(data.train_dataloader())
+
+
+def edit(root: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    file = root / "annotations" / "instances_train.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_clean_data_pass(tmp_path: Path) -> None:
+    report = check(coco(write_coco(tmp_path)))
+    assert report.problems == []
+    assert report.exit_code == 0
+    assert [(name, split.images) for name, split in report.splits.items()] == [("train", 12), ("val", 12)]
+    assert report.splits["train"].counts.sum() == len(report.splits["train"].boxes)
+    assert {tuple(size) for size in report.splits["val"].sizes.tolist()} == {(40, 56), (56, 40), (48, 48)}
+
+
+def box(values: list[object]) -> Callable[[dict[str, Any]], object]:
+    return lambda content: content["annotations"][0].update(bbox=values)
+
+
+ERRORS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "of length 4, got 3": box([1, 2, 3]),
+    "malformed": box(["a", "b", "c", "d"]),
+    "unknown category": lambda content: content["annotations"][0].update(category_id=99),
+    "image id occurs twice": lambda content: content["images"][1].update(id=5),
+    "file name leaves the folder of the images": lambda content: content["images"][0].update(file_name="../../x"),
+    "image file is missing": lambda content: content["images"][0].update(file_name="gone.png"),
+    "image cannot be used": lambda content: content["images"][0].update(width=99, height=99),
+    "boxes from 0 to 1 are declared as pixels": lambda content: [
+        entry.update(bbox=[0.1, 0.2, 0.3, 0.4]) for entry in content["annotations"]
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_is_found_and_training_refuses(kind: str, tmp_path: Path) -> None:
+    edit(write_coco(tmp_path), ERRORS[kind])
+    report = check(coco(tmp_path))
+    assert report.exit_code == 2
+    text = " ".join(map(str, report.problems))
+    assert kind in text
+    data = coco(tmp_path, shorter=32, longer=64, batch_size=12)
+    with pytest.raises(DataError):
+        train(data)
+
+
+WARNINGS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "box of zero area": box([3, 4, 0, 5]),
+    "box outside the image": box([300, 300, 5, 5]),
+    "box reaches out of the image": box([20, 20, 900, 5]),
+}
+
+
+@pytest.mark.parametrize("kind", WARNINGS)
+def test_what_is_dropped_or_clipped_is_a_warning_and_trains(kind: str, tmp_path: Path) -> None:
+    edit(write_coco(tmp_path), WARNINGS[kind])
+    report = check(coco(tmp_path))
+    ((found_kind, value),) = found(report, "warning")
+    assert found_kind == kind
+    assert value.startswith("[")
+    assert report.exit_code == 1
+    data = coco(tmp_path, shorter=32, longer=64, batch_size=4)
+    data.setup("fit")
+    assert sum(len(batch.images) for batch in data.train_dataloader()) == 12
+
+
+def test_damaged_and_empty_files_are_named(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    half, empty = tmp_path / "train" / "circle" / "0.png", tmp_path / "val" / "square" / "1.png"
+    half.write_bytes(half.read_bytes()[:200])
+    empty.write_bytes(b"")
+    report = check(FolderDataModule(tmp_path, num_workers=0))
+    assert {(problem.file, problem.record) for problem in report.problems} == {
+        (str(half), "train"),
+        (str(empty), "val"),
+    }
+    assert report.exit_code == 2
+
+
+def test_an_image_in_two_splits_is_a_warning(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    copied = tmp_path / "test" / "star" / "copied.png"
+    shutil.copy(tmp_path / "train" / "star" / "3.png", copied)
+    (problem,) = check(FolderDataModule(tmp_path, num_workers=0)).problems
+    assert (problem.severity, problem.kind, problem.file) == ("warning", "same image in two splits", str(copied))
+    assert problem.value == f"in train as {tmp_path / 'train' / 'star' / '3.png'}"
+
+
+def test_masks_are_held_to_their_images_and_classes(tmp_path: Path) -> None:
+    write_masks(tmp_path)
+    masks = tmp_path / "masks" / "train"
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "0.png")
+    Image.fromarray(np.full((56, 40), 77, np.uint8)).save(masks / "1.png")
+    Image.fromarray(np.full((48, 48), 255, np.uint8)).save(masks / "2.png")
+    names = ("ground", "circle", "square", "triangle", "star")
+    report = check(MaskFolderDataModule(tmp_path, class_names=names, num_workers=0))
+    errors = [problem.value for problem in report.problems if problem.severity == "error"]
+    assert len(errors) == 2
+    assert "the mask is 5 x 5 (height x width), its image 40 x 56" in errors[0]
+    assert "77" in errors[1]
+    assert found(report, "warning") == [("every pixel is ignored", "")]
+    pixels = sum(int(size.prod()) for size in report.splits["val"].sizes)
+    assert report.splits["val"].counts.sum() == pixels
+
+
+def test_an_image_without_class_cannot_be_classified(tmp_path: Path) -> None:
+    write_table(tmp_path, boxes=False)
+    shutil.copy(tmp_path / "pictures" / "1.png", tmp_path / "pictures" / "new.png")
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("train,new.png,\n")
+    (problem,) = check(CSVDataModule(tmp_path, num_workers=0), files=False).problems
+    assert (problem.severity, problem.kind, Path(problem.file).name) == ("error", "image without class", "new.png")
+
+
+def test_data_in_memory_are_counted(tmp_path: Path) -> None:
+    report = check(ShapesDataModule(train_size=12, val_size=4, test_size=4, size=(20, 20)))
+    assert [split.images for split in report.splits.values()] == [12, 4, 4]
+    assert report.problems == []

@@ -1,0 +1,225 @@
+"""Validation of a data set before training: annotations, files, and what the splits have in common."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from visiontasks.data.base import VisionDataModule
+from visiontasks.data.datamodules.files import FileDataModule
+from visiontasks.data.datamodules.splits import SPLITS
+from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.datasets.tasks import SegmentationDataset
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.problems import Problem
+from visiontasks.errors import DataError
+from visiontasks.types import IGNORED
+
+
+@dataclass
+class SplitReport:
+    """What a split holds.
+
+    Attributes:
+        images: Number of images.
+        counts: Objects of each class; in segmentation pixels, once files are read.
+        sizes: (height, width) of the images, as far as they are known.
+        boxes: Side of each box in pixels: the root of its area.
+    """
+
+    images: int
+    counts: Int64[np.ndarray, " classes"]
+    sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass
+class Report:
+    """What a check has found.
+
+    Attributes:
+        class_names: Names of the classes.
+        counted: What is counted by class: ``"objects"``, ``"images"`` or ``"pixels"``.
+        splits: The splits by name.
+        problems: Every finding.
+    """
+
+    class_names: tuple[str, ...]
+    counted: str
+    splits: dict[str, SplitReport]
+    problems: list[Problem]
+
+    @property
+    def exit_code(self) -> int:
+        """0 for clean data, 1 with warnings, 2 with errors."""
+        severities = {problem.severity for problem in self.problems}
+        return 2 if "error" in severities else 1 if severities else 0
+
+
+def check(data: VisionDataModule, *, files: bool = True, workers: int | None = None) -> Report:
+    """Check a data set.
+
+    Args:
+        data: The data module; errors in its annotations become problems from then on.
+        files: Whether every image and mask is decoded and compared with its annotations, and with those of other
+            splits; otherwise annotations only.
+        workers: Processes that read files; by default those of the data module.
+
+    Returns:
+        What was found.
+
+    Raises:
+        DataError: If there is no data set to check.
+    """
+    if not isinstance(data, FileDataModule):
+        return _check_memory(data)
+    data.splits.strict = False
+    problems: list[Problem] = []
+    splits: dict[str, SplitReport] = {}
+    indices: dict[str, ImageIndex] = {}
+    for split in SPLITS:
+        if data.splits.origin(split) == "val":
+            continue
+        index, found = data.splits[split].index, data.splits[split].problems
+        # Splits of one table or folder report what they share once.
+        problems += [problem for problem in found if problem not in problems] if len(found) < 1000 else found
+        indices[split] = index
+        sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).prod(1) ** 0.5
+        known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
+        splits[split] = SplitReport(len(index), index.counts(), known, sides)
+        problems += _task_problems(data, split, index)
+    pixels = data.task == "segmentation" and files
+    if data.task == "segmentation":
+        for report in splits.values():
+            counts = np.zeros(data.num_classes, np.int64)
+            counts[data.num_classes - len(report.counts) :] = report.counts
+            report.counts = counts
+    if files:
+        problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
+    return Report(data.class_names, "pixels" if pixels else "objects", splits, problems)
+
+
+class _File(NamedTuple):
+    digest: bytes
+    size: tuple[int, int]
+    pixels: np.ndarray | None
+    problems: list[Problem]
+
+
+class _Files(Dataset[_File]):
+    """Reads each image, and its mask, and says what is wrong."""
+
+    def __init__(self, dataset: FileDataset[Any], split: str) -> None:
+        self.dataset = dataset
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> _File:
+        file = self.dataset.index.file(index)
+        problems: list[Problem] = []
+        size, digest, counts = (0, 0), b"", None
+
+        def report(error: DataError, kind: str) -> None:
+            problems.append(Problem("error", kind, str(file), self.split, str(error), "Replace the file."))
+
+        try:
+            digest = hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
+            pixels = self.dataset.pixels(index)
+            size = (pixels.shape[0], pixels.shape[1])
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):  # those are among the problems of the annotations
+                report(DataError(str(error)), "image cannot be read")
+        except DataError as error:
+            report(error, "image cannot be used")
+        if size != (0, 0) and isinstance(self.dataset, SegmentationDataset):
+            try:
+                counts = np.bincount(self.dataset.mask(index).ravel(), minlength=IGNORED + 1)
+                if not counts[:IGNORED].any():
+                    remedy = "Training takes nothing from it; leave it out, or annotate it."
+                    problems.append(Problem("warning", "every pixel is ignored", str(file), self.split, "", remedy))
+            except DataError as error:
+                report(error, "mask cannot be used")
+        return _File(digest, size, counts, problems)
+
+
+def _check_files(
+    data: FileDataModule, indices: dict[str, ImageIndex], splits: dict[str, SplitReport], workers: int
+) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[bytes, tuple[str, Path]] = {}
+    with tqdm(desc="reading files", total=sum(map(len, indices.values())), unit=" images", disable=None) as bar:
+        for split, index in indices.items():
+            sizes, pixels = [], np.zeros(IGNORED + 1, np.int64)
+            for image, found in enumerate(_read(data.dataset(split), split, workers)):
+                bar.update()
+                problems += found.problems
+                sizes.append(found.size)
+                if found.pixels is not None:
+                    pixels += found.pixels
+                first, file = seen.setdefault(found.digest, (split, index.file(image)))
+                if found.digest and first != split:
+                    value, remedy = f"in {first} as {file}", "Scores on it say nothing; take it out of one of them."
+                    kind = "same image in two splits"
+                    problems.append(Problem("warning", kind, str(index.file(image)), split, value, remedy))
+            read = np.array(sizes, np.int64).reshape(-1, 2)
+            splits[split].sizes = read[(read > 0).all(1)]
+            if data.task == "segmentation":
+                splits[split].counts = pixels[: data.num_classes]
+    return problems
+
+
+def _read(dataset: FileDataset[Any], split: str, workers: int) -> Iterator[_File]:
+    yield from DataLoader(_Files(dataset, split), batch_size=None, num_workers=workers, collate_fn=_identity)
+
+
+def _identity(found: Any) -> Any:  # noqa: ANN401 (as DataLoader has it)
+    return found
+
+
+def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[Problem]:
+    """Find images that the task cannot use."""
+    if not len(index):
+        remedy = "Add images, or change the splits."
+        return [Problem("error", "split without images", str(index.root), split, "", remedy)]
+    bare = np.flatnonzero(np.diff(index.offsets) == 0)
+    if data.yields == "classification":
+        kind, remedy = "image without class", "Leave it out, or train multilabel."
+        return [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in bare.tolist()]
+    if data.task == "localization" and len(bare):
+        value = f"{len(bare)} images, the first is {str(index.file(int(bare[0])))!r}"
+        remedy = "They count as images without an object."
+        return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
+    return []
+
+
+def _check_memory(data: VisionDataModule) -> Report:
+    """Check a data set that is read as a whole, which finds what is wrong with its files."""
+    data.prepare_data()
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    splits: dict[str, SplitReport] = {}
+    problems: list[Problem] = []
+    seen: dict[bytes, tuple[str, int]] = {}
+    for split, dataset in zip(SPLITS, (data.train_set, data.val_set, data.test_set), strict=True):
+        if not isinstance(dataset, MemoryDataset):
+            message = f"{type(data).__name__} is neither of files nor in memory; check knows how to read those only."
+            raise DataError(message)
+        counts = np.bincount(dataset.labels.numpy(), minlength=data.num_classes).astype(np.int64)
+        size = np.array(dataset.pixels.shape[1:3], np.int64)
+        splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
+        for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):
+            digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+            first, other = seen.setdefault(digest, (split, image))
+            if first != split:
+                value, remedy = f"in {first} as image {other}", "Scores on it say nothing."
+                problems.append(Problem("warning", "same image in two splits", split, f"image {image}", value, remedy))
+    return Report(data.class_names, "images", splits, problems)

@@ -1,0 +1,126 @@
+"""COCO, and data sets of one's own in its form."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_name, layout_error
+from visiontasks.data.index.boxes import BoxFormat
+from visiontasks.data.index.coco import CocoFile
+from visiontasks.data.public import COCO_2017, download_archives
+from visiontasks.errors import DataError
+
+_YEARS = ("2017", "2014")
+
+
+class COCODataModule(FileDataModule):
+    """COCO 2017, or data of one's own with annotations in a COCO json file.
+
+    Recognised below ``root``, for each split: ``annotations/instances_SPLIT.json``, ``annotations/SPLIT.json``,
+    ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with SPLIT such as train2017, train
+    or valid; or one json file, whose images are dealt to the splits. The folder of the images is searched for.
+
+    In segmentation a pixel has the class of the smallest object on it, or is ``background``; classification is
+    multilabel.
+
+    Args:
+        root: Folder of the data set.
+        task: ``"detection"``, ``"segmentation"``, ``"classification"``, or ``"localization"`` of the largest object.
+        train: Annotations to train on, relative to ``root``; by default looked for.
+        val: Annotations of the validation split. With ``train`` alone, it is dealt from the training images.
+        test: Annotations of the test split; by default the validation split stands in for it.
+        images: Folder of the images, relative to ``root``; by default searched for.
+        box_format: Notation of the boxes, where a tool has written another than COCO's.
+        download: Whether COCO 2017 (19 GB) is downloaded into ``root`` where it is not there yet.
+        mirrors: Addresses of servers to ask for it first, each standing for ``http://images.cocodataset.org``.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+        DataError: If there are no such annotations, or they have errors (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    multilabel = True
+
+    def __init__(
+        self,
+        root: str | Path = "data/coco",
+        task: Literal["detection", "segmentation", "classification", "localization"] = "detection",
+        *,
+        train: str | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        images: str | None = None,
+        box_format: BoxFormat = "xywh",
+        download: bool = False,
+        mirrors: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+    ) -> None:
+        self.files = {"train": train, "val": val, "test": test}
+        self.images = images
+        self.box_format = box_format
+        self.download = download
+        self.mirrors = mirrors
+        super().__init__(root, task, **kwargs)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the categories by their ids; in segmentation behind ``background``."""
+        names = super().class_names
+        return ("background", *names) if self.task == "segmentation" else names
+
+    def prepare_data(self) -> None:
+        """Download what is missing, when asked to."""
+        if self.download:
+            download_archives(COCO_2017, self.root, self.mirrors)
+
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> CocoFile | None:
+        """Find the json file of a split, and the folder of its images."""
+        file = self._annotations(split)
+        if file is None:
+            return None
+        if self.images is not None:
+            return CocoFile(file, self.root / self.images, self.box_format)
+        names = _names(split)
+        near = [str(file.parent.relative_to(self.root)) if file.is_relative_to(self.root) else "", *names]
+        near += [f"images/{name}" for name in names] + ["images"]
+        return CocoFile(file, find_images_folder(self.root, first_file_name(file), near), self.box_format)
+
+    def _annotations(self, split: str) -> Path | None:
+        given = self.files[split]
+        if given is not None:
+            file = self.root / given
+            if not file.is_file():
+                message = f"{split} is {given!r}, but there is no file {str(file)!r}; expected a COCO json file."
+                raise DataError(message)
+            return file
+        if self.files["train"] is not None:
+            return None
+        for name in _names(split):
+            for pattern in _PATTERNS:
+                if (self.root / pattern.format(name)).is_file():
+                    return self.root / pattern.format(name)
+        if split != "train":
+            return None
+        single = [path for folder in (self.root, self.root / "annotations") for path in sorted(folder.glob("*.json"))]
+        if len(single) == 1:
+            return single[0]
+        expected = [pattern.format("train") for pattern in _PATTERNS] + ["one .json file"]
+        several = f"Its json files: {', '.join(path.name for path in single)}. " if single else ""
+        raise layout_error(self.root, expected, f"{several}Name the annotations, as in train='annotations/my.json'.")
+
+
+_PATTERNS = (
+    "annotations/instances_{}.json",
+    "annotations/{}.json",
+    "{}/_annotations.coco.json",
+    "{}.json",
+    "instances_{}.json",
+)
+
+
+def _names(split: str) -> list[str]:
+    years = [f"{split}{year}" for year in _YEARS] if split != "test" else []
+    return [*years, *SPLIT_NAMES[split]]

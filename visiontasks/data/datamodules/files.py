@@ -1,0 +1,271 @@
+"""What the data modules of images in files share, from annotations to batches."""
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
+
+from visiontasks.data.base import VisionDataModule
+from visiontasks.data.datamodules.layouts import resolve_root
+from visiontasks.data.datamodules.splits import Splits
+from visiontasks.data.datasets.files import FileDataset, OnError
+from visiontasks.data.datasets.tasks import (
+    AutoencodingDataset,
+    ClassificationDataset,
+    DetectionDataset,
+    LocalizationDataset,
+    MultilabelDataset,
+    SegmentationDataset,
+)
+from visiontasks.data.images import read_size
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.source import AnnotationSource
+from visiontasks.data.ordering import aspect_groups, class_balanced_weights
+from visiontasks.data.presets import detection_resizing
+from visiontasks.data.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
+from visiontasks.data.samplers import TrainingSampler
+from visiontasks.data.statistics import load_statistics
+from visiontasks.data.transforms import Augmentation
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.types import IGNORED, Statistics
+
+TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
+
+_SIZES = {"classification": (224, 224), "localization": (224, 224), "autoencoding": (128, 128)}
+_CROP = (384, 384)
+_DATASETS: dict[str, type[FileDataset[Any]]] = {
+    "classification": ClassificationDataset,
+    "localization": LocalizationDataset,
+    "detection": DetectionDataset,
+    "segmentation": SegmentationDataset,
+    "autoencoding": AutoencodingDataset,
+}
+
+
+class FileDataModule(VisionDataModule):
+    """Images in files with annotations in some format, for one of several tasks.
+
+    A subclass says which tasks its annotations serve and where they are (:meth:`find_source`).
+
+    Args:
+        root: Folder of the data set.
+        task: What is learnt; it decides the type of the batches, and the defaults of size and augmentation.
+        class_names: Classes in the order of the labels; None takes those of the annotations.
+        image_size: Height and width in pixels that images are resized to; by default 224 x 224 for classification and
+            localization, 128 x 128 for autoencoding. In detection None keeps the shape of images within ``shorter``
+            and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and whole images
+            are evaluated.
+        shorter: Detection: length of the shorter side in pixels.
+        longer: Detection: largest length of the longer side in pixels; the shorter is then less.
+        in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        augmentation: How training images are changed at random: a preset (``"none"``, ``"light"``, ``"default"``,
+            ``"strong"``; ``"multiscale"`` in detection), the description of a pipeline of Albumentations
+            (``albumentations.to_dict``), or an :class:`~visiontasks.data.transforms.Augmentation`.
+        lists: Text files that name the images of ``train``, ``val`` and ``test``, one in a line, instead of the splits
+            that the data set has.
+        fractions: Shares of train, val and test, for splits that the data set does not have.
+        split_seed: Another seed deals them anew; the training seed leaves them as they are.
+        balanced: Whether images of rare classes are drawn more often in training.
+        on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves it out and counts it.
+        cache: Whether decoded images are kept in memory.
+        batch_size: Images per training batch and process.
+        num_workers: Processes that prepare batches; by default one per core, 8 at most.
+        **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
+
+    Raises:
+        ArgumentError: If the task is none of the data set's, or an argument is out of range.
+        DataError: If the folder does not hold such a data set, or its annotations have errors (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]]
+    multilabel = False
+    """Whether an image of classification may have several classes."""
+    ignore_index = IGNORED
+    """Value of ignored pixels in mask files."""
+
+    def __init__(
+        self,
+        root: str | Path,
+        task: str,
+        *,
+        class_names: Sequence[str] | None = None,
+        image_size: tuple[int, int] | None = None,
+        shorter: int = 800,
+        longer: int = 1333,
+        in_channels: int = 3,
+        augmentation: str | dict[str, Any] | Augmentation = "default",
+        lists: Mapping[str, str] | None = None,
+        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        split_seed: int = 0,
+        balanced: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        cache: bool = False,
+        batch_size: int = 16,
+        num_workers: int | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+    ) -> None:
+        super().__init__(batch_size=batch_size, num_workers=_cores() if num_workers is None else num_workers, **kwargs)
+        if task not in self.tasks:
+            message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
+            raise ArgumentError(message)
+        self.root = Path(root)
+        self.task = task
+        self.in_channels_asked = in_channels
+        self.size = image_size or _SIZES.get(task)
+        self.shorter = shorter
+        self.longer = longer
+        self.augmentation = augmentation
+        self.balanced = balanced
+        self.on_error = on_error
+        self.cache = cache
+        self._measured: Statistics | None = None
+        self._prepared = False
+        self._splits = Splits(
+            self._find,
+            class_names=None if class_names is None else tuple(class_names),
+            lists=lists,
+            fractions=fractions,
+            seed=split_seed,
+            select=self.select,
+        )
+        self.transform = Augmentation.create(task, augmentation)
+
+    @abstractmethod
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
+        """Find the annotations of a split.
+
+        Args:
+            split: ``"train"``, ``"val"`` or ``"test"``.
+            class_names: Classes in the order of the labels; None takes those that the annotations have.
+
+        Returns:
+            What is to be parsed; None for a split that the data set does not have. There is always one to train on.
+
+        Raises:
+            DataError: If the folder does not hold such a data set.
+        """
+
+    def select(self, index: ImageIndex) -> ImageIndex:
+        """Choose the images of a split that are used; by default all."""
+        return index
+
+    @property
+    def splits(self) -> Splits:
+        """The annotations of each split; what is missing is downloaded first, when asked for."""
+        if not self._prepared:
+            self.prepare_data()
+            self._prepared = True
+        return self._splits
+
+    @property
+    def yields(self) -> str:
+        """What the batches hold."""
+        return "multilabel classification" if self.task == "classification" and self.multilabel else self.task
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
+        return self.splits.class_names
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return self.in_channels_asked
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
+        return None if self.task == "segmentation" else self.size
+
+    def setup(self, stage: str) -> None:
+        """Read the annotations of the splits that a stage needs."""
+        if stage in ("fit", "validate") and not hasattr(self, "val_set"):
+            if stage == "fit" or not hasattr(self, "train_set"):
+                self.train_set = self.dataset("train", training=True)
+            self.val_set = self.dataset("val")
+        if stage in ("test", "predict") and not hasattr(self, "test_set"):
+            if self.splits.origin("test") == "val":
+                rank_zero_info("The data set has no test split; the validation split stands in for it.")
+            self.test_set = self.dataset("test")
+
+    def dataset(self, split: str, *, training: bool = False) -> FileDataset[Any]:
+        """Make the data set of a split.
+
+        Args:
+            split: ``"train"``, ``"val"`` or ``"test"``.
+            training: Whether images are augmented and cut out at random.
+        """
+        kind, options = _DATASETS[self.task], {}
+        if self.task == "segmentation":
+            options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
+        elif self.yields == "multilabel classification":
+            kind = MultilabelDataset
+        failing: OnError = "replace" if training else "skip"
+        return kind(
+            self.splits[split].index,
+            channels=self.in_channels,
+            resizing=self._resizing(training=training),
+            augmentation=self.transform if training else None,
+            seed=self.seed,
+            on_error="raise" if self.on_error == "raise" else failing,
+            cache=self.cache,
+            multiple=1 if self.image_size else 32,
+            **options,
+        )
+
+    def train_sampler(self) -> TrainingSampler:
+        """Draw training images: in batches of like shape where shapes vary, and balanced when asked for."""
+        index: ImageIndex = self.train_set.index  # type: ignore[attr-defined]  # made by this class
+        groups = weights = None
+        if self.balanced:
+            weights = class_balanced_weights(index.labels, index.offsets)
+        elif self.task == "detection" and self.size is None:
+            groups = aspect_groups(_known_sizes(index))
+        return TrainingSampler(
+            self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
+        )
+
+    def statistics(self) -> Statistics:
+        """Measure the pixel statistics of the training split without augmentation, once for a data set and size."""
+        if self._measured is None:
+            index = self.splits["train"].index
+            resizing = Stretch(self.image_size) if self.image_size else Whole()
+            self._measured = load_statistics(
+                index, self.in_channels, resizing, self.num_workers, skip=self.on_error == "skip"
+            )
+        return self._measured
+
+    def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
+        resolve_root(self.root)
+        return self.find_source(split, class_names)
+
+    def _resizing(self, *, training: bool) -> Resizing:
+        name = self.augmentation if isinstance(self.augmentation, str) else "default"
+        if self.task == "detection":
+            if self.size is not None:
+                return Stretch(self.size)
+            return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
+        if self.task == "segmentation":
+            return RandomScaledCrop(self.size or _CROP) if training else Whole()
+        assert self.size is not None
+        # A part of an image shows its class, but not all of several.
+        if training and self.yields == "classification" and name not in ("none", "light"):
+            return RandomResizedCrop(self.size, area=(0.25, 1.0))
+        return Stretch(self.size)
+
+
+def _known_sizes(index: ImageIndex) -> np.ndarray:
+    """Return the sizes that the annotations state, and read those that they do not."""
+    sizes = index.sizes.copy()
+    for image in np.flatnonzero((sizes < 1).any(1)).tolist():
+        sizes[image] = read_size(index.file(image))
+    return sizes
+
+
+def _cores() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, usable)

@@ -1,0 +1,53 @@
+"""Folders of images: one for each class, or one for all."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, first_existing, layout_error
+from visiontasks.data.index.folders import ClassFolders, ImageFolder
+
+
+class FolderDataModule(FileDataModule):
+    """Images in one folder per class, for classification; or in any folder, for autoencoding.
+
+    Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``) and ``test/CLASS/``; or
+    ``CLASS/`` alone, dealt to the splits with the same share of each class. For autoencoding the folders of classes may
+    be left out; where they are there, they are the classes by which codes are judged.
+
+    Args:
+        root: Folder of the data set.
+        task: ``"classification"`` or ``"autoencoding"``.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+        DataError: If the folder holds no images (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("classification", "autoencoding")
+
+    def __init__(
+        self,
+        root: str | Path = "data",
+        task: Literal["classification", "autoencoding"] = "classification",
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+    ) -> None:
+        super().__init__(root, task, **kwargs)
+
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> ClassFolders | ImageFolder | None:
+        """Find the folder of a split."""
+        folder = first_existing(self.root, SPLIT_NAMES[split])
+        if split != "train":
+            own = first_existing(self.root, SPLIT_NAMES["train"]) is not None
+            return None if folder is None or not own else self._source(folder, class_names)
+        return self._source(folder or self.root, class_names)
+
+    def _source(self, folder: Path, class_names: tuple[str, ...] | None) -> ClassFolders | ImageFolder:
+        classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+        if class_names or (classes and class_names is None):
+            return ClassFolders(folder, class_names or None)
+        if self.task == "classification" and not classes:
+            expected = ["train/CLASS/image.jpg, val/CLASS/, test/CLASS/", "CLASS/image.jpg"]
+            raise layout_error(folder, expected, "A folder without classes is data for task='autoencoding'.")
+        return ImageFolder(folder)

@@ -1,0 +1,101 @@
+"""Images and masks in folders or lists, for segmentation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, layout_error
+from visiontasks.data.index.folders import MaskFolders, MaskList
+from visiontasks.errors import DataError
+from visiontasks.types import IGNORED
+
+_IMAGES = ("images", "image", "imgs", "JPEGImages")
+_MASKS = ("masks", "mask", "annotations", "labels", "SegmentationClass")
+_SUFFIXES = ("annot", "_annot", "_masks", "_labels")
+_EXPECTED = (
+    "train.txt, val.txt, test.txt with an image and its mask in each line (CamVid's form)",
+    "images/train/ and masks/train/",
+    "train/images/ and train/masks/",
+    "train/ and trainannot/ (or train_masks/, train_labels/)",
+    "images/ and masks/: dealt to the splits",
+)
+
+
+class MaskFolderDataModule(FileDataModule):
+    """Images and masks in parallel folders or two-column lists, for segmentation.
+
+    A mask is an image without loss and with one channel, whose values are the classes; a palette's colours do not
+    matter. Image and mask have the same name, but for the suffix. Recognised below ``root``: lists as CamVid has them,
+    ``images/train`` and ``masks/train``, ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or
+    ``images`` and ``masks`` alone, dealt to the splits. Images may be called images, image, imgs or JPEGImages, masks
+    masks, mask, annotations, labels or SegmentationClass.
+
+    Args:
+        root: Folder of the data set.
+        task: ``"segmentation"``.
+        class_names: Names of the values 0, 1, 2, ... that a pixel can have, a background included; by default the lines
+            of ``classes.txt`` in ``root``.
+        ignore_index: Value of pixels that neither loss nor metric counts (11 in CamVid); 255 in batches.
+        images: Folder of the images, relative to ``root``, where it has another name.
+        masks: Folder of the masks, relative to ``root``, where it has another name.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+        DataError: If the folder holds no such data set, or the names of the classes are not known (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("segmentation",)
+
+    def __init__(
+        self,
+        root: str | Path = "data",
+        task: Literal["segmentation"] = "segmentation",
+        *,
+        class_names: Sequence[str] | None = None,
+        ignore_index: int = IGNORED,
+        images: str | None = None,
+        masks: str | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+    ) -> None:
+        self.ignore_index = ignore_index
+        self.folders = None if images is None and masks is None else (images or "images", masks or "masks")
+        super().__init__(root, task, class_names=class_names, **kwargs)
+
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> MaskFolders | MaskList | None:
+        """Find the list of a split, or its two folders."""
+        if class_names is None:
+            class_names = self._listed_classes()
+        names = SPLIT_NAMES[split]
+        if self.folders is None:
+            for name in names:
+                if (self.root / f"{name}.txt").is_file():
+                    return MaskList(self.root / f"{name}.txt", self.root, class_names)
+        for images, masks in self._pairs(names):
+            if (self.root / images).is_dir() and (self.root / masks).is_dir():
+                return MaskFolders(self.root, images, masks, class_names)
+        if split != "train":
+            return None
+        expected = _EXPECTED if self.folders is None else [" and ".join(self.folders)]
+        raise layout_error(self.root, expected, "Name the folders with images='...' and masks='...'.")
+
+    def _pairs(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """List the pairs of folders that the images and masks of a split may lie in, the likeliest first."""
+        kinds = [self.folders] if self.folders else [(images, masks) for images in _IMAGES for masks in _MASKS]
+        pairs = [(f"{images}/{name}", f"{masks}/{name}") for images, masks in kinds for name in names]
+        pairs += [(f"{name}/{images}", f"{name}/{masks}") for images, masks in kinds for name in names]
+        if self.folders is None:
+            pairs += [(name, f"{name}{suffix}") for name in names for suffix in _SUFFIXES]
+        return pairs + (kinds if "train" in names else [])
+
+    def _listed_classes(self) -> tuple[str, ...]:
+        file = self.root / "classes.txt"
+        if not file.is_file():
+            message = (
+                f"the masks of {str(self.root)!r} hold numbers, and nothing says which classes they are. Give "
+                "class_names=['background', ...], the name of each value from 0 on, or write them into "
+                f"{str(file)!r}, one in a line."
+            )
+            raise DataError(message)
+        return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())

@@ -1,0 +1,139 @@
+"""Splits of a data set: its own ones, those that lists name, and those that are dealt at random."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from visiontasks.data.index.cache import load_index
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.problems import Parsed, Problem
+from visiontasks.data.index.source import AnnotationSource
+from visiontasks.data.index.splits import split_by_fractions, split_by_list
+from visiontasks.errors import ArgumentError
+
+SPLITS = ("train", "val", "test")
+
+FindSource = Callable[[str, tuple[str, ...] | None], AnnotationSource | None]
+"""Finds the annotations of a split, given the names of the classes; None for a split that there is not."""
+
+
+class Splits:
+    """The annotations of each split, read when they are first asked for.
+
+    Splits that the data set does not have are dealt from its training images: validation, and then also test. A data
+    set with a validation split of its own but without test split is tested on the former.
+
+    Args:
+        find: Finds the annotations of a split.
+        class_names: Classes in the order of the labels; None takes those of the training split.
+        lists: Files that name the images of each split, instead of splits of the data set.
+        fractions: Shares of train, val and test among images that are dealt.
+        seed: Another seed deals anew.
+        select: Chooses the images of a split that are used.
+        strict: Whether errors in annotations are raised; otherwise they are among the problems.
+
+    Raises:
+        ArgumentError: If the lists are of other splits than train, val and test.
+    """
+
+    def __init__(
+        self,
+        find: FindSource,
+        *,
+        class_names: tuple[str, ...] | None = None,
+        lists: Mapping[str, str] | None = None,
+        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        seed: int = 0,
+        select: Callable[[ImageIndex], ImageIndex] = lambda index: index,
+        strict: bool = True,
+    ) -> None:
+        if lists is not None and not {"train", "val"} <= set(lists) <= set(SPLITS):
+            message = f"lists names files for {sorted(lists)}; expected train and val, and test if there is one."
+            raise ArgumentError(message)
+        if len(fractions) != len(SPLITS) or not min(fractions[:2]) > 0:
+            message = (
+                f"fractions is {list(fractions)}; expected the shares of train, val and test, as in [0.8, 0.1, 0.1]."
+            )
+            raise ArgumentError(message)
+        self.find = find
+        self.lists = lists
+        self.fractions = fractions
+        self.seed = seed
+        self.select = select
+        self.strict = strict
+        self._class_names = class_names
+        self._own: dict[str, Parsed | None] = {}
+        self._dealt: dict[str, ImageIndex] = {}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+        return self._class_names or self.own("train").index.class_names
+
+    def origin(self, split: str) -> str:
+        """Say where the images of a split come from: ``"own"``, ``"list"``, ``"dealt"``, or the split they repeat."""
+        if self.lists:
+            return "list" if split in self.lists else "val"
+        if split == "train":
+            return "dealt" if not self._has("val") else "own"
+        if self._has(split):
+            return "own"
+        return "val" if self._has("val") else "dealt"
+
+    def __getitem__(self, split: str) -> Parsed:
+        """Return the images of a split and what is wrong with its annotations.
+
+        Raises:
+            DataError: If the annotations have errors, and this is strict.
+        """
+        origin = self.origin(split)
+        if origin == "val":
+            return self["val"]
+        if origin == "list":
+            assert self.lists is not None
+            everything = self.own("train")
+            listed = split_by_list(everything.index, Path(self.lists[split]))
+            found = Parsed(listed.index, [*everything.problems, *listed.problems])
+            if self.strict:
+                found.require()
+        elif origin == "dealt":
+            everything = self.own("train")
+            found = Parsed(self._deal(everything.index)[split], everything.problems if split == "train" else [])
+        else:
+            found = self.own(split)
+        return Parsed(self.select(found.index), found.problems)
+
+    def own(self, split: str) -> Parsed:
+        """Return the annotations that the data set has for a split, all of them.
+
+        Raises:
+            DataError: If the annotations have errors, and this is strict; or the classes are others than in training.
+        """
+        if split not in self._own:
+            names = self._class_names or (None if split == "train" else self.class_names)
+            source = self.find(split, names)
+            assert source is not None
+            parsed = load_index(source) if self.strict else source.parse()
+            found = parsed.index.class_names
+            if names is not None and found != names:
+                remedy = f"Expected those of the training split, in the same order: {', '.join(names)}."
+                where = str((source.sources() or [parsed.index.root])[0])
+                problem = Problem("error", "classes differ between splits", where, "", ", ".join(found), remedy)
+                parsed = Parsed(parsed.index, [*parsed.problems, problem])
+                if self.strict:
+                    parsed.require()
+            self._own[split] = parsed
+        parsed_split = self._own[split]
+        assert parsed_split is not None
+        return parsed_split
+
+    def _has(self, split: str) -> bool:
+        # What there is does not depend on the names of the classes.
+        return self.find(split, ()) is not None
+
+    def _deal(self, index: ImageIndex) -> dict[str, ImageIndex]:
+        if not self._dealt:
+            names = [split for split in SPLITS if split != "test" or not self._has("test")]
+            shares = [share for split, share in zip(SPLITS, self.fractions, strict=True) if split in names]
+            parts = split_by_fractions(index, [share / sum(shares) for share in shares], self.seed)
+            self._dealt = dict(zip(names, parts, strict=True))
+        return self._dealt

@@ -1,0 +1,129 @@
+"""Tables of files with classes and boxes."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, layout_error
+from visiontasks.data.index.boxes import BoxFormat
+from visiontasks.data.index.csv_table import FILE_COLUMNS, CsvTable
+from visiontasks.errors import ArgumentError, DataError
+
+_EXPECTED = ("train.csv, val.csv (or valid.csv), test.csv", "one .csv file, with or without a column named split")
+
+
+class CSVDataModule(FileDataModule):
+    """Images that a table lists with their class and, optionally, boxes.
+
+    The first line names the columns: ``file`` (or filename, image, path), ``class`` (or label), and for boxes ``xmin``,
+    ``ymin``, ``xmax``, ``ymax``; ``width`` and ``height`` of the image and ``split`` may be there. Several rows of a
+    file are several objects or classes. Without tables or a column for the splits, the images are dealt to them.
+
+    Args:
+        root: Folder of the data set.
+        task: ``"classification"``, ``"localization"`` of the largest object, ``"detection"`` or ``"autoencoding"``.
+        table: The table, relative to ``root``; by default looked for.
+        images: Folder of the images, relative to ``root``; by default searched for.
+        box_format: Notation of the boxes: ``"xyxy"`` and ``"xywh"`` are pixels from 0, ``"voc"`` counts pixels from 1,
+            ``"relative"`` is fractions of width and height.
+        multilabel: Classification: whether an image may have several classes; by default, whether one has.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+        DataError: If there is no such table, or it has errors (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("classification", "localization", "detection", "autoencoding")
+
+    def __init__(
+        self,
+        root: str | Path = "data",
+        task: Literal["classification", "localization", "detection", "autoencoding"] = "classification",
+        *,
+        table: str | None = None,
+        images: str | None = None,
+        box_format: BoxFormat = "xyxy",
+        multilabel: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+    ) -> None:
+        self.table = table
+        self.images = images
+        self.box_format = box_format
+        self._multilabel = multilabel
+        super().__init__(root, task, **kwargs)
+
+    @property
+    def multilabel(self) -> bool:  # type: ignore[override]  # here the data decide
+        """Whether an image may have several classes."""
+        if self._multilabel is None:
+            index = self.splits.own("train").index
+            owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
+            pairs = np.unique(np.column_stack((owners, index.labels)), axis=0)
+            self._multilabel = len(pairs) > len(np.unique(owners))
+        return self._multilabel
+
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> CsvTable | None:
+        """Find the table and the rows of a split."""
+        tables = {
+            name: self.root / f"{alias}.csv"
+            for name, aliases in SPLIT_NAMES.items()
+            for alias in aliases
+            if (self.root / f"{alias}.csv").is_file()
+        }
+        if self.table is None and "train" in tables:
+            return self._source(tables[split], None, class_names) if split in tables else None
+        table = self._single()
+        values = _splits_named(table)
+        if not values:
+            return self._source(table, None, class_names) if split == "train" else None
+        named = [name for name in SPLIT_NAMES[split] if name in values]
+        if split == "train" and not named:
+            message = f"{str(table)!r}: the column split holds {sorted(values)}; expected train, val and test."
+            raise DataError(message)
+        return self._source(table, named[0], class_names) if named else None
+
+    def _source(self, table: Path, split: str | None, class_names: tuple[str, ...] | None) -> CsvTable:
+        if self.images is not None:
+            folder = self.root / self.images
+        else:
+            folder = find_images_folder(self.root, _first_file(table), ("images",))
+        return CsvTable(table, folder, split, self.box_format, class_names)
+
+    def _single(self) -> Path:
+        if self.table is not None:
+            if not (self.root / self.table).is_file():
+                message = f"table is {self.table!r}, but there is no file {str(self.root / self.table)!r}."
+                raise ArgumentError(message)
+            return self.root / self.table
+        found = sorted(self.root.glob("*.csv"))
+        if len(found) != 1:
+            several = f"Its tables: {', '.join(path.name for path in found)}. " if found else ""
+            raise layout_error(self.root, _EXPECTED, f"{several}Name it, as in table='labels.csv'.")
+        return found[0]
+
+
+def _rows(table: Path) -> Sequence[Mapping[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            delimiter = max(",;\t", key=header.count)
+            names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            return list(csv.DictReader(file, names, delimiter=delimiter))
+    except (OSError, UnicodeDecodeError, csv.Error):  # reported with the line by the parse proper
+        return []
+
+
+def _first_file(table: Path) -> str:
+    for row in _rows(table):
+        return next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "")
+    return ""
+
+
+def _splits_named(table: Path) -> set[str]:
+    """Collect what the column ``split`` holds; nothing where there is none."""
+    return {row["split"].strip() for row in _rows(table) if row.get("split")}

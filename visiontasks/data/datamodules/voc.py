@@ -1,0 +1,154 @@
+"""PASCAL VOC, and data sets of one's own in its form."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, first_existing, layout_error
+from visiontasks.data.index.cache import load_index
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.voc import VocDevkit, VocFolder
+from visiontasks.data.public import VOC, download_archives
+from visiontasks.errors import ArgumentError, DataError, near_matches
+
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+"""The classes of PASCAL VOC, as its masks number them from 1 on."""
+
+_EXPECTED = (
+    "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
+    "ImageSets/, Annotations/ and JPEGImages/",
+    "Annotations/ and JPEGImages/ (also annotations/ and images/), without lists: dealt to the splits",
+    "train/ and valid/ with images and an XML file beside each",
+    "images with an XML file beside each: dealt to the splits",
+)
+_FOLDERS = (("JPEGImages", "Annotations"), ("images", "annotations"), ("Images", "Annotations"))
+
+
+class VOCDataModule(FileDataModule):
+    """PASCAL VOC 2007 or 2012, or data of one's own with one XML file per image, as labelImg writes them.
+
+    A devkit below ``root`` is recognised, and folders of images and XML files without lists. Classes are the 20 of VOC
+    where no other occurs, else those that occur, sorted. Difficult objects are marked as to be ignored.
+
+    In segmentation a pixel has a class or is ``background``; classification is multilabel.
+
+    Args:
+        root: Folder of the data set.
+        task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
+        year: Which devkit, such as ``"2012"``, where there are several; by default the newest.
+        train: Name of the training list in ``ImageSets``; ``trainval`` is taken where it does not exist.
+        val: Name of the validation list.
+        test: Name of the test list; where it does not exist, the validation split stands in for it.
+        objects: Localization: of the ``"largest"`` object in every image, or in images with a ``"single"`` one only.
+        download: Whether the set of that year is downloaded into ``root`` where it is not there yet.
+        mirrors: Addresses to ask for it first, each standing for ``http://host.robots.ox.ac.uk/pascal/VOC``.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+        DataError: If the folder holds no such data set, or its annotations have errors (when first used).
+    """
+
+    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    multilabel = True
+
+    def __init__(
+        self,
+        root: str | Path = "data/voc",
+        task: Literal["detection", "segmentation", "classification", "localization"] = "detection",
+        *,
+        year: str | None = None,
+        train: str = "train",
+        val: str = "val",
+        test: str = "test",
+        objects: Literal["largest", "single"] = "largest",
+        download: bool = False,
+        mirrors: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+    ) -> None:
+        year = None if year is None else str(year)
+        if download and (year or "2012") not in VOC:
+            message = f"VOC {year} cannot be downloaded. {near_matches(str(year), VOC)}"
+            raise ArgumentError(message)
+        self.year = year
+        self.set_names = {"train": train, "val": val, "test": test}
+        self.objects = objects
+        self.download = download
+        self.mirrors = mirrors
+        super().__init__(root, task, **kwargs)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes; in segmentation behind ``background``."""
+        names = super().class_names
+        return ("background", *names) if self.task == "segmentation" else names
+
+    def prepare_data(self) -> None:
+        """Download what is missing, when asked to."""
+        if self.download:
+            download_archives(VOC[self.year or "2012"], self.root, self.mirrors)
+
+    def select(self, index: ImageIndex) -> ImageIndex:
+        """Choose the images with a single object, when asked to."""
+        if self.task != "localization" or self.objects == "largest":
+            return index
+        owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
+        return index.subset(np.flatnonzero(np.bincount(owners[~index.ignore], minlength=len(index)) == 1))
+
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | VocFolder | None:
+        """Find the devkit and its list, or the folder of images and XML files."""
+        devkit = self._devkit()
+        if devkit is not None:
+            kind: Literal["Main", "Segmentation"] = "Segmentation" if self.task == "segmentation" else "Main"
+            folder, name = devkit / "ImageSets" / kind, self.set_names[split]
+            if not (folder / f"{name}.txt").is_file():
+                if split != "train":
+                    return None
+                name = "trainval" if (folder / "trainval.txt").is_file() else name
+            return VocDevkit(devkit, name, kind, _classes(VocDevkit(devkit, name, kind), class_names))
+        if self.task == "segmentation":
+            raise layout_error(self.root, _EXPECTED[:2], "For images and masks in folders use MaskFolderDataModule.")
+        if split == "train":
+            for images, annotations in _FOLDERS:
+                if (self.root / images).is_dir() and (self.root / annotations).is_dir():
+                    return self._folder(VocFolder(self.root, None, images, annotations), class_names)
+        beside = first_existing(self.root, SPLIT_NAMES[split])
+        if beside is not None and any(beside.glob("*.xml")):
+            return self._folder(VocFolder(beside), class_names)
+        if split != "train":
+            return None
+        if any(self.root.glob("*.xml")):
+            return self._folder(VocFolder(self.root), class_names)
+        raise layout_error(self.root, _EXPECTED, "Name the folder that holds one of them.")
+
+    def _folder(self, source: VocFolder, class_names: tuple[str, ...] | None) -> VocFolder:
+        return VocFolder(source.folder, _classes(source, class_names), source.images, source.annotations)
+
+    def _devkit(self) -> Path | None:
+        if self.year is not None:
+            found = first_existing(self.root, (f"VOCdevkit/VOC{self.year}/ImageSets", f"VOC{self.year}/ImageSets"))
+            if found is None:
+                raise layout_error(self.root, [f"VOCdevkit/VOC{self.year}/ImageSets"], "Leave out year, or correct it.")
+            return found.parent
+        for pattern in ("ImageSets", "VOC[0-9]*/ImageSets", "VOCdevkit/VOC[0-9]*/ImageSets"):
+            lists = sorted(self.root.glob(pattern))
+            if lists:
+                return lists[-1].parent
+        return None
+
+
+def _classes(source: VocDevkit | VocFolder, class_names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Take VOC's own classes where the annotations name no others."""
+    if class_names is not None:
+        return class_names
+    try:
+        found = load_index(source).index.class_names
+    except DataError:  # to be reported by the parse proper
+        return None
+    return VOC_CLASSES if set(found) < set(VOC_CLASSES) else None

@@ -1,0 +1,139 @@
+"""Pixel statistics of images in files: one streaming pass, kept for later runs."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import distributed
+from tqdm import tqdm
+
+from visiontasks.data.datasets.tasks import AutoencodingDataset
+from visiontasks.data.index.cache import cache_folders
+from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.loader import BatchLoader
+from visiontasks.data.resizing import Resizing, Stretch
+from visiontasks.data.samplers import EvaluationSampler
+from visiontasks.errors import DataError, VisiontasksError
+from visiontasks.types import Statistics
+
+
+def load_statistics(
+    index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
+) -> Statistics:
+    """Measure images, or read what an earlier call has measured.
+
+    The result is kept where the index of annotations is. It is used as long as the names, sizes and times of
+    modification of the images, their channels and their size in a batch are the same. Of several processes the first
+    measures, and sends the others what it found.
+
+    Args:
+        index: The images.
+        channels: Channels to read.
+        resizing: How images are brought to their size; without chance.
+        workers: Processes that read images.
+        skip: Whether files that cannot be read are left out.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    running = distributed.is_available() and distributed.is_initialized()
+    result: list[Statistics | VisiontasksError | None] = [None]
+    if not running or distributed.get_rank() == 0:
+        try:
+            result[0] = _cached(index, channels, resizing, workers, skip)
+        except VisiontasksError as error:  # which the others wait for
+            result[0] = error
+    if running:
+        distributed.broadcast_object_list(result, src=0)
+    if isinstance(result[0], VisiontasksError):
+        raise result[0]
+    assert result[0] is not None
+    return result[0]
+
+
+def measure(
+    index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
+) -> Statistics:
+    """Measure images in one pass.
+
+    Every pixel counts the same, so that a large image counts for more than a small one.
+
+    Args:
+        index: The images.
+        channels: Channels to read.
+        resizing: How images are brought to their size.
+        workers: Processes that read images.
+        skip: Whether files that cannot be read are left out.
+
+    Returns:
+        Mean and standard deviation of each channel, and the mean image where ``resizing`` has one size.
+
+    Raises:
+        DataError: If a file cannot be read, or there is none.
+    """
+    fixed = resizing.size if isinstance(resizing, Stretch) else None
+    dataset = AutoencodingDataset(index, channels=channels, resizing=resizing, on_error="skip" if skip else "raise")
+    # Images of different sizes come one by one: padding would be measured, too.
+    sampler = EvaluationSampler(dataset, 16 if fixed else 1, num_replicas=1, rank=0)
+    total = torch.zeros(channels, *(fixed or (1, 1)), dtype=torch.float64)
+    squares = torch.zeros(channels, dtype=torch.float64)
+    images = pixels = 0
+    with tqdm(desc="pixel statistics", total=len(index), unit=" images", disable=None) as bar:
+        for batch in BatchLoader(dataset, sampler, workers):
+            values = batch.images.double() / 255
+            total += values.sum(0) if fixed else values.sum((0, 2, 3))[:, None, None]
+            squares += values.square().sum((0, 2, 3))
+            images += len(values)
+            pixels += values[:, 0].numel()
+            bar.update(len(values))
+    if not pixels:
+        message = f"None of the {len(index)} images below {str(index.root)!r} could be read; nothing was measured."
+        raise DataError(message)
+    mean = total.sum((1, 2)) / pixels
+    std = (squares / pixels - mean.square()).clamp(min=0).sqrt()
+    return Statistics(mean.float(), std.float(), (total / images).float() if fixed else None)
+
+
+def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, skip: bool) -> Statistics:
+    name = f"statistics-{_digest(index, channels, resizing)}.npz"
+    folders = cache_folders(index.root)
+    for folder in folders:
+        try:
+            with np.load(folder / name, allow_pickle=False) as stored:
+                found = {key: torch.from_numpy(stored[key]) for key in stored.files}
+            return Statistics(found["mean"], found["std"], found.get("mean_image"))
+        except (OSError, ValueError, KeyError, EOFError):
+            continue
+    statistics = measure(index, channels, resizing, workers, skip=skip)
+    for folder in folders:
+        try:
+            _write(folder / name, statistics)
+            break
+        except OSError:  # not writable, or no room: the next run measures again
+            continue
+    return statistics
+
+
+def _write(file: Path, statistics: Statistics) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as opened:
+            np.savez(opened, **{key: value.numpy() for key, value in statistics._asdict().items() if value is not None})
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _digest(index: ImageIndex, channels: int, resizing: Resizing) -> str:
+    """Digest what the result depends on."""
+    digest = hashlib.sha256(f"{channels} {resizing}".encode())
+    for image in range(len(index)):
+        file = index.file(image)
+        stat = file.stat() if file.exists() else None
+        digest.update(repr((str(file), stat and (stat.st_size, stat.st_mtime_ns))).encode(errors="surrogateescape"))
+    return digest.hexdigest()[:24]

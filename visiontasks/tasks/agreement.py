@@ -1,0 +1,31 @@
+"""Whether data are for a task."""
+
+from visiontasks.errors import ArgumentError
+from visiontasks.types import DataDescription
+
+
+def check_agreement(data: DataDescription, data_name: str, task_name: str, takes: str | None, in_channels: int) -> None:
+    """Compare what a data module yields with what a task takes.
+
+    Args:
+        data: The data module. One that does not say what it yields is believed.
+        data_name: Its name, for messages.
+        task_name: Name of the task.
+        takes: What the task takes, such as ``"classification"``; None for anything.
+        in_channels: Channels that it was made for.
+
+    Raises:
+        ArgumentError: If they differ.
+    """
+    found = getattr(data, "yields", None)
+    if takes is not None and found is not None and found != takes:
+        message = (
+            f"{data_name} yields batches of {found}, {task_name} takes {takes}. Choose the task of the data "
+            "(--data.task), or another --model."
+        )
+        raise ArgumentError(message)
+    if data.in_channels != in_channels:
+        message = (
+            f"The images of the data have {data.in_channels} channels, the task was made for in_channels={in_channels}."
+        )
+        raise ArgumentError(message)

@@ -1,0 +1,91 @@
+"""Images side by side, with titles."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from visiontasks.types import ClassificationBatch, ClassificationPredictions
+
+Picture = UInt8[Tensor, "channels height width"]
+
+PAPER, INK, _RIGHT, _WRONG = (255, 255, 255), (40, 40, 40), (0, 110, 60), (200, 30, 30)
+_TITLE, MARGIN = 20, 6
+
+
+def to_rgb(image: Tensor) -> Picture:
+    """Bring an image of any number of channels to what can be shown.
+
+    Args:
+        image: uint8 in 0 to 255 or float in 0 to 1, shape [C, H, W]. One channel is shown grey; of more than three, the
+            first three are shown.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8) if image.is_floating_point() else image
+    return pixels[:1].expand(3, -1, -1) if len(pixels) < 3 else pixels[:3]
+
+
+def grid(
+    images: Sequence[Tensor],
+    titles: Sequence[str],
+    colors: Sequence[tuple[int, int, int]] | None = None,
+    columns: int = 8,
+) -> Picture:
+    """Lay out pictures with a title each.
+
+    Args:
+        images: Images of equal size, see :func:`to_rgb`; small ones are magnified by a whole factor.
+        titles: One line each, cut to the width of the image.
+        colors: RGB of each title; dark grey by default.
+        columns: Pictures side by side.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    height, width = images[0].shape[-2:]
+    factor = max(1, round(96 / min(height, width)))
+    height, width = height * factor, width * factor
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    size = (columns * (width + MARGIN) + MARGIN, rows * (height + _TITLE + MARGIN) + MARGIN)
+    canvas = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(13)
+    for index, (image, title) in enumerate(zip(images, titles, strict=True)):
+        left = MARGIN + index % columns * (width + MARGIN)
+        top = MARGIN + index // columns * (height + _TITLE + MARGIN)
+        while len(title) > 1 and draw.textlength(title, font=font) > width:
+            title = title[:-2] + "…"
+        draw.text((left, top), title, fill=INK if colors is None else colors[index], font=font)
+        tile = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
+        canvas.paste(tile.resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))
+    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+
+
+def draw_classification(
+    batch: ClassificationBatch, predictions: ClassificationPredictions, class_names: Sequence[str], columns: int = 8
+) -> Picture:
+    """Draw images with the predicted class and its probability: green when right, else red with the true class.
+
+    Args:
+        batch: The images and their classes.
+        predictions: What was predicted of them.
+        class_names: Names of the classes in the order of the labels.
+        columns: Pictures side by side.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    titles, colors = [], []
+    for label, predicted, score in zip(
+        batch.labels.tolist(), predictions.labels.tolist(), predictions.scores.tolist(), strict=True
+    ):
+        wrong = label != predicted
+        titles.append(f"{class_names[predicted]} {score:.2f}" + (f" ({class_names[label]})" if wrong else ""))
+        colors.append(_WRONG if wrong else _RIGHT)
+    return grid(list(batch.images), titles, colors, columns)
