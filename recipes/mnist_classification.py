@@ -2,8 +2,8 @@
 
 Source: LeCun et al. 1998; 55,000 training images, 5,000 more held out for every choice, 10,000 test images.
 Command: python recipes/mnist_classification.py --data.root FOLDER   (or --data.download true)
-Hardware and time: 2 cores of an Intel Xeon at 2.8 GHz, float32, 12 epochs in 331 s (other work ran beside it).
-Metric: test accuracy 99.53 % (seed 0, best of the epochs on the held-out images, scored once).
+Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic, 34 epochs in 230 s.
+Metric: test accuracy 99.55 % (seed 0, best of the epochs on the held-out images, 99.62 % there; scored once).
 """
 
 from visiontasks import ClassificationTask, MNISTDataModule
