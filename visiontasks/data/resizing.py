@@ -185,7 +185,7 @@ def show_image(pixels: Pixels, window: Window) -> UInt8[np.ndarray, "rows column
         window: The part.
 
     Returns:
-        The part, shape [*window.size, C].
+        The part, of the height and width ``window.size``, with its channels last.
     """
     return _show(pixels, window, 0, nearest=False)
 
@@ -198,7 +198,7 @@ def show_mask(mask: UInt8[np.ndarray, "height width"], window: Window) -> UInt8[
         window: The part.
 
     Returns:
-        The part, shape [*window.size].
+        The part, of the height and width ``window.size``.
     """
     return _show(mask, window, IGNORED, nearest=True)
 
