@@ -172,3 +172,12 @@ class DataDescription(Protocol):
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split."""
         ...
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """A data module that counts its classes; :class:`~visiontasks.data.base.VisionDataModule` does."""
+
+    def class_counts(self) -> ClassCounts:
+        """Count the images of the training split with each class."""
+        ...

@@ -2,7 +2,6 @@
 
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
@@ -74,7 +73,7 @@ def classification_loss(
 def balanced_weights(counts: ClassCounts, mode: Mode = "multiclass") -> Float[Tensor, " classes"]:
     """Weigh classes so that rare ones count for as much as frequent ones in the loss.
 
-    Multiclass and binary: ``images / (classes * count)``, as scikit-learn has it (King and Zeng 2001, section 4).
+    Multiclass and binary: ``images / (classes * count)``, as scikit-learn has it.
     Multilabel: images without the class over images with it, torch's ``pos_weight``. What no image has, or every
     image, is counted as if one image had it, or had it not.
 
