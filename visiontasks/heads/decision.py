@@ -53,7 +53,7 @@ class Decision(nn.Module):
         self.fitted = ["temperature"] * calibrate + ["thresholds"] * (thresholds == "best_f1")
         one = 0.5 if thresholds == "best_f1" else thresholds
         given = list(one) if isinstance(one, Sequence) else [one] * count
-        if len(given) != count or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in given):
+        if len(given) != count or not all(type(value) is not str and 0 <= value <= 1 for value in given):
             several = f", {count} of them" if count > 1 else ""
             message = f"thresholds is {thresholds!r}; expected a number from 0 to 1{several}, or 'best_f1'."
             raise ArgumentError(message)

@@ -53,6 +53,7 @@ def classification_loss(
         focal_gamma: Of the focal loss, see :func:`~visiontasks.losses.focal.focal_loss`; 0 for cross-entropy.
 
     Example:
+        >>> import torch
         >>> logits = torch.zeros(2, 4)
         >>> classification_loss(logits, torch.tensor([0, 3])).item()  # log(4)
         1.386...
@@ -82,6 +83,7 @@ def balanced_weights(counts: ClassCounts, mode: Mode = "multiclass") -> Float[Te
         mode: Of the loss.
 
     Example:
+        >>> import torch
         >>> counts = ClassCounts(images=10, with_class=torch.tensor([8, 2]))
         >>> balanced_weights(counts)
         tensor([0.6250, 2.5000])

@@ -38,7 +38,7 @@ def focal_loss(
         >>> focal_loss(logits, torch.tensor([0, 0]), gamma=0).tolist()
         [0.126..., 2.126...]
         >>> focal_loss(logits, torch.tensor([0, 0]), gamma=2).tolist()
-        [0.001..., 1.649...]
+        [0.001..., 1.650...]
     """
     if not gamma:
         return F.cross_entropy(
