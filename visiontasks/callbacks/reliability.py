@@ -12,8 +12,8 @@ from visiontasks.visualization import reliability_diagram
 class ReliabilityDiagram(Callback):
     """Writes a reliability diagram of a classifier after every validation and test.
 
-    The pictures are ``reliability/val_epoch_N.png`` and ``reliability/test.png`` in the run folder. On the command line:
-    ``--trainer.callbacks+=visiontasks.callbacks.reliability.ReliabilityDiagram``.
+    The pictures are ``reliability/val_epoch_N.png`` and ``reliability/test.png`` in the run folder. On the command
+    line: ``--trainer.callbacks+=visiontasks.callbacks.reliability.ReliabilityDiagram``.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,6 @@
 """What a classifier says: from logits to probabilities and classes."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Integer
@@ -43,7 +42,7 @@ class Decision(nn.Module):
         self,
         mode: Mode,
         num_classes: int,
-        thresholds: Literal["best_f1"] | float | Sequence[float] = 0.5,
+        thresholds: str | float | Sequence[float] = 0.5,
         *,
         calibrate: bool = False,
     ) -> None:
@@ -51,9 +50,12 @@ class Decision(nn.Module):
         self.mode = mode
         count = 1 if mode == "binary" else num_classes
         self.fitted = ["temperature"] * calibrate + ["thresholds"] * (thresholds == "best_f1")
-        one = 0.5 if thresholds == "best_f1" else thresholds
-        given = list(one) if isinstance(one, Sequence) else [one] * count
-        if len(given) != count or not all(type(value) is not str and 0 <= value <= 1 for value in given):
+        given: list[float]
+        if isinstance(thresholds, str):
+            given = [0.5] * count if thresholds == "best_f1" else []
+        else:
+            given = [thresholds] * count if isinstance(thresholds, int | float) else list(thresholds)
+        if len(given) != count or not all(0 <= value <= 1 for value in given):
             several = f", {count} of them" if count > 1 else ""
             message = f"thresholds is {thresholds!r}; expected a number from 0 to 1{several}, or 'best_f1'."
             raise ArgumentError(message)
