@@ -103,7 +103,7 @@ def fit_temperature(
 
     Returns:
         The temperature, 0.05 to 20; above 1 the network was too sure of itself. Where every prediction is right there
-        is no minimum, and it is 0.05.
+        is no minimum, and it is so low that the probabilities are 1.
 
     Example:
         >>> logits = torch.tensor([[4.0, 0.0]] * 10)
