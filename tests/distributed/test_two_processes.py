@@ -69,6 +69,14 @@ def test_evaluation_is_equal_for_any_number_of_images(runs: dict[int, list[dict[
                 assert found[name] == pytest.approx(value, rel=0, abs=tolerance, nan_ok=True), (case, name)
 
 
+def test_temperature_and_thresholds_are_fitted_to_the_images_of_all(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["calibration"]
+    assert {"val/temperature", "val/threshold/star", "val/map", "val/ap/star", "val/f1"} <= expected.keys()
+    assert expected["val/temperature"] != 1
+    for result in runs[2]:
+        assert result["calibration"] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:
     (alone,), both = runs[1], runs[2]
     assert alone["training"]["steps"] == 8

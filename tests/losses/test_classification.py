@@ -14,7 +14,7 @@ from visiontasks.types import ClassCounts
 def decisions_in_loops(
     logits: Tensor, shares: Tensor, no: list[float], yes: list[float], smoothing: float, gamma: float
 ) -> float:
-    losses = []
+    losses: list[float] = []
     for row, targets in zip(logits.tolist(), shares.tolist(), strict=True):
         for z, y, weight_no, weight_yes in zip(row, targets, no, yes, strict=True):
             p, share = 1 / (1 + math.exp(-z)), y * (1 - smoothing) + smoothing / 2

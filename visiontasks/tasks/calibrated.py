@@ -10,7 +10,9 @@ from visiontasks.errors import ArgumentError
 from visiontasks.heads.decision import Decision
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.gathered import Gathered
+from visiontasks.tasks.arguments import plain
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import RECORD
 
 
 class CalibratedTask(Task, ABC):
@@ -84,9 +86,14 @@ class CalibratedTask(Task, ABC):
             )
             raise ArgumentError(message)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See the base; add which thresholds were asked for, beside those that were fitted."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[RECORD]["thresholds"] = plain(self.hparams.get("thresholds"))
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """See the base; thresholds that are given anew win over those of the checkpoint."""
         super().on_load_checkpoint(checkpoint)
-        name, before = "thresholds", checkpoint.get("hyper_parameters", {})
-        if name in before and before[name] != self.hparams.get(name):
+        given = checkpoint.get(RECORD, {}).get("thresholds")
+        if given is not None and given != plain(self.hparams.get("thresholds")):
             checkpoint["state_dict"]["decision.thresholds"] = self.decision.thresholds.clone()

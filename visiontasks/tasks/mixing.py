@@ -40,7 +40,7 @@ class Mixing:
                 message = f"{name} is {alpha}; expected its alpha, such as 0.2, or 0 for none."
                 raise ArgumentError(message)
         kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
-        self.transforms = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
+        self.transforms = [kind(alpha=float(alpha), num_classes=num_classes) for kind, alpha in kinds if alpha]
 
     def __bool__(self) -> bool:
         """Whether anything is mixed."""
