@@ -45,7 +45,7 @@ def test_predictions_keep_the_order_and_name_the_broken_file(files: list[Path], 
     expected = task.predict(task(pixels.permute(0, 3, 1, 2)))
     assert predictions[0].labels == (expected.labels.item(),)
     assert predictions[0].scores == pytest.approx((expected.scores.item(),), abs=1e-6)
-    assert predictions[0].class_names == ("xyz"[expected.labels.item()],)
+    assert predictions[0].class_names == ("xyz"[int(expected.labels)],)
 
 
 def test_a_file_may_have_several_classes_or_none(files: list[Path]) -> None:

@@ -36,7 +36,10 @@ def binary_batch(count: int = 8) -> ClassificationBatch:
         (1, {"pool": "max", "thresholds": 0.3}),
         (5, {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 1.0, 9.0, 0.1], "focal_gamma": 2.0}),
         (3, {"thresholds": "best_f1", "calibrate": True, "test_time_flips": "both"}),
-        (2, {"backbone": "googlenet-small", "backbone_options": None, "auxiliary_weight": 0.3}),
+        pytest.param(
+            *(2, {"backbone": "googlenet-small", "backbone_options": None, "auxiliary_weight": 0.3}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_multilabel_keeps_the_contract(classes: int, options: dict[str, Any]) -> None:

@@ -71,7 +71,7 @@ class CalibrationError(Metric):
             confidence, labels = preds.max(1)
             right = labels == target
         else:
-            confidence, right = preds.flatten(), target.flatten()
+            confidence, right = preds.flatten().contiguous(), target.flatten()
         bins = len(self.count)
         edges = torch.linspace(0, 1, bins + 1, dtype=confidence.dtype, device=confidence.device)
         place = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=bins - 1)
