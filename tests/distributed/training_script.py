@@ -80,7 +80,7 @@ def calibrate(trainer: Trainer) -> dict[str, float]:
         mode="multilabel",
         thresholds="best_f1",
         calibrate=True,
-        backbone_options={"filters": [8, 16], "depth": 1},
+        backbone_options={"filters": [8, 16], "depth": 1, "norm": "group"},
         optimizer=partial(SGD, lr=0.0),
     )
     # The last process has a batch less.
