@@ -186,7 +186,7 @@ def test_data_in_another_form_say_that_they_are_not_counted() -> None:
     data = prepared()
     assert data.class_counts().with_class.tolist() == [5, 4]
     data.train_set = ReversedRequests(data.train_set)  # type: ignore[assignment]  # of a user's own
-    with pytest.raises(ArgumentError, match="Noise does not count its classes, .*: override class_counts, or give"):
+    with pytest.raises(ArgumentError, match=r"Noise does not count its classes, .*: override class_counts, or give"):
         data.class_counts()
 
 
