@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, Integer
+from jaxtyping import Float, Int64, Integer
 from torch import Tensor
 from torchmetrics import Metric
 
 _LOWEST, _HIGHEST, _HALVINGS = 0.05, 20.0, 30
+_ONE = 1 << 30
 
 
 class Reliability(NamedTuple):
@@ -20,9 +21,9 @@ class Reliability(NamedTuple):
         accuracy: Share of them that is right; NaN in an empty bin.
     """
 
-    counts: Float64[Tensor, " bins"]
-    confidence: Float64[Tensor, " bins"]
-    accuracy: Float64[Tensor, " bins"]
+    counts: Int64[Tensor, " bins"]
+    confidence: Float[Tensor, " bins"]
+    accuracy: Float[Tensor, " bins"]
 
 
 class CalibrationError(Metric):
@@ -34,7 +35,8 @@ class CalibrationError(Metric):
     the accuracy.
 
     Equal to torchmetrics' ``MulticlassCalibrationError`` and ``BinaryCalibrationError`` with norm l1; those keep every
-    prediction, and this one a few sums, which are also what a reliability diagram shows.
+    prediction, and this one a few sums, which are also what a reliability diagram shows. The sums are whole numbers (of
+    confidence, billionths), so that they do not depend on the order or on the number of processes.
 
     Args:
         bins: Number of bins.
@@ -54,7 +56,7 @@ class CalibrationError(Metric):
     def __init__(self, bins: int = 15) -> None:
         super().__init__()
         for name in ("count", "confidence", "right"):
-            self.add_state(name, torch.zeros(bins, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(name, torch.zeros(bins, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(
         self,
@@ -75,17 +77,17 @@ class CalibrationError(Metric):
         bins = len(self.count)
         edges = torch.linspace(0, 1, bins + 1, dtype=confidence.dtype, device=confidence.device)
         place = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=bins - 1)
-        counted = torch.stack((torch.ones_like(confidence), confidence, right.to(confidence.dtype))).double()
-        sums = torch.zeros(3, bins, dtype=torch.float64, device=confidence.device).index_add_(1, place, counted)
+        counted = torch.stack((torch.ones_like(place), (confidence * _ONE).round().long(), right.long()))
+        sums = torch.zeros(3, bins, dtype=torch.int64, device=confidence.device).index_add_(1, place, counted)
         self.count, self.confidence, self.right = self.count + sums[0], self.confidence + sums[1], self.right + sums[2]
 
     def compute(self) -> Float[Tensor, ""]:
         """Return the expected calibration error, 0 to 1."""
-        return ((self.right - self.confidence).abs().sum() / self.count.sum()).float()
+        return (self.right * _ONE - self.confidence).abs().sum() / (self.count.sum() * _ONE)
 
     def reliability(self) -> Reliability:
         """Return what the bins hold; of all processes, within ``sync_context``."""
-        return Reliability(self.count, self.confidence / self.count, self.right / self.count)
+        return Reliability(self.count, self.confidence / (self.count * _ONE), self.right / self.count)
 
 
 def fit_temperature(
@@ -111,7 +113,9 @@ def fit_temperature(
         >>> (logits / temperature).softmax(1)[0, 0].item()
         0.8000...
     """
-    scores = logits.double()
+    # MPS has no float64.
+    scores = (logits.cpu() if logits.device.type == "mps" else logits).double()
+    labels = labels.to(scores.device)
     shares = (F.one_hot(labels.long(), scores.shape[1]) if labels.ndim == 1 else labels).double()
     observed = (shares * scores).sum()
     low, high = torch.tensor([1 / _HIGHEST, 1 / _LOWEST], dtype=torch.float64).log().tolist()

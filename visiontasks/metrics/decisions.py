@@ -48,10 +48,10 @@ class DecisionScores(MultilabelStatScores):
 
     def compute(self) -> Mapping[str, Float[Tensor, ""]]:  # type: ignore[override]  # several values
         """Return ``accuracy`` and ``f1``."""
-        right, false, absent, missed = (count.double() for count in self._final_state())
+        right, false, absent, missed = self._final_state()
         f1 = 2 * right / (2 * right + false + missed)
         everything = (right + false + absent + missed).sum()
-        return {"accuracy": ((right + absent).sum() / everything).float(), "f1": f1.nanmean().float()}
+        return {"accuracy": (right + absent).sum() / everything, "f1": f1.nanmean()}
 
 
 class AveragePrecision(Metric):

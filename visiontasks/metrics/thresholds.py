@@ -25,8 +25,8 @@ def best_f1_thresholds(
         >>> best_f1_thresholds(probabilities, torch.tensor([[1], [0], [1], [0]]))
         tensor([0.3000])
     """
-    ranked, order = probabilities.double().sort(0, descending=True)
-    hits = present.gather(0, order).cumsum(0).double()
+    ranked, order = probabilities.sort(0, descending=True)
+    hits = present.gather(0, order).cumsum(0)
     said = torch.arange(1, len(ranked) + 1, device=ranked.device)[:, None]
     f1 = 2 * hits / (said + hits[-1])
     following = torch.cat((ranked[1:], torch.zeros_like(ranked[:1])))
@@ -34,4 +34,4 @@ def best_f1_thresholds(
     f1 = f1.where(ranked > following, -1)
     best = f1.argmax(0, keepdim=True)
     thresholds = (ranked.gather(0, best) + following.gather(0, best))[0] / 2
-    return thresholds.where(hits[-1] > 0, 0.5).float()
+    return thresholds.where(hits[-1] > 0, 0.5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -13,7 +13,7 @@ _SIDE, _LEFT, _TOP, _SHARES = 300, 46, 40, 70
 
 
 def reliability_diagram(
-    counts: Float[Tensor, " bins"],
+    counts: Shaped[Tensor, " bins"],
     confidence: Float[Tensor, " bins"],
     accuracy: Float[Tensor, " bins"],
     title: str = "",
