@@ -1,5 +1,6 @@
 """Whether probabilities are what they say: expected calibration error, and the temperature that mends them."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -118,13 +119,13 @@ def fit_temperature(
     labels = labels.to(scores.device)
     shares = (F.one_hot(labels.long(), scores.shape[1]) if labels.ndim == 1 else labels).double()
     observed = (shares * scores).sum()
-    low, high = torch.tensor([1 / _HIGHEST, 1 / _LOWEST], dtype=torch.float64).log().tolist()
+    low, high = math.log(1 / _HIGHEST), math.log(1 / _LOWEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        scaled = scores * torch.tensor(middle, dtype=torch.float64).exp().item()
+        scaled = scores * math.exp(middle)
         expected = ((scaled.softmax(1) if labels.ndim == 1 else scaled.sigmoid()) * scores).sum()
         if expected < observed:
             low = middle
         else:
             high = middle
-    return torch.tensor(-(low + high) / 2, dtype=torch.float64).exp().item()
+    return math.exp(-(low + high) / 2)
