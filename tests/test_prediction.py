@@ -43,9 +43,36 @@ def test_predictions_keep_the_order_and_name_the_broken_file(files: list[Path], 
     task.eval()
     pixels = torch.frombuffer(bytearray(Image.open(files[0]).tobytes()), dtype=torch.uint8).reshape(1, 20, 20, 3)
     expected = task.predict(task(pixels.permute(0, 3, 1, 2)))
-    assert predictions[0].label == expected.labels.item()
-    assert predictions[0].score == pytest.approx(expected.scores.item(), abs=1e-6)
-    assert predictions[0].class_name == "xyz"[predictions[0].label]
+    assert predictions[0].labels == (expected.labels.item(),)
+    assert predictions[0].scores == pytest.approx((expected.scores.item(),), abs=1e-6)
+    assert predictions[0].class_names == ("xyz"[int(expected.labels)],)
+
+
+def test_a_file_may_have_several_classes_or_none(files: list[Path]) -> None:
+    options = {"filters": [4, 8], "depth": 1}
+    task = ClassificationTask(
+        3, ["x", "y", "z"], "multilabel", [0.9, 0.3, 0.1], image_size=(20, 20), backbone_options=options
+    )
+    task.head.linear.weight.data.zero_()
+    for probabilities, found in (([0.8, 0.4, 0.6], ("z", "y")), ([0.8, 0.2, 0.05], ())):
+        task.head.linear.bias.data.copy_(torch.tensor(probabilities).logit())
+        (prediction,) = Predictor(task, "cpu").predict(files[:1])
+        assert prediction.class_names == found
+        assert prediction.labels == tuple("xyz".index(name) for name in found)
+        assert prediction.scores == pytest.approx(tuple(probabilities["xyz".index(name)] for name in found))
+
+
+def test_flips_of_the_task_are_averaged(files: list[Path]) -> None:
+    options = {"filters": [4, 8], "depth": 1}
+    task = ClassificationTask(3, image_size=(20, 20), test_time_flips="horizontal", backbone_options=options)
+    mirrored = files[0].with_name("mirrored.png")
+    Image.open(files[0]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    one, other = Predictor(task, "cpu").predict([files[0], mirrored])
+    assert one.labels == other.labels
+    assert one.scores == pytest.approx(other.scores, abs=1e-6)
+    task.test_time_flips = "none"
+    one, other = Predictor(task, "cpu").predict([files[0], mirrored])
+    assert one.scores != pytest.approx(other.scores, abs=1e-4)
 
 
 def test_a_task_without_image_size_is_refused() -> None:

@@ -16,6 +16,7 @@ from visiontasks.visualization import (
     draw_sample,
     first_convolution,
     grid,
+    reliability_diagram,
     to_rgb,
 )
 
@@ -44,6 +45,36 @@ def test_right_and_wrong_predictions_have_their_colors() -> None:
     assert (left == torch.tensor([0, 110, 60])).all(1).any()
     assert not (left == torch.tensor([200, 30, 30])).all(1).any()
     assert (right == torch.tensor([200, 30, 30])).all(1).any()
+
+
+def test_several_classes_are_named_and_have_their_colors() -> None:
+    images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    present = torch.tensor([[1, 1], [0, 0], [1, 0]], dtype=torch.uint8)
+    said = torch.tensor([[1, 1], [0, 0], [1, 1]], dtype=torch.uint8)
+    batch = ClassificationBatch(images, present, torch.arange(3))
+    probabilities = torch.rand(3, 2)
+    predictions = ClassificationPredictions(probabilities, said, probabilities)
+    picture = draw_classification(batch, predictions, ["cat", "dog"])[:, :26].permute(1, 2, 0)
+    for index, color in enumerate(((0, 110, 60), (0, 110, 60), (200, 30, 30))):
+        title = picture[:, 90 * index + 6 : 90 * (index + 1) + 6].reshape(-1, 3)
+        assert (title == torch.tensor(color)).all(1).any()
+    expected = grid(list(images), ["cat, dog", "none", "cat, dog (cat)"], [(0, 110, 60), (0, 110, 60), (200, 30, 30)])
+    assert torch.equal(draw_classification(batch, predictions, ["cat", "dog"]), expected)
+
+
+def test_a_reliability_diagram_shows_every_bin_that_holds_something() -> None:
+    counts = torch.tensor([0.0, 1.0, 3.0])
+    confidence, accuracy = torch.tensor([torch.nan, 0.5, 0.9]), torch.tensor([torch.nan, 0.75, 0.6])
+    picture = reliability_diagram(counts, confidence, accuracy)
+    blue, red = torch.tensor([70, 110, 180])[:, None, None], torch.tensor([230, 130, 110])[:, None, None]
+    left, top, side = 46, 40, 300
+    middles = [left + side // 6, left + side // 2 + 20, left + side * 5 // 6 - 10]
+    columns = [picture[:, top + 1 : top + side - 1, x : x + 1] for x in middles]
+    heights = [int((column == blue).all(0).sum()) / side for column in columns]
+    # The diagonal and the outline of the gap lie over the bars.
+    assert heights == pytest.approx([0, 0.75, 0.6], abs=0.03)
+    gaps = [int((column == red).all(0).sum()) / side for column in columns]
+    assert gaps == pytest.approx([0, 0, 0.3], abs=0.03)
 
 
 def test_filters_of_three_channels_are_drawn_in_colour_each_scaled_by_itself() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from torch import Tensor
 
 import visiontasks
 from visiontasks.data.images import IMAGE_SUFFIXES, read_image
@@ -20,16 +21,17 @@ class FilePrediction(NamedTuple):
 
     Attributes:
         file: The file.
-        label: The most probable class; -1 when the file could not be read.
-        class_name: Its name.
-        score: Its probability, 0 to 1.
+        labels: The most probable class alone, or all that reach their threshold (multilabel), most probable first; none
+            when the file could not be read.
+        class_names: Their names.
+        scores: Their probabilities, 0 to 1.
         error: Why the file could not be read; None when it could.
     """
 
     file: Path
-    label: int
-    class_name: str
-    score: float
+    labels: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
     error: str | None = None
 
 
@@ -109,14 +111,22 @@ class Predictor:
                 errors[file] = str(error)
         if images:
             with torch.inference_mode():
-                predictions = self.task.predict(self.task(torch.stack(images).to(self.device)))
-            results = iter(zip(predictions.labels.tolist(), predictions.scores.tolist(), strict=True))
+                predictions = self.task.predict(self.task.infer(torch.stack(images).to(self.device)))
+            results = iter(zip(predictions.labels.cpu(), predictions.scores.cpu(), strict=True))
         for file in files:
             if file in errors:
-                yield FilePrediction(file, -1, "", 0.0, errors[file])
+                yield FilePrediction(file, error=errors[file])
             else:
-                label, score = next(results)
-                yield FilePrediction(file, label, self.class_names[label], score)
+                labels, scores = _found(*next(results))
+                yield FilePrediction(file, labels, tuple(self.class_names[label] for label in labels), scores)
+
+
+def _found(label: Tensor, score: Tensor) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """List the classes that were found in an image, most probable first, and their probabilities."""
+    if not label.ndim:
+        return (int(label),), (float(score),)
+    labels = sorted(label.nonzero().flatten().tolist(), key=lambda index: -float(score[index]))
+    return tuple(labels), tuple(score[labels].tolist())
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:

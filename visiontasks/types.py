@@ -25,12 +25,13 @@ class ClassificationBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
-        labels: Class of each image, 0 to ``num_classes`` - 1; multilabel: 1 for each class in the image, else 0.
+        labels: Class of each image, 0 to ``num_classes`` - 1; multilabel: 1 for each class in the image, else 0. Of
+            images that were mixed, the share of each class.
         ids: Position of each image in its data set; messages name images by it.
     """
 
     images: Images
-    labels: Int64[Tensor, " batch"] | UInt8[Tensor, "batch classes"]
+    labels: Int64[Tensor, " batch"] | UInt8[Tensor, "batch classes"] | Float[Tensor, "batch classes"]
     ids: Int64[Tensor, " batch"]
 
 
@@ -112,14 +113,26 @@ class ClassificationPredictions(NamedTuple):
     """What a classifier says of each image.
 
     Attributes:
-        probabilities: Probability of each class; rows sum to 1.
-        labels: The most probable class.
-        scores: Its probability.
+        probabilities: Probability of each class; rows sum to 1, save multilabel.
+        labels: The most probable class; multilabel: 1 for each class that reaches its threshold, else 0.
+        scores: Probability of the label; multilabel: of each class.
     """
 
     probabilities: Float[Tensor, "batch classes"]
-    labels: Int64[Tensor, " batch"]
-    scores: Float[Tensor, " batch"]
+    labels: Int64[Tensor, " batch"] | UInt8[Tensor, "batch classes"]
+    scores: Float[Tensor, " batch"] | Float[Tensor, "batch classes"]
+
+
+class ClassCounts(NamedTuple):
+    """How often each class occurs in a training split.
+
+    Attributes:
+        images: Images of the split.
+        with_class: Images that have each class.
+    """
+
+    images: int
+    with_class: Int64[Tensor, " classes"]
 
 
 class Statistics(NamedTuple):
@@ -158,4 +171,13 @@ class DataDescription(Protocol):
 
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split."""
+        ...
+
+
+@runtime_checkable
+class CountsClasses(Protocol):
+    """A data module that counts its classes; :class:`~visiontasks.data.base.VisionDataModule` does."""
+
+    def class_counts(self) -> ClassCounts:
+        """Count the images of the training split with each class."""
         ...

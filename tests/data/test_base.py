@@ -180,3 +180,24 @@ class WrongStatistics(Noise):
 def test_what_breaks_the_contract_is_found(broken: type[Noise], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_datamodule(broken())
+
+
+def test_data_in_another_form_say_that_they_are_not_counted() -> None:
+    data = prepared()
+    assert data.class_counts().with_class.tolist() == [5, 4]
+    data.train_set = ReversedRequests(data.train_set)  # type: ignore[assignment]  # of a user's own
+    with pytest.raises(ArgumentError, match=r"Noise does not count its classes, .*: override class_counts, or give"):
+        data.class_counts()
+
+
+class ReversedRequests:
+    """A data set of a user's own."""
+
+    def __init__(self, dataset: MemoryDataset) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, request: BatchRequest) -> ClassificationBatch:
+        return self.dataset[BatchRequest(request.indices[::-1], request.epoch)]

@@ -56,17 +56,32 @@ def test_evaluation_is_equal_for_any_number_of_images(runs: dict[int, list[dict[
     expected = runs[1][0]["evaluation"]
     assert len(expected) == 8
     # Sums of floats depend on their order; what is counted or sorted does not.
-    summed = {"val/loss", "val/calibration_error"}
+    summed = {"val/loss"}
     for result in runs[2]:
         assert result["evaluation"].keys() == expected.keys()
         for case, metrics in expected.items():
             found = result["evaluation"][case]
-            assert {"val/accuracy", "val/f1", "val/class_accuracy/star", "val/auroc", *summed} <= found.keys()
+            assert {
+                "val/accuracy",
+                "val/f1",
+                "val/class_accuracy/star",
+                "val/auroc",
+                "val/calibration_error",
+                *summed,
+            } <= found.keys()
             assert found.keys() == metrics.keys()
             for name, value in metrics.items():
                 tolerance = 1e-6 if name in summed else 0
                 # A class without images has no accuracy.
                 assert found[name] == pytest.approx(value, rel=0, abs=tolerance, nan_ok=True), (case, name)
+
+
+def test_temperature_and_thresholds_are_fitted_to_the_images_of_all(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["calibration"]
+    assert {"val/temperature", "val/threshold/star", "val/map", "val/ap/star", "val/f1"} <= expected.keys()
+    assert expected["val/temperature"] != 1
+    for result in runs[2]:
+        assert result["calibration"] == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:

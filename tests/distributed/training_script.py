@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import BackboneFinetuning
+from torch.nn.functional import one_hot
 from torch.optim import SGD
-from torchmetrics.classification import MulticlassAUROC, MulticlassCalibrationError
+from torchmetrics.classification import MulticlassAUROC
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.backbones.base import Freeze
@@ -45,8 +46,8 @@ def make_trainer(devices: int, folder: Path, callbacks: list[Callback] | None = 
 def evaluate(trainer: Trainer) -> dict[str, Any]:
     torch.manual_seed(0)
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
-    # Metrics of a user that keep all predictions.
-    task.add_metrics({"auroc": MulticlassAUROC(4), "calibration_error": MulticlassCalibrationError(4)})
+    # A metric of a user that keeps all predictions.
+    task.add_metrics({"auroc": MulticlassAUROC(4)})
     examples = ShapesDataModule(train_size=7, val_size=1, size=(16, 20), batch_size=7)
     examples.setup("fit")
     with torch.no_grad():
@@ -58,6 +59,34 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
         data = ShapesDataModule(train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size)
         (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
     return found
+
+
+class Several(ClassificationTask):
+    """Multilabel, of images that have one class each."""
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of ClassificationTask
+        super().__init__(**kwargs)
+        self.takes = "classification"
+
+    def as_batch(self, batch: ClassificationBatch) -> ClassificationBatch:
+        return batch._replace(labels=one_hot(batch.labels, self.num_classes).to(torch.uint8))
+
+
+def calibrate(trainer: Trainer) -> dict[str, float]:
+    """Fit a temperature and thresholds, of weights that stay as they are."""
+    torch.manual_seed(0)
+    task = Several(
+        num_classes=4,
+        mode="multilabel",
+        thresholds="best_f1",
+        calibrate=True,
+        backbone_options={"filters": [8, 16], "depth": 1, "norm": "group"},
+        optimizer=partial(SGD, lr=0.0),
+    )
+    # The last process has a batch less.
+    data = ShapesDataModule(train_size=4, val_size=13, size=(16, 20), batch_size=2, eval_batch_size=3)
+    trainer.fit(task, datamodule=data)
+    return {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
 def fit(
@@ -82,6 +111,7 @@ def main(devices: int, folder: Path) -> None:
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}
+    results["calibration"] = calibrate(make_trainer(devices, folder))
     unfreezing = BackboneFinetuning(unfreeze_backbone_at_epoch=1, lambda_func=double)
     finetuned = fit(make_trainer(devices, folder, callbacks=[unfreezing]), freeze="all")
     torch.save(finetuned.state_dict(), folder / f"finetuned-{trainer.global_rank}.pt")

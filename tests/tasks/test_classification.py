@@ -89,6 +89,16 @@ def test_outputs_are_float32_under_autocast() -> None:
         assert task(random_batch(2, classes=4).images).dtype == torch.float32
 
 
+def calibration_error_in_loops(logits: list[list[float]], labels: list[int], bins: int = 15) -> float:
+    error = 0.0
+    confidence = [max(math.exp(value) for value in row) / sum(math.exp(value) for value in row) for row in logits]
+    right = [row.index(max(row)) == label for row, label in zip(logits, labels, strict=True)]
+    for index in range(bins):
+        inside = [i for i, value in enumerate(confidence) if index <= value * bins < index + 1]
+        error += abs(sum(right[i] for i in inside) - sum(confidence[i] for i in inside))
+    return error / len(labels)
+
+
 def scores_in_loops(logits: list[list[float]], labels: list[int], names: list[str]) -> dict[str, float]:
     """Score predictions by the definitions; a class that neither occurs nor is predicted has no F1."""
     best = [row.index(max(row)) for row in logits]
@@ -107,6 +117,7 @@ def scores_in_loops(logits: list[list[float]], labels: list[int], names: list[st
         if occurs or predicted:
             f1.append(2 * hits / (occurs + predicted))
     scores["f1"] = sum(f1) / len(f1)
+    scores["calibration_error"] = calibration_error_in_loops(logits, labels)
     return scores
 
 

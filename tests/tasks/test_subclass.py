@@ -8,19 +8,19 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
-from torchmetrics.classification import MulticlassCalibrationError
+from torchmetrics.classification import MulticlassAUROC
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.testing import check_task
 
 
 class FocalTask(ClassificationTask):
-    """Classification with the focal loss; logs the calibration error."""
+    """Classification with a focal loss of its own; logs the area under the ROC curve."""
 
     def __init__(self, gamma: float = 2.0, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of ClassificationTask
         super().__init__(**kwargs)
         self.gamma = gamma
-        self.add_metrics({"calibration_error": MulticlassCalibrationError(self.num_classes)})
+        self.add_metrics({"auroc": MulticlassAUROC(self.num_classes)})
 
     def losses(self, outputs: Tensor, batch: ClassificationBatch) -> dict[str, Tensor]:
         log_p = F.log_softmax(outputs, 1).gather(1, batch.labels[:, None])
@@ -58,7 +58,7 @@ def test_it_trains_resumes_and_reloads(tmp_path: Path) -> None:
     task, trainer = make_task(), make_trainer(tmp_path, epochs=1)
     trainer.fit(task, datamodule=make_data())
     metrics = trainer.callback_metrics
-    assert {"train/loss", "val/loss", "val/accuracy", "val/calibration_error"} <= metrics.keys()
+    assert {"train/loss", "val/loss", "val/accuracy", "val/auroc"} <= metrics.keys()
     trainer.save_checkpoint(tmp_path / "focal.ckpt")
 
     loaded = FocalTask.load_from_checkpoint(tmp_path / "focal.ckpt")
@@ -66,10 +66,10 @@ def test_it_trains_resumes_and_reloads(tmp_path: Path) -> None:
     images = torch.randint(256, (2, 3, 20, 20), dtype=torch.uint8)
     assert torch.equal(task.eval()(images), loaded.eval()(images))
     (again,) = make_trainer(tmp_path, epochs=1).validate(loaded, datamodule=make_data(), verbose=False)
-    assert again["val/calibration_error"] == metrics["val/calibration_error"]
+    assert again["val/auroc"] == metrics["val/auroc"]
 
     trainer = make_trainer(tmp_path, epochs=2)
     trainer.fit(make_task(), datamodule=make_data(), ckpt_path=tmp_path / "focal.ckpt")
     assert (trainer.current_epoch, trainer.global_step) == (2, 6)
     header = Path(str(trainer.log_dir), "metrics.csv").read_text().partition("\n")[0]
-    assert "val/calibration_error" in header.split(",")
+    assert "val/auroc" in header.split(",")

@@ -62,7 +62,7 @@ class PredictionImages(Callback):
         batch = task.as_batch(batch)
         first = type(batch)(*(field[: self.count] if isinstance(field, Tensor) else field for field in batch))
         with torch.no_grad():
-            predictions = task.predict(task(*task.inputs(first)))
+            predictions = task.predict(task.infer(*task.inputs(first)))
         picture = draw(first, predictions, task.class_names)
         if picture is not None:
             self._folder.mkdir(parents=True, exist_ok=True)

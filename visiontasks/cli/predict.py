@@ -13,7 +13,7 @@ from visiontasks.tasks.base import Task
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write class and score of image files as CSV.
+    """Write class and score of image files as CSV; several classes are separated by semicolons.
 
     Args:
         command: ``"predict"``.
@@ -52,6 +52,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
                 failed += 1
                 print(f"skipped: {prediction.error}", file=sys.stderr)
             else:
-                writer.writerow([prediction.file, prediction.label, prediction.class_name, f"{prediction.score:.6f}"])
+                columns = (prediction.labels, prediction.class_names, (f"{score:.6f}" for score in prediction.scores))
+                writer.writerow([prediction.file, *(";".join(map(str, column)) for column in columns)])
     print(f"{len(files) - failed} of {len(files)} files predicted.", file=sys.stderr)
     return 1 if failed else 0

@@ -8,10 +8,11 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loader import BatchDataset, BatchLoader
 from visiontasks.data.samplers import EvaluationSampler, TrainingSampler
 from visiontasks.errors import ArgumentError
-from visiontasks.types import Statistics
+from visiontasks.types import ClassCounts, Statistics
 
 
 class VisionDataModule(LightningDataModule, ABC):
@@ -85,6 +86,20 @@ class VisionDataModule(LightningDataModule, ABC):
     @abstractmethod
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split; called after ``setup``."""
+
+    def class_counts(self) -> ClassCounts:
+        """Count the images of the training split with each class; called after ``setup``.
+
+        Raises:
+            ArgumentError: If this data module cannot.
+        """
+        if isinstance(self.train_set, MemoryDataset):
+            return self.train_set.class_counts(self.num_classes)
+        message = (
+            f"{type(self).__name__} does not count its classes, as class_weights 'balanced' needs it: override "
+            "class_counts, or give the weights as numbers."
+        )
+        raise ArgumentError(message)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Load shuffled training batches."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -62,11 +62,11 @@ class Task(FinetunedModule, ABC):
         DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
-    takes: ClassVar[str | None] = None
+    takes: str | None = None
     """What a data module yields for it; None for anything."""
-    monitor: ClassVar[str] = "val/loss"
+    monitor: str = "val/loss"
     """The logged metric by which checkpoints are chosen."""
-    monitor_mode: ClassVar[Literal["min", "max"]] = "min"
+    monitor_mode: Literal["min", "max"] = "min"
     """Whether a low or a high value of it is good."""
 
     def __init__(
@@ -126,8 +126,6 @@ class Task(FinetunedModule, ABC):
     def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Update ``self.metrics``, the metrics of the running stage."""
 
-    # Metrics.
-
     def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
         """Log more metrics, as ``val/NAME`` and ``test/NAME``.
 
@@ -143,9 +141,8 @@ class Task(FinetunedModule, ABC):
     @property
     def metrics(self) -> MetricCollection:
         """The metrics of the running stage; empty where it has none."""
-        if self.trainer.testing:
-            return self.test_metrics
-        return self.train_metrics if self.trainer.training else self.val_metrics
+        evaluated = self.test_metrics if self.trainer.testing else self.val_metrics
+        return self.train_metrics if self.trainer.training else evaluated
 
     # Steps.
 
@@ -201,9 +198,9 @@ class Task(FinetunedModule, ABC):
         """Log the training metrics of the epoch."""
         self._log_metrics(self.train_metrics)
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (each task has its own)
-        """Update validation losses and metrics."""
-        self._evaluate(batch, self.val_losses)
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+        """Update validation losses and metrics; return the outputs."""
+        return self._evaluate(batch, self.val_losses)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation losses and metrics."""
@@ -221,21 +218,26 @@ class Task(FinetunedModule, ABC):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
         """Predict a batch."""
-        return self.predict(self(*self.inputs(self.as_batch(batch))))
+        return self.predict(self.infer(*self.inputs(self.as_batch(batch))))
+
+    def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
+        """Compute the outputs that are evaluated and predicted from; by default those of :meth:`forward`."""
+        return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
         """Give the fields of a batch their names; by default it has them already."""
         return batch
 
-    def _evaluate(self, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
+    def _evaluate(self, batch: Any, losses: LossMean) -> Any:  # noqa: ANN401 (each task has its own)
         batch = self.as_batch(batch)
-        outputs = self(*self.inputs(batch))
+        outputs = self.infer(*self.inputs(batch))
         terms = self.losses(outputs, batch)
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))
         # A process without images left gets one empty batch, so that all take part in what they gather.
         if len(batch.images):
             self.update_metrics(self.predict(outputs), batch)
+        return outputs
 
     def _log_losses(self, stage: Stage, losses: LossMean) -> None:
         self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
@@ -258,8 +260,6 @@ class Task(FinetunedModule, ABC):
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
         names = self.class_names or [str(index) for index in range(len(values))]
         return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
-
-    # Data.
 
     def setup(self, stage: str) -> None:
         """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.

@@ -1,29 +1,34 @@
-"""Image classification: one class per image."""
+"""Image classification: one class per image, or several."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, Pool
-from visiontasks.metrics.class_accuracy import ClassAccuracy
-from visiontasks.tasks.base import Task
-from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
+from visiontasks.heads.decision import Decision
+from visiontasks.heads.flips import Flips, average_predictions, flip_views
+from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
+from visiontasks.metrics.classification import classification_metrics
+from visiontasks.tasks.agreement import check_classes
+from visiontasks.tasks.calibrated import CalibratedTask
+from visiontasks.tasks.mixing import Mixing
+from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, DataDescription, Images
 
-Outputs = Float[Tensor, "batch classes"] | Float[Tensor, "batch classifiers classes"]
+Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
 
 
-class ClassificationTask(Task):
-    """Says which one of several classes an image belongs to.
+class ClassificationTask(CalibratedTask):
+    """Says which one of several classes an image belongs to, or which ones.
 
     Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the
-    classes) and ``class_accuracy/NAME`` for each class, in training ``accuracy`` only.
+    classes), ``class_accuracy/NAME`` for each class and ``calibration_error``, in training ``accuracy`` only. Other
+    modes log ``map`` (mean average precision), ``ap/NAME`` for each class, ``f1`` and ``accuracy`` of their decisions,
+    and ``calibration_error``; in training ``f1`` and ``accuracy``.
 
     Batches are :class:`~visiontasks.types.ClassificationBatch`, or any pair (images, labels) such as a plain DataLoader
     over a torchvision data set yields.
@@ -32,16 +37,36 @@ class ClassificationTask(Task):
         num_classes: Classes, background not counted. On the command line it comes from the data.
         class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
             fit.
+        mode: ``"multiclass"``: one class per image, by softmax, two classes included. ``"multilabel"``: any number of
+            classes per image, by a sigmoid each; labels are [B, num_classes], 0 or 1, and one class alone will do.
+            ``"binary"``: one of two classes by one sigmoid, that of the second: as the first mode, but with a
+            threshold and average precision, for a rare second class.
+        thresholds: Least probability at which a class is said to be in an image (binary: at which the second class is
+            said), one for all classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every
+            validation of a fit. A checkpoint holds them.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         pool: How the coarsest feature map is pooled, ``"average"`` or ``"max"``.
         pool_size: Places along each side that it is pooled to; 1 for all places together. See
             :class:`~visiontasks.heads.classification.ClassificationHead`.
-        label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7).
-        class_weights: Weight of each class in the loss; equal by default. The weighted sum is divided by the number of
-            images; torch divides by the sum of their weights, so that an image counts for more among light classes.
+        label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7);
+            in other modes over yes and no of each class.
+        focal_gamma: Gamma of the focal loss, such as 2: what is right already counts less (Lin et al. 2017); 0 for
+            cross-entropy.
+        class_weights: Weight of each class in the loss; equal by default. ``"balanced"`` weighs rare classes higher, by
+            the training images of the data module, see :func:`~visiontasks.losses.classification.balanced_weights`;
+            the numbers are saved. Multilabel: weight of the images with the class against those without. The weighted
+            sum is divided by the number of images; torch divides by the sum of their weights, so that an image counts
+            for more among light classes.
         auxiliary_weight: Weight of the loss of each auxiliary classifier of the Inception networks, such as 0.3
             (Szegedy et al. 2015, section 5); 0 for none. With them, ``forward`` gives the logits of all classifiers in
             one tensor, the final one first, in training and evaluation alike.
+        mixup: Alpha of mixup, such as 0.2; 0 for none. See :class:`~visiontasks.tasks.mixing.Mixing`.
+        cutmix: Alpha of CutMix, such as 1; 0 for none. With both, either is as likely for a batch.
+        calibrate: Whether a temperature is fitted after every validation of a fit, see
+            :func:`~visiontasks.metrics.calibration.fit_temperature`. The checkpoint holds it, and predictions are made
+            with it; loss, accuracy and what the validations of the fit log are without it.
+        test_time_flips: Mirror images whose predictions are averaged with those of the image in evaluation and
+            prediction: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -65,28 +90,44 @@ class ClassificationTask(Task):
         self,
         num_classes: int,
         class_names: Sequence[str] | None = None,
+        mode: Mode = "multiclass",
+        thresholds: Literal["best_f1"] | float | Sequence[float] = 0.5,
         dropout: float = 0.0,
         pool: Pool = "average",
         pool_size: int = 1,
         label_smoothing: float = 0.0,
-        class_weights: Sequence[float] | None = None,
+        focal_gamma: float = 0.0,
+        class_weights: Literal["balanced"] | Sequence[float] | None = None,
         auxiliary_weight: float = 0.0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        calibrate: bool = False,
+        test_time_flips: Flips = "none",
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
-        for name, values in (("class_names", class_names), ("class_weights", class_weights)):
+        check_mode(mode, num_classes)
+        self.balanced = class_weights == "balanced"
+        numbers = None if self.balanced else class_weights
+        for name, values in (("class_names", class_names), ("class_weights", numbers)):
             if values is not None and len(values) != num_classes:
                 message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
                 raise ArgumentError(message)
-        if num_classes < 1:
-            message = f"num_classes is {num_classes}; expected at least 1."
+        if focal_gamma < 0:
+            message = f"focal_gamma is {focal_gamma}; expected at least 0."
             raise ArgumentError(message)
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
+        self.mode: Mode = mode
+        if mode != "multiclass":
+            self.takes = "multilabel classification" if mode == "multilabel" else "classification"
+            self.monitor = "val/map"
         self.label_smoothing = label_smoothing
-        weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
+        self.focal_gamma = focal_gamma
+        weights = None if numbers is None else torch.tensor([float(weight) for weight in numbers])
         self.register_buffer("class_weights", weights, persistent=False)
-        self.head = ClassificationHead(self.backbone.channels, num_classes, dropout, pool, pool_size)
+        outputs = 1 if mode == "binary" else num_classes
+        self.head = ClassificationHead(self.backbone.channels, outputs, dropout, pool, pool_size)
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_heads = nn.ModuleList()
         if auxiliary_weight:
@@ -97,18 +138,14 @@ class ClassificationTask(Task):
                 )
                 raise ArgumentError(message)
             channels = self.backbone.auxiliary_channels
-            self.auxiliary_heads.extend(AuxiliaryHead(count, num_classes) for count in channels)
-        accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
-        self.add_metrics({"accuracy": accuracy}, stages=("train", "val", "test"))
-        self.add_metrics(
-            {
-                "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
-                "class_accuracy": ClassAccuracy(num_classes, average=None, validate_args=False),
-            }
-        )
-        if num_classes > 5:
-            top5 = MulticlassAccuracy(num_classes, top_k=5, average="micro", validate_args=False)
-            self.add_metrics({"accuracy_top5": top5})
+            self.auxiliary_heads.extend(AuxiliaryHead(count, outputs) for count in channels)
+        self.mixing = Mixing(mixup, cutmix, num_classes)
+        flip_views(torch.zeros(0, 1, 1, 1), test_time_flips)  # names an unknown one
+        self.test_time_flips = test_time_flips
+        self.decision = Decision(mode, num_classes, thresholds, calibrate=calibrate)
+        always, evaluated = classification_metrics(mode, num_classes)
+        self.add_metrics(always, stages=("train", "val", "test"))
+        self.add_metrics(evaluated)
 
     def forward(self, images: Images) -> Outputs:
         """Compute logits in float32 whatever the precision.
@@ -117,7 +154,8 @@ class ClassificationTask(Task):
             images: Images, shape [B, C, H, W].
 
         Returns:
-            Logits, shape [B, num_classes]; with auxiliary classifiers [B, 1 + auxiliaries, num_classes].
+            Logits, shape [B, num_classes] (binary: [B, 1]); with auxiliary classifiers [B, 1 + auxiliaries,
+            num_classes].
         """
         normalized = self.normalize(images)
         if not self.auxiliary_heads:
@@ -127,29 +165,51 @@ class ClassificationTask(Task):
         auxiliary = [head(x) for head, x in zip(self.auxiliary_heads, maps, strict=True)]
         return torch.stack([self.head(features), *auxiliary], 1).float()
 
+    def infer(self, images: Images) -> Outputs:
+        """Compute logits for evaluation and prediction: of the image, or the mean over its mirror images."""
+        views = [self(view) for view in flip_views(images, self.test_time_flips)]
+        return views[0] if len(views) == 1 else average_predictions(views, softmax=self.mode == "multiclass")
+
     def losses(self, outputs: Outputs, batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
-        """Compute the cross-entropy of the logits, and that of each auxiliary classifier, weighted."""
+        """Compute the cross-entropy or focal loss of the logits, and that of each auxiliary classifier, weighted."""
         logits, *auxiliary = outputs.unbind(1) if self.auxiliary_heads else [outputs]
-        terms = {"cross_entropy": self._cross_entropy(logits, batch)}
+        terms = {"focal" if self.focal_gamma else "cross_entropy": self._loss(logits, batch)}
         for index, other in enumerate(auxiliary, 1):
-            terms[f"auxiliary{index}"] = self.auxiliary_weight * self._cross_entropy(other, batch)
+            terms[f"auxiliary{index}"] = self.auxiliary_weight * self._loss(other, batch)
         return terms
 
-    def _cross_entropy(self, logits: Tensor, batch: ClassificationBatch) -> Tensor:
-        return F.cross_entropy(
-            logits, batch.labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
-        ).mean()
+    def _loss(self, logits: Tensor, batch: ClassificationBatch) -> Tensor:
+        return classification_loss(
+            logits, batch.labels, self.mode, self.class_weights, self.label_smoothing, self.focal_gamma
+        )
 
     def predict(self, outputs: Outputs) -> ClassificationPredictions:
-        """Turn the final classifier's logits into probabilities, the most probable class and its probability."""
-        logits = outputs[:, 0] if self.auxiliary_heads else outputs
-        probabilities = logits.softmax(1)
-        scores, labels = probabilities.max(1)
-        return ClassificationPredictions(probabilities, labels, scores)
+        """Turn the final classifier's logits into probabilities, classes and their probabilities."""
+        predictions: ClassificationPredictions = self.decision(self.class_logits(outputs))
+        return predictions
+
+    def class_logits(self, outputs: Outputs) -> Tensor:
+        """Select the final classifier's logits."""
+        return outputs[:, 0] if self.auxiliary_heads else outputs
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (whatever a user's loader yields)
+        """Mix the images of the batch where asked for, and take the step."""
+        if self.mixing:
+            key = (torch.initial_seed(), self.current_epoch, batch_idx, self.global_rank)
+            batch = self.mixing(self.as_batch(batch), key)
+        return super().training_step(batch, batch_idx)
 
     def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:
-        """Update the metrics of the running stage with probabilities and labels."""
-        self.metrics.update(predictions.probabilities, batch.labels)
+        """Update the metrics of the running stage; a mixed image counts as what is most of it."""
+        labels, said = batch.labels, predictions.labels
+        if labels.is_floating_point():
+            labels = (labels >= 0.5).to(torch.uint8) if self.mode == "multilabel" else labels.argmax(1)
+        if self.mode == "multiclass":
+            self.metrics.update(predictions.probabilities, labels)
+        elif self.mode == "multilabel":
+            self.metrics.update(predictions.probabilities, labels, decisions=said)
+        else:
+            self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
         """Name the fields of a plain pair (images, labels); other batches stay as they are."""
@@ -165,17 +225,22 @@ class ClassificationTask(Task):
             ArgumentError: If they differ.
         """
         super().check_data(data)
-        if data.num_classes != self.num_classes:
-            message = (
-                f"The data have {data.num_classes} classes, the task was made for num_classes={self.num_classes}. "
-                "Leave num_classes to the data, or check that these are the data that you mean."
-            )
-            raise ArgumentError(message)
-        names = list(data.class_names)
-        if self.class_names is not None and names != self.class_names:
-            message = (
-                f"The classes of the data are {names}, those of the task {self.class_names}; expected the same, in the "
-                "same order."
-            )
-            raise ArgumentError(message)
-        self.class_names = names
+        self.class_names = check_classes(data, self.num_classes, self.class_names)
+
+    def setup(self, stage: str) -> None:
+        """Take over from the data module what the checkpoint has to know, balanced weights of classes included.
+
+        Raises:
+            ArgumentError: If the data do not fit the task, or there are none to count.
+        """
+        super().setup(stage)
+        if stage == "fit" and self.balanced:
+            data = getattr(self.trainer, "datamodule", None)
+            if not isinstance(data, CountsClasses):
+                message = (
+                    "class_weights 'balanced' counts the classes of the training data, and there is no data module "
+                    "that does. Train with a VisionDataModule, or give a list of numbers."
+                )
+                raise ArgumentError(message)
+            self.class_weights = balanced_weights(data.class_counts(), self.mode)
+            self.save_instead(class_weights=self.class_weights)

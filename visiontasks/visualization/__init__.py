@@ -4,6 +4,7 @@ from visiontasks.visualization.annotations import class_color, draw_sample
 from visiontasks.visualization.charts import bar_chart
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.pictures import Picture, draw_classification, grid, to_rgb
+from visiontasks.visualization.reliability import reliability_diagram
 
 __all__ = [
     "Picture",
@@ -15,5 +16,6 @@ __all__ = [
     "draw_sample",
     "first_convolution",
     "grid",
+    "reliability_diagram",
     "to_rgb",
 ]

@@ -72,6 +72,8 @@ def draw_classification(
 ) -> Picture:
     """Draw images with the predicted class and its probability: green when right, else red with the true class.
 
+    Of several classes, those that were found are named, without their probabilities.
+
     Args:
         batch: The images and their classes.
         predictions: What was predicted of them.
@@ -81,11 +83,16 @@ def draw_classification(
     Returns:
         uint8 RGB, shape [3, H, W].
     """
+
+    def named(labels: Tensor) -> str:
+        if not labels.ndim:
+            return class_names[int(labels)]
+        return ", ".join(class_names[label] for label in labels.nonzero().flatten().tolist()) or "none"
+
     titles, colors = [], []
-    for label, predicted, score in zip(
-        batch.labels.tolist(), predictions.labels.tolist(), predictions.scores.tolist(), strict=True
-    ):
-        wrong = label != predicted
-        titles.append(f"{class_names[predicted]} {score:.2f}" + (f" ({class_names[label]})" if wrong else ""))
+    for labels, found, score in zip(batch.labels, predictions.labels, predictions.scores, strict=True):
+        wrong = bool((labels != found).any())
+        probability = "" if found.ndim else f" {score:.2f}"
+        titles.append(named(found) + probability + (f" ({named(labels)})" if wrong else ""))
         colors.append(_WRONG if wrong else _RIGHT)
     return grid(list(batch.images), titles, colors, columns)

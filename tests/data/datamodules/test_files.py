@@ -222,3 +222,19 @@ def test_wrong_arguments_fail_at_once(tmp_path: Path) -> None:
         make(COCODataModule, tmp_path, fractions=(1, 0, 0))
     with pytest.raises(DataError, match=r"nowhere' does not exist; expected a folder\. In "):
         _ = make(COCODataModule, tmp_path / "nowhere").class_names
+
+
+@pytest.mark.parametrize(("owner", "write", "options", "yields"), CASES, ids=IDS)
+def test_classes_are_counted_as_the_batches_have_them(
+    owner: type[FileDataModule], write: Write, options: dict[str, Any], yields: str, tmp_path: Path
+) -> None:
+    data = make(owner, write(tmp_path / "data"), **options)
+    if "classification" not in yields:
+        pytest.skip("only classification weighs classes by their images")
+    data.setup("fit")
+    batch = data.train_set[BatchRequest(list(range(len(data.train_set))), epoch=0)]
+    several = batch.labels.ndim == 2
+    expected = batch.labels.sum(0) if several else torch.bincount(batch.labels, minlength=data.num_classes)
+    counts = data.class_counts()
+    assert counts.images == len(data.train_set)
+    assert torch.equal(counts.with_class, expected)

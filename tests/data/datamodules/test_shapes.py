@@ -98,3 +98,12 @@ def test_a_stage_that_comes_again_generates_nothing_anew() -> None:
 def test_arguments_out_of_range_are_an_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make(**options).setup("fit")
+
+
+def test_classes_are_counted() -> None:
+    data = make(train_size=13)
+    data.setup("fit")
+    labels = data.train_set.labels.tolist()
+    counts = data.class_counts()
+    assert counts.images == 13
+    assert counts.with_class.tolist() == [labels.count(label) for label in range(4)]

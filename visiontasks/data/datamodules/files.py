@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from visiontasks.data.base import VisionDataModule
@@ -31,7 +32,7 @@ from visiontasks.data.samplers import TrainingSampler
 from visiontasks.data.statistics import load_statistics
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError, near_matches
-from visiontasks.types import IGNORED, Statistics
+from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
 
@@ -238,6 +239,17 @@ class FileDataModule(VisionDataModule):
                 index, self.in_channels, resizing, self.num_workers, skip=self.on_error == "skip"
             )
         return self._measured
+
+    def class_counts(self) -> ClassCounts:
+        """Count the training images with each class by their annotations; of one class per image, its first object."""
+        index = self.splits["train"].index
+        if self.yields == "classification":
+            labels = index.labels[index.offsets[:-1]]
+        else:
+            owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
+            labels = np.unique(np.column_stack((owners, index.labels)), axis=0)[:, 1]
+        counts = np.bincount(labels, minlength=len(index.class_names)).astype(np.int64)
+        return ClassCounts(len(index), torch.from_numpy(counts))
 
     def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
         resolve_root(self.root)

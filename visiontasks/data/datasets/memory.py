@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from visiontasks.data.samplers import BatchRequest
-from visiontasks.types import ClassificationBatch, Statistics
+from visiontasks.types import ClassCounts, ClassificationBatch, Statistics
 
 
 @runtime_checkable
@@ -55,6 +55,10 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         if self.augmentation is not None:
             images = self.augmentation(images, ids, request.epoch)
         return ClassificationBatch(images, labels, ids)
+
+    def class_counts(self, num_classes: int) -> ClassCounts:
+        """Count the images, and those with each class."""
+        return ClassCounts(len(self), torch.bincount(self.labels, minlength=num_classes))
 
     def statistics(self) -> Statistics:
         """Measure mean, standard deviation and mean image, pixels in 0 to 1."""

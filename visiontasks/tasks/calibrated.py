@@ -1,0 +1,99 @@
+"""Tasks whose decisions are fitted to validation data, after the network has been trained."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError
+from visiontasks.heads.decision import Decision
+from visiontasks.metrics.empty_states import fill_empty_states
+from visiontasks.metrics.gathered import Gathered
+from visiontasks.tasks.arguments import plain
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import RECORD
+
+
+class CalibratedTask(Task, ABC):
+    """A task that decides on classes, by a temperature and thresholds that may be fitted.
+
+    They are fitted after every validation of a fit, to the outputs that the validation had, so that every checkpoint
+    holds those of its own weights. The validation itself is without them: it shows what the network says.
+
+    Args:
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+
+    Attributes:
+        decision: Set by the constructor of a subclass.
+    """
+
+    decision: Decision
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 (the arguments of Task)
+        super().__init__(**kwargs)
+        self.validated = Gathered()
+
+    @abstractmethod
+    def class_logits(self, outputs: Any) -> Tensor:  # noqa: ANN401 (each task has its own)
+        """Select of raw outputs what the decision is made by."""
+
+    @property
+    def _measuring(self) -> bool:
+        """Whether this is a validation to fit to."""
+        return self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
+
+    def on_validation_epoch_start(self) -> None:
+        """Let a fit validate what the network says by itself."""
+        if self._measuring:
+            self.decision.reset()
+            self.validated.reset()
+
+    def on_validation_batch_end(
+        self,
+        outputs: Any,  # noqa: ANN401 (as in Lightning)
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the outputs where something is to be fitted to them."""
+        labels = self.as_batch(batch).labels
+        if self.decision.fitted and self._measuring and len(labels):
+            self.validated.update(self.class_logits(outputs), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log losses and metrics; fit what is to be fitted."""
+        super().on_validation_epoch_end()
+        if not (self.decision.fitted and self._measuring):
+            return
+        fill_empty_states([self.validated])
+        for name, value in self.decision.fit(*self.validated.compute()).items():
+            named = self._per_class(f"val/{name}", value) if value.ndim else {f"val/{name}": value}
+            self._log_epoch(named, prog_bar=False)
+        self.validated.reset()
+
+    def on_fit_start(self) -> None:
+        """See the base; check that there is a validation to fit to.
+
+        Raises:
+            ArgumentError: If there is none.
+        """
+        super().on_fit_start()
+        if self.decision.fitted and not self.trainer.enable_validation:
+            message = (
+                f"{' and '.join(self.decision.fitted)} would be fitted to validation data, and there are none. Train "
+                "with a validation loader, or leave out calibrate and thresholds='best_f1'."
+            )
+            raise ArgumentError(message)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See the base; add which thresholds were asked for, beside those that were fitted."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[RECORD]["thresholds"] = plain(self.hparams.get("thresholds"))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See the base; thresholds that are given anew win over those of the checkpoint."""
+        super().on_load_checkpoint(checkpoint)
+        given = checkpoint.get(RECORD, {}).get("thresholds")
+        if given is not None and given != plain(self.hparams.get("thresholds")):
+            checkpoint["state_dict"]["decision.thresholds"] = self.decision.thresholds.clone()
