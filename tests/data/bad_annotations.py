@@ -81,7 +81,7 @@ COCO = {
         "coco",
         lambda root: shutil.rmtree(root / "train"),
         2,
-        "image file is missing (4)",
+        "image file is missing (8)",
         "4 x image file is missing",
         flags="--data.images train",
     ),

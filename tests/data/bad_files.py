@@ -118,7 +118,7 @@ MASKS = {
         "masks", mask(lambda values: Image.fromarray(values).convert("RGB")), 2, "its mode is RGB", "its mode is RGB"
     ),
     "50000 x 50000": Case(
-        "masks", write("masks/train/0.png", huge_png()), 2, "it has 50000 x 50000 pixels", "more than max_pixels"
+        "masks", write("masks/train/0.png", huge_png()), 2, "= 2,500,000,000 pixels", "more than max_pixels"
     ),
     "none": Case("masks", lambda root: (root / "masks/train/0.png").unlink(), 2, "image without mask", "without mask"),
     "of no image": Case(

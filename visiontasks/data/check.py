@@ -90,7 +90,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         # Splits of one table or folder report what they share once.
         problems += [problem for problem in found if problem not in problems] if len(found) < 1000 else found
         indices[split] = index
-        sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).prod(1) ** 0.5
+        sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
         splits[split] = SplitReport(len(index), index.counts(), known, sides)
         problems += _task_problems(data, split, index)
