@@ -49,7 +49,7 @@ IMAGES = {
         "train/0.jpg' could not be read as an image",
     ),
     "nothing": Case("coco", write("train/0.png", ""), 2, "the file is empty", "the file is empty"),
-    "50000 x 50000": Case("coco", write("train/0.png", huge_png()), 2, "= 2,500,000,000 pixels", "raise max_pixels"),
+    "50000 x 50000": Case("coco", write("train/0.png", huge_png()), 2, "= 2,500,000,000 pixels", "cut or shrink it"),
     "half an image, to be left out": Case(
         "coco",
         cut("train/0.png", 0.5),

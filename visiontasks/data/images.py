@@ -139,8 +139,8 @@ def check_size(height: int, width: int, max_pixels: int) -> None:
     """
     if height * width > max_pixels:
         message = (
-            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}. Cut or "
-            "shrink it, or raise max_pixels if it is to be trusted"
+            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}; cut or "
+            "shrink it"
         )
         raise ValueError(message)
 
