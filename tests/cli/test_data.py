@@ -74,7 +74,41 @@ def test_check_prints_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert problem["kind"] == "box of zero area"
 
 
+def test_check_and_show_take_the_configuration_of_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_folders(folder / "folders", 4)
+    assert main(["fit", *SMALL, "--data.augmentation", "strong", "--seed_everything", "7"]) == 0
+    config = ["--config", "runs/fit/version_0/config.yaml"]
+    assert main(["check", *config]) == 0
+    assert main(["show", *config, "--output", "seven.png"]) == 0
+    for name, flags in {"given": ["--data.seed", "7"], "other": ["--data.seed", "8"]}.items():
+        flags += ["--data.augmentation", "strong", "--output", f"{name}.png"]
+        assert main(["show", *SMALL[:8], *flags]) == 0
+    assert (folder / "seven.png").read_bytes() == (folder / "given.png").read_bytes()
+    assert (folder / "seven.png").read_bytes() != (folder / "other.png").read_bytes()
+    capsys.readouterr()
+    # Flags win, another data module too.
+    assert main(["show", *config, "--data.augmentation", "none", "--output", "plain.png"]) == 0
+    assert '"transforms": []' in capsys.readouterr().out
+    write_coco(folder / "coco", 4)
+    assert main(["check", *config, *COCO]) == 0
+
+
+def test_a_recipe_leaves_the_data_module_to_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(folder / "coco", 4)
+    (folder / "recipe.yaml").write_text("data: {root: coco, num_workers: 0}\nseed_everything: true\n")
+    assert main(["check", "--config=recipe.yaml"]) == 2
+    assert "does not say which data module its data are for: add --data CLASS." in capsys.readouterr().err
+    assert main(["check", "--config=recipe.yaml", "--data", "COCODataModule"]) == 0
+    (folder / "short.yaml").write_text("data: COCODataModule\n")
+    assert main(["check", "--config=short.yaml", *COCO[2:]]) == 0
+
+
 MESSAGES = {
+    "check --config gone.yaml": "error: --config gone.yaml cannot be read as YAML: [Errno 2] No such file",
+    "check --config coco/val/0.png": "error: --config coco/val/0.png cannot be read as YAML: ",
+    "show --config coco/annotations/instances_val.json": (
+        "error: --config coco/annotations/instances_val.json has no section 'data'; expected one"
+    ),
     "check --data COCODataModul": "error: --data COCODataModul: unknown. Did you mean 'COCODataModule'",
     "check --data COCODataModule --data.root nowhere": "error: root 'nowhere' does not exist; expected a folder.",
     "check --data COCODataModule --data.rot x": (

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.data.datamodules.image_sets import write_folders
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("training_script.py")
 
@@ -39,6 +41,7 @@ def launch(devices: int, folder: Path, *flags: str, timeout: float = 300) -> sub
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
     """What each process of a run by one and of a run by two found."""
     found = {}
+    write_folders(tmp_path_factory.getbasetemp() / "pictures", 5, splits=("train", "val"))
     for devices in (1, 2):
         folder = tmp_path_factory.getbasetemp() / f"devices_{devices}"
         run = launch(devices, folder)
@@ -54,7 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, A
 
 def test_evaluation_is_equal_for_any_number_of_images(runs: dict[int, list[dict[str, Any]]]) -> None:
     expected = runs[1][0]["evaluation"]
-    assert len(expected) == 8
+    assert len(expected) == 9
     # Sums of floats depend on their order; what is counted or sorted does not.
     summed = {"val/loss"}
     for result in runs[2]:
@@ -76,6 +79,16 @@ def test_temperature_and_thresholds_are_fitted_to_the_images_of_all(runs: dict[i
     assert expected["val/temperature"] != 1
     for result in runs[2]:
         assert result["calibration"] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
+def test_each_image_is_evaluated_exactly_once(runs: dict[int, list[dict[str, Any]]]) -> None:
+    for results in runs.values():
+        for case in results[0]["seen"]:
+            count = int(case.split()[0])
+            ids = [image for result in results for image in result["seen"][case]]
+            assert sorted(ids) == list(range(count)), case
+    first, second = (result["seen"]["5 files by 3, read by workers"] for result in runs[2])
+    assert (first, second) == ([0, 1, 2], [3, 4])
 
 
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:

@@ -1,7 +1,8 @@
 """A user's script, to be run by one process or two: evaluates sets of several sizes, and trains.
 
-Usage: ``python training_script.py DEVICES FOLDER [--break]``. Each process leaves what it found in the folder. With
-``--break``, the loss of the last process becomes infinite in the second step.
+Usage: ``python training_script.py DEVICES FOLDER [--break]``. Each process leaves what it found in the folder, and
+reads the images of ``pictures`` beside it. With ``--break``, the loss of the last process becomes infinite in the
+second step.
 """
 
 import json
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BackboneFinetuning
 from torch.nn.functional import one_hot
 from torch.optim import SGD
 from torchmetrics.classification import MulticlassAUROC
 
-from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, ShapesDataModule
 from visiontasks.backbones.base import Freeze
+from visiontasks.data.datasets.shapes import CLASS_NAMES
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
 
@@ -43,7 +45,27 @@ def make_trainer(devices: int, folder: Path, callbacks: list[Callback] | None = 
     )
 
 
-def evaluate(trainer: Trainer) -> dict[str, Any]:
+class SeenImages(Callback):
+    """Notes the images that this process validates on."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 - as Lightning has it
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.ids += batch.ids.tolist()
+
+
+def evaluate(devices: int, folder: Path) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    seen = SeenImages()
+    trainer = make_trainer(devices, folder, [seen])
     torch.manual_seed(0)
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
     # A metric of a user that keeps all predictions.
@@ -54,11 +76,19 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
         # Logits around zero, so that every class is predicted.
         (batch,) = examples.train_dataloader()
         task.head.linear.bias.sub_(task.eval()(batch.images).mean(0))
-    found = {}
-    for images, batch_size in CASES:
-        data = ShapesDataModule(train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size)
-        (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
-    return found
+    small: dict[str, Any] = {"train_size": 1, "size": (16, 20)}
+    cases: dict[str, ShapesDataModule | FolderDataModule] = {
+        f"{images} images by {batch_size}": ShapesDataModule(val_size=images, eval_batch_size=batch_size, **small)
+        for images, batch_size in CASES
+    }
+    options: dict[str, Any] = {"class_names": CLASS_NAMES, "image_size": (16, 20), "num_workers": 1}
+    cases["5 files by 3, read by workers"] = FolderDataModule(folder.parent / "pictures", eval_batch_size=3, **options)
+    found, ids = {}, {}
+    for name, data in cases.items():
+        seen.ids.clear()
+        (found[name],) = trainer.validate(task, datamodule=data, verbose=False)
+        ids[name] = list(seen.ids)
+    return found, ids
 
 
 class Several(ClassificationTask):
@@ -106,8 +136,9 @@ def fit(
 def main(devices: int, folder: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        evaluation, seen = evaluate(devices, folder)
+        results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
-        results: dict[str, Any] = {"evaluation": evaluate(trainer)}
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that ``visiontasks --help`` answers at once.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from visiontasks import __version__
 from visiontasks.errors import VisiontasksError, near_matches
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in what the user gave.
     """
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what no encoding can print
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())

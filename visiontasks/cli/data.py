@@ -1,11 +1,14 @@
 """What the commands that only look at data share: the data module, by the flags that ``fit`` has."""
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from visiontasks.cli.parser import Parser, chosen_class
+from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.training import DATA_MODULES
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
@@ -14,7 +17,7 @@ from visiontasks.errors import ArgumentError, VisiontasksError
 def parse_data(
     command: str, description: str, arguments: Sequence[str], add_options: Callable[[Parser], None]
 ) -> tuple[VisionDataModule, Any]:
-    """Make the data module that flags describe.
+    """Make the data module that flags describe, or the configuration of a run, or both: flags win.
 
     Args:
         command: Name of the command.
@@ -29,15 +32,51 @@ def parse_data(
         ArgumentError: If a flag or value is wrong.
     """
     parser = Parser(prog=f"visiontasks {command}", description=description, allow_abbrev=False)
+    arguments = _with_configured_data(arguments)
     owner = chosen_class("--data", arguments, DATA_MODULES)
     add_options(parser)
+    parser.add_argument("--config", help="YAML with a section data, such as a run's config.yaml; flags win over it")
     parser.add_subclass_arguments(VisionDataModule, "data", fail_untyped=False, required=False)
     parser.set_defaults({"data": {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
     parser.chosen, parser.outermost = (("data", owner),), True
-    options = parser.parse_args(list(arguments))
+    options = parser.parse_args(arguments)
     try:
         return parser.instantiate_classes(options).data, options
     except (ValueError, TypeError, MisconfigurationException) as error:
         # jsonargparse wraps what a constructor raises in a message of its own.
         cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
         raise ArgumentError(str(cause)) from error
+
+
+def _with_configured_data(arguments: Sequence[str]) -> list[str]:
+    """Put the data of a configuration before the flags, so that flags change it.
+
+    Raises:
+        ArgumentError: If the configuration cannot be read, or says nothing of data.
+    """
+    words = list(arguments)
+    file = flag_value("--config", words)
+    if not file:
+        return words
+    try:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        message = f"--config {file} cannot be read as YAML: {error}"
+        raise ArgumentError(message) from error
+    data = content.get("data") if isinstance(content, dict) else None
+    if isinstance(data, str):
+        data = {"class_path": data}
+    if not isinstance(data, dict):
+        message = f"--config {file} has no section 'data'; expected one, as in the config.yaml of a run."
+        raise ArgumentError(message)
+    if "class_path" not in data:  # saved by a recipe, which has one data module only
+        name = flag_value("--data", words)
+        if not name:
+            message = f"--config {file} does not say which data module its data are for: add --data CLASS."
+            raise ArgumentError(message)
+        data = {"class_path": name, "init_args": data}
+    # As in fit, where the data have no seed of their own.
+    seed, given = content.get("seed_everything"), data.setdefault("init_args", {})
+    if given.get("seed") is None and type(seed) is int:
+        given["seed"] = seed
+    return [f"--data={json.dumps(data)}", *words]

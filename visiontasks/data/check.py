@@ -3,8 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -19,7 +18,7 @@ from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
-from visiontasks.errors import DataError
+from visiontasks.errors import DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
 
@@ -91,7 +90,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         # Splits of one table or folder report what they share once.
         problems += [problem for problem in found if problem not in problems] if len(found) < 1000 else found
         indices[split] = index
-        sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).prod(1) ** 0.5
+        sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
         splits[split] = SplitReport(len(index), index.counts(), known, sides)
         problems += _task_problems(data, split, index)
@@ -129,7 +128,10 @@ class _Files(Dataset[_File]):
         size, digest, counts = (0, 0), b"", None
 
         def report(error: DataError, kind: str) -> None:
-            problems.append(Problem("error", kind, str(file), self.split, str(error), "Replace the file."))
+            skipped = self.dataset.on_error != "raise" and isinstance(error, UnreadableFileError)
+            remedy = "It is left out; on_error='raise' stops at it." if skipped else "Replace the file."
+            severity: Literal["error", "warning"] = "warning" if skipped else "error"
+            problems.append(Problem(severity, kind, str(file), self.split, str(error), remedy))
 
         try:
             digest = hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
@@ -137,7 +139,7 @@ class _Files(Dataset[_File]):
             size = (pixels.shape[0], pixels.shape[1])
         except OSError as error:
             if not isinstance(error, FileNotFoundError):  # those are among the problems of the annotations
-                report(DataError(str(error)), "image cannot be read")
+                report(UnreadableFileError(str(error)), "image cannot be read")
         except DataError as error:
             report(error, "image cannot be used")
         if size != (0, 0) and isinstance(self.dataset, SegmentationDataset):
@@ -155,7 +157,7 @@ def _check_files(
     data: FileDataModule, indices: dict[str, ImageIndex], splits: dict[str, SplitReport], workers: int
 ) -> list[Problem]:
     problems: list[Problem] = []
-    seen: dict[bytes, tuple[str, Path]] = {}
+    seen: _Seen = {}
     with tqdm(desc="reading files", total=sum(map(len, indices.values())), unit=" images", disable=None) as bar:
         for split, index in indices.items():
             sizes, pixels = [], np.zeros(IGNORED + 1, np.int64)
@@ -165,11 +167,9 @@ def _check_files(
                 sizes.append(found.size)
                 if found.pixels is not None:
                     pixels += found.pixels
-                first, file = seen.setdefault(found.digest, (split, index.file(image)))
-                if found.digest and first != split:
-                    value, remedy = f"in {first} as {file}", "Scores on it say nothing; take it out of one of them."
-                    kind = "same image in two splits"
-                    problems.append(Problem("warning", kind, str(index.file(image)), split, value, remedy))
+                if found.digest:
+                    file = str(index.file(image))
+                    problems += _repeats(seen, found.digest, split, file, (file, split))
             read = np.array(sizes, np.int64).reshape(-1, 2)
             splits[split].sizes = read[(read > 0).all(1)]
             if data.task == "segmentation":
@@ -183,6 +183,22 @@ def _read(dataset: FileDataset[Any], split: str, workers: int) -> Iterator[_File
 
 def _identity(found: Any) -> Any:  # noqa: ANN401 (as DataLoader has it)
     return found
+
+
+_Seen = dict[bytes, tuple[str, str]]
+"""Split and name of the first image with some content."""
+
+
+def _repeats(seen: _Seen, digest: bytes, split: str, name: str, place: tuple[str, str]) -> list[Problem]:
+    """Report an image that was seen before."""
+    if digest not in seen:
+        seen[digest] = (split, name)
+        return []
+    first, other = seen[digest]
+    kind, remedy = "same image in two splits", "Scores on it say nothing; take it out of one of them."
+    if first == split:
+        kind, remedy = "same image twice in a split", "It counts twice; take one out unless that is meant."
+    return [Problem("warning", kind, *place, f"in {first} as {other}", remedy)]
 
 
 def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[Problem]:
@@ -208,7 +224,7 @@ def _check_memory(data: VisionDataModule) -> Report:
         data.setup(stage)
     splits: dict[str, SplitReport] = {}
     problems: list[Problem] = []
-    seen: dict[bytes, tuple[str, int]] = {}
+    seen: _Seen = {}
     for split, dataset in zip(SPLITS, (data.train_set, data.val_set, data.test_set), strict=True):
         if not isinstance(dataset, MemoryDataset):
             message = f"{type(data).__name__} is neither of files nor in memory; check knows how to read those only."
@@ -218,8 +234,5 @@ def _check_memory(data: VisionDataModule) -> Report:
         splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
         for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):
             digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-            first, other = seen.setdefault(digest, (split, image))
-            if first != split:
-                value, remedy = f"in {first} as image {other}", "Scores on it say nothing."
-                problems.append(Problem("warning", "same image in two splits", split, f"image {image}", value, remedy))
+            problems += _repeats(seen, digest, split, f"image {image}", (split, f"image {image}"))
     return Report(data.class_names, "images", splits, problems)

@@ -131,6 +131,20 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
     return cv2.resize(pixels, (size[1], size[0]), interpolation=method).reshape(*size, *pixels.shape[2:])
 
 
+def check_size(height: int, width: int, max_pixels: int) -> None:
+    """Refuse an image that is too large, before it is decoded.
+
+    Raises:
+        ValueError: If it has more than ``max_pixels``.
+    """
+    if height * width > max_pixels:
+        message = (
+            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}; cut or "
+            "shrink it"
+        )
+        raise ValueError(message)
+
+
 def quiet_workers() -> None:
     """Keep OpenCV to one thread in worker processes: its threads do not survive a fork, and the fork waits for them."""
     if get_worker_info() is not None and cv2.getNumThreads() > 1:
@@ -143,7 +157,7 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
         if array.ndim not in (2, 3):
             message = f"it holds an array of shape {list(array.shape)}; expected [H, W] or [H, W, C]"
             raise ValueError(message)
-        _check_size(array.shape[0], array.shape[1], max_pixels)
+        check_size(array.shape[0], array.shape[1], max_pixels)
         return _as_bytes(np.array(array))
     content = path.read_bytes()
     if not content:
@@ -151,7 +165,7 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
         raise ValueError(message)
     header = read_header(content)
     if header is not None:
-        _check_size(header.height, header.width, max_pixels)
+        check_size(header.height, header.width, max_pixels)
         if header.plain:
             flag = cv2.IMREAD_COLOR_RGB if header.channels == 3 else cv2.IMREAD_GRAYSCALE
             decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
@@ -171,7 +185,7 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
 def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
     # Pillow warns of large images, which have a limit of ours, and of damaged EXIF data, which is then left aside.
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as opened:
-        _check_size(opened.height, opened.width, max_pixels)
+        check_size(opened.height, opened.width, max_pixels)
         image = ImageOps.exif_transpose(opened)
         if image.mode in ("P", "PA", "RGBa"):
             image = image.convert("RGBA")
@@ -191,19 +205,10 @@ def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
                 f"it is a TIFF file with the axes {axes} of {list(series.shape)}; expected rows, columns, channels"
             )
             raise ValueError(message)
-        _check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
+        check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
         array = series.asarray()
     # Channels may be planes or pages of their own, which come first.
     return _as_bytes(np.ascontiguousarray(np.moveaxis(array, (axes.index("Y"), axes.index("X")), (0, 1))))
-
-
-def _check_size(height: int, width: int, max_pixels: int) -> None:
-    if height * width > max_pixels:
-        message = (
-            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}. Cut or "
-            "shrink it, or raise max_pixels if it is to be trusted"
-        )
-        raise ValueError(message)
 
 
 def _as_bytes(pixels: np.ndarray) -> np.ndarray:

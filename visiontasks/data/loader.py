@@ -1,12 +1,18 @@
 """A loader of whole batches whose position within an epoch is saved with a checkpoint."""
 
+import shutil
 from collections.abc import Iterator, Sized
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
 
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.errors import ArgumentError, VisiontasksError
+
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @runtime_checkable
@@ -41,7 +47,7 @@ class BatchLoader(DataLoader[Any]):
             batch_size=None,
             sampler=sampler,
             num_workers=num_workers,
-            collate_fn=_identity,
+            collate_fn=_hand_over,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )
@@ -52,14 +58,30 @@ class BatchLoader(DataLoader[Any]):
         """Yield the batches of an epoch, or what is left of the one that was resumed.
 
         Workers start at the first batch, not before: Lightning sets the epoch between ``iter`` and that.
+
+        Raises:
+            ArgumentError: If there is too little shared memory for the batches of workers.
+            VisiontasksError: What the data set raises, also in a worker.
         """
         epoch, taken = self._resumed
         self._taken = taken if self.sampler.epoch == epoch else 0
         self._resumed = (-1, 0)
         self.sampler.start = self._taken
-        for batch in super().__iter__():
-            self._taken += 1
-            yield batch
+        try:
+            for batch in super().__iter__():
+                self._taken += 1
+                yield batch
+        except VisiontasksError as error:
+            # Of a worker's error torch makes one whose text is the traceback, which ends in what the error says.
+            kind = type(error)
+            _, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+            if not found:
+                raise
+            raise kind(message.rstrip()) from error
+        except RuntimeError as error:
+            if "Bus error" not in str(error):  # what comes of too little shared memory where none is set aside
+                raise
+            raise ArgumentError(_too_small(error)) from error
         self.sampler.start = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -71,5 +93,25 @@ class BatchLoader(DataLoader[Any]):
         self._resumed = (state_dict["epoch"], state_dict["batches"])
 
 
-def _identity(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+def _hand_over(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+    """Move what a worker has made into shared memory, on its own: torch's thread for that waits forever if it fails."""
+    if get_worker_info() is not None and isinstance(batch, tuple):
+        try:
+            for field in batch:
+                if isinstance(field, Tensor) and field.numel():
+                    field.share_memory_()
+        except RuntimeError as error:
+            raise ArgumentError(_too_small(error)) from error
     return batch
+
+
+def _too_small(error: RuntimeError) -> str:
+    """Say what to do about too little shared memory."""
+    room = ""
+    if _SHARED_MEMORY.is_dir():
+        total, _, free = shutil.disk_usage(_SHARED_MEMORY)
+        room = f" {_SHARED_MEMORY} has {free / 2**20:.0f} of {total / 2**20:.0f} MiB free."
+    return (
+        f"A worker could not hand over its batch by shared memory ({error}).{room} Enlarge it (docker run "
+        "--shm-size=8g), or use a smaller batch_size, fewer workers, or num_workers=0."
+    )

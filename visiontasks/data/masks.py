@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
-from visiontasks.data.images import MAX_PIXELS
+from visiontasks.data.headers import read_header
+from visiontasks.data.images import MAX_PIXELS, check_size
 from visiontasks.errors import DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
@@ -89,10 +90,12 @@ def _read(path: Path, max_pixels: int) -> np.ndarray:
     if path.suffix == ".npy":
         stored: np.ndarray = np.load(path, allow_pickle=False)
         return stored
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(path.read_bytes())) as opened:
-        if opened.width * opened.height > max_pixels:
-            message = f"it has {opened.height} x {opened.width} pixels, more than max_pixels={max_pixels:,}"
-            raise ValueError(message)
+    content = path.read_bytes()
+    header = read_header(content)
+    if header is not None:
+        check_size(header.height, header.width, max_pixels)
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as opened:
+        check_size(opened.height, opened.width, max_pixels)
         if opened.format == "JPEG":
             message = "JPEG changes the values of pixels, which are classes here. Save masks as PNG"
             raise ValueError(message)

@@ -103,5 +103,14 @@ def test_wrong_notations_are_named_once() -> None:
         assert clean(fractions, box_format)[1] == {"boxes from 0 to 1 are declared as pixels": 1}
 
 
+@pytest.mark.parametrize("box_format", ["xyxy", "voc"])
+def test_sides_declared_as_corners_are_named_once(box_format: BoxFormat) -> None:
+    sides = [[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in random_corners(500)]
+    assert clean(sides, box_format)[1] == {"boxes declared as corners look like [x, y, width, height]": 1}
+    # A few corners in the wrong order are boxes of their own that are wrong.
+    swapped = [[150.0, 60.0, 120.0, 80.0] if row < 25 else box for row, box in enumerate(random_corners(500))]
+    assert clean(swapped, box_format)[1] == {"box of zero area": 25}
+
+
 def test_no_boxes() -> None:
     assert clean([], "xywh") == ([], {})

@@ -18,6 +18,8 @@ _MOST = 0.95
 """Share of the boxes that must look like another notation before the file is taken to be in it."""
 _OVERHANG = 0.05
 """Share of the image side by which a box must reach out to speak for another notation; less is sloppy drawing."""
+_NEGATIVE = 0.1
+"""Share of the boxes whose far corner must come before the near one; drawing by hand swaps fewer."""
 _ROUNDING = 1.0
 """Pixels that a box may reach out without a report: VOC's xmin=0, and rounding."""
 
@@ -134,7 +136,13 @@ def _wrong_notation(
         kind, example = "boxes declared as [x, y, width, height] look like [x0, y0, x1, y1]", np.argmax(overhanging)
         remedy = "Say box_format='xyxy', or write width and height."
     else:
-        return None
+        far = np.where(sizes > 0, sizes, np.inf)[:, ::-1]
+        negative = (values[:, 2:] < values[:, :2]).any(axis=1)
+        inside = (values >= 0).all(axis=1) & (values[:, :2] + values[:, 2:] <= far + 1).all(axis=1)
+        if inside.mean() < _MOST or negative.mean() < _NEGATIVE:
+            return None
+        kind, example = "boxes declared as corners look like [x, y, width, height]", np.argmax(negative)
+        remedy = "Say box_format='xywh', or write the corners in order."
     return _problem("error", kind, (source, f"{len(values)} boxes"), values[example], remedy, sizes[example])
 
 
