@@ -240,13 +240,9 @@ def test_arguments_that_contradict_each_other_are_an_error(arguments: dict[str, 
         ClassificationTask(**arguments)
 
 
-def parameters_of(task: ClassificationTask) -> list[Tensor]:
-    return [parameter.detach().clone() for parameter in task.parameters()]
-
-
 def test_a_batch_too_small_for_batch_norm_is_an_error(fit: Callable[..., Trainer]) -> None:
     task = ClassificationTask(3)
-    before = parameters_of(task)
+    before = [parameter.detach().clone() for parameter in task.parameters()]
     with pytest.raises(
         ArgumentError, match=r"Batch norm cannot train on a batch of 1: .* larger batch size \(with drop_last"
     ):
