@@ -133,10 +133,10 @@ def test_an_error_of_the_data_set_is_the_same_from_a_worker(workers: int) -> Non
     assert str(raised.value) == "'1.png' is broken:\n  visiontasks.errors.DataError: is in its name."
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGBUS"), reason="a signal of Unix")
-def test_a_worker_that_a_bus_error_ends_had_too_little_shared_memory() -> None:
-    dataset = Failing(lambda: os.kill(os.getpid(), signal.SIGBUS))
-    with pytest.raises(ArgumentError, match=r"(?s)could not hand over its batch .*--shm-size=8g.*num_workers=0"):
+@pytest.mark.parametrize("name", ["SIGBUS", "SIGKILL"])
+def test_a_worker_that_dies_is_an_error_with_what_to_do(name: str) -> None:
+    dataset = Failing(lambda: os.kill(os.getpid(), getattr(signal, name)))
+    with pytest.raises(ArgumentError, match=r"(?s)A worker process ended \(DataLoader worker .*num_workers=0"):
         list(BatchLoader(dataset, EvaluationSampler(dataset, 1), 1))
 
 
