@@ -77,6 +77,7 @@ def private(pid: int) -> tuple[int, int]:
 
 def measure(side: str, folder: Path) -> list[list[tuple[int, int]]]:
     """Load all batches of five epochs; return the private memory of each worker after each."""
+    setting()  # as the command line does before it starts workers
     file, images = folder / "instances.json", folder / "images"
     index: ImageFiles = load_index(CocoFile(file, images)).index if side == SIDES[0] else Records(file, images)
     augmentation = Augmentation.create("detection")

@@ -10,6 +10,7 @@ from tests.data.damages import (
     cut,
     huge_png,
     image,
+    make,
     mask,
     picture,
     rename,
@@ -76,7 +77,7 @@ FOLDERS = {
     ),
     "empty class": Case(
         "folders",
-        lambda root: [(root / split / "none").mkdir() for split in ("train", "val", "test")],
+        several(*(make(f"{split}/none") for split in ("train", "val", "test"))),
         1,
         "class without images (3)",
         counted="2 x class without images",

@@ -130,6 +130,11 @@ def write(path: str, content: bytes | str) -> Damage:
     return lambda root: (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+def make(path: str) -> Damage:
+    """Make a folder."""
+    return lambda root: os.mkdir(root / path)  # noqa: PTH102 (mypy takes Path.mkdir for a function without value)
+
+
 def several(*damages: Damage) -> Damage:
     """Do one after the other."""
     return lambda root: [damage(root) for damage in damages]

@@ -1,5 +1,8 @@
 """Training that goes on in the middle of an epoch sees what it would have seen."""
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +10,12 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import Dataset
 
-from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.data.loader import BatchLoader
-from visiontasks.data.samplers import BatchRequest, TrainingSampler
+from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.errors import ArgumentError, DataError
 
 # To go on in another folder is the point.
 pytestmark = pytest.mark.filterwarnings("ignore:(Checkpoint directory .* exists|The dirpath has changed):UserWarning")
@@ -95,3 +100,48 @@ def test_a_training_resumed_at_any_step_ends_with_the_same_weights(
         assert resumed.global_step == 12
         found = resumed.lightning_module.state_dict()
         assert all(torch.equal(value, found[name]) for name, value in weights.items()), step
+
+
+class Failing(Dataset[ClassificationBatch]):
+    """Its worker dies, or raises, at the second image."""
+
+    def __init__(self, fail: Callable[[], object]) -> None:
+        self.fail = fail
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, request: BatchRequest) -> ClassificationBatch:
+        if request.indices[0] == 1:
+            self.fail()
+        count = len(request.indices)
+        return ClassificationBatch(
+            torch.zeros(count, 3, 4, 4), torch.zeros(count).long(), torch.tensor(request.indices)
+        )
+
+
+def two_lines() -> None:
+    message = "'1.png' is broken:\n  visiontasks.errors.DataError: is in its name."
+    raise DataError(message)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_data_set_is_the_same_from_a_worker(workers: int) -> None:
+    dataset = Failing(two_lines)
+    with pytest.raises(DataError) as raised:
+        list(BatchLoader(dataset, EvaluationSampler(dataset, 1), workers))
+    assert str(raised.value) == "'1.png' is broken:\n  visiontasks.errors.DataError: is in its name."
+
+
+@pytest.mark.parametrize("name", ["SIGBUS", "SIGKILL"])
+def test_a_worker_that_dies_is_an_error_with_what_to_do(name: str) -> None:
+    dataset = Failing(lambda: os.kill(os.getpid(), getattr(signal, name)))
+    with pytest.raises(ArgumentError, match=r"(?s)A worker process ended \(DataLoader worker .*num_workers=0"):
+        list(BatchLoader(dataset, EvaluationSampler(dataset, 1), 1))
+
+
+def test_batches_of_workers_lie_in_shared_memory() -> None:
+    dataset = Failing(lambda: None)
+    (batch,) = BatchLoader(dataset, EvaluationSampler(dataset, 3), 1)
+    assert all(field.is_shared() for field in batch)
+    assert not dataset[BatchRequest([0], 0)].images.is_shared()

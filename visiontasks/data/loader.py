@@ -60,7 +60,7 @@ class BatchLoader(DataLoader[Any]):
         Workers start at the first batch, not before: Lightning sets the epoch between ``iter`` and that.
 
         Raises:
-            ArgumentError: If there is too little shared memory for the batches of workers.
+            ArgumentError: If a worker dies, or there is too little shared memory for its batches.
             VisiontasksError: What the data set raises, also in a worker.
         """
         epoch, taken = self._resumed
@@ -79,9 +79,12 @@ class BatchLoader(DataLoader[Any]):
                 raise
             raise kind(message.rstrip()) from error
         except RuntimeError as error:
-            if "Bus error" not in str(error):  # what comes of too little shared memory where none is set aside
+            if not str(error).startswith("DataLoader worker"):
                 raise
-            raise ArgumentError(_too_small(error)) from error
+            message = (
+                f"A worker process ended ({error}), as it does for want of memory or of shared memory. {_remedy()}"
+            )
+            raise ArgumentError(message) from error
         self.sampler.start = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -101,17 +104,15 @@ def _hand_over(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
                 if isinstance(field, Tensor) and field.numel():
                     field.share_memory_()
         except RuntimeError as error:
-            raise ArgumentError(_too_small(error)) from error
+            message = f"A worker could not hand over its batch by shared memory ({error}). {_remedy()}"
+            raise ArgumentError(message) from error
     return batch
 
 
-def _too_small(error: RuntimeError) -> str:
+def _remedy() -> str:
     """Say what to do about too little shared memory."""
     room = ""
     if _SHARED_MEMORY.is_dir():
         total, _, free = shutil.disk_usage(_SHARED_MEMORY)
-        room = f" {_SHARED_MEMORY} has {free / 2**20:.0f} of {total / 2**20:.0f} MiB free."
-    return (
-        f"A worker could not hand over its batch by shared memory ({error}).{room} Enlarge it (docker run "
-        "--shm-size=8g), or use a smaller batch_size, fewer workers, or num_workers=0."
-    )
+        room = f"{_SHARED_MEMORY} has {free / 2**20:.0f} of {total / 2**20:.0f} MiB free. "
+    return f"{room}Enlarge it (docker run --shm-size=8g), or use a smaller batch_size, fewer workers, or num_workers=0."

@@ -41,6 +41,7 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
         for position, counts in enumerate(series.values()):
             end = left + round(length * counts[row] / most)
             y = top + position * bar
-            draw.rectangle((left, y, end, y + bar - 2), fill=class_color(position))
+            if counts[row]:
+                draw.rectangle((left, y, end, y + bar - 2), fill=class_color(position))
             draw.text((end + 4, y + bar / 2), f"{counts[row]:,.0f}", fill=INK, font=small, anchor="lm")
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
