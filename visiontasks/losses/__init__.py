@@ -1,0 +1,1 @@
+"""Losses that tasks are trained with."""
