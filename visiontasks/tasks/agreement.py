@@ -1,5 +1,7 @@
 """Whether data are for a task."""
 
+from collections.abc import Sequence
+
 from visiontasks.errors import ArgumentError
 from visiontasks.types import DataDescription
 
@@ -29,3 +31,33 @@ def check_agreement(data: DataDescription, data_name: str, task_name: str, takes
             f"The images of the data have {data.in_channels} channels, the task was made for in_channels={in_channels}."
         )
         raise ArgumentError(message)
+
+
+def check_classes(data: DataDescription, num_classes: int, class_names: Sequence[str] | None) -> list[str]:
+    """Compare the classes of the data with those of a task.
+
+    Args:
+        data: The data module.
+        num_classes: Classes that the task was made for.
+        class_names: Their names, if it has any.
+
+    Returns:
+        The names.
+
+    Raises:
+        ArgumentError: If they differ.
+    """
+    if data.num_classes != num_classes:
+        message = (
+            f"The data have {data.num_classes} classes, the task was made for num_classes={num_classes}. "
+            "Leave num_classes to the data, or check that these are the data that you mean."
+        )
+        raise ArgumentError(message)
+    names = list(data.class_names)
+    if class_names is not None and names != list(class_names):
+        message = (
+            f"The classes of the data are {names}, those of the task {list(class_names)}; expected the same, in the "
+            "same order."
+        )
+        raise ArgumentError(message)
+    return names
