@@ -10,15 +10,14 @@ def random_batch(
 ) -> LocalizationBatch:
     """Make noise with boxes of any place; the images at ``empty`` have no object."""
     height, width = size
-    first, second = torch.rand(2, count, 2)
-    sides = torch.tensor([width, height])
-    boxes = torch.cat([torch.minimum(first, second), torch.maximum(first, second) + 0.05], 1).clamp(max=1)
+    corners = torch.rand(count, 2) * 0.5
+    boxes = torch.cat([corners, corners + 0.2 + torch.rand(count, 2) * 0.3], 1)
     labels = torch.arange(count) % classes
     labels[list(empty)] = -1
     return LocalizationBatch(
         torch.randint(256, (count, channels, *size), dtype=torch.uint8),
         labels,
-        boxes * sides.repeat(2) * (labels >= 0)[:, None],
+        boxes * torch.tensor([width, height, width, height]) * (labels >= 0)[:, None],
         torch.tensor([size]).expand(count, 2),
         torch.ones(count, 2),
         torch.arange(count) + 40,

@@ -6,11 +6,11 @@ from typing import Any, get_args
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from tests.tasks.localization_batches import random_batch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAUROC
 
+from tests.tasks.localization_batches import random_batch
 from visiontasks import LocalizationBatch, LocalizationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.losses.box import BoxLoss, box_loss

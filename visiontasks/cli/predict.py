@@ -10,10 +10,11 @@ from pathlib import Path
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Predictor, find_files, import_class
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.localization import LocalizationTask
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write class and score of image files as CSV.
+    """Write class and score of image files as CSV, and in localization the box, in pixels of the file.
 
     Args:
         command: ``"predict"``.
@@ -46,12 +47,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
     failed = 0
     with nullcontext(sys.stdout) if options.output is None else options.output.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["file", "label", "class", "score"])
+        corners = ["xmin", "ymin", "xmax", "ymax"] if isinstance(predictor.task, LocalizationTask) else []
+        writer.writerow(["file", "label", "class", "score", *corners])
         for prediction in predictor.predict(files, options.batch_size):
             if prediction.error is not None:
                 failed += 1
                 print(f"skipped: {prediction.error}", file=sys.stderr)
             else:
-                writer.writerow([prediction.file, prediction.label, prediction.class_name, f"{prediction.score:.6f}"])
+                box = [f"{corner:.2f}" for corner in prediction.box or ()]
+                score = f"{prediction.score:.6f}"
+                writer.writerow([prediction.file, prediction.label, prediction.class_name, score, *box])
     print(f"{len(files) - failed} of {len(files)} files predicted.", file=sys.stderr)
     return 1 if failed else 0

@@ -47,11 +47,11 @@ class PooledHead(nn.Module):
 class AttentionHead(nn.Module):
     """A small convolutional head that keeps place: every cell says a box, and attention says which cells to believe.
 
-    The two coarsest feature maps are joined at the finer one's size, as in a feature pyramid (Lin et al., CVPR 2017), and
-    a 3x3 convolution follows. Each cell then gives
+    The two coarsest feature maps are joined at the finer one's size, as in a feature pyramid (Lin et al., CVPR 2017),
+    and a 3x3 convolution follows. Each cell then gives
 
-    - the distances of the four sides of the box from the cell's centre, as in FCOS (Tian et al., ICCV 2019), as shares of
-      the image, each the softplus of an output;
+    - the distances of the four sides of the box from the cell's centre, as in FCOS (Tian et al., ICCV 2019), as shares
+      of the image, each the softplus of an output;
     - its weight among all cells, a softmax: one for the box, and one for the class.
 
     The box is the weighted mean of the cells' boxes. The class is read by a linear layer from the weighted mean of the
@@ -100,10 +100,8 @@ class AttentionHead(nn.Module):
         return self.classes(self.dropout(seen)), (boxes.flatten(3) * for_box[:, None, None]).sum(3)
 
 
-def _boxes_of_cells(
-    distances: Float[Tensor, "batch boxes 4 height width"],
-) -> Float[Tensor, "batch boxes 4 height width"]:
-    """Turn the distances of left, top, right and bottom side from each cell's centre into boxes, xyxy."""
+def _boxes_of_cells(distances: Tensor) -> Tensor:
+    """Turn distances of left, top, right and bottom side from each cell's centre into boxes, [B, boxes, 4, h, w]."""
     height, width = distances.shape[-2:]
     y = (torch.arange(height, device=distances.device, dtype=torch.float32)[:, None] + 0.5) / height
     x = (torch.arange(width, device=distances.device, dtype=torch.float32) + 0.5) / width

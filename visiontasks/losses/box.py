@@ -26,13 +26,13 @@ def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[T
     """Compute the loss of each box.
 
     - ``"l1"``: the sum over the four coordinates of their distance.
-    - ``"smooth_l1"``: the same, quadratic below 0.1 (Girshick, Fast R-CNN, ICCV 2015, equation 3, with the turning point
-      at 0.1 instead of 1: coordinates are shares of an image).
+    - ``"smooth_l1"``: the same, quadratic below 0.1 (Girshick, Fast R-CNN, ICCV 2015, equation 3, with the turning
+      point at 0.1 instead of 1: coordinates are shares of an image).
     - ``"iou"``: 1 - IoU; without a gradient where the boxes do not touch (Yu et al., UnitBox, 2016, take -log IoU).
     - ``"giou"``: 1 - GIoU, which is IoU minus the empty share of the smallest box around both (Rezatofighi et al.,
       Generalized intersection over union, CVPR 2019).
-    - ``"diou"``: 1 - IoU + the squared distance of the centres over the squared diagonal of the smallest box around both
-      (Zheng et al., Distance-IoU loss, AAAI 2020, equation 7).
+    - ``"diou"``: 1 - IoU + the squared distance of the centres over the squared diagonal of the smallest box around
+      both (Zheng et al., Distance-IoU loss, AAAI 2020, equation 7).
     - ``"ciou"``: the same, and a term for the difference of the aspect ratios (equations 8 to 11).
 
     Args:

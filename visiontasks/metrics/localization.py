@@ -128,7 +128,8 @@ class BoxIoU(LocalizationMetric):
 
     Example:
         >>> iou = BoxIoU()
-        >>> iou.update(torch.ones(1, 1), torch.tensor([[[0.0, 0, 4, 2]]]), torch.tensor([0]), torch.tensor([[0.0, 0, 4, 4]]))
+        >>> half, whole = torch.tensor([[0.0, 0, 4, 2]]), torch.tensor([[0.0, 0, 4, 4]])
+        >>> iou.update(torch.ones(1, 1), half[None], torch.tensor([0]), whole)
         >>> iou.compute()
         tensor(0.5000)
     """

@@ -34,12 +34,12 @@ class LocalizationOutputs(NamedTuple):
 class LocalizationTask(Task):
     """Says what is in an image, and draws one box around it.
 
-    The loss is the sum of two terms. ``classification`` is the cross-entropy. ``box`` is the loss of the box, in units of
-    the image's longer side. Both are means over the images of a batch, whether they have an object or not. An image
+    The loss is the sum of two terms. ``classification`` is the cross-entropy. ``box`` is the loss of the box, in units
+    of the image's longer side. Both are means over the images of a batch, whether they have an object or not. An image
     without an object (label -1) adds nothing to ``box``; its target in ``classification`` is the same probability for
-    every class, so that the class head learns to be undecided about it, and a low score tells that there may be nothing
-    (Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 2019, section 4.3). With a single class the
-    score is always 1, and such images teach nothing.
+    every class, so that the class head learns to be undecided about it, and a low score tells that there may be
+    nothing (Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 2019, section 4). With a single class
+    the score is always 1, and such images teach nothing.
 
     Logs ``localization_error`` (ILSVRC's: class or box wrong), ``accuracy`` (class right), ``mean_iou``, ``iou_50`` and
     ``iou_75`` (share of boxes of at least that overlap, whatever the class), and with more than five classes
