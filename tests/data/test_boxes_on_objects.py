@@ -50,9 +50,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(table: Path, augmentation: Any, size: tuple[int, int]) -> CSVDataModule:  # noqa: ANN401 - see the argument
-    data = CSVDataModule(
-        table / "objects.csv", "localization", image_size=size, augmentation=augmentation, num_workers=0
-    )
+    data = CSVDataModule(table, "localization", image_size=size, augmentation=augmentation, num_workers=0)
     data.setup("fit")
     return data
 

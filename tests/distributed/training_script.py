@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import BackboneFinetuning
 from torch.optim import SGD
 from torchmetrics.classification import MulticlassAUROC, MulticlassCalibrationError
 
-from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks import ClassificationBatch, ClassificationTask, LocalizationTask, ShapesDataModule
 from visiontasks.backbones.base import Freeze
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
@@ -60,6 +60,24 @@ def evaluate(trainer: Trainer) -> dict[str, Any]:
     return found
 
 
+def localize(trainer: Trainer) -> dict[str, Any]:
+    torch.manual_seed(0)
+    task = LocalizationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
+    with torch.no_grad():
+        # Features that differ from place to place, so that boxes and classes differ from image to image.
+        task.head.cells.weight.normal_()
+        task.head.classes.weight.mul_(20)
+    found = {}
+    for images, batch_size in CASES:
+        data = ShapesDataModule(
+            "localization", train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size
+        )
+        data.setup("fit")
+        data.val_set.labels[1::3] = -1  # images without an object
+        (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
+    return found
+
+
 def fit(
     trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
 ) -> ClassificationTask:
@@ -78,7 +96,7 @@ def main(devices: int, folder: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         trainer = make_trainer(devices, folder)
-        results: dict[str, Any] = {"evaluation": evaluate(trainer)}
+        results: dict[str, Any] = {"evaluation": evaluate(trainer), "localization": localize(trainer)}
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

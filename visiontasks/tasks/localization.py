@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from visiontasks.backbones.base import Features
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.localization import HEADS, Head
 from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
 from visiontasks.metrics.localization import localization_metrics
 from visiontasks.tasks.agreement import check_classes
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, Images, LocalizationBatch, LocalizationPredictions
+from visiontasks.types import DataDescription, Images, LocalizationPredictions
 
 
 class LocalizationOutputs(NamedTuple):
@@ -127,11 +128,25 @@ class LocalizationTask(Task):
         Args:
             images: Images, shape [B, C, H, W].
         """
-        logits, boxes = self.head(self.backbone(self.normalize(images)))
+        return self.locate(self.backbone(self.normalize(images)), images)
+
+    def locate(self, features: Features, images: Images) -> LocalizationOutputs:
+        """Compute logits and boxes from feature maps, for a subclass that reads more from them.
+
+        Args:
+            features: What the backbone computes.
+            images: The images that they are of.
+        """
+        logits, boxes = self.head(features)
         return LocalizationOutputs(logits.float(), boxes, (images.shape[-2], images.shape[-1]))
 
-    def losses(self, outputs: LocalizationOutputs, batch: LocalizationBatch) -> dict[str, Float[Tensor, ""]]:
-        """Compute the weighted losses of class and box, means over all images of the batch."""
+    def losses(self, outputs: LocalizationOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (see Args)
+        """Compute the weighted losses of class and box, means over all images of the batch.
+
+        Args:
+            outputs: What :meth:`forward` returns.
+            batch: A :class:`~visiontasks.types.LocalizationBatch`, or a tuple of your own with more fields.
+        """
         # No mask selects images here: how many it selects, the host would have to wait for.
         has_object, labels = batch.labels >= 0, batch.labels.clamp(min=0)
         known = F.cross_entropy(
@@ -157,7 +172,7 @@ class LocalizationTask(Task):
         class_boxes = boxes.expand(-1, self.num_classes, -1)
         return LocalizationPredictions(probabilities, labels, scores, self._box_of(boxes, labels), class_boxes)
 
-    def update_metrics(self, predictions: LocalizationPredictions, batch: LocalizationBatch) -> None:
+    def update_metrics(self, predictions: LocalizationPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage; each takes those of these values that it names.
 
         They are ``probabilities``, ``class_boxes``, ``labels`` and ``boxes`` as in
