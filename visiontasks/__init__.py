@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
+    from visiontasks.tasks.localization import LocalizationTask
     from visiontasks.types import (
         AutoencodingBatch,
         ClassificationBatch,
         ClassificationPredictions,
         DetectionBatch,
         LocalizationBatch,
+        LocalizationPredictions,
         SegmentationBatch,
     )
 
@@ -46,11 +48,13 @@ _HOME = {
     "Predictor": "visiontasks.prediction",
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
+    "LocalizationTask": "visiontasks.tasks.localization",
     "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
     "DetectionBatch": "visiontasks.types",
     "LocalizationBatch": "visiontasks.types",
+    "LocalizationPredictions": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
 }
 
@@ -65,6 +69,8 @@ __all__ = [
     "DetectionBatch",
     "FolderDataModule",
     "LocalizationBatch",
+    "LocalizationPredictions",
+    "LocalizationTask",
     "MNISTDataModule",
     "MaskFolderDataModule",
     "Predictor",

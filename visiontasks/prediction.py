@@ -5,19 +5,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import visiontasks
-from visiontasks.data.images import IMAGE_SUFFIXES, read_image
+from visiontasks.data.images import IMAGE_SUFFIXES, read_pixels, resize
 from visiontasks.errors import ArgumentError, CheckpointError, DataError, near_matches
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD, read_checkpoint
 from visiontasks.tasks.classification import ClassificationTask
+from visiontasks.tasks.localization import LocalizationTask
+from visiontasks.types import LocalizationPredictions
+
+Box = tuple[float, float, float, float]
 
 
 class FilePrediction(NamedTuple):
-    """What a classifier says of a file.
+    """What a classifier or a localizer says of a file.
 
     Attributes:
         file: The file.
@@ -26,6 +31,7 @@ class FilePrediction(NamedTuple):
         class_names: Their names.
         scores: Their probabilities, 0 to 1.
         error: Why the file could not be read; None when it could.
+        box: Localization: the object's box, xyxy in pixels of the file as it is displayed.
     """
 
     file: Path
@@ -33,10 +39,11 @@ class FilePrediction(NamedTuple):
     class_names: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     error: str | None = None
+    box: Box | None = None
 
 
 class Predictor:
-    """A trained classifier for image files.
+    """A trained classifier or localizer for image files.
 
     Images are resized to the size that the task was trained on.
 
@@ -45,13 +52,14 @@ class Predictor:
         device: Where it runs; by default a GPU if there is one.
 
     Raises:
-        ArgumentError: If the task does not know its image size, or is no classifier.
+        ArgumentError: If the task does not know its image size, or is of another kind.
     """
 
     def __init__(self, task: Task, device: str | torch.device | None = None) -> None:
-        if not isinstance(task, ClassificationTask):
+        if not isinstance(task, ClassificationTask | LocalizationTask):
             message = (
-                f"Prediction on files is for ClassificationTask so far; the checkpoint holds {type(task).__name__}."
+                "Prediction on files is for ClassificationTask and LocalizationTask so far; the checkpoint holds "
+                f"{type(task).__name__}."
             )
             raise ArgumentError(message)
         if task.image_size is None:
@@ -103,22 +111,34 @@ class Predictor:
         yield from self._batch(waiting)
 
     def _batch(self, files: Sequence[Path]) -> Iterator[FilePrediction]:
-        images, errors = [], {}
+        images, sizes, errors = [], [], {}
         for file in files:
             try:
-                images.append(read_image(file, self.task.in_channels, self.image_size))
+                pixels = read_pixels(file, self.task.in_channels)
+                images.append(torch.from_numpy(np.ascontiguousarray(resize(pixels, self.image_size))).permute(2, 0, 1))
+                sizes.append(pixels.shape[:2])
             except DataError as error:
                 errors[file] = str(error)
         if images:
             with torch.inference_mode():
-                predictions = self.task.predict(self.task.infer(torch.stack(images).to(self.device)))
-            results = iter(zip(predictions.labels.cpu(), predictions.scores.cpu(), strict=True))
+                predictions: Any = self.task.predict(self.task.infer(torch.stack(images).to(self.device)))
+            boxes: list[Any] = [None] * len(sizes)
+            if isinstance(predictions, LocalizationPredictions):
+                boxes = self._original(predictions.boxes.cpu(), torch.tensor(sizes))
+            results = iter(zip(predictions.labels.cpu(), predictions.scores.cpu(), boxes, strict=True))
         for file in files:
             if file in errors:
                 yield FilePrediction(file, error=errors[file])
             else:
-                labels, scores = _found(*next(results))
-                yield FilePrediction(file, labels, tuple(self.class_names[label] for label in labels), scores)
+                label, score, box = next(results)
+                labels, scores = _found(label, score)
+                names = tuple(self.class_names[label] for label in labels)
+                yield FilePrediction(file, labels, names, scores, box=box)
+
+    def _original(self, boxes: Tensor, sizes: Tensor) -> list[Any]:
+        """Bring boxes back to images of the given heights and widths."""
+        scale = sizes / torch.tensor(self.image_size)
+        return [tuple(box) for box in (boxes * scale.flip(1).repeat(1, 2)).tolist()]
 
 
 def _found(label: Tensor, score: Tensor) -> tuple[tuple[int, ...], tuple[float, ...]]:

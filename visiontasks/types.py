@@ -135,6 +135,25 @@ class ClassCounts(NamedTuple):
     with_class: Int64[Tensor, " classes"]
 
 
+class LocalizationPredictions(NamedTuple):
+    """What a localization says of each image: one class and one box.
+
+    Attributes:
+        probabilities: Probability of each class; rows sum to 1.
+        labels: The most probable class.
+        scores: Its probability.
+        boxes: Its box, inside the image. Multiplied by the batch's ``scale`` (x by its second column, y by its first),
+            it is in pixels of the original image.
+        class_boxes: Box of each class; the same for all where boxes are class-agnostic.
+    """
+
+    probabilities: Float[Tensor, "batch classes"]
+    labels: Int64[Tensor, " batch"]
+    scores: Float[Tensor, " batch"]
+    boxes: Float32[Tensor, "batch 4"]
+    class_boxes: Float32[Tensor, "batch classes 4"]
+
+
 class Statistics(NamedTuple):
     """Pixel statistics of a training split, pixels in 0 to 1.
 

@@ -91,6 +91,20 @@ def test_each_image_is_evaluated_exactly_once(runs: dict[int, list[dict[str, Any
     assert (first, second) == ([0, 1, 2], [3, 4])
 
 
+def test_localization_is_equal_for_any_number_of_images(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["localization"]
+    assert len(expected) == 8
+    assert len({case["val/mean_iou"] for case in expected.values()}) > 2, "boxes differ from image to image"
+    summed = {"val/loss", "val/loss_box", "val/loss_classification", "val/mean_iou"}
+    for result in runs[2]:
+        for case, metrics in expected.items():
+            found = result["localization"][case]
+            assert found.keys() == metrics.keys() >= summed | {"val/localization_error", "val/iou_50", "val/accuracy"}
+            for name, value in metrics.items():
+                tolerance = 1e-6 if name in summed else 0
+                assert found[name] == pytest.approx(value, rel=0, abs=tolerance), (case, name)
+
+
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:
     (alone,), both = runs[1], runs[2]
     assert alone["training"]["steps"] == 8

@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 from torch.optim import SGD
 from torchmetrics.classification import MulticlassAUROC
 
-from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, ShapesDataModule
+from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, LocalizationTask, ShapesDataModule
 from visiontasks.backbones.base import Freeze
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 
@@ -119,6 +119,24 @@ def calibrate(trainer: Trainer) -> dict[str, float]:
     return {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
+def localize(trainer: Trainer) -> dict[str, Any]:
+    torch.manual_seed(0)
+    task = LocalizationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
+    with torch.no_grad():
+        # Features that differ from place to place, so that boxes and classes differ from image to image.
+        task.head.cells.weight.normal_()
+        task.head.classes.weight.mul_(20)
+    found = {}
+    for images, batch_size in CASES:
+        data = ShapesDataModule(
+            "localization", train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size
+        )
+        data.setup("fit")
+        data.val_set.labels[1::3] = -1  # images without an object
+        (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
+    return found
+
+
 def fit(
     trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
 ) -> ClassificationTask:
@@ -139,6 +157,7 @@ def main(devices: int, folder: Path) -> None:
         evaluation, seen = evaluate(devices, folder)
         results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
+        results["localization"] = localize(trainer)
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

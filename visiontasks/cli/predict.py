@@ -10,10 +10,13 @@ from pathlib import Path
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Predictor, find_files, import_class
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.localization import LocalizationTask
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write class and score of image files as CSV; several classes are separated by semicolons.
+    """Write class and score of image files as CSV, and in localization the box, in pixels of the file.
+
+    Several classes are separated by semicolons.
 
     Args:
         command: ``"predict"``.
@@ -46,13 +49,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
     failed = 0
     with nullcontext(sys.stdout) if options.output is None else options.output.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["file", "label", "class", "score"])
+        corners = ["xmin", "ymin", "xmax", "ymax"] if isinstance(predictor.task, LocalizationTask) else []
+        writer.writerow(["file", "label", "class", "score", *corners])
         for prediction in predictor.predict(files, options.batch_size):
             if prediction.error is not None:
                 failed += 1
                 print(f"skipped: {prediction.error}", file=sys.stderr)
             else:
                 columns = (prediction.labels, prediction.class_names, (f"{score:.6f}" for score in prediction.scores))
-                writer.writerow([prediction.file, *(";".join(map(str, column)) for column in columns)])
+                box = [f"{corner:.2f}" for corner in prediction.box or ()]
+                writer.writerow([prediction.file, *(";".join(map(str, column)) for column in columns), *box])
     print(f"{len(files) - failed} of {len(files)} files predicted.", file=sys.stderr)
     return 1 if failed else 0

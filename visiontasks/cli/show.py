@@ -20,6 +20,7 @@ from visiontasks.data.datasets.files import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.resizing import Whole
 from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError
 from visiontasks.visualization import Picture, bar_chart, draw_sample, grid
 
@@ -78,6 +79,8 @@ def _describe(data: VisionDataModule, dataset: Any) -> dict[str, object]:  # noq
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}
     augmentation = getattr(dataset, "augmentation", None)
+    if isinstance(augmentation, Augmentation):
+        return {"augmentation": augmentation.describe()}
     return {"augmentation": None if augmentation is None else {type(augmentation).__name__: vars(augmentation)}}
 
 

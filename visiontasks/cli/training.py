@@ -18,6 +18,7 @@ from visiontasks import (
     COCODataModule,
     CSVDataModule,
     FolderDataModule,
+    LocalizationTask,
     MaskFolderDataModule,
     MNISTDataModule,
     ShapesDataModule,
@@ -35,7 +36,7 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask,)
+TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,

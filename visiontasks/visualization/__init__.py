@@ -3,6 +3,7 @@
 from visiontasks.visualization.annotations import class_color, draw_sample
 from visiontasks.visualization.charts import bar_chart
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
+from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.pictures import Picture, draw_classification, grid, to_rgb
 from visiontasks.visualization.reliability import reliability_diagram
 
@@ -13,6 +14,7 @@ __all__ = [
     "draw_activations",
     "draw_classification",
     "draw_filters",
+    "draw_localization",
     "draw_sample",
     "first_convolution",
     "grid",

@@ -54,7 +54,7 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
         for box, label, ignored in zip((boxes * factor).tolist(), labels.tolist(), ignore, strict=True):
             if label >= 0:
                 name = class_names[label] + (" (ignored)" if ignored else "")
-                _draw_box(picture, box, name, _IGNORED if ignored else class_color(label))
+                draw_box(picture, box, name, _IGNORED if ignored else class_color(label))
         count = int((labels >= 0).sum())
         title = f"{count} object{'' if count == 1 else 's'}"
     elif labels.ndim:
@@ -85,9 +85,19 @@ def _draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, i
         draw.text((14, top), name, fill=INK, font=font)
 
 
-def _draw_box(picture: Image.Image, box: Sequence[float], name: str, color: tuple[int, int, int]) -> None:
+def draw_box(picture: Image.Image, box: Sequence[float], name: str, color: tuple[int, int, int]) -> None:
+    """Draw a box onto a picture, with its name above the upper left corner.
+
+    Args:
+        picture: Is changed.
+        box: xyxy in pixels of the picture.
+        name: Written on a ground of the same colour; empty for none.
+        color: RGB.
+    """
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
     draw.rectangle(tuple(box), outline=color, width=2)
+    if not name:
+        return
     width = draw.textlength(name, font=font)
     left, top = min(box[0], max(0, picture.width - width - 4)), max(0, box[1] - 13)
     draw.rectangle((left, top, left + width + 3, top + 13), fill=color)

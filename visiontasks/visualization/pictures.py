@@ -12,7 +12,7 @@ from visiontasks.types import ClassificationBatch, ClassificationPredictions
 
 Picture = UInt8[Tensor, "channels height width"]
 
-PAPER, INK, _RIGHT, _WRONG = (255, 255, 255), (40, 40, 40), (0, 110, 60), (200, 30, 30)
+PAPER, INK, RIGHT, WRONG = (255, 255, 255), (40, 40, 40), (0, 110, 60), (200, 30, 30)
 _TITLE, MARGIN = 20, 6
 
 
@@ -94,5 +94,5 @@ def draw_classification(
         wrong = bool((labels != found).any())
         probability = "" if found.ndim else f" {score:.2f}"
         titles.append(named(found) + probability + (f" ({named(labels)})" if wrong else ""))
-        colors.append(_WRONG if wrong else _RIGHT)
+        colors.append(WRONG if wrong else RIGHT)
     return grid(list(batch.images), titles, colors, columns)

@@ -64,8 +64,9 @@ class FileDataModule(VisionDataModule):
         longer: Detection: largest length of the longer side in pixels; the shorter is then less.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
         augmentation: How training images are changed at random: a preset (``"none"``, ``"light"``, ``"default"``,
-            ``"strong"``; ``"multiscale"`` in detection), the description of a pipeline of Albumentations
-            (``albumentations.to_dict``), or an :class:`~visiontasks.data.transforms.Augmentation`.
+            ``"strong"``; ``"multiscale"`` in detection), arguments of Albumentations' transforms by their names such as
+            ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
+            :class:`~visiontasks.data.transforms.Augmentation`.
         lists: Text files that name the images of ``train``, ``val`` and ``test``, one in a line, instead of the splits
             that the data set has.
         fractions: Shares of train, val and test, for splits that the data set does not have.

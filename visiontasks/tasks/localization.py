@@ -1,0 +1,210 @@
+"""Localization: one class and one box per image."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from visiontasks.backbones.base import Features
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.heads.localization import HEADS, Head
+from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
+from visiontasks.metrics.localization import localization_metrics
+from visiontasks.tasks.agreement import check_classes
+from visiontasks.tasks.base import Task
+from visiontasks.types import DataDescription, Images, LocalizationPredictions
+
+
+class LocalizationOutputs(NamedTuple):
+    """What the network of a localization computes.
+
+    Attributes:
+        logits: Of each class.
+        boxes: One box, or one per class: xyxy as shares of the image's width and height; parts may lie outside of it.
+        size: Height and width of the images in pixels.
+    """
+
+    logits: Float32[Tensor, "batch classes"]
+    boxes: Float32[Tensor, "batch boxes 4"]
+    size: tuple[int, int]
+
+
+class LocalizationTask(Task):
+    """Says what is in an image, and draws one box around it.
+
+    The loss is the sum of two terms. ``classification`` is the cross-entropy. ``box`` is the loss of the box, in units
+    of the image's longer side. Both are means over the images of a batch, whether they have an object or not. An image
+    without an object (label -1) adds nothing to ``box``; its target in ``classification`` is the same probability for
+    every class, so that the class head learns to be undecided about it, and a low score tells that there may be
+    nothing (Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 2019, section 4). With a single class
+    the score is always 1, and such images teach nothing.
+
+    Logs ``localization_error`` (ILSVRC's: class or box wrong), ``accuracy`` (class right), ``mean_iou``, ``iou_50`` and
+    ``iou_75`` (share of boxes of at least that overlap, whatever the class), and with more than five classes
+    ``localization_error_top5`` and ``accuracy_top5``. Images without an object count in none of them.
+
+    Batches are :class:`~visiontasks.types.LocalizationBatch`.
+
+    Args:
+        num_classes: Classes, background not counted. On the command line it comes from the data.
+        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+            fit.
+        head: ``"attention"``, which keeps place (:class:`~visiontasks.heads.localization.AttentionHead`), or
+            ``"pooled"`` (:class:`~visiontasks.heads.localization.PooledHead`). Each states how a box is parametrised.
+        box_loss: ``"smooth_l1"``, ``"l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, see
+            :func:`~visiontasks.losses.box.box_loss`.
+        box_weight: Weight of the loss of the box.
+        classification_weight: Weight of the loss of the class.
+        class_agnostic: Whether there is one box whatever the class; otherwise each class has its own, of which that of
+            the true class is trained and that of the most probable class predicted.
+        dropout: Probability that a feature that the class is read from is dropped in training, 0 to 1.
+        label_smoothing: Share of the target that is spread over all classes, 0 to 1.
+        class_weights: Weight of each class in the loss of the class; equal by default.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+
+    Example:
+        >>> task = LocalizationTask(num_classes=4).eval()
+        >>> predictions = task.predict(task(torch.zeros(2, 3, 32, 48, dtype=torch.uint8)))
+        >>> predictions.labels.shape, predictions.boxes.shape
+        (torch.Size([2]), torch.Size([2, 4]))
+    """
+
+    takes = "localization"
+    monitor = "val/localization_error"
+    monitor_mode = "min"
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        head: Head = "attention",
+        box_loss: BoxLoss = "giou",
+        box_weight: float = 1.0,
+        classification_weight: float = 1.0,
+        class_agnostic: bool = True,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, values in (("class_names", class_names), ("class_weights", class_weights)):
+            if values is not None and len(values) != num_classes:
+                message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
+                raise ArgumentError(message)
+        if num_classes < 1 or box_weight < 0 or classification_weight < 0:
+            message = (
+                f"num_classes is {num_classes}, box_weight {box_weight} and classification_weight "
+                f"{classification_weight}; expected at least 1 class, and weights of at least 0."
+            )
+            raise ArgumentError(message)
+        if head not in HEADS:
+            message = f"head is {head!r}. {near_matches(head, HEADS)}"
+            raise ArgumentError(message)
+        check_box_loss(box_loss)
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else list(class_names)
+        self.box_loss: BoxLoss = box_loss
+        self.box_weight = box_weight
+        self.classification_weight = classification_weight
+        self.class_agnostic = class_agnostic
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.head = HEADS[head](self.backbone.channels, num_classes, 1 if class_agnostic else num_classes, dropout)
+        self.add_metrics(localization_metrics(num_classes))
+
+    def forward(self, images: Images) -> LocalizationOutputs:
+        """Compute logits and boxes in float32 whatever the precision.
+
+        Args:
+            images: Images, shape [B, C, H, W].
+        """
+        return self.locate(self.backbone(self.normalize(images)), images)
+
+    def locate(self, features: Features, images: Images) -> LocalizationOutputs:
+        """Compute logits and boxes from feature maps, for a subclass that reads more from them.
+
+        Args:
+            features: What the backbone computes.
+            images: The images that they are of.
+        """
+        logits, boxes = self.head(features)
+        return LocalizationOutputs(logits.float(), boxes, (images.shape[-2], images.shape[-1]))
+
+    def losses(self, outputs: LocalizationOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (see Args)
+        """Compute the weighted losses of class and box, means over all images of the batch.
+
+        Args:
+            outputs: What :meth:`forward` returns.
+            batch: A :class:`~visiontasks.types.LocalizationBatch`, or a tuple of your own with more fields.
+        """
+        # No mask selects images here: how many it selects, the host would have to wait for.
+        has_object, labels = batch.labels >= 0, batch.labels.clamp(min=0)
+        known = F.cross_entropy(
+            outputs.logits, labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
+        )
+        undecided = -outputs.logits.log_softmax(1).mean(1)
+        height, width = outputs.size
+        longer = max(height, width)
+        predicted = _stretch(self._box_of(outputs.boxes, labels), height / longer, width / longer)
+        # Without an object there is no box, and any will do whose loss has a gradient to be multiplied by 0.
+        target = torch.where(has_object[:, None], batch.boxes.float() / longer, predicted.detach())
+        box = box_loss(predicted, target, self.box_loss) * has_object
+        return {
+            "classification": self.classification_weight * torch.where(has_object, known, undecided).mean(),
+            "box": self.box_weight * box.mean(),
+        }
+
+    def predict(self, outputs: LocalizationOutputs) -> LocalizationPredictions:
+        """Find the most probable class and its box, clipped to the image, in pixels of the network's input."""
+        probabilities = outputs.logits.softmax(1)
+        scores, labels = probabilities.max(1)
+        boxes = _stretch(outputs.boxes.clamp(0, 1), *outputs.size)
+        class_boxes = boxes.expand(-1, self.num_classes, -1)
+        return LocalizationPredictions(probabilities, labels, scores, self._box_of(boxes, labels), class_boxes)
+
+    def update_metrics(self, predictions: LocalizationPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
+        """Update the metrics of the running stage; each takes those of these values that it names.
+
+        They are ``probabilities``, ``class_boxes``, ``labels`` and ``boxes`` as in
+        :mod:`visiontasks.metrics.localization`, and ``preds`` and ``target``, the names that metrics of classification
+        have for probabilities and labels (of images without an object -1, to be ignored).
+        """
+        self.metrics.update(
+            probabilities=predictions.probabilities,
+            class_boxes=predictions.class_boxes,
+            labels=batch.labels,
+            boxes=batch.boxes,
+            preds=predictions.probabilities,
+            target=batch.labels,
+        )
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check channels, the number of classes and their names; take over the names if none were given.
+
+        Raises:
+            ArgumentError: If they differ.
+        """
+        super().check_data(data)
+        self.class_names = check_classes(data, self.num_classes, self.class_names)
+
+    def _box_of(self, boxes: Tensor, labels: Tensor) -> Tensor:
+        """Choose the box of a class in each image, [B, 4]."""
+        if self.class_agnostic:
+            return boxes[:, 0]
+        return boxes.gather(1, labels[:, None, None].expand(-1, 1, 4))[:, 0]
+
+
+def _stretch(boxes: Tensor, height: float, width: float) -> Tensor:
+    """Multiply x by the width and y by the height."""
+    x, y = boxes.unflatten(-1, (2, 2)).unbind(-1)
+    return torch.stack([x * width, y * height], -1).flatten(-2)

@@ -1,0 +1,64 @@
+"""Predicted and true boxes on their images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from visiontasks.types import LocalizationBatch, LocalizationPredictions
+from visiontasks.visualization.annotations import draw_box
+from visiontasks.visualization.pictures import INK, RIGHT, WRONG, Picture, grid, to_rgb
+
+_TRUE = (255, 200, 0)
+
+
+def draw_localization(
+    batch: LocalizationBatch,
+    predictions: LocalizationPredictions,
+    class_names: Sequence[str],
+    columns: int = 8,
+    side: int = 200,
+) -> Picture:
+    """Draw images with the true box in yellow, and the predicted one with its class and score.
+
+    The predicted box is green where its class is right and it overlaps the true box by at least 0.5, as ILSVRC counts,
+    and red elsewhere. The title says the overlap, and the true class where it is another one; of images without an
+    object, it says so.
+
+    Args:
+        batch: The images and their objects.
+        predictions: What was predicted of them.
+        class_names: Names of the classes in the order of the labels.
+        columns: Pictures side by side.
+        side: Length of the longer side of each image, in pixels.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    images, titles, colors = [], [], []
+    height, width = batch.images.shape[-2:]
+    factor = side / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    found = zip(predictions.labels.tolist(), predictions.scores.tolist(), predictions.boxes.tolist(), strict=True)
+    truth = zip(batch.labels.tolist(), batch.boxes.tolist(), strict=True)
+    for image, (label, box), (guess, score, predicted) in zip(batch.images, truth, found, strict=True):
+        picture = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy()).resize(size)
+        overlap = _iou(predicted, box)
+        right = guess == label and overlap >= 0.5
+        if label >= 0:
+            draw_box(picture, [factor * value for value in box], "", _TRUE)
+        color = RIGHT if right else WRONG
+        draw_box(picture, [factor * value for value in predicted], f"{class_names[guess]} {score:.2f}", color)
+        images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+        wrong = f" ({class_names[label]})" if label >= 0 and guess != label else ""
+        titles.append(f"IoU {overlap:.2f}{wrong}" if label >= 0 else "no object")
+        colors.append(color if label >= 0 else INK)
+    return grid(images, titles, colors, columns)
+
+
+def _iou(one: Sequence[float], other: Sequence[float]) -> float:
+    width, height = (min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis]) for axis in (0, 1))
+    overlap = max(0, width) * max(0, height)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - overlap
+    return overlap / union if union > 0 else 0.0
