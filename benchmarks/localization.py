@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import torch
@@ -78,8 +79,8 @@ def main() -> int:
     precision = default_precision("auto")
     print(f"ResNet-18, batch {BATCH} at {SIZE} x {SIZE}, {precision}, channels-last")
     with tempfile.TemporaryDirectory() as folder:
-        sides = {name: lambda task=task: rate(task, located, folder, precision) for name, task in ours.items()}
-        sides["ClassificationTask"] = lambda: rate(theirs, classified, folder, precision)
+        sides = {name: partial(rate, task, located, folder, precision) for name, task in ours.items()}
+        sides["ClassificationTask"] = partial(rate, theirs, classified, folder, precision)
         figures = alternate(sides, ROUNDS)
     return 0 if all([verdict(name, figures) for name in ours]) else 1
 

@@ -39,8 +39,8 @@ class Plain(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.network = resnet18(weights=None, num_classes=num_classes + 4)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+        self.mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+        self.std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits, and boxes as xyxy in shares of the image."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from visiontasks import ClassificationTask
+from visiontasks import ClassificationTask, LocalizationTask
+from visiontasks.data.images import read_image
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.prediction import Predictor, find_files, find_task, import_class
 
@@ -73,6 +74,21 @@ def test_flips_of_the_task_are_averaged(files: list[Path]) -> None:
     task.test_time_flips = "none"
     one, other = Predictor(task, "cpu").predict([files[0], mirrored])
     assert one.scores != pytest.approx(other.scores, abs=1e-4)
+
+
+def test_boxes_come_back_in_pixels_of_the_file(files: list[Path]) -> None:
+    options = {"filters": [4, 8], "depth": 1}
+    task = LocalizationTask(3, ["x", "y", "z"], image_size=(20, 40), backbone_options=options)
+    predictions = list(Predictor(task, "cpu").predict(files))
+    assert predictions[1].error is not None
+    assert predictions[1].box is None
+    for prediction, (width, height) in zip(
+        [predictions[0], *predictions[2:]], ((20, 20), (31, 17), (20, 20)), strict=True
+    ):
+        pixels = read_image(prediction.file, 3, (20, 40))[None]
+        x1, y1, x2, y2 = task.predict(task(pixels)).boxes[0].tolist()
+        expected = (x1 * width / 40, y1 * height / 20, x2 * width / 40, y2 * height / 20)
+        assert prediction.box == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_task_without_image_size_is_refused() -> None:

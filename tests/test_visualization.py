@@ -6,13 +6,21 @@ from torch import nn
 
 from visiontasks import create_backbone
 from visiontasks.errors import ArgumentError
-from visiontasks.types import ClassificationBatch, ClassificationPredictions, DetectionBatch, SegmentationBatch
+from visiontasks.types import (
+    ClassificationBatch,
+    ClassificationPredictions,
+    DetectionBatch,
+    LocalizationBatch,
+    LocalizationPredictions,
+    SegmentationBatch,
+)
 from visiontasks.visualization import (
     bar_chart,
     class_color,
     draw_activations,
     draw_classification,
     draw_filters,
+    draw_localization,
     draw_sample,
     first_convolution,
     grid,
@@ -47,6 +55,7 @@ def test_right_and_wrong_predictions_have_their_colors() -> None:
     assert (right == torch.tensor([200, 30, 30])).all(1).any()
 
 
+<<<<<<< HEAD
 def test_several_classes_are_named_and_have_their_colors() -> None:
     images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
     present = torch.tensor([[1, 1], [0, 0], [1, 0]], dtype=torch.uint8)
@@ -75,6 +84,34 @@ def test_a_reliability_diagram_shows_every_bin_that_holds_something() -> None:
     assert heights == pytest.approx([0, 0.75, 0.6], abs=0.03)
     gaps = [int((column == red).all(0).sum()) / side for column in columns]
     assert gaps == pytest.approx([0, 0, 0.3], abs=0.03)
+=======
+def test_predicted_boxes_are_green_or_red_and_true_ones_yellow() -> None:
+    boxes = torch.tensor([[4.0, 8, 24, 28], [4, 8, 24, 28], [4, 8, 24, 28], [0, 0, 0, 0]])
+    batch = LocalizationBatch(
+        torch.zeros(4, 1, 40, 40, dtype=torch.uint8),
+        torch.tensor([1, 1, 0, -1]),
+        boxes,
+        torch.full((4, 2), 40),
+        torch.ones(4, 2),
+        torch.arange(4),
+    )
+    found = torch.tensor([[6.0, 8, 26, 28], [20, 8, 40, 28], [4, 12, 24, 32], [4, 8, 24, 28]])
+    predictions = LocalizationPredictions(
+        torch.eye(2)[[1, 1, 1, 1]],
+        torch.ones(4, dtype=torch.int64),
+        torch.ones(4),
+        found,
+        found[:, None].expand(4, 2, 4),
+    )
+    picture = draw_localization(batch, predictions, ["cat", "dog"], columns=4, side=200)
+    assert picture.shape == (3, 226 + 6, 4 * 206 + 6)
+    green, red, yellow = [0, 110, 60], [200, 30, 30], [255, 200, 0]
+    for column, (color, has_true) in enumerate(((green, True), (red, True), (red, True), (red, False))):
+        tile = picture[:, 26:226, 6 + 206 * column : 206 + 206 * column]
+        bottom = round(5 * found[column, 3].item())
+        assert tile[:, bottom, round(5 * found[column, 2].item()) - 4].tolist() == color
+        assert (tile.permute(1, 2, 0) == torch.tensor(yellow)).all(2).any() == has_true
+>>>>>>> localization
 
 
 def test_filters_of_three_channels_are_drawn_in_colour_each_scaled_by_itself() -> None:

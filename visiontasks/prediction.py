@@ -121,7 +121,8 @@ class Predictor:
                 errors[file] = str(error)
         if images:
             with torch.inference_mode():
-                predictions: Any = self.task.predict(self.task.infer(torch.stack(images).to(self.device)))
+                outputs: Any = self.task.infer(torch.stack(images).to(self.device))
+                predictions: Any = self.task.predict(outputs)
             boxes: list[Any] = [None] * len(sizes)
             if isinstance(predictions, LocalizationPredictions):
                 boxes = self._original(predictions.boxes.cpu(), torch.tensor(sizes))

@@ -149,6 +149,18 @@ def test_wrong_names_and_descriptions_are_an_error() -> None:
         ColorMatrix(brightness=2)
 
 
+def test_transforms_by_name_are_applied_in_their_order() -> None:
+    by_name = Augmentation.create("localization", {"HorizontalFlip": {"p": 1.0}, "ColorMatrix": {"hue": 0.1}})
+    steps = [type(step) for step in by_name.pipeline.transforms]
+    assert steps == [A.HorizontalFlip, ColorMatrix]
+    pixels, box = np.zeros((8, 10, 3), np.uint8), np.array([[0.0, 2.0, 3.0, 8.0]])
+    np.testing.assert_allclose(by_name(pixels, 0, box).boxes, [[7.0, 2.0, 10.0, 8.0]], atol=1e-4)
+    with pytest.raises(ArgumentError, match=r"no transform 'HorizontalFlop'\. Did you mean 'HorizontalFlip'"):
+        Augmentation.create("localization", {"HorizontalFlop": {}})
+    with pytest.raises(ArgumentError, match="HorizontalFlip does not take {'q': 1}"):
+        Augmentation.create("localization", {"HorizontalFlip": {"q": 1}})
+
+
 def test_multiscale_draws_the_shorter_side() -> None:
     assert detection_resizing("multiscale").shorter == tuple(range(480, 801, 32))
     assert detection_resizing("default", 600).shorter == 600

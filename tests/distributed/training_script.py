@@ -124,15 +124,17 @@ def localize(trainer: Trainer) -> dict[str, Any]:
     task = LocalizationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
     with torch.no_grad():
         # Features that differ from place to place, so that boxes and classes differ from image to image.
-        task.head.cells.weight.normal_()
-        task.head.classes.weight.mul_(20)
+        head: Any = task.head
+        head.cells.weight.normal_()
+        head.classes.weight.mul_(20)
     found = {}
     for images, batch_size in CASES:
         data = ShapesDataModule(
             "localization", train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size
         )
         data.setup("fit")
-        data.val_set.labels[1::3] = -1  # images without an object
+        val_set: Any = data.val_set
+        val_set.labels[1::3] = -1  # images without an object
         (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
     return found
 
@@ -157,7 +159,14 @@ def main(devices: int, folder: Path) -> None:
         evaluation, seen = evaluate(devices, folder)
         results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
+<<<<<<< HEAD
         results["localization"] = localize(trainer)
+=======
+        results: dict[str, Any] = {
+            "evaluation": evaluate(trainer),
+            "localization": localize(make_trainer(devices, folder)),
+        }
+>>>>>>> localization
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

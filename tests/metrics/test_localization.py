@@ -55,7 +55,7 @@ def scores_in_loops(case: dict[str, Tensor]) -> dict[str, float]:
 @pytest.mark.parametrize("agnostic", [True, False])
 def test_metrics_are_what_a_plain_loop_finds(agnostic: bool) -> None:
     case = random_case(300, 8, agnostic)
-    metrics = MetricCollection(localization_metrics(8), compute_groups=False)
+    metrics = MetricCollection({**localization_metrics(8)}, compute_groups=False)
     for start in range(0, 300, 70):
         metrics.update(**{name: values[start : start + 70] for name, values in case.items()})
     expected = scores_in_loops(case)

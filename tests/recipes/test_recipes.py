@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.datamodules.image_sets import write_voc
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 
@@ -69,3 +71,13 @@ def test_mnist_classification(mnist: Path) -> None:
     )
     assert "test/accuracy_top5" in printed
     assert "test/class_accuracy/9" in printed
+
+
+def test_localization_of_shapes_and_of_photographs_in_voc_form(tmp_path: Path) -> None:
+    small = ["--data.train_size", "32", "--data.val_size", "8", "--data.test_size", "8", "--trainer.max_epochs", "1"]
+    assert re.search(r"test/mean_iou\s+0\.\d", start("localization.py", tmp_path, *small))
+    write_voc(tmp_path / "voc")
+    network = ["--model.backbone", "cnn", "--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1"]
+    printed = start("localization.py", tmp_path, "--data.root", "voc", "--data.batch_size", "4", *network)
+    assert re.search(r"test/localization_error\s+[01]\.\d", printed)
+    assert (tmp_path / "runs" / "localization" / "version_1" / "predictions" / "test.png").exists()

@@ -84,7 +84,7 @@ class AttentionHead(nn.Module):
         self.classes = nn.Linear(width, num_classes)
         # At first all cells count alike, and all say that the box is around them.
         nn.init.zeros_(self.cells.weight)
-        nn.init.constant_(self.cells.bias, _FIRST_DISTANCE)
+        nn.init.constant_(self.cells.bias, _FIRST_DISTANCE)  # type: ignore[arg-type]  # this convolution has one
 
     def forward(self, features: Features) -> ClassAndBoxes:
         """Compute logits, [B, num_classes], and boxes as shares of width and height, xyxy, [B, num_boxes, 4]."""

@@ -9,7 +9,7 @@ from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_datamodule
 
-LOST = {"Affine": {"translate_percent": {"x": [1.0, 1.0], "y": [1.0, 1.0]}, "p": 1.0}}
+LOST: dict[str, object] = {"Affine": {"translate_percent": {"x": [1.0, 1.0], "y": [1.0, 1.0]}, "p": 1.0}}
 
 
 @pytest.mark.parametrize("augmentation", ["none", "strong"])
