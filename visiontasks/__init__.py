@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
+    from visiontasks.tasks.segmentation import SegmentationTask
     from visiontasks.types import (
         AutoencodingBatch,
         ClassificationBatch,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         DetectionBatch,
         LocalizationBatch,
         SegmentationBatch,
+        SegmentationPredictions,
     )
 
 __version__ = "0.1.0.dev0"
@@ -46,12 +48,14 @@ _HOME = {
     "Predictor": "visiontasks.prediction",
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
+    "SegmentationTask": "visiontasks.tasks.segmentation",
     "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
     "DetectionBatch": "visiontasks.types",
     "LocalizationBatch": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
+    "SegmentationPredictions": "visiontasks.types",
 }
 
 __all__ = [
@@ -69,6 +73,8 @@ __all__ = [
     "MaskFolderDataModule",
     "Predictor",
     "SegmentationBatch",
+    "SegmentationPredictions",
+    "SegmentationTask",
     "ShapesDataModule",
     "Task",
     "VOCDataModule",

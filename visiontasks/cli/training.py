@@ -20,6 +20,7 @@ from visiontasks import (
     FolderDataModule,
     MaskFolderDataModule,
     MNISTDataModule,
+    SegmentationTask,
     ShapesDataModule,
     VOCDataModule,
 )
@@ -35,7 +36,7 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask,)
+TASKS: tuple[type[Task], ...] = (ClassificationTask, SegmentationTask)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,

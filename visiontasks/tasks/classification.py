@@ -13,6 +13,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, Pool
 from visiontasks.metrics.class_accuracy import ClassAccuracy
+from visiontasks.tasks.agreement import check_classes
 from visiontasks.tasks.base import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, DataDescription, Images
 
@@ -165,17 +166,4 @@ class ClassificationTask(Task):
             ArgumentError: If they differ.
         """
         super().check_data(data)
-        if data.num_classes != self.num_classes:
-            message = (
-                f"The data have {data.num_classes} classes, the task was made for num_classes={self.num_classes}. "
-                "Leave num_classes to the data, or check that these are the data that you mean."
-            )
-            raise ArgumentError(message)
-        names = list(data.class_names)
-        if self.class_names is not None and names != self.class_names:
-            message = (
-                f"The classes of the data are {names}, those of the task {self.class_names}; expected the same, in the "
-                "same order."
-            )
-            raise ArgumentError(message)
-        self.class_names = names
+        self.class_names = check_classes(data, self.num_classes, self.class_names)
