@@ -3,6 +3,9 @@
 from typing import Any
 
 from visiontasks.decoders.base import Decoder
+from visiontasks.decoders.fcn import FCN
+from visiontasks.decoders.fpn import FPN
+from visiontasks.decoders.segnet import SegNet
 from visiontasks.decoders.unet import UNet
 from visiontasks.errors import ArgumentError, near_matches
 
@@ -10,6 +13,9 @@ __all__ = ["Decoder", "create_decoder", "list_decoders"]
 
 _DECODERS: dict[str, type[Decoder]] = {
     "unet": UNet,
+    "fcn": FCN,
+    "segnet": SegNet,
+    "fpn": FPN,
 }
 
 

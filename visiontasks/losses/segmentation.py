@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from visiontasks.losses.cross_entropy import (
 )
 from visiontasks.losses.dice import binary_dice_loss, dice_loss
 from visiontasks.losses.lovasz import binary_lovasz, lovasz_softmax
+from visiontasks.types import IGNORED
 
 LossName = Literal["cross_entropy", "focal", "dice", "lovasz"]
 Mode = Literal["multiclass", "binary", "multilabel"]
@@ -75,7 +77,7 @@ class SegmentationLoss:
     def __call__(
         self, logits: Logits, masks: ClassMasks | LayerMasks, class_weights: Tensor | None = None
     ) -> dict[str, Float[Tensor, ""]]:
-        """Compute the terms, each times its factor.
+        """Compute the terms, each times its factor; NaN if a label is out of range.
 
         Args:
             logits: Logits of each pixel.
@@ -83,6 +85,7 @@ class SegmentationLoss:
             class_weights: Weight of each class, shape [classes]; binary: of background and foreground, in the
                 cross-entropy and the focal loss.
         """
+        masks, defect = _without_wrong_labels(masks, logits.shape[1] if self.mode == "multiclass" else 2)
         binary = self.mode == "binary"
         if binary:
             masks = masks[:, None]
@@ -93,5 +96,14 @@ class SegmentationLoss:
             # Of one class there is no mean to weigh.
             weights = None if binary and name in ("dice", "lovasz") else class_weights
             smoothing = {"label_smoothing": self.label_smoothing} if name == "cross_entropy" else {}
-            terms[name] = factor * loss(logits, masks, weights, **smoothing)
+            terms[name] = factor * loss(logits, masks, weights, **smoothing) + defect
         return terms
+
+
+def _without_wrong_labels(masks: Tensor, values: int) -> tuple[Tensor, Tensor]:
+    """Ignore labels that are no class, and return NaN to be added to the loss if there is one, else 0.
+
+    A wrong label in torch's cross-entropy ends the process on CUDA, and asking for one would wait for the device.
+    """
+    wrong = (masks >= values) & (masks != IGNORED)
+    return masks.masked_fill(wrong, IGNORED), torch.where(wrong.any(), torch.nan, 0.0)

@@ -120,7 +120,10 @@ class SegmentationTask(Task):
         return logits, self.auxiliary_head(features[-2:][0]).float()
 
     def losses(self, outputs: Outputs, batch: SegmentationBatch) -> dict[str, Float[Tensor, ""]]:
-        """Compute the terms of the loss, and those of the auxiliary classifier, weighted."""
+        """Compute the terms of the loss, and those of the auxiliary classifier, weighted.
+
+        On an accelerator a label that is no class makes them NaN, at which the training step names the images.
+        """
         if isinstance(outputs, Tensor):
             return self.loss(outputs, batch.masks, self.class_weights)
         logits, coarse = outputs
@@ -151,11 +154,12 @@ class SegmentationTask(Task):
         """Update the metrics of the running stage with classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401 (whatever a loader yields)
-        """Check the masks while they are on the host; on a GPU a wrong label would end the process.
+    def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
+        """Check the masks.
 
         Raises:
-            ArgumentError: If a label is no class, or masks and images differ in size.
+            ArgumentError: If a label is no class (where masks are on the host; see :meth:`losses` for elsewhere), or
+                masks and images differ in size.
         """
         check_masks(batch, self.num_classes, self.mode)
         return batch

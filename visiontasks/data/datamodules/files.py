@@ -219,7 +219,7 @@ class FileDataModule(VisionDataModule):
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
             cache=self.cache,
-            multiple=1 if self.image_size else 32,
+            multiple=32 if self.task == "detection" and self.size is None else 1,
             **options,
         )
 
