@@ -8,8 +8,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from visiontasks.types import ClassificationBatch, ClassificationPredictions
-from visiontasks.visualization import Picture, draw_classification
+from visiontasks.types import (
+    IGNORED,
+    ClassificationBatch,
+    ClassificationPredictions,
+    SegmentationBatch,
+    SegmentationPredictions,
+)
+from visiontasks.visualization import Picture, draw_classification, draw_segmentation
 
 
 class PredictionImages(Callback):
@@ -75,4 +81,8 @@ def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture
         names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
         cpu = ClassificationBatch(*(field.cpu() for field in batch))
         return draw_classification(cpu, ClassificationPredictions(*(field.cpu() for field in predictions)), names)
+    if isinstance(batch, SegmentationBatch) and isinstance(predictions, SegmentationPredictions):
+        names = class_names or [str(index) for index in range(IGNORED)]
+        shown = SegmentationBatch(*(field.cpu() for field in batch))
+        return draw_segmentation(shown, SegmentationPredictions(*(field.cpu() for field in predictions)), names)
     return None

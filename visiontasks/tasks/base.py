@@ -229,7 +229,9 @@ class Task(FinetunedModule, ABC):
 
     def _evaluate(self, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
         batch = self.as_batch(batch)
-        outputs = self(*self.inputs(batch))
+        self._score(self(*self.inputs(batch)), batch, losses)
+
+    def _score(self, outputs: Any, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
         terms = self.losses(outputs, batch)
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))

@@ -15,6 +15,7 @@ from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.segmentation import LossName, Mode, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_classes, check_masks
+from visiontasks.tasks.averaging import average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
 from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
 
@@ -46,6 +47,8 @@ class SegmentationTask(Task):
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
         auxiliary_weight: Weight of the losses of an auxiliary classifier of the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
+        test_flip: Whether ``test`` and ``predict`` average the probabilities with those of the mirrored image.
+        test_scales: Factors of the image's size whose probabilities they average.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -76,11 +79,14 @@ class SegmentationTask(Task):
         class_weights: Sequence[float] | Literal["median_frequency"] | None = None,
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.0,
+        test_flip: bool = False,
+        test_scales: Sequence[float] = (1.0,),
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
         measured = class_weights == "median_frequency"
         given = None if measured else class_weights
+        check_averaging(test_scales)
         _check_arguments(num_classes, mode, threshold, class_names, given)
         if measured and mode == "multilabel":
             message = "class_weights 'median_frequency' is of classes that exclude each other; give a list instead."
@@ -89,6 +95,8 @@ class SegmentationTask(Task):
         self.class_names = None if class_names is None else list(class_names)
         self.mode = mode
         self.threshold = threshold
+        self.test_flip = test_flip
+        self.test_scales = tuple(test_scales)
         self.loss = SegmentationLoss(loss, mode, label_smoothing)
         # What was measured has to be in the checkpoint; until then there is no number.
         weights = [torch.nan] * num_classes if measured else given
@@ -134,7 +142,7 @@ class SegmentationTask(Task):
 
     def predict(self, outputs: Outputs) -> SegmentationPredictions:
         """Turn logits into the most probable class of each pixel and its probability."""
-        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
+        logits = self._final(outputs)
         if self.mode == "multiclass":
             # Several times faster than argmax where channels come first.
             best, labels = logits.max(1)
@@ -145,14 +153,48 @@ class SegmentationTask(Task):
             return SegmentationPredictions(labels, scores)
         return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
 
-    def probabilities(self, outputs: Outputs) -> Float[Tensor, "batch classes height width"]:
-        """Compute the probability of each class, for binary that of the foreground alone."""
-        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
-        return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
+    def probabilities(self, images: Images) -> Float[Tensor, "batch classes height width"]:
+        """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
+
+        Args:
+            images: Images of any size, shape [B, C, H, W].
+
+        Returns:
+            Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
+        """
+
+        def predict(view: Images) -> Tensor:
+            logits = self._final(self(view))
+            return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
+
+        return average_probabilities(predict, images, self.test_flip, self.test_scales)
 
     def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
         """Update the metrics of the running stage with classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (whatever a user's loader yields)
+        """Update test losses and metrics."""
+        batch = self.as_batch(batch)
+        self._score(self._averaged(batch.images), batch, self.test_losses)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> SegmentationPredictions:  # noqa: ANN401 (see test_step)
+        """Predict a batch."""
+        return self.predict(self._averaged(self.as_batch(batch).images))
+
+    def _averaged(self, images: Images) -> Outputs:
+        """Compute outputs whose probabilities are averaged."""
+        if not self.test_flip and self.test_scales == (1.0,):
+            outputs: Outputs = self(images)
+            return outputs
+        probabilities = self.probabilities(images)
+        logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
+        # Finite where a probability is 0 or 1, so that the loss is, too.
+        logits = logits.clamp(-100, 100)
+        return logits if self.auxiliary_head is None else (logits, self(images)[1])
+
+    def _final(self, outputs: Outputs) -> Logits:
+        return outputs if isinstance(outputs, Tensor) else outputs[0]
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
         """Check the masks.

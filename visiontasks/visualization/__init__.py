@@ -1,8 +1,10 @@
 """Pure drawing on uint8 images."""
 
-from visiontasks.visualization.annotations import class_color, draw_sample
+from visiontasks.visualization.annotations import draw_sample
 from visiontasks.visualization.charts import bar_chart
+from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
+from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
 from visiontasks.visualization.pictures import Picture, draw_classification, grid, to_rgb
 
 __all__ = [
@@ -13,7 +15,11 @@ __all__ = [
     "draw_classification",
     "draw_filters",
     "draw_sample",
+    "draw_segmentation",
     "first_convolution",
     "grid",
+    "index_image",
+    "overlay",
     "to_rgb",
+    "voc_color_map",
 ]
