@@ -40,8 +40,8 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
     """Compute the Lovász extension of the Jaccard loss of one class.
 
     The paper sorts the pixels by their error, largest first, and weighs each by how much the Jaccard loss grows with
-    it. Here errors are counted in 4096 levels, and pixels of one level share their weights, which takes a tenth of the
-    time of sorting; loss and gradient differ from the paper's by less than what errors within 1/4096 do to its order.
+    it. Here errors are counted in 4096 levels, and pixels of one level share their weights, which is several times
+    faster than sorting; loss and gradient are those of an order in which errors within 1/4096 of each other are equal.
 
     Args:
         errors: Distance of each probability from its target, 0 to 1.
@@ -51,8 +51,9 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
         >>> lovasz_extension(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([True, True, False])).item()
         0.5
     """
-    level = _LEVELS - 1 - (errors.detach() * (_LEVELS - 1)).round().long()  # the largest errors first
-    place = level + foreground * _LEVELS
+    # The largest errors first; the sum is exact in float32, and the fraction is cut off by the conversion.
+    level = torch.add(_LEVELS - 0.5, errors.detach().float(), alpha=1 - _LEVELS).long()
+    place = level.add_(foreground, alpha=_LEVELS)
     counts = torch.zeros(2 * _LEVELS, dtype=torch.int64, device=errors.device)
     counts = counts.scatter_add_(0, place, torch.ones_like(place)).view(2, _LEVELS)
     after = counts.cumsum(1).double()
@@ -75,13 +76,9 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
 
 def _mean(probabilities: Tensor, foreground: Tensor, counted: Tensor, class_weights: Tensor | None) -> Tensor:
     # What is ignored has no error and belongs to no class: last in the order, with no weight.
-    errors = (probabilities - foreground.to(probabilities.dtype)).abs() * counted
-    present = (foreground & counted).sum((0, 2, 3)) > 0
-    losses = torch.stack(
-        [
-            lovasz_extension(errors[:, index].flatten(), foreground[:, index].flatten())
-            for index in range(errors.shape[1])
-        ]
-    )
+    foreground = (foreground & counted).transpose(0, 1).flatten(1)
+    errors = ((probabilities * counted).transpose(0, 1).flatten(1) - foreground.to(probabilities.dtype)).abs()
+    present = foreground.any(1)
+    losses = torch.stack([lovasz_extension(*of_class) for of_class in zip(errors, foreground, strict=True)])
     weights = present.to(losses.dtype) if class_weights is None else present * class_weights.to(losses.dtype)
     return (losses * weights).sum() / weights.sum().clamp(min=1e-7)
