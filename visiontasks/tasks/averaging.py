@@ -51,13 +51,15 @@ def _views(images: Images, flip: bool, scales: Sequence[float]) -> Iterator[tupl
             yield view.flip(-1), True
 
 
-def _resize(images: Images, scale: float) -> Images:
+def _resize(images: Images, scale: float) -> Float[Tensor, "batch channels _ _"]:
     pixels = images if images.is_floating_point() else images.float() / 255
     size = [max(1, round(side * scale)) for side in images.shape[-2:]]
     return F.interpolate(pixels, size, mode="bilinear", antialias=scale < 1).clamp(0, 1)
 
 
-def _to_size(probabilities: Probabilities, size: tuple[int, int], mirrored: bool) -> Probabilities:
+def _to_size(
+    probabilities: Float[Tensor, "batch classes _ _"], size: tuple[int, int], mirrored: bool
+) -> Float[Tensor, "batch classes _ _"]:
     if mirrored:
         probabilities = probabilities.flip(-1)
     same = (probabilities.shape[-2], probabilities.shape[-1]) == size
