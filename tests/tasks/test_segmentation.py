@@ -119,17 +119,20 @@ def test_logged_scores_are_those_of_the_confusion_matrix(stage: str, make_traine
     assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
-def test_test_time_averaging_is_for_test_and_predict_only(make_trainer: Callable[..., Trainer]) -> None:
+def test_averaging_is_not_for_the_validation_of_a_fit(make_trainer: Callable[..., Trainer]) -> None:
     batch = random_batch(2, 3, (32, 32))
     plain = SegmentationTask(3, **SMALL).eval()
     averaged = SegmentationTask(3, test_flip=True, test_scales=[1.0, 1.5], **SMALL).eval()
     averaged.load_state_dict(plain.state_dict())
     loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type, var-annotated]  # a list of one batch
+    frozen = {"max_epochs": 1, "limit_train_batches": 0, "num_sanity_val_steps": 1}
+    for task in (plain, averaged):
+        monitored = make_trainer(**frozen)
+        monitored.fit(task, loader, loader)
     trainer = make_trainer()
-    validated = [trainer.validate(task, loader, verbose=False) for task in (plain, averaged)]
-    tested = [trainer.test(task, loader, verbose=False) for task in (plain, averaged)]
-    assert validated[0] == validated[1]
-    assert tested[0] != tested[1]
+    for run in (trainer.validate, trainer.test):
+        one, other = (run(task, loader, verbose=False) for task in (plain, averaged))
+        assert one != other
     (predictions,) = trainer.predict(averaged, loader)  # type: ignore[misc]  # a list of one
     with torch.no_grad():
         both = torch.stack([averaged(batch.images).softmax(1), averaged(batch.images.flip(-1)).softmax(1).flip(-1)])

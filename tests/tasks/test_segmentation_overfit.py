@@ -14,7 +14,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "segnet": {},
     "fpn": {"stride": 1, "width": 64, "head_width": 64, "norm": "batch"},
 }
-QUICK = [("cnn", decoder) for decoder in OPTIONS] + [("resnet18-small", "unet")]
+QUICK = [("cnn", decoder) for decoder in OPTIONS]
 FAMILIES = (
     *("cnn", "alexnet", "vgg11-bn", "resnet18", "resnet18-small", "resnet50"),
     *("googlenet", "googlenet-small", "googlenet-torchvision", "inception_v3"),
@@ -40,8 +40,8 @@ def test_one_batch_is_learnt_by_heart(backbone: str, decoder: str, size: tuple[i
     task = SegmentationTask(
         5, backbone=backbone, backbone_options=options, decoder=decoder, decoder_options=OPTIONS[decoder]
     )
-    batch = shapes(3, size)
-    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
+    batch = shapes(2, size)
+    optimizer = torch.optim.Adam(task.parameters(), lr=1e-2 if backbone == "cnn" else 2e-3)
     accuracy = 0.0
     for step in range(1, 601):
         outputs = task.train()(batch.images)

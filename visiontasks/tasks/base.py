@@ -221,7 +221,11 @@ class Task(FinetunedModule, ABC):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
         """Predict a batch."""
-        return self.predict(self(*self.inputs(self.as_batch(batch))))
+        return self.predict(self.infer(*self.inputs(self.as_batch(batch))))
+
+    def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
+        """Compute the outputs that are evaluated and predicted from; by default those of :meth:`forward`."""
+        return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
         """Give the fields of a batch their names; by default it has them already."""
@@ -229,9 +233,7 @@ class Task(FinetunedModule, ABC):
 
     def _evaluate(self, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
         batch = self.as_batch(batch)
-        self._score(self(*self.inputs(batch)), batch, losses)
-
-    def _score(self, outputs: Any, batch: Any, losses: LossMean) -> None:  # noqa: ANN401 (each task has its own)
+        outputs = self.infer(*self.inputs(batch))
         terms = self.losses(outputs, batch)
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))
@@ -260,8 +262,6 @@ class Task(FinetunedModule, ABC):
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
         names = self.class_names or [str(index) for index in range(len(values))]
         return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
-
-    # Data.
 
     def setup(self, stage: str) -> None:
         """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.

@@ -47,8 +47,9 @@ class SegmentationTask(Task):
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
         auxiliary_weight: Weight of the losses of an auxiliary classifier of the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
-        test_flip: Whether ``test`` and ``predict`` average the probabilities with those of the mirrored image.
-        test_scales: Factors of the image's size whose probabilities they average.
+        test_flip: Whether to average the probabilities with those of the mirrored image, in ``validate``, ``test`` and
+            ``predict``; a fit validates without.
+        test_scales: Factors of the image's size whose probabilities are averaged there.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -173,18 +174,10 @@ class SegmentationTask(Task):
         """Update the metrics of the running stage with classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (whatever a user's loader yields)
-        """Update test losses and metrics."""
-        batch = self.as_batch(batch)
-        self._score(self._averaged(batch.images), batch, self.test_losses)
-
-    def predict_step(self, batch: Any, batch_idx: int) -> SegmentationPredictions:  # noqa: ANN401 (see test_step)
-        """Predict a batch."""
-        return self.predict(self._averaged(self.as_batch(batch).images))
-
-    def _averaged(self, images: Images) -> Outputs:
-        """Compute outputs whose probabilities are averaged."""
-        if not self.test_flip and self.test_scales == (1.0,):
+    def infer(self, images: Images) -> Outputs:
+        """Compute outputs, whose probabilities are averaged where that is asked for; not while a fit validates."""
+        fits = self._trainer is not None and self._trainer.state.fn == "fit"
+        if fits or (not self.test_flip and self.test_scales == (1.0,)):
             outputs: Outputs = self(images)
             return outputs
         probabilities = self.probabilities(images)

@@ -1,24 +1,28 @@
 """Generated shapes: data for every task without a file."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from visiontasks.data.affine import BatchAffine, Strength
 from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.datasets.memory_segmentation import MemorySegmentation
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
-from visiontasks.errors import ArgumentError
+from visiontasks.data.transforms import Augmentation
+from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import Statistics
 
 
 class ShapesDataModule(VisionDataModule):
-    """Circles, squares, triangles and stars on textured grounds, for classification.
+    """Circles, squares, triangles and stars on textured grounds, for classification or segmentation.
 
     The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
     split and its position, so that all runs see the same data.
 
     Args:
+        task: ``"classification"``, or ``"segmentation"`` for batches with masks; the ground is a class of its
+            own then, ``background``.
         train_size: Training images.
         val_size: Validation images.
         test_size: Test images.
@@ -26,7 +30,9 @@ class ShapesDataModule(VisionDataModule):
         channels: Channels of the images; 1 is grey, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see
-            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
+            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; in segmentation the preset of that
+            name for images with masks, see :mod:`visiontasks.data.presets`.
+        max_objects: Most objects in an image; every number from 1 on is equally likely.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
@@ -43,6 +49,7 @@ class ShapesDataModule(VisionDataModule):
 
     def __init__(
         self,
+        task: Literal["classification", "segmentation"] = "classification",
         *,
         train_size: int = 2000,
         val_size: int = 500,
@@ -51,12 +58,18 @@ class ShapesDataModule(VisionDataModule):
         channels: int = 3,
         data_seed: int = 0,
         augmentation: Strength = "none",
+        max_objects: int = 1,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
         super().__init__(**kwargs)
         if min(train_size, val_size, test_size) < 1:
             message = f"The splits have {train_size}, {val_size} and {test_size} images; expected at least one each."
             raise ArgumentError(message)
+        if task not in ("classification", "segmentation"):
+            message = f"task is {task!r}. {near_matches(task, ('classification', 'segmentation'))}"
+            raise ArgumentError(message)
+        self.task = task
+        self.max_objects = max_objects
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.size = size
         self.channels = channels
@@ -65,9 +78,14 @@ class ShapesDataModule(VisionDataModule):
         self._measured: Statistics | None = None
 
     @property
+    def yields(self) -> str:
+        """What the batches hold."""
+        return self.task
+
+    @property
     def class_names(self) -> tuple[str, ...]:
-        """Circle, square, triangle, star."""
-        return CLASS_NAMES
+        """Circle, square, triangle, star; in segmentation after background."""
+        return ("background", *CLASS_NAMES) if self.task == "segmentation" else CLASS_NAMES
 
     @property
     def in_channels(self) -> int:
@@ -82,7 +100,7 @@ class ShapesDataModule(VisionDataModule):
     def setup(self, stage: str) -> None:
         """Generate the splits that a stage needs."""
         if stage in ("fit", "validate") and not hasattr(self, "val_set"):
-            self.train_set = self._generate("train", BatchAffine.preset(self.augmentation, self.seed))
+            self.train_set = self._generate("train", self.augmentation)
             self.val_set = self._generate("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._generate("test")
@@ -93,12 +111,20 @@ class ShapesDataModule(VisionDataModule):
             self._measured = self.train_set.statistics()
         return self._measured
 
-    def _generate(self, split: str, augmentation: BatchAffine | None = None) -> MemoryDataset:
+    def _generate(self, split: str, augmentation: Strength = "none") -> MemoryDataset:
         seed = 3 * self.data_seed + list(self.sizes).index(split)
-        samples = ShapesDataset(self.sizes[split], image_size=self.size, seed=seed, channels=self.channels)
+        samples = ShapesDataset(
+            self.sizes[split], image_size=self.size, max_objects=self.max_objects, seed=seed, channels=self.channels
+        )
         images = torch.empty(len(samples), self.channels, *self.size, dtype=torch.uint8)
         labels = torch.empty(len(samples), dtype=torch.int64)
+        masks = torch.empty(len(samples) if self.task == "segmentation" else 0, *self.size, dtype=torch.uint8)
         for index in range(len(samples)):
             sample = samples[index]
             images[index], labels[index] = sample.image, sample.label
-        return MemoryDataset(images, labels, augmentation=augmentation)
+            if self.task == "segmentation":
+                masks[index] = sample.mask
+        if self.task == "classification":
+            return MemoryDataset(images, labels, augmentation=BatchAffine.preset(augmentation, self.seed))
+        changes = Augmentation.create(self.task, augmentation)
+        return MemorySegmentation(images, masks, None if changes.empty else changes, self.seed)
