@@ -7,8 +7,9 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from visiontasks import SegmentationTask
+from visiontasks import SegmentationBatch, SegmentationTask
 from visiontasks.cli import main
 from visiontasks.data.masks import read_mask
 from visiontasks.errors import ArgumentError
@@ -92,9 +93,11 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 def test_the_command_writes_masks_and_overlays(
     files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    task = make_task()
-    trainer.strategy.connect(task)
+    trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+    size = (1, 16, 16)
+    images, masks = torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(size, dtype=torch.uint8)
+    batch = SegmentationBatch(images, masks, torch.tensor([[16, 16]]), torch.ones(1, 2), torch.arange(1))
+    trainer.validate(make_task(), DataLoader([batch], batch_size=None), verbose=False)  # type: ignore[arg-type]  # a list
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     folder = tmp_path / "out"
     arguments = ["predict", str(tmp_path / "x.ckpt"), str(tmp_path / "in"), "-o", str(folder), "--overlays"]

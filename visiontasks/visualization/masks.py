@@ -44,7 +44,7 @@ def index_image(labels: UInt8[Tensor, "height width"]) -> Image.Image:
 
 def overlay(
     image: UInt8[Tensor, "channels height width"],
-    labels: UInt8[Tensor, "height width"],
+    labels: UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"],
     class_names: Sequence[str],
     legend: bool = True,
 ) -> Picture:
@@ -52,13 +52,15 @@ def overlay(
 
     Args:
         image: The image, see :func:`~visiontasks.visualization.pictures.to_rgb`.
-        labels: Class of each pixel; 255 is grey.
+        labels: Class of each pixel; 255 is grey. Multilabel: whether a pixel belongs to each class; the last of several
+            is shown.
         class_names: Names of the values.
         legend: Whether to write the names of the classes that occur.
 
     Returns:
         uint8 RGB, shape [3, H, W].
     """
+    labels = _one_layer(labels)
     picture = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
     blended = blend(picture, labels, class_names)
     if legend:
