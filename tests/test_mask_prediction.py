@@ -46,7 +46,8 @@ def test_masks_have_the_size_of_the_image_and_the_broken_file_is_named(files: li
     assert "broken.png" in predictions[1].error
     shapes = [None if p.labels is None else tuple(p.labels.shape) for p in predictions]
     assert shapes == [(33, 21), None, (17, 31), (40, 24)]  # the last one is displayed upright
-    pixels = torch.from_numpy(np.array(Image.open(files[0]))).permute(2, 0, 1)
+    with Image.open(files[0]) as image:
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     with torch.no_grad():
         expected = task.eval().predict(task(pixels[None])).labels[0]
     assert predictions[0].labels is not None
@@ -105,13 +106,14 @@ def test_the_command_writes_masks_and_overlays(
     assert "broken.png" in capsys.readouterr().err
     names = ["a b.png", "deeper/c.png", "é.png"]
     for name, size in zip(names, [(33, 21), (40, 24), (17, 31)], strict=True):
-        mask = Image.open(folder / name)
-        assert mask.mode == "P"
-        assert np.array_equal(np.array(mask.getpalette()).reshape(-1, 3), voc_color_map())
+        with Image.open(folder / name) as mask:
+            assert mask.mode == "P"
+            assert np.array_equal(np.array(mask.getpalette()).reshape(-1, 3), voc_color_map())
         values = read_mask(folder / name)
         assert values.shape == size
         assert set(np.unique(values)) <= {0, 1, 2}
-        assert Image.open(folder / "overlays" / name).size == size[::-1]
+        with Image.open(folder / "overlays" / name) as picture:
+            assert picture.size == size[::-1]
     assert main(arguments[:3]) == 2
     assert "give a folder to write into" in capsys.readouterr().err
 

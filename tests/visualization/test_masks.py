@@ -31,7 +31,8 @@ def test_the_colour_map_is_that_of_the_devkit() -> None:
 
 def test_it_is_the_palette_of_voc_s_own_masks(data_root: Path) -> None:
     file = next((data_root / "voc_sample").rglob("SegmentationClass/*.png"))
-    palette = Image.open(file).getpalette()
+    with Image.open(file) as mask:
+        palette = mask.getpalette()
     assert palette is not None
     assert np.array_equal(np.array(palette).reshape(-1, 3)[:21], voc_color_map()[:21])
 

@@ -12,6 +12,8 @@ from visiontasks.types import IGNORED, SegmentationBatch, SegmentationPrediction
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
 from visiontasks.visualization.pictures import INK, PAPER, Picture, grid, to_rgb
 
+_LEGEND_FROM = 160  # pixels
+
 
 def voc_color_map() -> UInt8[np.ndarray, "256 3"]:
     """Compute the colours that PASCAL VOC paints class 0 to 255 in: the bits of the class, dealt to red, green, blue.
@@ -72,7 +74,7 @@ def overlay(
 def draw_segmentation(
     batch: SegmentationBatch, predictions: SegmentationPredictions, class_names: Sequence[str]
 ) -> Picture:
-    """Draw images, their masks, and what was predicted, side by side; below each prediction the share that is right.
+    """Draw images, their masks, and what was predicted, side by side; above a prediction the share that is right.
 
     Args:
         batch: The images and their masks.
@@ -90,8 +92,12 @@ def draw_segmentation(
         truth, found = truth[:height, :width], found[:height, :width]
         counted = truth != IGNORED
         right = (truth == found)[counted].float().mean().item() if counted.any() else 0.0
-        tiles += [to_rgb(shown), overlay(shown, truth, class_names), overlay(shown, found, class_names, legend=False)]
-        titles += ["image", "truth", f"predicted, {right:.1%} right"]
+        # On a small image the legend would hide what it explains; then the title says it.
+        legend = min(height, width) >= _LEGEND_FROM
+        tiles += [to_rgb(shown), overlay(shown, truth, class_names, legend), overlay(shown, found, class_names, False)]
+        present = [class_names[value] for value in torch.unique(truth).tolist() if value < len(class_names)]
+        named = ", ".join(name for name in present if name != "background")
+        titles += ["image", "truth" if legend else named, f"{right:.0%} right"]
     return grid(tiles, titles, columns=3)
 
 
