@@ -55,7 +55,6 @@ def test_right_and_wrong_predictions_have_their_colors() -> None:
     assert (right == torch.tensor([200, 30, 30])).all(1).any()
 
 
-<<<<<<< HEAD
 def test_several_classes_are_named_and_have_their_colors() -> None:
     images = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
     present = torch.tensor([[1, 1], [0, 0], [1, 0]], dtype=torch.uint8)
@@ -84,7 +83,8 @@ def test_a_reliability_diagram_shows_every_bin_that_holds_something() -> None:
     assert heights == pytest.approx([0, 0.75, 0.6], abs=0.03)
     gaps = [int((column == red).all(0).sum()) / side for column in columns]
     assert gaps == pytest.approx([0, 0, 0.3], abs=0.03)
-=======
+
+
 def test_predicted_boxes_are_green_or_red_and_true_ones_yellow() -> None:
     boxes = torch.tensor([[4.0, 8, 24, 28], [4, 8, 24, 28], [4, 8, 24, 28], [0, 0, 0, 0]])
     batch = LocalizationBatch(
@@ -111,7 +111,6 @@ def test_predicted_boxes_are_green_or_red_and_true_ones_yellow() -> None:
         bottom = round(5 * found[column, 3].item())
         assert tile[:, bottom, round(5 * found[column, 2].item()) - 4].tolist() == color
         assert (tile.permute(1, 2, 0) == torch.tensor(yellow)).all(2).any() == has_true
->>>>>>> localization
 
 
 def test_filters_of_three_channels_are_drawn_in_colour_each_scaled_by_itself() -> None:

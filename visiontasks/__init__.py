@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
     from visiontasks.tasks.localization import LocalizationTask
+    from visiontasks.tasks.segmentation import SegmentationTask
     from visiontasks.types import (
         AutoencodingBatch,
         ClassificationBatch,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         LocalizationBatch,
         LocalizationPredictions,
         SegmentationBatch,
+        SegmentationPredictions,
     )
 
 __version__ = "0.1.0.dev0"
@@ -49,6 +51,7 @@ _HOME = {
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
     "LocalizationTask": "visiontasks.tasks.localization",
+    "SegmentationTask": "visiontasks.tasks.segmentation",
     "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
@@ -56,6 +59,7 @@ _HOME = {
     "LocalizationBatch": "visiontasks.types",
     "LocalizationPredictions": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
+    "SegmentationPredictions": "visiontasks.types",
 }
 
 __all__ = [
@@ -75,6 +79,8 @@ __all__ = [
     "MaskFolderDataModule",
     "Predictor",
     "SegmentationBatch",
+    "SegmentationPredictions",
+    "SegmentationTask",
     "ShapesDataModule",
     "Task",
     "VOCDataModule",

@@ -82,14 +82,15 @@ class SegmentationBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
-        masks: Class of each pixel, 0 to ``num_classes`` - 1; 255 is to be ignored, padding as well.
+        masks: Class of each pixel, 0 to ``num_classes`` - 1; 255 is to be ignored, padding as well. Multilabel: for
+            each class whether the pixel belongs to it, 1 or 0.
         sizes: Height and width of each image inside the padding.
         scale: Original height and width over those in the batch.
         ids: Position of each image in its data set.
     """
 
     images: Images
-    masks: UInt8[Tensor, "batch height width"]
+    masks: UInt8[Tensor, "batch height width"] | UInt8[Tensor, "batch classes height width"]
     sizes: Int64[Tensor, "batch 2"]
     scale: Float32[Tensor, "batch 2"]
     ids: Int64[Tensor, " batch"]
@@ -152,6 +153,18 @@ class LocalizationPredictions(NamedTuple):
     scores: Float[Tensor, " batch"]
     boxes: Float32[Tensor, "batch 4"]
     class_boxes: Float32[Tensor, "batch classes 4"]
+
+
+class SegmentationPredictions(NamedTuple):
+    """What a segmentation says of each pixel.
+
+    Attributes:
+        labels: The most probable class; multilabel: for each class whether the pixel belongs to it, 1 or 0.
+        scores: Probability of the most probable class; multilabel: of each class.
+    """
+
+    labels: UInt8[Tensor, "batch height width"] | UInt8[Tensor, "batch classes height width"]
+    scores: Float[Tensor, "batch height width"] | Float[Tensor, "batch classes height width"]
 
 
 class Statistics(NamedTuple):

@@ -29,7 +29,7 @@ MESSAGES = {
     ),
     "fit --trainer.max_epoch 3": "error: There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'",
     "fit --trainer.max_epochs ten": "error: --trainer.max_epochs ten: expected int",
-    "fit --model ClasificationTask": "error: --model ClasificationTask: unknown. Did you mean 'ClassificationTask'?",
+    "fit --model ClasificationTask": "error: --model ClasificationTask: unknown. Did you mean 'ClassificationTask'",
     "fit --model.normalization imagenett": "error: --model.normalization imagenett: unknown. Did you mean 'imagenet'",
     "fit --trainer.logger wandb": "error: --trainer.logger wandb: unknown. Did you mean 'WandbLogger'?",
     "fit --model.optimizer SDG": "error: --model.optimizer SDG: unknown. Did you mean 'SGD'?",

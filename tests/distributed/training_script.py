@@ -159,14 +159,7 @@ def main(devices: int, folder: Path) -> None:
         evaluation, seen = evaluate(devices, folder)
         results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
-<<<<<<< HEAD
-        results["localization"] = localize(trainer)
-=======
-        results: dict[str, Any] = {
-            "evaluation": evaluate(trainer),
-            "localization": localize(make_trainer(devices, folder)),
-        }
->>>>>>> localization
+        results["localization"] = localize(make_trainer(devices, folder))
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

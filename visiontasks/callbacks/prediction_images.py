@@ -9,12 +9,15 @@ from PIL import Image
 from torch import Tensor
 
 from visiontasks.types import (
+    IGNORED,
     ClassificationBatch,
     ClassificationPredictions,
     LocalizationBatch,
     LocalizationPredictions,
+    SegmentationBatch,
+    SegmentationPredictions,
 )
-from visiontasks.visualization import Picture, draw_classification, draw_localization
+from visiontasks.visualization import Picture, draw_classification, draw_localization, draw_segmentation
 
 
 class PredictionImages(Callback):
@@ -84,4 +87,8 @@ def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture
         names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
         located = LocalizationBatch(*(field.cpu() for field in batch))
         return draw_localization(located, LocalizationPredictions(*(field.cpu() for field in predictions)), names)
+    if isinstance(batch, SegmentationBatch) and isinstance(predictions, SegmentationPredictions):
+        names = class_names or [str(index) for index in range(IGNORED)]
+        shown = SegmentationBatch(*(field.cpu() for field in batch))
+        return draw_segmentation(shown, SegmentationPredictions(*(field.cpu() for field in predictions)), names)
     return None

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from visiontasks.cli.predict_masks import add_options, predict_masks
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction import Predictor, find_files, import_class
+from visiontasks.prediction import Predictor, find_files, find_task, import_class
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import read_checkpoint
 from visiontasks.tasks.localization import LocalizationTask
+from visiontasks.tasks.segmentation import SegmentationTask
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write class and score of image files as CSV, and in localization the box, in pixels of the file.
+    """Write class and score of image files as CSV, in localization the box as well; with a segmentation their masks.
 
-    Several classes are separated by semicolons.
+    Several classes are separated by semicolons. Boxes are in pixels of the file.
 
     Args:
         command: ``"predict"``.
@@ -32,10 +35,13 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size"
     )
     parser.add_argument("sources", nargs="+", metavar="source", help="image files, folders (in depth) or glob patterns")
-    parser.add_argument("-o", "--output", type=Path, help="CSV file to write; the terminal by default")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="CSV file to write, the terminal by default; segmentation: a folder"
+    )
     parser.add_argument("--batch_size", type=int, default=64, help="images computed at once (default: 64)")
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
     parser.add_argument("--device", help="such as cpu or cuda:0; a GPU by default if there is one")
+    add_options(parser)
     options = parser.parse_args(arguments)
     if options.batch_size < 1:
         message = f"--batch_size is {options.batch_size}; expected at least 1."
@@ -44,6 +50,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if owner is not None and not issubclass(owner, Task):
         message = f"--task {options.task} is no subclass of visiontasks.Task."
         raise ArgumentError(message)
+    owner = owner or find_task(read_checkpoint(options.checkpoint), options.checkpoint)
+    if issubclass(owner, SegmentationTask):
+        return predict_masks(owner.load_from_checkpoint(options.checkpoint), options)
     predictor = Predictor.from_checkpoint(options.checkpoint, owner, options.device)
     files = find_files(options.sources)
     failed = 0

@@ -21,6 +21,7 @@ from visiontasks import (
     LocalizationTask,
     MaskFolderDataModule,
     MNISTDataModule,
+    SegmentationTask,
     ShapesDataModule,
     VOCDataModule,
 )
@@ -36,7 +37,7 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask)
+TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask, SegmentationTask)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,

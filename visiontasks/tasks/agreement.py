@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from visiontasks.errors import ArgumentError
-from visiontasks.types import DataDescription
+from visiontasks.types import IGNORED, DataDescription, SegmentationBatch
 
 
 def check_agreement(data: DataDescription, data_name: str, task_name: str, takes: str | None, in_channels: int) -> None:
@@ -62,3 +62,37 @@ def check_classes(data: DataDescription, num_classes: int, class_names: Sequence
         )
         raise ArgumentError(message)
     return names
+
+
+def check_masks(batch: SegmentationBatch, num_classes: int, mode: str) -> None:
+    """Check the labels of a batch's pixels, where they are on the host.
+
+    Args:
+        batch: The batch.
+        num_classes: Values that a pixel can have; multilabel: classes.
+        mode: Of the task, see :class:`~visiontasks.tasks.segmentation.SegmentationTask`.
+
+    Raises:
+        ArgumentError: If a label is no class, or masks and images differ in size.
+    """
+    images, masks = batch.images, batch.masks
+    layers = (num_classes,) if mode == "multilabel" else ()
+    expected = (len(images), *layers, *images.shape[-2:])
+    if tuple(masks.shape) != expected:
+        message = (
+            f"The masks have shape {list(masks.shape)} for images of shape {list(images.shape)}; expected "
+            f"{list(expected)}. Masks are resized and cropped with their images."
+        )
+        raise ArgumentError(message)
+    if masks.device.type != "cpu":
+        return
+    largest = 1 if layers else num_classes - 1
+    wrong = (masks > largest) & (masks != IGNORED)
+    if wrong.any():
+        values = masks[wrong].unique().tolist()
+        ids = batch.ids[wrong.flatten(1).any(1)].tolist()
+        message = (
+            f"The masks of the images with ids {ids} have pixels of value {', '.join(map(str, values[:5]))}; expected "
+            f"0 to {largest}, or {IGNORED} for what is to be ignored. Correct the masks or num_classes."
+        )
+        raise ArgumentError(message)

@@ -1,9 +1,11 @@
 """Pure drawing on uint8 images."""
 
-from visiontasks.visualization.annotations import class_color, draw_sample
+from visiontasks.visualization.annotations import draw_sample
 from visiontasks.visualization.charts import bar_chart
+from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.localization import draw_localization
+from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
 from visiontasks.visualization.pictures import Picture, draw_classification, grid, to_rgb
 from visiontasks.visualization.reliability import reliability_diagram
 
@@ -16,8 +18,12 @@ __all__ = [
     "draw_filters",
     "draw_localization",
     "draw_sample",
+    "draw_segmentation",
     "first_convolution",
     "grid",
+    "index_image",
+    "overlay",
     "reliability_diagram",
     "to_rgb",
+    "voc_color_map",
 ]

@@ -1,7 +1,6 @@
 """Annotations drawn onto their images."""
 
 from collections.abc import Sequence
-from colorsys import hsv_to_rgb
 from typing import NamedTuple
 
 import numpy as np
@@ -9,17 +8,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from visiontasks.types import IGNORED
-from visiontasks.visualization.pictures import INK, PAPER, Picture, to_rgb
-
-_IGNORED = (150, 150, 150)
-
-
-def class_color(label: int) -> tuple[int, int, int]:
-    """Choose the colour of a class: hues a golden section apart, so that no two of few are alike."""
-    # Hues come near again after 8 and 13 steps, where the brightness is another.
-    red, green, blue = hsv_to_rgb((0.05 + label * 0.618034) % 1, 0.85, (0.95, 0.75, 0.5)[label % 3])
-    return round(255 * red), round(255 * green), round(255 * blue)
+from visiontasks.visualization.colors import IGNORED_COLOR, class_color
+from visiontasks.visualization.masks import blend, draw_legend
+from visiontasks.visualization.pictures import PAPER, Picture, to_rgb
 
 
 def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320) -> tuple[Picture, str]:
@@ -44,17 +35,17 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     title = ""
     if "masks" in fields:
         mask = fields["masks"][0, :height, :width]
-        picture = _blend_mask(picture, mask, class_names)
+        picture = blend(picture, mask, class_names)
         present = [value for value in torch.unique(mask).tolist() if value < len(class_names)]
         title = ", ".join(class_names[value] for value in present)
-        _draw_legend(picture, [(class_names[value], class_color(value)) for value in present])
+        draw_legend(picture, [(class_names[value], class_color(value)) for value in present])
     elif "boxes" in fields:
         boxes, labels = fields["boxes"].reshape(-1, 4), labels.reshape(-1)
         ignore = fields["ignore"][0].tolist() if "ignore" in fields else [False] * len(boxes)
         for box, label, ignored in zip((boxes * factor).tolist(), labels.tolist(), ignore, strict=True):
             if label >= 0:
                 name = class_names[label] + (" (ignored)" if ignored else "")
-                draw_box(picture, box, name, _IGNORED if ignored else class_color(label))
+                draw_box(picture, box, name, IGNORED_COLOR if ignored else class_color(label))
         count = int((labels >= 0).sum())
         title = f"{count} object{'' if count == 1 else 's'}"
     elif labels.ndim:
@@ -64,25 +55,6 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     canvas = Image.new("RGB", (side, side), PAPER)
     canvas.paste(picture)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1), title
-
-
-def _blend_mask(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Image.Image:
-    """Colour the pixels of a mask; a background stays as it is."""
-    colors = np.array([_IGNORED if value == IGNORED else class_color(value) for value in range(256)], np.uint8)
-    values = np.array(Image.fromarray(mask.numpy()).resize(picture.size, Image.Resampling.NEAREST))
-    plain, blended = np.array(picture), np.array(Image.blend(picture, Image.fromarray(colors[values]), 0.5))
-    if "background" in class_names:
-        blended = np.where((values == class_names.index("background"))[:, :, None], plain, blended)
-    return Image.fromarray(blended)
-
-
-def _draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-    for row, (name, color) in enumerate(entries):
-        top = 2 + row * 14
-        draw.rectangle((2, top, 16 + draw.textlength(name, font=font), top + 13), fill=PAPER)
-        draw.rectangle((4, top + 3, 11, top + 10), fill=color)
-        draw.text((14, top), name, fill=INK, font=font)
 
 
 def draw_box(picture: Image.Image, box: Sequence[float], name: str, color: tuple[int, int, int]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from visiontasks.visualization.annotations import class_color
+from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
 
 

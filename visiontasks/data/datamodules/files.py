@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 
 from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datamodules.layouts import resolve_root
@@ -22,6 +24,7 @@ from visiontasks.data.datasets.tasks import (
     MultilabelDataset,
     SegmentationDataset,
 )
+from visiontasks.data.frequencies import median_frequency_weights
 from visiontasks.data.images import read_size
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.source import AnnotationSource
@@ -60,6 +63,7 @@ class FileDataModule(VisionDataModule):
             localization, 128 x 128 for autoencoding. In detection None keeps the shape of images within ``shorter``
             and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and whole images
             are evaluated.
+        crop_scale: Segmentation: least and largest scale of the image that training crops are taken from.
         shorter: Detection: length of the shorter side in pixels.
         longer: Detection: largest length of the longer side in pixels; the shorter is then less.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
@@ -96,6 +100,7 @@ class FileDataModule(VisionDataModule):
         *,
         class_names: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
+        crop_scale: tuple[float, float] = (0.5, 2.0),
         shorter: int = 800,
         longer: int = 1333,
         in_channels: int = 3,
@@ -118,6 +123,7 @@ class FileDataModule(VisionDataModule):
         self.task = task
         self.in_channels_asked = in_channels
         self.size = image_size or _SIZES.get(task)
+        self.crop_scale = crop_scale
         self.shorter = shorter
         self.longer = longer
         self.augmentation = augmentation
@@ -215,7 +221,7 @@ class FileDataModule(VisionDataModule):
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
             cache=self.cache,
-            multiple=1 if self.image_size else 32,
+            multiple=32 if self.task == "detection" and self.size is None else 1,
             **options,
         )
 
@@ -252,6 +258,13 @@ class FileDataModule(VisionDataModule):
         counts = np.bincount(labels, minlength=len(index.class_names)).astype(np.int64)
         return ClassCounts(len(index), torch.from_numpy(counts))
 
+    def median_frequency_weights(self) -> Float32[Tensor, " classes"]:
+        """Measure the weights that balance the classes of the training masks; called after ``setup("fit")``."""
+        if not isinstance(self.train_set, SegmentationDataset):
+            message = f"class_weights 'median_frequency' is of pixels; the task of the data is {self.task!r}."
+            raise ArgumentError(message)
+        return median_frequency_weights(self.train_set)
+
     def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
         resolve_root(self.root)
         return self.find_source(split, class_names)
@@ -263,7 +276,7 @@ class FileDataModule(VisionDataModule):
                 return Stretch(self.size)
             return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
         if self.task == "segmentation":
-            return RandomScaledCrop(self.size or _CROP) if training else Whole()
+            return RandomScaledCrop(self.size or _CROP, self.crop_scale) if training else Whole()
         assert self.size is not None
         # A part of an image shows its class, but not all of several.
         if training and self.yields == "classification" and name not in ("none", "light"):

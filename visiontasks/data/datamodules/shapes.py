@@ -8,6 +8,7 @@ from visiontasks.data.affine import BatchAffine, Strength
 from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_localization import MemoryLocalization
+from visiontasks.data.datasets.memory_segmentation import MemorySegmentation
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError, near_matches
@@ -15,13 +16,14 @@ from visiontasks.types import Statistics
 
 
 class ShapesDataModule(VisionDataModule):
-    """Circles, squares, triangles and stars on textured grounds, for classification or localization.
+    """Circles, squares, triangles and stars on textured grounds, for classification, localization or segmentation.
 
     The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
     split and its position, so that all runs see the same data.
 
     Args:
-        task: ``"classification"``, or ``"localization"`` for batches with the box of the object.
+        task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"segmentation"`` for
+            batches with masks, where the ground is a class of its own, ``background``.
         train_size: Training images.
         val_size: Validation images.
         test_size: Test images.
@@ -29,8 +31,9 @@ class ShapesDataModule(VisionDataModule):
         channels: Channels of the images; 1 is grey, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see
-            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; in localization the preset of that
-            name for images with boxes, see :mod:`visiontasks.data.presets`.
+            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; in localization and segmentation
+            the preset of that name for images with boxes or masks, see :mod:`visiontasks.data.presets`.
+        max_objects: Most objects in an image; every number from 1 on is equally likely.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
@@ -47,7 +50,7 @@ class ShapesDataModule(VisionDataModule):
 
     def __init__(
         self,
-        task: Literal["classification", "localization"] = "classification",
+        task: Literal["classification", "localization", "segmentation"] = "classification",
         *,
         train_size: int = 2000,
         val_size: int = 500,
@@ -56,16 +59,19 @@ class ShapesDataModule(VisionDataModule):
         channels: int = 3,
         data_seed: int = 0,
         augmentation: Strength = "none",
+        max_objects: int = 1,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
         super().__init__(**kwargs)
         if min(train_size, val_size, test_size) < 1:
             message = f"The splits have {train_size}, {val_size} and {test_size} images; expected at least one each."
             raise ArgumentError(message)
-        if task not in ("classification", "localization"):
-            message = f"task is {task!r}. {near_matches(task, ('classification', 'localization'))}"
+        tasks = ("classification", "localization", "segmentation")
+        if task not in tasks:
+            message = f"task is {task!r}. {near_matches(task, tasks)}"
             raise ArgumentError(message)
         self.task = task
+        self.max_objects = max_objects
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.size = size
         self.channels = channels
@@ -80,8 +86,8 @@ class ShapesDataModule(VisionDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Circle, square, triangle, star."""
-        return CLASS_NAMES
+        """Circle, square, triangle, star; in segmentation after background."""
+        return ("background", *CLASS_NAMES) if self.task == "segmentation" else CLASS_NAMES
 
     @property
     def in_channels(self) -> int:
@@ -109,14 +115,22 @@ class ShapesDataModule(VisionDataModule):
 
     def _generate(self, split: str, augmentation: Strength = "none") -> MemoryDataset:
         seed = 3 * self.data_seed + list(self.sizes).index(split)
-        samples = ShapesDataset(self.sizes[split], image_size=self.size, seed=seed, channels=self.channels)
+        samples = ShapesDataset(
+            self.sizes[split], image_size=self.size, max_objects=self.max_objects, seed=seed, channels=self.channels
+        )
         images = torch.empty(len(samples), self.channels, *self.size, dtype=torch.uint8)
         labels = torch.empty(len(samples), dtype=torch.int64)
         boxes = torch.empty(len(samples), 4)
+        masks = torch.empty(len(samples) if self.task == "segmentation" else 0, *self.size, dtype=torch.uint8)
         for index in range(len(samples)):
             sample = samples[index]
             images[index], labels[index], boxes[index] = sample.image, sample.label, sample.box
+            if self.task == "segmentation":
+                masks[index] = sample.mask
         if self.task == "classification":
             return MemoryDataset(images, labels, augmentation=BatchAffine.preset(augmentation, self.seed))
-        changes = Augmentation.create(self.task, augmentation)
-        return MemoryLocalization(images, labels, boxes, None if changes.empty else changes, self.seed)
+        given = Augmentation.create(self.task, augmentation)
+        changes = None if given.empty else given
+        if self.task == "localization":
+            return MemoryLocalization(images, labels, boxes, changes, self.seed)
+        return MemorySegmentation(images, masks, changes, self.seed)

@@ -1,6 +1,6 @@
 """Training steps of localization against classification, with the same backbone at the same size.
 
-Command: python benchmarks/localization.py
+Command: python benchmarks/localization_step.py
 """
 
 import copy

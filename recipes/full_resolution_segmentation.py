@@ -1,0 +1,31 @@
+"""Segment generated shapes by a stack of convolutions at full resolution: nothing is pooled, and nothing enlarged.
+
+A baseline to be measured, not to be used: every layer computes at every pixel, and sees only two pixels further than
+the one before. benchmarks/segmentation_approaches.py prints the table of this and the other approaches.
+
+Source: generated shapes, 1,000 training images of 64 x 64.
+Command: python recipes/full_resolution_segmentation.py
+Hardware and time: not yet measured.
+Metric: not yet measured.
+"""
+
+from visiontasks import SegmentationTask, ShapesDataModule
+from visiontasks.cli.training import run_recipe
+
+CHOICES = {
+    "data.task": "segmentation",
+    "data.train_size": 1000,
+    "data.val_size": 50,
+    "data.test_size": 50,
+    "data.max_objects": 2,
+    "data.batch_size": 16,
+    "model.backbone": "cnn",
+    "model.backbone_options": {"filters": [32, 32, 32, 32], "depth": 2, "pool": "none"},
+    # Of maps that all have the image's size, this is the last one and a 1x1 convolution.
+    "model.decoder": "fcn",
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
+    "trainer.max_epochs": 10,
+}
+
+if __name__ == "__main__":
+    run_recipe("full_resolution_segmentation", SegmentationTask, ShapesDataModule, CHOICES)

@@ -1,0 +1,53 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError
+from visiontasks.tasks.averaging import average_probabilities, check_averaging
+
+
+def test_the_mirrored_prediction_is_mirrored_back() -> None:
+    images = torch.randint(256, (2, 1, 7, 9), dtype=torch.uint8)
+
+    def left(view: Tensor) -> Tensor:
+        """Know what is bright, and prefer the left side of what it sees."""
+        bright = view.float() / 255
+        return bright + torch.linspace(1, 0, view.shape[-1])
+
+    found = average_probabilities(left, images, flip=True)
+    torch.testing.assert_close(found, images.float() / 255 + 0.5)
+
+
+def test_scales_are_averaged_at_the_size_of_the_image() -> None:
+    images = torch.rand(2, 3, 20, 30)
+    seen: list[tuple[int, ...]] = []
+
+    def same(view: Tensor) -> Tensor:
+        seen.append(tuple(view.shape[-2:]))
+        return view
+
+    found = average_probabilities(same, images, scales=(0.5, 1.0, 1.5))
+    assert seen == [(10, 15), (20, 30), (30, 45)]
+    small = F.interpolate(F.interpolate(images, (10, 15), mode="bilinear", antialias=True), (20, 30), mode="bilinear")
+    large = F.interpolate(F.interpolate(images, (30, 45), mode="bilinear"), (20, 30), mode="bilinear")
+    torch.testing.assert_close(found, (small + images + large) / 3)
+
+
+def test_bytes_and_floats_are_the_same_image() -> None:
+    images = torch.randint(256, (1, 3, 16, 16), dtype=torch.uint8)
+
+    def brightness(view: Tensor) -> Tensor:
+        return view if view.is_floating_point() else view.float() / 255
+
+    scales = (1.0, 0.75)
+    torch.testing.assert_close(
+        average_probabilities(brightness, images, scales=scales),
+        average_probabilities(brightness, images.float() / 255, scales=scales),
+    )
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
+def test_wrong_scales_are_an_error(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ArgumentError, match="expected positive factors"):
+        check_averaging(scales)

@@ -1,0 +1,83 @@
+"""How often each class occurs in masks, and the weights that make up for it."""
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor, distributed
+from tqdm import tqdm
+
+from visiontasks.data.datasets.tasks import SegmentationDataset
+from visiontasks.errors import DataError, UnreadableFileError, VisiontasksError
+from visiontasks.types import IGNORED
+
+
+def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " classes"]:
+    """Compute the weight of each class by median-frequency balancing.
+
+    Eigen and Fergus, Predicting depth, surface normals and semantic labels with a common multi-scale convolutional
+    architecture (ICCV 2015), section 6.3.2; used by SegNet. The frequency of a class is the number of its pixels over
+    the number of all pixels in the images where it occurs, those to be ignored left out; its weight is the median of
+    the frequencies over its own. A class that does not occur has the weight 1, which nothing is multiplied by.
+
+    Of several processes the first reads the masks, and sends the others what it found.
+
+    Args:
+        dataset: The training images; their masks are read without augmentation.
+
+    Raises:
+        DataError: If a mask is wrong, or no pixel counts.
+    """
+    running = distributed.is_available() and distributed.is_initialized()
+    result: list[Tensor | VisiontasksError | None] = [None]
+    if not running or distributed.get_rank() == 0:
+        try:
+            result[0] = balance(*_count(dataset))
+        except VisiontasksError as error:  # which the others wait for
+            result[0] = error
+    if running:
+        distributed.broadcast_object_list(result, src=0)
+    if isinstance(result[0], VisiontasksError):
+        raise result[0]
+    assert result[0] is not None
+    return result[0]
+
+
+def balance(
+    pixels: Int64[np.ndarray, " classes"], around: Int64[np.ndarray, " classes"]
+) -> Float32[Tensor, " classes"]:
+    """Compute weights from counts.
+
+    Args:
+        pixels: Pixels of each class.
+        around: All pixels of the images in which it occurs.
+
+    Raises:
+        DataError: If no class has a pixel.
+
+    Example:
+        >>> balance(np.array([80, 10, 0]), np.array([100, 20, 0])).tolist()
+        [0.8125, 1.3000..., 1.0]
+    """
+    occurs = pixels > 0
+    if not occurs.any():
+        message = "No pixel of the training masks has a class: all are to be ignored. There is nothing to balance."
+        raise DataError(message)
+    frequency = pixels[occurs] / around[occurs]
+    weights = np.ones(len(pixels), np.float32)
+    weights[occurs] = np.median(frequency) / frequency
+    return torch.from_numpy(weights)
+
+
+def _count(dataset: SegmentationDataset) -> tuple[Int64[np.ndarray, " classes"], Int64[np.ndarray, " classes"]]:
+    pixels, around = np.zeros(dataset.classes, np.int64), np.zeros(dataset.classes, np.int64)
+    for index in tqdm(range(len(dataset)), desc="class frequencies", unit=" masks", disable=None):
+        try:
+            mask = dataset.mask(index)
+        except UnreadableFileError:
+            if dataset.on_error == "raise":
+                raise
+            continue
+        counts = np.bincount(mask.ravel(), minlength=IGNORED + 1)[: dataset.classes]
+        pixels += counts
+        around += np.where(counts > 0, counts.sum(), 0)
+    return pixels, around

@@ -1,0 +1,110 @@
+"""Semantic segmentation from a feature pyramid."""
+
+from itertools import pairwise
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Features
+from visiontasks.backbones.layers import ConvBlock, Norm
+from visiontasks.decoders.base import Decoder
+from visiontasks.decoders.upsampling import crop, enlarge
+from visiontasks.errors import ArgumentError
+
+
+class FPN(Decoder):
+    """A feature pyramid whose levels are brought to one stride and summed.
+
+    Kirillov et al., Panoptic feature pyramid networks (CVPR 2019), section 3: 1x1 convolutions and a top-down path by
+    nearest neighbours (Lin et al. 2017), a 3x3 convolution on each level; then for each level one block of 3x3
+    convolution, normalisation, ReLU and bilinear enlargement by two per doubling of its stride, the sum of all, a 1x1
+    convolution and bilinear interpolation to the pixels. There the finest level has stride 4; here it is the first map
+    of at least that stride.
+
+    Args:
+        channels: Channels of each feature map, fine to coarse.
+        strides: Strides of each feature map, fine to coarse.
+        num_outputs: Logits per pixel.
+        width: Channels of the pyramid.
+        head_width: Channels of the blocks after it.
+        stride: Stride of the finest map that is used; finer ones are left out, and the coarsest is always used.
+        norm: Normalisation in the blocks: ``"batch"``, ``"group"`` as in the paper, ``"instance"`` or ``"none"``.
+        dropout: Probability that a channel of the sum is dropped in training, 0 to 1.
+
+    Raises:
+        ArgumentError: If a width or the stride is not positive.
+
+    Example:
+        >>> import torch
+        >>> decoder = FPN(channels=(16, 32), strides=(4, 8), num_outputs=5)
+        >>> decoder([torch.zeros(1, 16, 9, 5), torch.zeros(1, 32, 5, 3)], (33, 20)).shape
+        torch.Size([1, 5, 33, 20])
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_outputs: int,
+        *,
+        width: int = 256,
+        head_width: int = 128,
+        stride: int = 4,
+        norm: Norm = "group",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(channels, strides, num_outputs)
+        if min(width, head_width, stride) < 1:
+            message = f"width is {width}, head_width {head_width} and stride {stride}; expected at least 1 each."
+            raise ArgumentError(message)
+        first = min(sum(own < stride for own in strides), len(strides) - 1)
+        self.levels = len(strides) - first
+        used = strides[first:]
+        self.inner_blocks = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels[first:])
+        self.layer_blocks = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in used)
+        self.heads = nn.ModuleList(_Head(width, head_width, own // used[0], norm) for own in used)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(head_width, num_outputs, 1)
+
+    def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
+        """Compute the logits, see :meth:`Decoder.forward`."""
+        used, strides = features[-self.levels :], self.strides[-self.levels :]
+        laterals = [block(feature) for block, feature in zip(self.inner_blocks, used, strict=True)]
+        for level in range(self.levels - 2, -1, -1):
+            factor = strides[level + 1] // strides[level]
+            laterals[level] = laterals[level] + _nearest(laterals[level + 1], factor, _size(laterals[level]))
+        finest = _size(laterals[0])
+        levels = [
+            crop(head(block(lateral)), finest)
+            for block, lateral, head in zip(self.layer_blocks, laterals, self.heads, strict=True)
+        ]
+        total: Tensor = levels[0]
+        for more in levels[1:]:
+            total = total + more
+        return enlarge(self.classifier(self.dropout(total)), strides[0], size)
+
+
+class _Head(nn.Module):
+    """Convolution, and then enlargement by two, as often as the level's stride is halved; at least the former."""
+
+    def __init__(self, in_channels: int, out_channels: int, factor: int, norm: Norm) -> None:
+        super().__init__()
+        self.factor = factor
+        widths = [in_channels] + [out_channels] * max(1, factor.bit_length() - 1)
+        self.blocks = nn.ModuleList(ConvBlock(one, other, norm=norm) for one, other in pairwise(widths))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+            if self.factor > 1:
+                x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
+        return x
+
+
+def _nearest(x: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
+    return crop(x if factor == 1 else F.interpolate(x, scale_factor=float(factor), mode="nearest"), size)
+
+
+def _size(x: Tensor) -> tuple[int, int]:
+    return x.shape[-2], x.shape[-1]

@@ -1,0 +1,126 @@
+"""U-Net: from coarse to fine, with each finer map joined on the way."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Features
+from visiontasks.backbones.layers import ConvBlock, Norm
+from visiontasks.decoders.base import Decoder
+from visiontasks.decoders.upsampling import Upsample, Upsampling, crop, enlarge
+from visiontasks.errors import ArgumentError
+
+
+class UpBlock(nn.Module):
+    """Enlarge a map, join the finer one, and convolve both twice.
+
+    Args:
+        in_channels: Channels of the coarse map.
+        skip_channels: Channels of the finer map; 0 for none.
+        out_channels: Channels of the result.
+        factor: Quotient of the strides of both maps.
+        upsampling: How the map is enlarged, see :class:`~visiontasks.decoders.upsampling.Upsample`.
+        norm: Normalisation, see :func:`~visiontasks.backbones.layers.make_norm`.
+    """
+
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, factor: int, upsampling: Upsampling, norm: Norm
+    ) -> None:
+        super().__init__()
+        # Before the map is enlarged: interpolation and a 1x1 convolution commute, and here it is factor^2 cheaper.
+        self.reduce = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.upsample = Upsample(out_channels, factor, upsampling)
+        self.conv1 = ConvBlock(out_channels + skip_channels, out_channels, norm=norm)
+        self.conv2 = ConvBlock(out_channels, out_channels, norm=norm)
+
+    def forward(
+        self, x: Float[Tensor, "batch _ _ _"], skip: Float[Tensor, "batch _ _ _"] | None, size: tuple[int, int]
+    ) -> Float[Tensor, "batch _ _ _"]:
+        """Apply the block.
+
+        Args:
+            x: The coarse map.
+            skip: The finer map.
+            size: Height and width of the finer map.
+        """
+        x = crop(self.upsample(self.reduce(x)), size)
+        joined: Tensor = self.conv2(self.conv1(x if skip is None else torch.cat([x, skip], 1)))
+        return joined
+
+
+class UNet(Decoder):
+    """The expansive path of U-Net, on the feature maps of any backbone.
+
+    Ronneberger et al., U-Net: convolutional networks for biomedical image segmentation (MICCAI 2015), section 2. Of it
+    are the halving of channels at each step, the concatenation with the map of the contracting path, and two 3x3
+    convolutions and ReLUs after it. Other than there, convolutions are padded, so that the logits have the size of the
+    image; they have a normalisation; and the up-convolution is a 1x1 convolution followed by interpolation (or by a
+    transpose convolution that starts as one).
+
+    Args:
+        channels: Channels of each feature map, fine to coarse.
+        strides: Strides of each feature map, fine to coarse.
+        num_outputs: Logits per pixel.
+        widths: Channels of each step, coarse to fine: one step per finer map, and one more to the pixels of the image
+            where the finest map is coarser. With fewer steps the logits are computed at the stride that was reached
+            and interpolated from there, which saves the most expensive steps. By default all, 16 times the stride wide
+            but not wider than 256: 256, 128, 64, 32 and 16.
+        upsampling: ``"bilinear"``, ``"nearest"`` or ``"transpose"``.
+        norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
+        dropout: Probability that a channel of the last map is dropped in training, 0 to 1.
+
+    Raises:
+        ArgumentError: If there are more widths than steps.
+
+    Example:
+        >>> decoder = UNet(channels=(16, 32), strides=(2, 4), num_outputs=5)
+        >>> features = [torch.zeros(1, 16, 17, 10), torch.zeros(1, 32, 9, 5)]
+        >>> decoder(features, (33, 20)).shape
+        torch.Size([1, 5, 33, 20])
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_outputs: int,
+        *,
+        widths: Sequence[int] | None = None,
+        upsampling: Upsampling = "bilinear",
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(channels, strides, num_outputs)
+        # The maps that are joined on the way, coarse to fine; none at the pixels of the image.
+        skips = list(zip(channels, strides, strict=True))[-2::-1]
+        if strides[0] > 1:
+            skips.append((0, 1))
+        if widths is None:
+            widths = [min(256, 16 * stride) for _, stride in skips]
+        if len(widths) > len(skips) or (widths and min(widths) < 1):
+            message = (
+                f"widths is {list(widths)}; expected at most {len(skips)} numbers of channels, one per step from "
+                f"stride {strides[-1]} to {skips[-1][1] if skips else strides[-1]}."
+            )
+            raise ArgumentError(message)
+        reached = [strides[-1], *(stride for _, stride in skips[: len(widths)])]
+        factors = [coarse // fine for coarse, fine in pairwise(reached)]
+        self.blocks = nn.ModuleList()
+        width = channels[-1]
+        for (skip, _), out, factor in zip(skips, widths, factors, strict=False):
+            self.blocks.append(UpBlock(width, skip, out, factor, upsampling, norm))
+            width = out
+        self.stride = reached[-1]
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(width, num_outputs, 1)
+
+    def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
+        """Compute the logits, see :meth:`Decoder.forward`."""
+        *skips, x = features
+        for block in self.blocks:
+            skip = skips.pop() if skips else None
+            x = block(x, skip, size if skip is None else (skip.shape[-2], skip.shape[-1]))
+        return enlarge(self.classifier(self.dropout(x)), self.stride, size)

@@ -1,0 +1,124 @@
+"""Cross-entropy and focal loss of pixels, of which some are to be ignored."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from visiontasks.types import IGNORED
+
+Logits = Float[Tensor, "batch classes height width"]
+ClassMasks = UInt8[Tensor, "batch height width"]
+"""Class of each pixel, 0 to classes - 1; 255 is to be ignored."""
+LayerMasks = UInt8[Tensor, "batch classes height width"]
+"""For each class whether a pixel belongs to it, 1 or 0; 255 is to be ignored."""
+
+
+def pixel_cross_entropy(
+    logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Compute the mean cross-entropy of the pixels that count, weighted by their classes.
+
+    The weighted sum is divided by the sum of the weights of the pixels' classes, as torch does it. Where every pixel is
+    to be ignored the loss is 0; torch's is NaN.
+
+    Args:
+        logits: Logits of one class per pixel.
+        masks: Class of each pixel.
+        class_weights: Weight of each class, shape [classes].
+        label_smoothing: Share of the target that is spread over all classes, 0 to 1.
+
+    Example:
+        >>> logits = torch.zeros(1, 4, 1, 2)
+        >>> pixel_cross_entropy(logits, torch.tensor([[[3, 255]]], dtype=torch.uint8)).item()  # log(4)
+        1.386...
+    """
+    total = F.cross_entropy(
+        logits, masks.long(), class_weights, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+    )
+    return total / _counted(masks, class_weights, total.dtype)
+
+
+def pixel_binary_cross_entropy(
+    logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None, label_smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """Compute the mean cross-entropy of independent yes-or-no decisions, those that are to be ignored left out.
+
+    Args:
+        logits: Logit of each class at each pixel.
+        masks: Whether a pixel belongs to each class.
+        class_weights: Weight of each class, shape [classes], or of its targets 0 and 1, shape [classes, 2].
+        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, one of 0 ``label_smoothing / 2``.
+    """
+    weights = _decision_weights(masks, class_weights, logits.dtype)
+    targets = _targets(masks, logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
+    total = F.binary_cross_entropy_with_logits(logits, targets, weights, reduction="sum")
+    return total / _at_least_something(weights.sum())
+
+
+def pixel_focal(
+    logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None, gamma: float = 2.0
+) -> Float[Tensor, ""]:
+    """Compute the mean focal loss of the pixels that count: cross-entropy times ``(1 - p) ** gamma``.
+
+    Lin et al., Focal loss for dense object detection (ICCV 2017), equation 5, for the softmax probability p of the true
+    class; alpha is the weight of the class. The mean is that of :func:`pixel_cross_entropy`, of which it is the case of
+    gamma 0.
+
+    Args:
+        logits: Logits of one class per pixel.
+        masks: Class of each pixel.
+        class_weights: Weight of each class, shape [classes].
+        gamma: How much less pixels count that are right already, at least 0.
+    """
+    surprise = F.cross_entropy(logits, masks.long(), ignore_index=IGNORED, reduction="none")
+    weights = _pixel_weights(masks, class_weights, logits.dtype)
+    focused = weights * (1 - torch.exp(-surprise)).clamp(min=0) ** gamma * surprise
+    return focused.sum() / _counted(masks, class_weights, logits.dtype)
+
+
+def pixel_binary_focal(
+    logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None, gamma: float = 2.0
+) -> Float[Tensor, ""]:
+    """Compute the mean focal loss of independent yes-or-no decisions, see :func:`pixel_focal`.
+
+    Args:
+        logits: Logit of each class at each pixel.
+        masks: Whether a pixel belongs to each class.
+        class_weights: Weight of each class, shape [classes], or of its targets 0 and 1, shape [classes, 2].
+        gamma: How much less decisions count that are right already, at least 0.
+    """
+    weights = _decision_weights(masks, class_weights, logits.dtype)
+    surprise = F.binary_cross_entropy_with_logits(logits, _targets(masks, logits.dtype), reduction="none")
+    focused = weights * (1 - torch.exp(-surprise)).clamp(min=0) ** gamma * surprise
+    return focused.sum() / _at_least_something(weights.sum())
+
+
+def _counted(masks: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Sum the weights of the pixels that count."""
+    if class_weights is None:
+        return (masks != IGNORED).sum().clamp(min=1).to(dtype)
+    return _at_least_something(_pixel_weights(masks, class_weights, dtype).sum())
+
+
+def _pixel_weights(masks: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    if class_weights is None:
+        return (masks != IGNORED).to(dtype)
+    table = F.pad(class_weights.to(dtype), (0, IGNORED + 1 - len(class_weights)))
+    return table[masks.long()]
+
+
+def _decision_weights(masks: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+    counted = (masks != IGNORED).to(dtype)
+    if class_weights is None:
+        return counted
+    both = class_weights.to(dtype).reshape(len(class_weights), -1)[..., None, None]
+    return counted * torch.where(masks == 1, both[:, -1], both[:, 0])
+
+
+def _targets(masks: Tensor, dtype: torch.dtype) -> Tensor:
+    return (masks == 1).to(dtype)
+
+
+def _at_least_something(total: Tensor) -> Tensor:
+    return total.clamp(min=torch.finfo(total.dtype).tiny)

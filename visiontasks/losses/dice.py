@@ -1,0 +1,54 @@
+"""Soft Dice loss."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visiontasks.losses.cross_entropy import ClassMasks, LayerMasks, Logits
+from visiontasks.types import IGNORED
+
+
+def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
+    """Compute 1 less the Dice coefficient of softmax probabilities and classes, the mean over the classes that occur.
+
+    Milletari et al., V-Net (3DV 2016), section 3, with sums of probabilities in the denominator where V-Net has sums of
+    squares. Each coefficient is that of the whole batch. A class without a pixel in it has none; where no pixel counts
+    the loss is 0.
+
+    Args:
+        logits: Logits of one class per pixel.
+        masks: Class of each pixel.
+        class_weights: Weight of each class in the mean, shape [classes].
+    """
+    classes = logits.shape[1]
+    probabilities = logits.softmax(1)
+    counted = masks != IGNORED
+    # Pixels to be ignored fall into a class behind the last, which is left out.
+    labels = masks.long().clamp(max=classes)
+    hits = probabilities.gather(1, labels.clamp(max=classes - 1)[:, None])[:, 0]
+    shared = hits.new_zeros(classes + 1).index_add(0, labels.flatten(), hits.flatten())[:classes]
+    actual = hits.new_zeros(classes + 1).index_add(0, labels.flatten(), torch.ones_like(hits).flatten())[:classes]
+    predicted = (probabilities * counted[:, None]).sum((0, 2, 3))
+    return _mean_of_present(1 - 2 * shared / (predicted + actual).clamp(min=_LEAST), actual > 0, class_weights)
+
+
+def binary_dice_loss(logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
+    """Compute the Dice loss of independent yes-or-no decisions, see :func:`dice_loss`.
+
+    Args:
+        logits: Logit of each class at each pixel.
+        masks: Whether a pixel belongs to each class.
+        class_weights: Weight of each class in the mean, shape [classes].
+    """
+    probabilities = logits.sigmoid() * (masks != IGNORED)
+    targets = (masks == 1).to(logits.dtype)
+    shared, predicted, actual = ((x).sum((0, 2, 3)) for x in (probabilities * targets, probabilities, targets))
+    return _mean_of_present(1 - 2 * shared / (predicted + actual).clamp(min=_LEAST), actual > 0, class_weights)
+
+
+_LEAST = 1e-7
+
+
+def _mean_of_present(losses: Tensor, present: Tensor, class_weights: Tensor | None) -> Tensor:
+    weights = present.to(losses.dtype) if class_weights is None else present * class_weights.to(losses.dtype)
+    return (losses * weights).sum() / weights.sum().clamp(min=_LEAST)

@@ -1,0 +1,109 @@
+"""The losses of segmentation by name, and sums of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.losses.cross_entropy import (
+    ClassMasks,
+    LayerMasks,
+    Logits,
+    pixel_binary_cross_entropy,
+    pixel_binary_focal,
+    pixel_cross_entropy,
+    pixel_focal,
+)
+from visiontasks.losses.dice import binary_dice_loss, dice_loss
+from visiontasks.losses.lovasz import binary_lovasz, lovasz_softmax
+from visiontasks.types import IGNORED
+
+LossName = Literal["cross_entropy", "focal", "dice", "lovasz"]
+Mode = Literal["multiclass", "binary", "multilabel"]
+"""Whether a pixel has one of several classes, one of two (one logit), or any number of them."""
+
+_Loss = Callable[..., Tensor]
+_LOSSES: dict[str, tuple[_Loss, _Loss]] = {
+    "cross_entropy": (pixel_cross_entropy, pixel_binary_cross_entropy),
+    "focal": (pixel_focal, pixel_binary_focal),
+    "dice": (dice_loss, binary_dice_loss),
+    "lovasz": (lovasz_softmax, binary_lovasz),
+}
+
+
+class SegmentationLoss:
+    """A weighted sum of losses of pixels.
+
+    Args:
+        loss: Name of a loss (``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``), or the factor of each of
+            several, such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``.
+        mode: ``"multiclass"``: one of several classes per pixel, by softmax. ``"binary"``: foreground or not, one logit
+            and a sigmoid. ``"multilabel"``: any number of classes per pixel, by sigmoids.
+        label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
+
+    Raises:
+        ArgumentError: If a loss is unknown or a factor not positive.
+
+    Example:
+        >>> import torch
+        >>> loss = SegmentationLoss({"cross_entropy": 1.0, "dice": 1.0})
+        >>> sorted(loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8)))
+        ['cross_entropy', 'dice']
+    """
+
+    def __init__(
+        self, loss: LossName | Mapping[str, float], mode: Mode = "multiclass", label_smoothing: float = 0.0
+    ) -> None:
+        self.factors = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        self.mode = mode
+        self.label_smoothing = label_smoothing
+        for name, factor in self.factors.items():
+            if name not in _LOSSES:
+                message = f"There is no loss {name!r}. {near_matches(name, _LOSSES)}"
+                raise ArgumentError(message)
+            if not factor > 0:
+                message = f"The factor of the loss {name!r} is {factor}; expected a positive number."
+                raise ArgumentError(message)
+        if not self.factors or not 0 <= label_smoothing <= 1:
+            message = (
+                f"loss is {loss} and label_smoothing {label_smoothing}; expected at least one loss, and a share of 0 "
+                "to 1."
+            )
+            raise ArgumentError(message)
+
+    def __call__(
+        self, logits: Logits, masks: ClassMasks | LayerMasks, class_weights: Tensor | None = None
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Compute the terms, each times its factor; NaN if a label is out of range.
+
+        Args:
+            logits: Logits of each pixel.
+            masks: Class of each pixel; multilabel: whether it belongs to each class.
+            class_weights: Weight of each class, shape [classes]; binary: of background and foreground, in the
+                cross-entropy and the focal loss.
+        """
+        masks, defect = _without_wrong_labels(masks, logits.shape[1] if self.mode == "multiclass" else 2)
+        binary = self.mode == "binary"
+        if binary:
+            masks = masks[:, None]
+            class_weights = None if class_weights is None else class_weights[None]
+        terms = {}
+        for name, factor in self.factors.items():
+            loss = _LOSSES[name][0 if self.mode == "multiclass" else 1]
+            # Of one class there is no mean to weigh.
+            weights = None if binary and name in ("dice", "lovasz") else class_weights
+            smoothing = {"label_smoothing": self.label_smoothing} if name == "cross_entropy" else {}
+            terms[name] = factor * loss(logits, masks, weights, **smoothing) + defect
+        return terms
+
+
+def _without_wrong_labels(masks: Tensor, values: int) -> tuple[Tensor, Tensor]:
+    """Ignore labels that are no class, and return NaN to be added to the loss if there is one, else 0.
+
+    A wrong label in torch's cross-entropy ends the process on CUDA, and asking for one would wait for the device.
+    """
+    wrong = (masks >= values) & (masks != IGNORED)
+    return masks.masked_fill(wrong, IGNORED), torch.where(wrong.any(), torch.nan, 0.0)

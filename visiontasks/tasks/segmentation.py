@@ -1,0 +1,248 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torchmetrics import Metric
+
+from visiontasks.decoders import create_decoder
+from visiontasks.decoders.upsampling import enlarge
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.heads.segmentation import PixelHead
+from visiontasks.losses.segmentation import LossName, Mode, SegmentationLoss
+from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
+from visiontasks.tasks.agreement import check_classes, check_masks
+from visiontasks.tasks.averaging import average_probabilities, check_averaging
+from visiontasks.tasks.base import Task
+from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
+
+Logits = Float[Tensor, "batch outputs height width"]
+Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
+
+
+class SegmentationTask(Task):
+    """Says of every pixel which class it belongs to.
+
+    Logs ``loss``, ``miou`` (mean intersection over union), ``iou/NAME`` of each class, ``accuracy`` (share of pixels)
+    and ``mean_accuracy`` (mean over the classes of the share of their pixels), see
+    :func:`~visiontasks.metrics.confusion.segmentation_scores`.
+
+    Args:
+        num_classes: Values that a pixel can have, a background included; multilabel: classes. On the command line it
+            comes from the data.
+        class_names: Their names in the order of the values; by default the data module's, taken over at the start of a
+            fit.
+        decoder: ``"unet"``, ``"fcn"``, ``"segnet"`` or ``"fpn"``, see :func:`~visiontasks.decoders.create_decoder`.
+        decoder_options: Arguments of the decoder.
+        mode: ``"multiclass"``; ``"binary"``: two values, background and foreground, and one logit; ``"multilabel"``:
+            a pixel may belong to any number of classes, and masks are [B, classes, H, W].
+        threshold: Least probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
+        loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a sum of them by the factor of each, such
+            as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
+        class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see
+            :func:`~visiontasks.data.frequencies.median_frequency_weights`. Equal by default.
+        label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
+        auxiliary_weight: Weight of the losses of an auxiliary classifier of the second coarsest map, such as 0.4 (Zhao
+            et al. 2017, section 3.3); 0 for none.
+        test_flip: Whether to average the probabilities with those of the mirrored image, in ``validate``, ``test`` and
+            ``predict``; a fit validates without.
+        test_scales: Factors of the image's size whose probabilities are averaged there.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+
+    Example:
+        >>> task = SegmentationTask(num_classes=5, backbone="resnet18")
+        >>> predictions = task.eval().predict(task(torch.zeros(2, 3, 45, 61, dtype=torch.uint8)))
+        >>> predictions.labels.shape, predictions.scores.shape
+        (torch.Size([2, 45, 61]), torch.Size([2, 45, 61]))
+    """
+
+    takes = "segmentation"
+    monitor = "val/miou"
+    monitor_mode = "max"
+
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        decoder: str = "unet",
+        decoder_options: dict[str, Any] | None = None,
+        mode: Mode = "multiclass",
+        threshold: float = 0.5,
+        loss: LossName | dict[str, float] = "cross_entropy",
+        class_weights: Sequence[float] | Literal["median_frequency"] | None = None,
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.0,
+        test_flip: bool = False,
+        test_scales: Sequence[float] = (1.0,),
+        **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
+    ) -> None:
+        super().__init__(**kwargs)
+        measured = class_weights == "median_frequency"
+        given = None if measured else class_weights
+        check_averaging(test_scales)
+        _check_arguments(num_classes, mode, threshold, class_names, given)
+        if measured and mode == "multilabel":
+            message = "class_weights 'median_frequency' is of classes that exclude each other; give a list instead."
+            raise ArgumentError(message)
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else list(class_names)
+        self.mode = mode
+        self.threshold = threshold
+        self.test_flip = test_flip
+        self.test_scales = tuple(test_scales)
+        self.loss = SegmentationLoss(loss, mode, label_smoothing)
+        # What was measured has to be in the checkpoint; until then there is no number.
+        weights = [torch.nan] * num_classes if measured else given
+        tensor = None if weights is None else torch.tensor([float(weight) for weight in weights])
+        self.register_buffer("class_weights", tensor, persistent=measured)
+        outputs = 1 if mode == "binary" else num_classes
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.decoder = create_decoder(decoder, channels, strides, outputs, **(decoder_options or {}))
+        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_stride = strides[-2:][0]
+        self.auxiliary_head = PixelHead(channels[-2:][0], outputs) if auxiliary_weight else None
+        scores: Metric = MultilabelConfusion(num_classes) if mode == "multilabel" else ConfusionMatrix(num_classes)
+        self.add_metrics({"scores": scores})
+
+    def forward(self, images: Images) -> Outputs:
+        """Compute logits in float32 whatever the precision.
+
+        Args:
+            images: Images of any size, shape [B, C, H, W].
+
+        Returns:
+            Logits, shape [B, num_classes, H, W] (binary: [B, 1, H, W]). With an auxiliary classifier a pair of them and
+            its logits at the stride of its map.
+        """
+        features = self.backbone(self.normalize(images))
+        logits: Tensor = self.decoder(features, (images.shape[-2], images.shape[-1])).float()
+        if self.auxiliary_head is None:
+            return logits
+        return logits, self.auxiliary_head(features[-2:][0]).float()
+
+    def losses(self, outputs: Outputs, batch: SegmentationBatch) -> dict[str, Float[Tensor, ""]]:
+        """Compute the terms of the loss, and those of the auxiliary classifier, weighted.
+
+        On an accelerator a label that is no class makes them NaN, at which the training step names the images.
+        """
+        if isinstance(outputs, Tensor):
+            return self.loss(outputs, batch.masks, self.class_weights)
+        logits, coarse = outputs
+        terms = self.loss(logits, batch.masks, self.class_weights)
+        auxiliary = enlarge(coarse, self.auxiliary_stride, (logits.shape[-2], logits.shape[-1]))
+        more = self.loss(auxiliary, batch.masks, self.class_weights)
+        return terms | {f"auxiliary_{name}": self.auxiliary_weight * term for name, term in more.items()}
+
+    def predict(self, outputs: Outputs) -> SegmentationPredictions:
+        """Turn logits into the most probable class of each pixel and its probability."""
+        logits = self._final(outputs)
+        if self.mode == "multiclass":
+            # Several times faster than argmax where channels come first.
+            best, labels = logits.max(1)
+            return SegmentationPredictions(labels.to(torch.uint8), torch.exp(best - logits.logsumexp(1)))
+        scores = logits.sigmoid()
+        labels = (scores >= self.threshold).to(torch.uint8)
+        if self.mode == "multilabel":
+            return SegmentationPredictions(labels, scores)
+        return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
+
+    def probabilities(self, images: Images) -> Float[Tensor, "batch classes height width"]:
+        """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
+
+        Args:
+            images: Images of any size, shape [B, C, H, W].
+
+        Returns:
+            Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
+        """
+
+        def predict(view: Images) -> Tensor:
+            logits = self._final(self(view))
+            return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
+
+        return average_probabilities(predict, images, self.test_flip, self.test_scales)
+
+    def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
+        """Update the metrics of the running stage with classes of pixels."""
+        self.metrics.update(predictions.labels, batch.masks)
+
+    def infer(self, images: Images) -> Outputs:
+        """Compute outputs, whose probabilities are averaged where that is asked for; not while a fit validates."""
+        fits = self._trainer is not None and self._trainer.state.fn == "fit"
+        if fits or (not self.test_flip and self.test_scales == (1.0,)):
+            outputs: Outputs = self(images)
+            return outputs
+        probabilities = self.probabilities(images)
+        logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
+        # Finite where a probability is 0 or 1, so that the loss is, too.
+        logits = logits.clamp(-100, 100)
+        return logits if self.auxiliary_head is None else (logits, self(images)[1])
+
+    def _final(self, outputs: Outputs) -> Logits:
+        return outputs if isinstance(outputs, Tensor) else outputs[0]
+
+    def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
+        """Check the masks.
+
+        Raises:
+            ArgumentError: If a label is no class (where masks are on the host; see :meth:`losses` for elsewhere), or
+                masks and images differ in size.
+        """
+        check_masks(batch, self.num_classes, self.mode)
+        return batch
+
+    def setup(self, stage: str) -> None:
+        """Measure the weights of the classes at the start of a fit, where they are asked for.
+
+        Raises:
+            ArgumentError: If there are no data to measure them on.
+        """
+        super().setup(stage)
+        if stage != "fit" or self.class_weights is None or not self.class_weights.isnan().any():
+            return
+        measure = getattr(getattr(self.trainer, "datamodule", None), "median_frequency_weights", None)
+        if measure is None:
+            message = (
+                "class_weights 'median_frequency' is measured on the training masks, and there is no data module that "
+                "measures them. Train with a data module of files, or give class_weights as a list."
+            )
+            raise ArgumentError(message)
+        self.class_weights.copy_(measure())
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check channels, the number of classes and their names; take over the names if none were given.
+
+        Raises:
+            ArgumentError: If they differ.
+        """
+        super().check_data(data)
+        self.class_names = check_classes(data, self.num_classes, self.class_names)
+
+
+def _check_arguments(
+    num_classes: int, mode: str, threshold: float, class_names: Sequence[str] | None, weights: object
+) -> None:
+    if mode not in get_args(Mode):
+        message = f"unknown mode {mode!r}. {near_matches(mode, get_args(Mode))}"
+        raise ArgumentError(message)
+    if not 1 <= num_classes <= 255 or (mode == "binary" and num_classes != 2) or not 0 <= threshold <= 1:
+        message = (
+            f"num_classes is {num_classes} and threshold {threshold}; expected 1 to 255 classes (a pixel of a mask is "
+            "a byte, and 255 is to be ignored), 2 with mode 'binary', and a probability."
+        )
+        raise ArgumentError(message)
+    for name, values in (("class_names", class_names), ("class_weights", weights)):
+        if isinstance(values, str):
+            message = f"{name} is {values!r}; expected one entry per class, or class_weights 'median_frequency'."
+            raise ArgumentError(message)
+        if isinstance(values, Sequence) and len(values) != num_classes:
+            message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
+            raise ArgumentError(message)
