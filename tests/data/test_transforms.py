@@ -157,7 +157,7 @@ def test_transforms_by_name_are_applied_in_their_order() -> None:
     np.testing.assert_allclose(by_name(pixels, 0, box).boxes, [[7.0, 2.0, 10.0, 8.0]], atol=1e-4)
     with pytest.raises(ArgumentError, match=r"no transform 'HorizontalFlop'\. Did you mean 'HorizontalFlip'"):
         Augmentation.create("localization", {"HorizontalFlop": {}})
-    with pytest.raises(ArgumentError, match=r"HorizontalFlip does not take \{'q': 1}"):
+    with pytest.raises(ArgumentError, match=r"HorizontalFlip does not take \{'q': 1\}"):
         Augmentation.create("localization", {"HorizontalFlip": {"q": 1}})
 
 
