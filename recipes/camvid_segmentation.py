@@ -26,10 +26,10 @@ CHOICES = {
     # Roots of the weights that balance the classes: those themselves paint rare classes over frequent ones.
     "model.class_weights": [0.53, 0.45, 2.19, 0.39, 1.0, 0.65, 1.96, 1.41, 0.89, 2.53, 2.97],
     "model.loss": {"cross_entropy": 1.0, "lovasz": 1.0},
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3, "weight_decay": 0.05}},
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 2e-3, "weight_decay": 0.05}},
     "model.test_flip": True,
-    "trainer.max_epochs": 44,
-    "trainer.check_val_every_n_epoch": 4,
+    "trainer.max_epochs": 45,
+    "trainer.check_val_every_n_epoch": 5,
 }
 
 if __name__ == "__main__":

@@ -95,8 +95,7 @@ def test_the_command_writes_masks_and_overlays(
     files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
-    size = (1, 16, 16)
-    images, masks = torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(size, dtype=torch.uint8)
+    images, masks = torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.zeros(1, 16, 16, dtype=torch.uint8)
     batch = SegmentationBatch(images, masks, torch.tensor([[16, 16]]), torch.ones(1, 2), torch.arange(1))
     trainer.validate(make_task(), DataLoader([batch], batch_size=None), verbose=False)  # type: ignore[arg-type]  # a list
     trainer.save_checkpoint(tmp_path / "x.ckpt")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.datamodules.image_sets import write_voc
 
@@ -81,3 +82,46 @@ def test_localization_of_shapes_and_of_photographs_in_voc_form(tmp_path: Path) -
     printed = start("localization.py", tmp_path, "--data.root", "voc", "--data.batch_size", "4", *network)
     assert re.search(r"test/localization_error\s+[01]\.\d", printed)
     assert (tmp_path / "runs" / "localization" / "version_1" / "predictions" / "test.png").exists()
+
+
+TINY = [
+    "--model.backbone",
+    "cnn",
+    "--model.backbone_options",
+    "{filters: [4, 8], depth: 1}",
+    "--trainer.max_epochs",
+    "1",
+]
+
+
+@pytest.mark.parametrize("recipe", ["patch_segmentation.py", "full_resolution_segmentation.py"])
+def test_baselines_of_segmentation(recipe: str, tmp_path: Path) -> None:
+    sizes = ["--data.train_size", "8", "--data.val_size", "2", "--data.test_size", "2", "--data.size", "[16, 24]"]
+    printed = start(recipe, tmp_path, *sizes, "--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1")
+    assert "test/miou" in printed
+    assert "test/iou/background" in printed
+
+
+def test_camvid_segmentation(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        lines = []
+        for number in range(3):
+            generator = np.random.default_rng(number)
+            files = [f"{split}/{number}.png", f"{split}annot/{number}.png"]
+            shapes = [(40, 56, 3), (40, 56)]
+            for file, shape, values in zip(files, shapes, (256, 12), strict=True):
+                (tmp_path / file).parent.mkdir(exist_ok=True)
+                Image.fromarray(generator.integers(0, values, shape, dtype=np.uint8)).save(tmp_path / file)
+            lines.append(" ".join(files))
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines))
+    small = ["--data.root", str(tmp_path), "--data.image_size", "[32, 32]", "--trainer.check_val_every_n_epoch", "1"]
+    printed = start("camvid_segmentation.py", tmp_path, *small, *TINY)
+    assert "test/iou/bicyclist" in printed
+
+
+def test_voc_segmentation(data_root: Path, tmp_path: Path) -> None:
+    small = ["--data.root", str(data_root / "coco_as_voc"), "--data.image_size", "[32, 32]", "--data.num_workers", "0"]
+    fast = ["--model.backbone_weights", "null", "--trainer.limit_val_batches", "2", "--trainer.limit_test_batches", "2"]
+    once = ["--trainer.check_val_every_n_epoch", "1", "--trainer.limit_train_batches", "2"]
+    printed = start("voc_segmentation.py", tmp_path, *small, *fast, *once, *TINY)
+    assert "test/iou/tvmonitor" in printed

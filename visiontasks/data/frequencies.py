@@ -55,8 +55,8 @@ def balance(
         DataError: If no class has a pixel.
 
     Example:
-        >>> balance(np.array([80, 10, 0]), np.array([100, 20, 0])).tolist()
-        [0.8125, 1.3000..., 1.0]
+        >>> balance(np.array([80, 10, 0]), np.array([100, 20, 0]))
+        tensor([0.8125, 1.3000, 1.0000])
     """
     occurs = pixels > 0
     if not occurs.any():
