@@ -122,6 +122,21 @@ class ClassificationPredictions(NamedTuple):
     scores: Float[Tensor, " batch"]
 
 
+class DetectionPredictions(NamedTuple):
+    """What a detector finds in each image, by falling score, then padding.
+
+    Attributes:
+        boxes: Boxes, inside the images. Multiplied by the batch's ``scale`` (x by its second column, y by its first),
+            they are in pixels of the original image. Padding is zeros.
+        scores: Probability of the class of each; 0 for padding.
+        labels: Its class; -1 is padding.
+    """
+
+    boxes: Float32[Tensor, "batch detections 4"]
+    scores: Float32[Tensor, "batch detections"]
+    labels: Int64[Tensor, "batch detections"]
+
+
 class Statistics(NamedTuple):
     """Pixel statistics of a training split, pixels in 0 to 1.
 
