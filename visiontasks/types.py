@@ -65,6 +65,8 @@ class DetectionBatch(NamedTuple):
         sizes: Height and width of each image inside the padding.
         scale: Original height and width over those in the batch: what a box is multiplied by to return.
         ids: Position of each image in its data set.
+        areas: Area of each object in square pixels of the original image, by which COCO calls it small or large: that
+            of its outline where the data set states it, else that of its box.
     """
 
     images: Images
@@ -74,6 +76,7 @@ class DetectionBatch(NamedTuple):
     sizes: Int64[Tensor, "batch 2"]
     scale: Float32[Tensor, "batch 2"]
     ids: Int64[Tensor, " batch"]
+    areas: Float32[Tensor, "batch objects"]
 
 
 class SegmentationBatch(NamedTuple):

@@ -1,0 +1,160 @@
+"""Detections and objects of an evaluation in flat arrays, gathered from all processes."""
+
+from abc import ABC
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from visiontasks.errors import DataError
+from visiontasks.types import DetectionBatch, DetectionPredictions
+
+_IMAGE, _OBJECT, _DETECTION = 0, 1, 2
+# Columns of a record: kind, id of the image, class, ignored; then the bits of float64: score or area, and the box.
+_INTEGERS, _COLUMNS = 4, 9
+
+
+class Detections(NamedTuple):
+    """The detections of a data set.
+
+    Attributes:
+        images: Position of the image of each.
+        boxes: xyxy in pixels of the original image.
+        labels: Classes.
+        scores: Scores.
+    """
+
+    images: Int64[np.ndarray, " detections"]
+    boxes: Float64[np.ndarray, "detections 4"]
+    labels: Int64[np.ndarray, " detections"]
+    scores: Float64[np.ndarray, " detections"]
+
+
+class Objects(NamedTuple):
+    """The objects of a data set.
+
+    Attributes:
+        images: Position of the image of each.
+        boxes: xyxy in pixels of the original image.
+        labels: Classes.
+        ignore: Whether an object is neither to be found nor wrong to find.
+        areas: Areas in square pixels.
+    """
+
+    images: Int64[np.ndarray, " objects"]
+    boxes: Float64[np.ndarray, "objects 4"]
+    labels: Int64[np.ndarray, " objects"]
+    ignore: Bool[np.ndarray, " objects"]
+    areas: Float64[np.ndarray, " objects"]
+
+
+class Records(NamedTuple):
+    """What an evaluation saw, each image once, by rising id.
+
+    Attributes:
+        ids: Id of each image.
+        objects: Their objects.
+        detections: Their detections.
+    """
+
+    ids: Int64[np.ndarray, " images"]
+    objects: Objects
+    detections: Detections
+
+
+class DetectionMetric(Metric, ABC):
+    """Keeps detections and objects in pixels of the original images, and gathers them from all processes at once.
+
+    An image that is seen twice counts once. A subclass computes its figures from :meth:`records`.
+    """
+
+    full_state_update = False
+    rows: list[Tensor] | Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    def update(self, predictions: DetectionPredictions, batch: DetectionBatch) -> None:
+        """Add the detections and the objects of a batch.
+
+        Args:
+            predictions: In pixels of the batch's images.
+            batch: The images' objects.
+
+        Raises:
+            DataError: If a score is no number.
+        """
+        if bool(predictions.scores.isnan().any()):
+            message = (
+                f"A score is not a number in the images with ids {batch.ids.tolist()}: the network has diverged. Use an "
+                "earlier checkpoint."
+            )
+            raise DataError(message)
+        # MPS has no float64.
+        device = torch.device("cpu") if batch.ids.device.type == "mps" else batch.ids.device
+        batch = DetectionBatch(*(field.to(device) for field in batch))
+        predictions = DetectionPredictions(*(field.to(device) for field in predictions))
+        scale = batch.scale.double().flip(1).repeat(1, 2)[:, None]
+        count = len(batch.ids)
+        nothing = torch.zeros(count, 1, dtype=torch.int64, device=device)
+        parts = (
+            (_IMAGE, nothing, nothing, nothing.double(), nothing[..., None].double().expand(-1, -1, 4)),
+            (_OBJECT, batch.labels, batch.ignore, batch.areas.double(), batch.boxes.double() * scale),
+            (_DETECTION, predictions.labels, None, predictions.scores.double(), predictions.boxes.double() * scale),
+        )
+        self.rows.append(torch.cat([_rows(batch.ids, *part) for part in parts], 1).flatten(0, 1))  # type: ignore[union-attr]  # a list before it is gathered
+        # Padding is left out.
+        kept = self.rows[-1]
+        self.rows[-1] = kept[kept[:, 2] >= 0]
+
+    def records(self) -> Records:
+        """Sort what was kept by image; of an image that was seen twice, the first time counts."""
+        rows = dim_zero_cat(self.rows).cpu().numpy() if len(self.rows) else np.zeros((0, _COLUMNS), np.int64)
+        # The rows of an image follow its first one.
+        blocks = np.cumsum(rows[:, 0] == _IMAGE) - 1
+        ids, first, image = np.unique(rows[rows[:, 0] == _IMAGE, 1], return_index=True, return_inverse=True)
+        seen = np.isin(blocks, first)
+        rows, images = rows[seen], image[blocks[seen]]
+        order = np.argsort(images, kind="stable")
+        rows, images = rows[order], images[order].astype(np.int64)
+        values = np.ascontiguousarray(rows[:, _INTEGERS:]).view(np.float64)
+        objects, found = rows[:, 0] == _OBJECT, rows[:, 0] == _DETECTION
+        return Records(
+            ids,
+            Objects(images[objects], values[objects, 1:], rows[objects, 2], rows[objects, 3] != 0, values[objects, 0]),
+            Detections(images[found], values[found, 1:], rows[found, 2], values[found, 0]),
+        )
+
+
+def _rows(ids: Tensor, kind: int, labels: Tensor, ignore: Tensor | None, number: Tensor, boxes: Tensor) -> Tensor:
+    """Make records [batch, n, columns] of fields [batch, n]."""
+    integers = torch.zeros(*labels.shape, _INTEGERS, dtype=torch.int64, device=labels.device)
+    integers[..., 0], integers[..., 1], integers[..., 2] = kind, ids[:, None], labels
+    if ignore is not None:
+        integers[..., 3] = ignore
+    floats = torch.cat([number[..., None], boxes], -1)
+    return torch.cat([integers, floats.contiguous().view(torch.int64)], -1)
+
+
+def make_records(
+    batches: list[tuple[DetectionPredictions, DetectionBatch]],
+) -> Records:
+    """Collect the records of batches, without a metric.
+
+    Args:
+        batches: Predictions and batches.
+    """
+    metric = _Plain()
+    for predictions, batch in batches:
+        metric.update(predictions, batch)
+    return metric.records()
+
+
+class _Plain(DetectionMetric):
+    def compute(self) -> Any:  # noqa: ANN401 (nothing)
+        return None
