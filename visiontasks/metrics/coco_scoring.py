@@ -1,11 +1,12 @@
 """Average precision and recall as COCO defines them, on flat arrays.
 
-The definition is that of ``pycocotools.cocoeval``, whose figures these are held equal to. All images and classes advance
-together: first every pair of a detection and an object of one image and class that overlap enough is listed, then the
-detections of rank 0 of all of them choose an object, then those of rank 1, and so on.
+The definition is that of ``pycocotools.cocoeval``, whose figures these are held equal to. All images and classes
+advance together: first every pair of a detection and an object of one image and class that overlap enough is listed,
+then the detections of rank 0 of all of them choose an object, then those of rank 1, and so on.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -143,7 +144,7 @@ def _match(
     for out in left_out:
         chosen = np.full((len(THRESHOLDS), len(found)), -1)
         taken = np.zeros((len(THRESHOLDS), len(objects.labels)), bool)
-        for start, end in zip(steps[:-1], steps[1:], strict=True):
+        for start, end in pairwise(steps.tolist()):
             pairs = order[start:end]
             if not len(pairs):
                 continue

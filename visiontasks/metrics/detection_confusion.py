@@ -12,8 +12,8 @@ class DetectionConfusion(DetectionMetric):
     """Counts objects by their class and the class that they were found as; the last row and column are background.
 
     Of the pairs of a detection and an object that overlap enough, the best are matched first, whatever their classes,
-    each at most once. An object that is left over was found as background; a detection that is left over took background
-    for an object, unless it overlaps enough with an object to be ignored.
+    each at most once. An object that is left over was found as background; a detection that is left over took
+    background for an object, unless it overlaps enough with an object to be ignored.
 
     Args:
         num_classes: Classes.

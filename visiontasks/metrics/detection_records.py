@@ -1,7 +1,7 @@
 """Detections and objects of an evaluation in flat arrays, gathered from all processes."""
 
 from abc import ABC
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -91,8 +91,8 @@ class DetectionMetric(Metric, ABC):
         """
         if bool(predictions.scores.isnan().any()):
             message = (
-                f"A score is not a number in the images with ids {batch.ids.tolist()}: the network has diverged. Use an "
-                "earlier checkpoint."
+                f"A score is not a number in the images with ids {batch.ids.tolist()}: the network has diverged. Use "
+                "an earlier checkpoint."
             )
             raise DataError(message)
         # MPS has no float64.
@@ -107,10 +107,9 @@ class DetectionMetric(Metric, ABC):
             (_OBJECT, batch.labels, batch.ignore, batch.areas.double(), batch.boxes.double() * scale),
             (_DETECTION, predictions.labels, None, predictions.scores.double(), predictions.boxes.double() * scale),
         )
-        self.rows.append(torch.cat([_rows(batch.ids, *part) for part in parts], 1).flatten(0, 1))  # type: ignore[union-attr]  # a list before it is gathered
-        # Padding is left out.
-        kept = self.rows[-1]
-        self.rows[-1] = kept[kept[:, 2] >= 0]
+        rows = torch.cat([_rows(batch.ids, *part) for part in parts], 1).flatten(0, 1)
+        assert isinstance(self.rows, list)  # until it is gathered
+        self.rows.append(rows[rows[:, 2] >= 0])  # without padding
 
     def records(self) -> Records:
         """Sort what was kept by image; of an image that was seen twice, the first time counts."""
@@ -139,22 +138,3 @@ def _rows(ids: Tensor, kind: int, labels: Tensor, ignore: Tensor | None, number:
         integers[..., 3] = ignore
     floats = torch.cat([number[..., None], boxes], -1)
     return torch.cat([integers, floats.contiguous().view(torch.int64)], -1)
-
-
-def make_records(
-    batches: list[tuple[DetectionPredictions, DetectionBatch]],
-) -> Records:
-    """Collect the records of batches, without a metric.
-
-    Args:
-        batches: Predictions and batches.
-    """
-    metric = _Plain()
-    for predictions, batch in batches:
-        metric.update(predictions, batch)
-    return metric.records()
-
-
-class _Plain(DetectionMetric):
-    def compute(self) -> Any:  # noqa: ANN401 (nothing)
-        return None

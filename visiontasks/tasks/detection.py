@@ -19,6 +19,7 @@ from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN, RPNOutputs
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
+from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
 from visiontasks.state_dicts import mismatches
 from visiontasks.tasks.base import Task
@@ -45,6 +46,9 @@ class DetectionOutputs(NamedTuple):
 
 class DetectionTask(Task):
     """Finds the objects in an image: a box, a class and a score for each.
+
+    Logs ``loss`` and its four terms, COCO's figures (``map``, ``map_50``, ``mar_100`` and so on) and
+    ``class_map/NAME``, see :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
 
     Faster R-CNN (Ren et al., NeurIPS 2015): a network of proposals on the feature maps of the backbone, and a head that
     tells class and box of each of them. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights it gives
@@ -94,6 +98,8 @@ class DetectionTask(Task):
     """
 
     takes = "detection"
+    monitor = "val/map"
+    monitor_mode = "max"
 
     def __init__(
         self,
@@ -157,6 +163,7 @@ class DetectionTask(Task):
             overlap=overlap,
             detections=detections,
         )
+        self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
         if weights is not None and not self._restored:
             self._load(weights)
         self.save_instead(weights=None)
@@ -208,6 +215,10 @@ class DetectionTask(Task):
     ) -> Float[Tensor, "regions rows columns channels"]:
         """Read the features of regions."""
         return roi_align(features, self.region_strides, boxes, images, _CELLS)
+
+    def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch) -> None:
+        """Update the metrics of the running stage, which score in pixels of the original images."""
+        self.metrics.update(predictions, batch)
 
     def check_data(self, data: DataDescription) -> None:
         """Check channels, the number of classes and their names; take over the names if none were given.
