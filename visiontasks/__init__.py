@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
+    from visiontasks.tasks.detection import DetectionTask
     from visiontasks.types import (
         AutoencodingBatch,
         ClassificationBatch,
         ClassificationPredictions,
         DetectionBatch,
+        DetectionPredictions,
         LocalizationBatch,
         SegmentationBatch,
     )
@@ -46,10 +48,12 @@ _HOME = {
     "Predictor": "visiontasks.prediction",
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
+    "DetectionTask": "visiontasks.tasks.detection",
     "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
     "DetectionBatch": "visiontasks.types",
+    "DetectionPredictions": "visiontasks.types",
     "LocalizationBatch": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
 }
@@ -63,6 +67,8 @@ __all__ = [
     "ClassificationPredictions",
     "ClassificationTask",
     "DetectionBatch",
+    "DetectionPredictions",
+    "DetectionTask",
     "FolderDataModule",
     "LocalizationBatch",
     "MNISTDataModule",

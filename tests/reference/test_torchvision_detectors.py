@@ -76,7 +76,11 @@ def scene() -> Scene:
         boxes[index, :count], labels[index, :count] = found, classes
     ignore = torch.zeros_like(labels, dtype=torch.bool)
     sizes, scale = torch.tensor(SIZES), torch.ones(len(SIZES), 2)
-    return images, targets, DetectionBatch(padded, boxes, labels, ignore, sizes, scale, torch.arange(len(SIZES)))
+    return (
+        images,
+        targets,
+        DetectionBatch(padded, boxes, labels, ignore, sizes, scale, torch.arange(len(SIZES)), boxes[..., 0]),
+    )
 
 
 def assert_same(found: DetectionPredictions, expected: list[dict[str, Tensor]], ids: Tensor) -> None:

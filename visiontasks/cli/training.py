@@ -17,6 +17,7 @@ from visiontasks import (
     ClassificationTask,
     COCODataModule,
     CSVDataModule,
+    DetectionTask,
     FolderDataModule,
     MaskFolderDataModule,
     MNISTDataModule,
@@ -35,7 +36,7 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask,)
+TASKS: tuple[type[Task], ...] = (ClassificationTask, DetectionTask)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,

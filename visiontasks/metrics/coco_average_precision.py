@@ -16,8 +16,8 @@ class CocoAveragePrecision(DetectionMetric):
     ``map`` is averaged over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union, ``map_50`` and
     ``map_75`` are at one of them, ``map_small``, ``map_medium`` and ``map_large`` count objects below 32 x 32 pixels,
     below 96 x 96, and from there on; ``mar_1``, ``mar_10`` and ``mar_100`` are average recalls with so many detections
-    of a class in an image, and ``mar_small`` and so on those of the sizes. ``class_map`` has one value per class. What is
-    not defined for want of objects is NaN, where pycocotools has -1.
+    of a class in an image, and ``mar_small`` and so on those of the sizes. ``class_map`` has one value per class. What
+    is not defined for want of objects is NaN, where pycocotools has -1.
 
     Args:
         num_classes: Classes.
