@@ -1,6 +1,6 @@
 """Faster R-CNN of ResNet-18 and a pyramid against torchvision's: training steps and inference, memory.
 
-Command: python benchmarks/detection.py [--rounds 5] [--small]
+Command: python benchmarks/detection.py [--rounds 5] [--small], and --memory ours or --memory torchvision
 
 Both sides have the same weights, images, anchors and numbers of proposals. The first loss is checked to be the same for
 the same samples, and the detections too.
@@ -99,31 +99,43 @@ class Pair:
         print(f"{parameters:,} parameters, first loss {loss.item():.5f}, torchvision's {expected.item():.5f}")
 
 
-def training(step: Callable[[], Tensor], parameters: Any, count: int, bf16: bool) -> Callable[[], float]:
+def own_loss(task: DetectionTask, batch: DetectionBatch) -> Tensor:
+    """Compute the loss of ours."""
+    return torch.stack(list(task.losses(task(*task.inputs(batch)), batch).values())).sum()
+
+
+def other_loss(model: FasterRCNN, pair: Pair) -> Tensor:
+    """Compute the loss of torchvision's."""
+    return torch.stack(list(model(pair.images, pair.targets).values())).sum()
+
+
+def training(model: nn.Module, loss: Callable[[Any], Tensor], count: int, bf16: bool = False) -> Callable[[], float]:
     """Make a side: some training steps, in images per second."""
-    optimizer = torch.optim.SGD(parameters, 1e-4, momentum=0.9)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), 1e-4, momentum=0.9)
 
     def run() -> float:
         start = time.perf_counter()
         for _ in range(STEPS):
             with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-                loss = step()
+                value = loss(model)
             optimizer.zero_grad()
-            loss.backward()
+            value.backward()
             optimizer.step()
         return STEPS * count / (time.perf_counter() - start)
 
     return run
 
 
-def inference(predict: Callable[[], Any], count: int, bf16: bool) -> Callable[[], float]:
+def inference(model: nn.Module, predict: Callable[[Any], Any], count: int, bf16: bool = False) -> Callable[[], float]:
     """Make a side: some predictions, in images per second."""
+    model.eval()
 
     def run() -> float:
         start = time.perf_counter()
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
             for _ in range(STEPS):
-                predict()
+                predict(model)
         return STEPS * count / (time.perf_counter() - start)
 
     return run
@@ -134,65 +146,40 @@ def measure(height: int, width: int, count: int, rounds: int) -> list[bool]:
     pair = Pair(height, width, count)
     pair.check()
     bf16 = default_precision("cpu") == "bf16-mixed"
-    batch = pair.batch
+    batch = pair.batch._replace(images=pair.batch.images.contiguous(memory_format=torch.channels_last))
+    plain, defaults, torchvisions = "ours, float32", "ours, the command line's defaults", "torchvision"
     met = []
-    for training_step in (True, False):
-        sides = {}
-        for name, low in (("ours, float32", False), ("ours, the command line's defaults", bf16)):
-            task = copy.deepcopy(pair.ours).to(memory_format=torch.channels_last).train(training_step)
-            images = batch.images.contiguous(memory_format=torch.channels_last)
-            given = batch._replace(images=images)
-            if training_step:
-
-                def step(task: DetectionTask = task, given: DetectionBatch = given) -> Tensor:
-                    return torch.stack(list(task.losses(task(*task.inputs(given)), given).values())).sum()
-
-                sides[name] = training(step, task.parameters(), count, low)
+    for kind in ("training step", "inference"):
+        sides: dict[str, Callable[[], float]] = {}
+        for name, low in ((plain, False), (defaults, bf16)):
+            task = copy.deepcopy(pair.ours).to(memory_format=torch.channels_last)
+            if kind == "inference":
+                sides[name] = inference(task, lambda task: task.predict(task(*task.inputs(batch))), count, low)
             else:
-                sides[name] = inference(
-                    lambda task=task, given=given: task.predict(task(*task.inputs(given))), count, low
-                )
-        theirs = copy.deepcopy(pair.theirs).train(training_step)
-        if training_step:
-            sides["torchvision"] = training(
-                lambda: torch.stack(list(theirs(pair.images, pair.targets).values())).sum(),
-                theirs.parameters(),
-                count,
-                False,
-            )
+                sides[name] = training(task, lambda task: own_loss(task, batch), count, low)
+        theirs = copy.deepcopy(pair.theirs)
+        if kind == "inference":
+            sides[torchvisions] = inference(theirs, lambda model: model(pair.images), count)
         else:
-            sides["torchvision"] = inference(lambda: theirs(pair.images), count, False)
+            sides[torchvisions] = training(theirs, lambda model: other_loss(model, pair), count)
         figures = alternate(sides, rounds)
-        kind = "training step" if training_step else "inference"
-        for name, target in (("ours, float32", 1.35), ("ours, the command line's defaults", 2.8)):
+        for name, target in ((plain, 1.35), (defaults, 2.8)):
             title = f"{kind}, {width} x {height}, batch {count}: {name}"
-            met.append(report(title, {key: figures[key] for key in (name, "torchvision")}, name, "torchvision", target))
+            compared = {key: figures[key] for key in (name, torchvisions)}
+            met.append(report(title, compared, name, torchvisions, target))
         print(f"  ms per image: {', '.join(f'{key} {1000 / statistics.median(v):.0f}' for key, v in figures.items())}")
     return met
 
 
 def peak(side: str, height: int, width: int, count: int) -> None:
-    """Print the peak resident memory of one side in three training steps; each in a process of its own."""
+    """Print the peak resident memory of one side in some training steps; each in a process of its own."""
     pair = Pair(height, width, count)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if side == "ours":
-        task = pair.ours.to(memory_format=torch.channels_last).train()
-        batch = pair.batch
-        run = training(
-            lambda: torch.stack(list(task.losses(task(*task.inputs(batch)), batch).values())).sum(),
-            task.parameters(),
-            count,
-            False,
-        )
+        task = pair.ours.to(memory_format=torch.channels_last)
+        run = training(task, lambda task: own_loss(task, pair.batch), count)
     else:
-        theirs = pair.theirs.train()
-        run = training(
-            lambda: torch.stack(list(theirs(pair.images, pair.targets).values())).sum(),
-            theirs.parameters(),
-            count,
-            False,
-        )
-    run()
+        run = training(pair.theirs, lambda model: other_loss(model, pair), count)
     run()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{side}: peak {after / 1024:.0f} MB, {(after - before) / 1024:.0f} MB above the start")
