@@ -25,7 +25,7 @@ from visiontasks.data.color import color_matrix
 from visiontasks.data.images import Pixels
 from visiontasks.data.presets import get_preset
 from visiontasks.data.resizing import clip_boxes
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED
 
 _NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -147,7 +147,9 @@ class Augmentation:
         Args:
             task: Task whose presets are meant, such as ``"detection"``.
             given: Name of a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``; ``"multiscale"`` for
-                detection), a description as ``albumentations.to_dict`` or :meth:`describe` gives it, or a pipeline.
+                detection), arguments of transforms by their names (Albumentations' and ``ColorMatrix``), such as
+                ``{"HorizontalFlip": {"p": 0.5}}``, a description as ``albumentations.to_dict`` or :meth:`describe`
+                gives it, or a pipeline.
             visible: Least share of its area that a box keeps.
 
         Raises:
@@ -158,7 +160,7 @@ class Augmentation:
         if isinstance(given, str):
             given = [_transform(name, arguments) for name, arguments in get_preset(task, given)]
         elif isinstance(given, Mapping):
-            given = _from_dict(given)
+            given = _from_dict(given) if "transform" in given else [_by_name(*step) for step in given.items()]
         return cls(given, visible)
 
     def describe(self) -> dict[str, Any]:
@@ -233,6 +235,21 @@ def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
 
 def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
     return ColorMatrix(**arguments) if name == "ColorMatrix" else getattr(A, name)(**arguments)
+
+
+def _by_name(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    """Create a transform of the user's choice."""
+    kind = ColorMatrix if name == "ColorMatrix" else getattr(A, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
+        known = [key for key in dir(A) if isinstance(getattr(A, key), type)]
+        message = f"The augmentation has no transform {name!r}. {near_matches(name, [*known, 'ColorMatrix'])}"
+        raise ArgumentError(message)
+    try:
+        with warnings.catch_warnings(action="error"):  # it warns of arguments that it does not know
+            return kind(**arguments)
+    except (TypeError, ValueError, UserWarning) as error:
+        message = f"{name} does not take {dict(arguments)}: {error}"
+        raise ArgumentError(message) from error
 
 
 def _from_dict(description: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
