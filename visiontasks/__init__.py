@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DetectionBatch,
         DetectionPredictions,
         LocalizationBatch,
+        ProposalBatch,
         SegmentationBatch,
     )
 
@@ -55,6 +56,7 @@ _HOME = {
     "DetectionBatch": "visiontasks.types",
     "DetectionPredictions": "visiontasks.types",
     "LocalizationBatch": "visiontasks.types",
+    "ProposalBatch": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
 }
 
@@ -74,6 +76,7 @@ __all__ = [
     "MNISTDataModule",
     "MaskFolderDataModule",
     "Predictor",
+    "ProposalBatch",
     "SegmentationBatch",
     "ShapesDataModule",
     "Task",

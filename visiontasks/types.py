@@ -79,6 +79,25 @@ class DetectionBatch(NamedTuple):
     areas: Float32[Tensor, "batch objects"]
 
 
+class ProposalBatch(NamedTuple):
+    """Images with any number of objects, and boxes in which there may be some.
+
+    Attributes:
+        images: As in :class:`DetectionBatch`, and so on.
+        proposals: Boxes in pixels of the batch's images; zeros where an image has fewer than another.
+    """
+
+    images: Images
+    boxes: Float32[Tensor, "batch objects 4"]
+    labels: Int64[Tensor, "batch objects"]
+    ignore: Bool[Tensor, "batch objects"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+    areas: Float32[Tensor, "batch objects"]
+    proposals: Float32[Tensor, "batch proposals 4"]
+
+
 class SegmentationBatch(NamedTuple):
     """Images with the class of each pixel.
 

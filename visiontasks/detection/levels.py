@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from visiontasks.backbones.base import Backbone
+
 
 def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
     """Choose the maps of a pyramid: the last one of each stride that is coarse enough, the coarsest in any case.
@@ -21,18 +23,29 @@ def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
     return list(last.values()) or [len(strides) - 1]
 
 
-def single_level(strides: Sequence[int], most: int = 16) -> int:
+def only_level(backbone: Backbone, most: int = 16) -> int:
     """Choose the one map of a detector without a pyramid: the last one of at most a stride.
 
+    The stages behind it, which the backbone computes all the same, are not trained: no gradient would reach them. Where
+    the backbone does not say what its stages are, it is the coarsest map.
+
     Args:
-        strides: Strides of all maps, fine to coarse.
+        backbone: The backbone; changed in place.
         most: Largest stride; 16 is the map that Faster R-CNN was published with.
 
     Returns:
         Its position; 0 where all are coarser.
 
     Example:
-        >>> single_level((2, 4, 8, 16, 32))
+        >>> from visiontasks import create_backbone
+        >>> only_level(create_backbone("resnet18"))
         3
     """
-    return max([level for level, stride in enumerate(strides) if stride <= most], default=0)
+    stages = backbone.stage_modules()
+    if not stages:
+        return len(backbone.strides) - 1
+    level = max([level for level, stride in enumerate(backbone.strides) if stride <= most], default=0)
+    for stage in stages[level + 1 :]:
+        for module in stage:
+            module.requires_grad_(False)
+    return level

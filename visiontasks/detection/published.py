@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
-from visiontasks.state_dicts import load_file
+from visiontasks.state_dicts import load_file, mismatches
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
 """Detectors of torchvision that have published weights and the architecture of ours."""
@@ -29,6 +29,8 @@ _RENAMED = (
     (r"^roi_heads\.box_head\.5\.", "roi_head.hidden.0."),
 )
 _CELLS = 7
+_PARTS = ("backbone.", "neck.", "rpn.", "roi_head.")
+_OUTPUTS = {f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")}
 # Ids of the 80 classes of COCO; torchvision has an output for each of 0 to 90, and 0 is background.
 COCO_IDS = tuple(index for index in range(1, 91) if index not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
@@ -114,18 +116,54 @@ def fit_classes(weights: dict[str, Tensor], num_classes: int) -> bool:
     if outputs == num_classes:
         return False
     chosen = torch.tensor(COCO_IDS) - 1
-    keys = [f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")]
     if (outputs, boxed, num_classes) != (90, 90, len(COCO_IDS)):
-        for key in keys:
+        for key in _OUTPUTS:
             del weights[key]
         return True
-    for key in keys:
+    for key in _OUTPUTS:
         value = weights[key]
         if "cls_score" in key:
             weights[key] = torch.cat([value[chosen], value[-1:]])
         else:
             weights[key] = value.unflatten(0, (90, 4))[chosen].flatten(0, 1)
     return False
+
+
+def load_detector(task: nn.Module, weights: str | Path, num_classes: int) -> str:
+    """Load the weights of a whole detector.
+
+    Args:
+        task: A module with ``backbone``, ``neck``, ``rpn`` and ``roi_head``; changed in place.
+        weights: See :func:`read_detector`.
+        num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90.
+
+    Returns:
+        What was loaded, in a sentence.
+
+    Raises:
+        ArgumentError: If there is no such file.
+        CheckpointError: If the weights are damaged, unsafe, or not those of this detector; nothing is loaded then.
+        DownloadError: If the published weights are not in the cache and cannot be downloaded.
+    """
+    origin, tensors = read_detector(weights)
+    own = task.state_dict()
+    tensors = {key: value for key, value in tensors.items() if key.startswith(_PARTS)}
+    dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
+    # Frozen batch norm does not count batches, and nothing here depends on how many there were.
+    left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
+    left |= _OUTPUTS if dropped else set()
+    expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
+    problems = mismatches(expected, tensors, "source", "task")
+    if problems:
+        listed = "\n  ".join(problems)
+        message = (
+            f"The weights from {origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate the "
+            "task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or 'v2' for "
+            "torchvision's."
+        )
+        raise CheckpointError(message)
+    task.load_state_dict({**own, **tensors})
+    return f"Weights of the detector from {origin}{'; its outputs for other classes were left out' if dropped else ''}."
 
 
 def _download(name: str) -> dict[str, Tensor]:

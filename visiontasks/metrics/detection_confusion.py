@@ -48,8 +48,9 @@ class DetectionConfusion(DetectionMetric):
             if not matched[detection] and not taken[target]:
                 matched[detection] = taken[target] = True
                 counts[own.labels[target], found.labels[detection]] += 1
-        np.add.at(counts, (own.labels[~taken & ~own.ignore], self.num_classes), 1)
-        np.add.at(counts, (self.num_classes, found.labels[~matched & ~ignored]), 1)
+        classes = self.num_classes
+        counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
+        counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

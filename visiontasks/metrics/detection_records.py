@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from visiontasks.errors import DataError
-from visiontasks.types import DetectionBatch, DetectionPredictions
+from visiontasks.types import DetectionBatch, DetectionPredictions, ProposalBatch
 
 _IMAGE, _OBJECT, _DETECTION = 0, 1, 2
 # Columns of a record: kind, id of the image, class, ignored; then the bits of float64: score or area, and the box.
@@ -79,7 +79,7 @@ class DetectionMetric(Metric, ABC):
         super().__init__()
         self.add_state("rows", [], dist_reduce_fx="cat")
 
-    def update(self, predictions: DetectionPredictions, batch: DetectionBatch) -> None:
+    def update(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
         """Add the detections and the objects of a batch.
 
         Args:
@@ -89,7 +89,8 @@ class DetectionMetric(Metric, ABC):
         Raises:
             DataError: If a score is no number.
         """
-        if bool(predictions.scores.isnan().any()):
+        boxes, scores, labels = predictions
+        if bool(scores.isnan().any()):
             message = (
                 f"A score is not a number in the images with ids {batch.ids.tolist()}: the network has diverged. Use "
                 "an earlier checkpoint."
@@ -97,17 +98,19 @@ class DetectionMetric(Metric, ABC):
             raise DataError(message)
         # MPS has no float64.
         device = torch.device("cpu") if batch.ids.device.type == "mps" else batch.ids.device
-        batch = DetectionBatch(*(field.to(device) for field in batch))
-        predictions = DetectionPredictions(*(field.to(device) for field in predictions))
-        scale = batch.scale.double().flip(1).repeat(1, 2)[:, None]
-        count = len(batch.ids)
-        nothing = torch.zeros(count, 1, dtype=torch.int64, device=device)
+        ids, scale = batch.ids.to(device), batch.scale.to(device).double().flip(1).repeat(1, 2)[:, None]
+        count = len(ids)
+        places = torch.zeros(count, 1, dtype=torch.int64, device=device)
         parts = (
-            (_IMAGE, nothing, nothing, nothing.double(), nothing[..., None].double().expand(-1, -1, 4)),
-            (_OBJECT, batch.labels, batch.ignore, batch.areas.double(), batch.boxes.double() * scale),
-            (_DETECTION, predictions.labels, None, predictions.scores.double(), predictions.boxes.double() * scale),
+            _rows(ids, _IMAGE, places, None, places.double(), places[..., None].double().expand(-1, -1, 4)),
+            _rows(
+                ids, _OBJECT, *(field.to(device) for field in (batch.labels, batch.ignore, batch.areas, batch.boxes))
+            ),
+            _rows(ids, _DETECTION, labels.to(device), None, scores.to(device), boxes.to(device)),
         )
-        rows = torch.cat([_rows(batch.ids, *part) for part in parts], 1).flatten(0, 1)
+        rows = torch.cat(parts, 1)
+        rows[..., _INTEGERS + 1 :] = (rows[..., _INTEGERS + 1 :].view(torch.float64) * scale).view(torch.int64)
+        rows = rows.flatten(0, 1)
         assert isinstance(self.rows, list)  # until it is gathered
         self.rows.append(rows[rows[:, 2] >= 0])  # without padding
 
@@ -136,5 +139,5 @@ def _rows(ids: Tensor, kind: int, labels: Tensor, ignore: Tensor | None, number:
     integers[..., 0], integers[..., 1], integers[..., 2] = kind, ids[:, None], labels
     if ignore is not None:
         integers[..., 3] = ignore
-    floats = torch.cat([number[..., None], boxes], -1)
+    floats = torch.cat([number[..., None].double(), boxes.double()], -1)
     return torch.cat([integers, floats.contiguous().view(torch.int64)], -1)

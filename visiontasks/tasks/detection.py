@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,36 +12,23 @@ from torch import Tensor, nn
 from visiontasks.backbones.base import Features
 from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.boxes import is_box
-from visiontasks.detection.levels import pyramid_levels, single_level
+from visiontasks.detection.levels import only_level, pyramid_levels
 from visiontasks.detection.matcher import Targets
-from visiontasks.detection.published import fit_classes, read_detector
+from visiontasks.detection.outputs import DetectionOutputs
+from visiontasks.detection.published import load_detector
 from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
-from visiontasks.detection.rpn import RPN, RPNOutputs
-from visiontasks.errors import ArgumentError, CheckpointError, near_matches
+from visiontasks.detection.rpn import RPN
+from visiontasks.detection.windows import sliding_windows
+from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.state_dicts import mismatches
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images
+from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images, ProposalBatch
 
 _CELLS = (7, 7)
-
-
-class DetectionOutputs(NamedTuple):
-    """What the first stage leaves for the second.
-
-    Attributes:
-        features: The maps that regions are read from, fine to coarse.
-        proposals: Boxes by falling likelihood, then padding.
-        sizes: Height and width of each image.
-        rpn: What the network of proposals says of each anchor.
-    """
-
-    features: Features
-    proposals: Float[Tensor, "batch proposals 4"]
-    sizes: Int64[Tensor, "batch 2"]
-    rpn: RPNOutputs
+_REGIONS = 64
+"""Regions that the backbone is computed for at once."""
 
 
 class DetectionTask(Task):
@@ -58,8 +45,14 @@ class DetectionTask(Task):
         num_classes: Classes, background not counted. On the command line it comes from the data.
         class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
             fit.
+        proposals: Where objects may be: ``"rpn"`` learns it (Faster R-CNN); ``"precomputed"`` reads it from the batch
+            (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` tries everywhere, see
+            :func:`~visiontasks.detection.windows.sliding_windows`.
+        features: How a region is seen: ``"shared"`` reads it from the maps of the image; ``"per-region"`` cuts it out
+            of the image and computes the backbone for it alone (R-CNN), at 7 times the stride of the coarsest map,
+            without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
         weights: Weights of a whole detector to start from, see
-            :func:`~visiontasks.detection.published.read_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
+            :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
             torchvision has published. Outputs for other classes are left at random. A checkpoint does not need them
             again.
         neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
@@ -105,6 +98,8 @@ class DetectionTask(Task):
         self,
         num_classes: int,
         class_names: Sequence[str] | None = None,
+        proposals: Literal["rpn", "precomputed", "sliding-window"] = "rpn",
+        features: Literal["shared", "per-region"] = "shared",
         weights: str | Path | None = None,
         neck: Literal["fpn", "none"] = "fpn",
         design: Literal["v1", "v2"] = "v1",
@@ -124,33 +119,35 @@ class DetectionTask(Task):
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
-        _check(num_classes, class_names, {"neck": (neck, ("fpn", "none")), "design": (design, ("v1", "v2"))})
+        _check(num_classes, class_names, proposals, features, neck, design)
+        self.proposals, self.per_region = proposals, features == "per-region"
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
         channels, strides = self.backbone.channels, self.backbone.strides
-        if neck == "fpn":
+        self.neck: nn.Module = nn.Identity()
+        if self.per_region:
+            self.levels, all_strides = [len(strides) - 1], (strides[-1],)
+        elif neck == "fpn":
             self.levels = pyramid_levels(strides, stride)
-            self.neck: nn.Module = FPN(
-                [channels[level] for level in self.levels],
-                [strides[level] for level in self.levels],
-                width,
-                batch_norm=design == "v2",
-            )
-            self.region_strides, all_strides = self.neck.strides[:-1], self.neck.strides
+            chosen = [[values[level] for level in self.levels] for values in (channels, strides)]
+            self.neck = FPN(*chosen, width, batch_norm=design == "v2", extra=proposals == "rpn")
+            all_strides = self.neck.strides
         else:
-            self.levels = [self._only_level()]
-            self.neck = nn.Identity()
-            width = channels[self.levels[0]]
-            self.region_strides = all_strides = (strides[self.levels[0]],)
+            self.levels = [only_level(self.backbone)]
+            all_strides = (strides[self.levels[0]],)
+        width = width if isinstance(self.neck, FPN) else channels[self.levels[0]]
+        self.region_strides = all_strides[: len(self.levels)]
         scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
-        self.rpn = RPN(
-            width,
-            Anchors(all_strides, scales, aspect_ratios),
-            depth=2 if design == "v2" else 1,
-            candidates=candidates,
-            proposals=proposal_counts,
-            drawn=anchors_drawn,
-        )
+        self.rpn = None
+        if proposals == "rpn":
+            self.rpn = RPN(
+                width,
+                Anchors(all_strides, scales, aspect_ratios),
+                depth=2 if design == "v2" else 1,
+                candidates=candidates,
+                proposals=proposal_counts,
+                drawn=anchors_drawn,
+            )
         self.roi_head = RoIHead(
             width,
             _CELLS,
@@ -165,43 +162,65 @@ class DetectionTask(Task):
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
         if weights is not None and not self._restored:
-            self._load(weights)
+            rank_zero_info(load_detector(self, weights, num_classes))
         self.save_instead(weights=None)
 
-    def inputs(self, batch: DetectionBatch) -> tuple[Tensor, ...]:
-        """Select the images and their sizes."""
-        return batch.images, batch.sizes
+    def inputs(self, batch: DetectionBatch | ProposalBatch) -> tuple[Tensor, ...]:
+        """Select the images, their sizes, and proposals that are precomputed."""
+        if self.proposals != "precomputed":
+            return batch.images, batch.sizes
+        if not isinstance(batch, ProposalBatch):
+            message = (
+                f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
+                "visiontasks propose, and name it to the data module (--data.proposals FILE)."
+            )
+            raise ArgumentError(message)
+        return batch.images, batch.sizes, batch.proposals
 
-    def forward(self, images: Images, sizes: Int64[Tensor, "batch 2"]) -> DetectionOutputs:
+    def forward(
+        self,
+        images: Images,
+        sizes: Int64[Tensor, "batch 2"],
+        proposals: Float[Tensor, "batch proposals 4"] | None = None,
+    ) -> DetectionOutputs:
         """Compute feature maps and proposals.
 
         Args:
             images: Images, padded to the right and below.
             sizes: Height and width of each inside the padding.
+            proposals: Boxes, where they are precomputed.
         """
-        features = self.features(images, sizes)
-        outputs = self.rpn(features)
-        return DetectionOutputs(features[: len(self.region_strides)], self.rpn.propose(outputs, sizes), sizes, outputs)
-
-    def features(self, images: Images, sizes: Int64[Tensor, "batch 2"]) -> Features:
-        """Compute the feature maps of images; padding is 0 to the network, whatever the mean."""
         x = self.normalize(images)
         rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
         inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
-        maps = self.backbone(torch.where(inside, x, 0.0))
-        found: Features = self.neck([maps[level] for level in self.levels])
-        return found
+        # Padding is 0 to the network, whatever the mean.
+        x = torch.where(inside, x, 0.0)
+        features = [x] if self.per_region else self.features(x)
+        outputs = None
+        if self.rpn is not None:
+            outputs = self.rpn(features)
+            proposals = self.rpn.propose(outputs, sizes)
+        elif self.proposals == "sliding-window":
+            proposals = sliding_windows(sizes, (x.shape[-2], x.shape[-1]))
+        assert proposals is not None
+        return DetectionOutputs(features[: len(self.region_strides)], proposals, sizes, outputs)
 
-    def losses(self, outputs: DetectionOutputs, batch: DetectionBatch) -> dict[str, Float[Tensor, ""]]:
+    def features(self, images: Float[Tensor, "batch channels height width"]) -> Features:
+        """Compute the feature maps of normalised images, fine to coarse."""
+        maps = self.backbone(images)
+        found = [maps[level] for level in self.levels]
+        return self.neck(found) if isinstance(self.neck, FPN) else found
+
+    def losses(self, outputs: DetectionOutputs, batch: DetectionBatch | ProposalBatch) -> dict[str, Float[Tensor, ""]]:
         """Compute the losses of both stages on samples: random ones in training, the same ones again in evaluation."""
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.draw(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
         regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        return {
-            **self.roi_head.losses(*self.roi_head(regions), sample),
-            **self.rpn.losses(outputs.rpn, targets),
-        }
+        terms = self.roi_head.losses(*self.roi_head(regions), sample)
+        if self.rpn is not None and outputs.rpn is not None:
+            terms |= self.rpn.losses(outputs.rpn, targets)
+        return terms
 
     def predict(self, outputs: DetectionOutputs) -> DetectionPredictions:
         """Turn all proposals into detections."""
@@ -213,10 +232,18 @@ class DetectionTask(Task):
     def read(
         self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
     ) -> Float[Tensor, "regions rows columns channels"]:
-        """Read the features of regions."""
-        return roi_align(features, self.region_strides, boxes, images, _CELLS)
+        """Read the features of regions from the maps, or compute them."""
+        if not self.per_region:
+            return roi_align(features, self.region_strides, boxes, images, _CELLS)
+        side = _CELLS[0] * self.region_strides[0]
+        # In parts, so that memory does not grow with the proposals of an evaluation.
+        parts = []
+        for part, owners in zip(boxes.split(_REGIONS), images.split(_REGIONS), strict=True):
+            pixels = roi_align(features, (1,), part, owners, (side, side)).permute(0, 3, 1, 2)
+            parts.append(self.features(pixels)[0].permute(0, 2, 3, 1))
+        return torch.cat(parts)
 
-    def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch) -> None:
+    def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
         """Update the metrics of the running stage, which score in pixels of the original images."""
         self.metrics.update(predictions, batch)
 
@@ -237,45 +264,9 @@ class DetectionTask(Task):
             raise ArgumentError(message)
         self.class_names = names
 
-    def _only_level(self) -> int:
-        """Choose the map of a detector without a pyramid; what the backbone computes behind it is not trained."""
-        stages = self.backbone.stage_modules()
-        if not stages:
-            return len(self.backbone.strides) - 1
-        level = single_level(self.backbone.strides)
-        for stage in stages[level + 1 :]:
-            for module in stage:
-                module.requires_grad_(False)
-        return level
-
-    def _load(self, weights: str | Path) -> None:
-        origin, tensors = read_detector(weights)
-        own = self.state_dict()
-        parts = ("backbone.", "neck.", "rpn.", "roi_head.")
-        tensors = {key: value for key, value in tensors.items() if key.startswith(parts)}
-        dropped = fit_classes(tensors, self.num_classes) if "roi_head.cls_score.bias" in tensors else False
-        # Frozen batch norm does not count batches, and nothing here depends on how many there were.
-        left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
-        left |= (
-            {key for key in own if key.startswith(("roi_head.cls_score", "roi_head.bbox_pred"))} if dropped else set()
-        )
-        expected = {key: value for key, value in own.items() if key.startswith(parts) and key not in left}
-        problems = mismatches(expected, tensors, "source", "task")
-        if problems:
-            listed = "\n  ".join(problems)
-            message = (
-                f"The weights from {origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate "
-                "the task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or "
-                "'v2' for torchvision's."
-            )
-            raise CheckpointError(message)
-        self.load_state_dict({**own, **tensors})
-        classes = "; its outputs are for other classes, and were left out" if dropped else ""
-        rank_zero_info(f"Weights of the detector from {origin}{classes}.")
-
 
 def _check(
-    num_classes: int, class_names: Sequence[str] | None, choices: dict[str, tuple[str, tuple[str, ...]]]
+    num_classes: int, class_names: Sequence[str] | None, proposals: str, features: str, neck: str, design: str
 ) -> None:
     if num_classes < 1:
         message = f"num_classes is {num_classes}; expected at least 1."
@@ -283,7 +274,18 @@ def _check(
     if class_names is not None and len(class_names) != num_classes:
         message = f"class_names has {len(class_names)} entries for num_classes={num_classes}; expected one per class."
         raise ArgumentError(message)
-    for name, (value, known) in choices.items():
+    for name, value, known in (
+        ("proposals", proposals, ("rpn", "precomputed", "sliding-window")),
+        ("features", features, ("shared", "per-region")),
+        ("neck", neck, ("fpn", "none")),
+        ("design", design, ("v1", "v2")),
+    ):
         if value not in known:
             message = f"{name} is {value!r}. {near_matches(value, known)}"
             raise ArgumentError(message)
+    if features == "per-region" and proposals == "rpn":
+        message = (
+            "features is 'per-region' and proposals 'rpn', which reads them off the shared maps. Use 'precomputed' "
+            "proposals or a 'sliding-window'."
+        )
+        raise ArgumentError(message)

@@ -9,6 +9,7 @@ from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_detection import MemoryDetection
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
+from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import Statistics
@@ -32,6 +33,7 @@ class ShapesDataModule(VisionDataModule):
             :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; in detection the preset of that
             name for images with boxes, see :mod:`visiontasks.data.presets`.
         objects: Most objects in an image of detection.
+        proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
@@ -58,6 +60,7 @@ class ShapesDataModule(VisionDataModule):
         data_seed: int = 0,
         augmentation: Strength = "none",
         objects: int = 3,
+        proposals: str | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
         super().__init__(**kwargs)
@@ -69,6 +72,7 @@ class ShapesDataModule(VisionDataModule):
             raise ArgumentError(message)
         self.task = task
         self.objects = objects
+        self.proposals = proposals
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.size = size
         self.channels = channels
@@ -123,4 +127,10 @@ class ShapesDataModule(VisionDataModule):
             return MemoryDataset(images, labels, augmentation=BatchAffine.preset(augmentation, self.seed))
         boxes, classes = [sample.boxes for sample in samples], [sample.box_labels for sample in samples]
         changes = Augmentation.create(self.task, augmentation)
-        return MemoryDetection(images, boxes, classes, None if changes.empty else changes, self.seed)
+        found = None
+        if self.proposals is not None:
+            file = ProposalFile(self.proposals)
+            found = [
+                file.boxes(row) for row in file.rows([f"{split}/{index}" for index in range(len(images))]).tolist()
+            ]
+        return MemoryDetection(images, boxes, classes, None if changes.empty else changes, self.seed, found)
