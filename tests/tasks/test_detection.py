@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from visiontasks import DetectionBatch, DetectionTask, ShapesDataModule
+from visiontasks import DetectionBatch, DetectionTask, ProposalBatch, ShapesDataModule
 from visiontasks.detection.matcher import Targets
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_task
@@ -54,6 +54,46 @@ def random_batch(count: int, classes: int, size: tuple[int, int] = (48, 64), obj
 )
 def test_the_contract_is_kept(classes: int, options: dict[str, Any]) -> None:
     check_task(DetectionTask(classes, **{**SMALL, **options}), random_batch(2, classes))
+
+
+def with_proposals(batch: DetectionBatch, count: int = 20) -> ProposalBatch:
+    """Add random proposals, fewer in the first image."""
+    height, width = batch.images.shape[-2:]
+    corner = torch.rand(len(batch.ids), count, 2) * torch.tensor([width, height]) * 0.6
+    proposals = torch.cat([corner, corner + 2 + torch.rand_like(corner) * 12], 2)
+    proposals[:1, count // 2 :] = 0
+    return ProposalBatch(*batch, proposals)
+
+
+@pytest.mark.parametrize("proposals", ["precomputed", "sliding-window"])
+@pytest.mark.parametrize("features", ["shared", "per-region"])
+def test_other_proposals_and_regions_one_by_one_keep_the_contract(proposals: Any, features: Any) -> None:
+    task = DetectionTask(3, **SMALL, proposals=proposals, features=features)
+    batch = with_proposals(random_batch(2, 3))
+    check_task(task, batch if proposals == "precomputed" else random_batch(2, 3))
+    assert set(task.losses(task(*task.inputs(batch)), batch)) == {"classification", "box"}
+    assert not any(name.startswith("rpn") for name, _ in task.named_parameters())
+
+
+def test_a_region_is_what_the_backbone_sees_of_it() -> None:
+    task = DetectionTask(3, **SMALL, proposals="sliding-window", features="per-region").eval()
+    side = 7 * task.backbone.strides[-1]
+    images = torch.rand(2, 3, 2 * side, 2 * side)
+    whole = torch.tensor([[0.0, 0, side, side]])
+    with torch.no_grad():
+        found = task.read([images], whole.repeat(2, 1), torch.tensor([0, 1]))
+        # Two points to a pixel blur it a little; a smooth image stays what it is.
+        smooth = torch.full_like(images, 0.3)
+        same = task.read([smooth], whole, torch.tensor([1]))
+        expected = task.backbone(smooth[:1, :, :side, :side])[-1].permute(0, 2, 3, 1)
+    assert found.shape == (2, 7, 7, 16)
+    torch.testing.assert_close(same, expected)
+
+
+def test_batches_without_proposals_are_an_error() -> None:
+    task = DetectionTask(3, **SMALL, proposals="precomputed")
+    with pytest.raises(ArgumentError, match="a DetectionBatch has none. Make a file of them with visiontasks propose"):
+        task.inputs(random_batch(1, 3))
 
 
 def test_predictions_are_inside_the_images_and_fall_in_score() -> None:
@@ -183,14 +223,17 @@ def overfit(make_trainer: Callable[..., Trainer], steps: int, **options: Any) ->
     (batch,) = data.train_dataloader()
     given = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "lr_scheduler": "constant", "warmup": 0.1}
     task = DetectionTask(4, **{**given, **options})
-    trainer = make_trainer(max_steps=steps, num_sanity_val_steps=0, gradient_clip_val=10.0)
-    trainer.fit(task, DataLoader([batch] * steps, batch_size=None))  # type: ignore[arg-type]  # read like a Dataset
-    (figures,) = trainer.validate(task, DataLoader([batch], batch_size=None), verbose=False)  # type: ignore[arg-type]
-    assert {name.removeprefix("val/loss_") for name in figures} >= LOSSES
+    trainer = make_trainer(max_epochs=1, num_sanity_val_steps=0, gradient_clip_val=10.0)
+    loaders = [DataLoader([batch] * count, batch_size=None) for count in (steps, 1)]  # type: ignore[arg-type]  # a list
+    trainer.fit(task, *loaders)
+    figures = trainer.callback_metrics
+    assert {name.removeprefix("val/loss_") for name in figures} >= {"classification", "box"}
     return float(figures["val/map_50"])
 
 
-@pytest.mark.parametrize("options", [{}, {"class_agnostic": True}, {"neck": "none"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"class_agnostic": True}, {"neck": "none"}, {"proposals": "sliding-window"}, {"design": "v2"}]
+)
 def test_two_images_are_learnt_by_heart(options: dict[str, Any], make_trainer: Callable[..., Trainer]) -> None:
     small = {**SMALL, "backbone_options": {"filters": [16, 32, 32], "depth": 1}, "width": 32, "head_width": 64}
     assert overfit(make_trainer, 120, **{**small, **options}) >= 0.95
@@ -226,6 +269,7 @@ def test_a_checkpoint_needs_no_weights_file(make_trainer: Callable[..., Trainer]
         ({"num_classes": 2, "class_names": ["a"]}, "expected one per class"),
         pytest.param({"num_classes": 2, "neck": "fnp"}, "neck is 'fnp'. Did", marks=pytest.mark.unchecked),
         pytest.param({"num_classes": 2, "design": "v3"}, "design is 'v3'", marks=pytest.mark.unchecked),
+        ({"num_classes": 2, "features": "per-region"}, "which reads them off the shared maps"),
         ({"num_classes": 2, "weights": "missing.pth"}, "weights is 'missing.pth', and there is no such file"),
     ],
 )

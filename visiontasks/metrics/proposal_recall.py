@@ -16,8 +16,8 @@ def proposal_recall(
 ) -> dict[str, float]:
     """Compute the share of objects that some proposal overlaps with enough, among the first so many of each image.
 
-    Hosang et al., What makes for effective detection proposals? (TPAMI 2016), section 4: ``recall_100`` is the mean over
-    the thresholds 0.5, 0.55, ... 0.95 of the intersection over union (their average recall), ``recall_50_100`` the
+    Hosang et al., What makes for effective detection proposals? (TPAMI 2016), section 4: ``recall_100`` is the mean
+    over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union (their average recall), ``recall_50_100`` the
     share at 0.5.
 
     Args:
