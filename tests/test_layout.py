@@ -76,6 +76,7 @@ def test_what_is_imported_is_what_is_declared() -> None:
     homes = packages_distributions()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [*project["dependencies"], *project["optional-dependencies"]["timm"]]
+    declared += project["optional-dependencies"]["proposals"]
     assert {homes[root][0].lower() for root in third_party} == {re.split(r"[\[<>=]", name)[0] for name in declared}
 
 

@@ -173,6 +173,7 @@ def test_a_box_is_drawn_where_it_lies_in_the_colour_of_its_class() -> None:
         torch.tensor([[40, 60]]),
         torch.ones(1, 2),
         torch.tensor([0]),
+        torch.zeros(1, 2),
     )
     picture, title = draw_sample(batch, ["cat", "dog"], side=120)
     assert title == "1 object"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from visiontasks.prediction import Predictor
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
+    from visiontasks.tasks.detection import DetectionTask
     from visiontasks.tasks.localization import LocalizationTask
     from visiontasks.tasks.segmentation import SegmentationTask
     from visiontasks.types import (
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
         ClassificationBatch,
         ClassificationPredictions,
         DetectionBatch,
+        DetectionPredictions,
         LocalizationBatch,
         LocalizationPredictions,
+        ProposalBatch,
         SegmentationBatch,
         SegmentationPredictions,
     )
@@ -52,12 +55,15 @@ _HOME = {
     "ClassificationTask": "visiontasks.tasks.classification",
     "LocalizationTask": "visiontasks.tasks.localization",
     "SegmentationTask": "visiontasks.tasks.segmentation",
+    "DetectionTask": "visiontasks.tasks.detection",
     "AutoencodingBatch": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
     "DetectionBatch": "visiontasks.types",
+    "DetectionPredictions": "visiontasks.types",
     "LocalizationBatch": "visiontasks.types",
     "LocalizationPredictions": "visiontasks.types",
+    "ProposalBatch": "visiontasks.types",
     "SegmentationBatch": "visiontasks.types",
     "SegmentationPredictions": "visiontasks.types",
 }
@@ -71,6 +77,8 @@ __all__ = [
     "ClassificationPredictions",
     "ClassificationTask",
     "DetectionBatch",
+    "DetectionPredictions",
+    "DetectionTask",
     "FolderDataModule",
     "LocalizationBatch",
     "LocalizationPredictions",
@@ -78,6 +86,7 @@ __all__ = [
     "MNISTDataModule",
     "MaskFolderDataModule",
     "Predictor",
+    "ProposalBatch",
     "SegmentationBatch",
     "SegmentationPredictions",
     "SegmentationTask",

@@ -66,6 +66,8 @@ class DetectionBatch(NamedTuple):
         sizes: Height and width of each image inside the padding.
         scale: Original height and width over those in the batch: what a box is multiplied by to return.
         ids: Position of each image in its data set.
+        areas: Area of each object in square pixels of the original image, by which COCO calls it small or large: that
+            of its outline where the data set states it, else that of its box.
     """
 
     images: Images
@@ -75,6 +77,26 @@ class DetectionBatch(NamedTuple):
     sizes: Int64[Tensor, "batch 2"]
     scale: Float32[Tensor, "batch 2"]
     ids: Int64[Tensor, " batch"]
+    areas: Float32[Tensor, "batch objects"]
+
+
+class ProposalBatch(NamedTuple):
+    """Images with any number of objects, and boxes in which there may be some.
+
+    Attributes:
+        images: As in :class:`DetectionBatch`, and so on.
+        proposals: Boxes in pixels of the batch's images; zeros where an image has fewer than another.
+    """
+
+    images: Images
+    boxes: Float32[Tensor, "batch objects 4"]
+    labels: Int64[Tensor, "batch objects"]
+    ignore: Bool[Tensor, "batch objects"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+    areas: Float32[Tensor, "batch objects"]
+    proposals: Float32[Tensor, "batch proposals 4"]
 
 
 class SegmentationBatch(NamedTuple):
@@ -165,6 +187,21 @@ class SegmentationPredictions(NamedTuple):
 
     labels: UInt8[Tensor, "batch height width"] | UInt8[Tensor, "batch classes height width"]
     scores: Float[Tensor, "batch height width"] | Float[Tensor, "batch classes height width"]
+
+
+class DetectionPredictions(NamedTuple):
+    """What a detector finds in each image, by falling score, then padding.
+
+    Attributes:
+        boxes: Boxes, inside the images. Multiplied by the batch's ``scale`` (x by its second column, y by its first),
+            they are in pixels of the original image. Padding is zeros.
+        scores: Probability of the class of each; 0 for padding.
+        labels: Its class; -1 is padding.
+    """
+
+    boxes: Float32[Tensor, "batch detections 4"]
+    scores: Float32[Tensor, "batch detections"]
+    labels: Int64[Tensor, "batch detections"]
 
 
 class Statistics(NamedTuple):

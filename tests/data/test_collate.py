@@ -21,6 +21,7 @@ def sample(height: int, width: int, objects: int, number: int) -> DetectionBatch
         torch.tensor([height, width]),
         torch.ones(2),
         torch.tensor(number),
+        torch.rand(objects, generator=generator),
     )
 
 

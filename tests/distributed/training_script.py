@@ -134,7 +134,8 @@ def localize(trainer: Trainer) -> dict[str, Any]:
         )
         data.setup("fit")
         val_set: Any = data.val_set
-        val_set.labels[1::3] = -1  # images without an object
+        for sample in val_set.samples[1::3]:  # images without an object
+            sample.labels.fill_(-1)
         (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
     return found
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
     "check": ("visiontasks.cli.check", "Validate a data set before training."),
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
+    "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
 }

@@ -17,6 +17,7 @@ from visiontasks import (
     ClassificationTask,
     COCODataModule,
     CSVDataModule,
+    DetectionTask,
     FolderDataModule,
     LocalizationTask,
     MaskFolderDataModule,
@@ -37,7 +38,7 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask, SegmentationTask)
+TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask, DetectionTask, SegmentationTask)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,

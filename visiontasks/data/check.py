@@ -229,7 +229,7 @@ def _check_memory(data: VisionDataModule) -> Report:
         if not isinstance(dataset, MemoryDataset):
             message = f"{type(data).__name__} is neither of files nor in memory; check knows how to read those only."
             raise DataError(message)
-        counts = np.bincount(dataset.labels.numpy(), minlength=data.num_classes).astype(np.int64)
+        counts = dataset.class_counts(data.num_classes).with_class.numpy()
         size = np.array(dataset.pixels.shape[1:3], np.int64)
         splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
         for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):

@@ -8,6 +8,7 @@ from visiontasks.data.datasets.shapes import ShapesDataset
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_datamodule
+from visiontasks.types import DetectionBatch
 
 
 def make(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of the data module
@@ -15,7 +16,15 @@ def make(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of the
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"channels": 1}, {"augmentation": "strong", "batch_size": 4}, {"channels": 5, "train_size": 13}]
+    "options",
+    [
+        {},
+        {"channels": 1},
+        {"augmentation": "strong", "batch_size": 4},
+        {"channels": 5, "train_size": 13},
+        {"task": "detection"},
+        {"task": "detection", "augmentation": "strong", "max_objects": 2, "size": (40, 48)},
+    ],
 )
 def test_the_contract_is_kept(options: dict[str, Any]) -> None:
     check_datamodule(make(**options))
@@ -107,3 +116,24 @@ def test_classes_are_counted() -> None:
     counts = data.class_counts()
     assert counts.images == 13
     assert counts.with_class.tolist() == [labels.count(label) for label in range(4)]
+
+
+def test_boxes_are_those_of_the_generator() -> None:
+    data = make(task="detection", size=(48, 48))
+    data.setup("fit")
+    assert data.yields == "detection"
+    batch = data.val_set[BatchRequest([0, 1, 2, 3], epoch=0)]
+    assert isinstance(batch, DetectionBatch)
+    for index, sample in enumerate(ShapesDataset(4, image_size=48, seed=1, max_objects=3)[i] for i in range(4)):
+        count = len(sample.box_labels)
+        assert torch.equal(batch.images[index], sample.image)
+        assert torch.equal(batch.boxes[index, :count], sample.boxes)
+        assert torch.equal(batch.labels[index, :count], sample.box_labels)
+        assert (batch.labels[index, count:] == -1).all()
+        assert torch.equal(batch.areas[index, :count], (sample.boxes[:, 2:] - sample.boxes[:, :2]).prod(1))
+
+
+@pytest.mark.unchecked
+def test_an_unknown_task_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match=r"task is 'detect'\. Did you mean 'detection'"):
+        make(task="detect")

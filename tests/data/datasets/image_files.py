@@ -44,6 +44,10 @@ class Files:
     def objects(self, image: int) -> Objects:
         return self.found[image]
 
+    def areas_of(self, image: int) -> np.ndarray:
+        boxes = self.found[image].boxes
+        return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(1))
+
     def class_map(self, image: int) -> np.ndarray:
         return self.maps[image]
 

@@ -16,6 +16,7 @@ from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datamodules.layouts import resolve_root
 from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.files import FileDataset, OnError
+from visiontasks.data.datasets.proposals import ProposalDataset
 from visiontasks.data.datasets.tasks import (
     AutoencodingDataset,
     ClassificationDataset,
@@ -30,6 +31,7 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.presets import detection_resizing
+from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
 from visiontasks.data.samplers import TrainingSampler
 from visiontasks.data.statistics import load_statistics
@@ -78,6 +80,7 @@ class FileDataModule(VisionDataModule):
         balanced: Whether images of rare classes are drawn more often in training.
         on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves it out and counts it.
         cache: Whether decoded images are kept in memory.
+        proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
         batch_size: Images per training batch and process.
         num_workers: Processes that prepare batches; by default one per core, 8 at most.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
@@ -111,6 +114,7 @@ class FileDataModule(VisionDataModule):
         balanced: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
         cache: bool = False,
+        proposals: str | None = None,
         batch_size: int = 16,
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
@@ -130,6 +134,7 @@ class FileDataModule(VisionDataModule):
         self.balanced = balanced
         self.on_error = on_error
         self.cache = cache
+        self.proposals = proposals
         self._measured: Statistics | None = None
         self._prepared = False
         self._splits = Splits(
@@ -207,11 +212,14 @@ class FileDataModule(VisionDataModule):
             split: ``"train"``, ``"val"`` or ``"test"``.
             training: Whether images are augmented and cut out at random.
         """
-        kind, options = _DATASETS[self.task], {}
+        kind = _DATASETS[self.task]
+        options: dict[str, Any] = {}
         if self.task == "segmentation":
             options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
         elif self.yields == "multilabel classification":
             kind = MultilabelDataset
+        elif self.task == "detection" and self.proposals is not None:
+            kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
         return kind(
             self.splits[split].index,

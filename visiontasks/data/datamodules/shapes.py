@@ -3,27 +3,30 @@
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from visiontasks.data.affine import BatchAffine, Strength
 from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
-from visiontasks.data.datasets.memory_localization import MemoryLocalization
-from visiontasks.data.datasets.memory_segmentation import MemorySegmentation
-from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
+from visiontasks.data.datasets.memory_samples import MemorySamples
+from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
+from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError, near_matches
-from visiontasks.types import Statistics
+from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
+
+_TASKS = ("classification", "localization", "detection", "segmentation")
 
 
 class ShapesDataModule(VisionDataModule):
-    """Circles, squares, triangles and stars on textured grounds, for classification, localization or segmentation.
+    """Circles, squares, triangles and stars on textured grounds, for any task.
 
     The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
     split and its position, so that all runs see the same data.
 
     Args:
-        task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"segmentation"`` for
-            batches with masks, where the ground is a class of its own, ``background``.
+        task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"detection"`` for all
+            boxes; ``"segmentation"`` for masks, where the ground is a class of its own, ``background``.
         train_size: Training images.
         val_size: Validation images.
         test_size: Test images.
@@ -31,9 +34,10 @@ class ShapesDataModule(VisionDataModule):
         channels: Channels of the images; 1 is grey, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see
-            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; in localization and segmentation
-            the preset of that name for images with boxes or masks, see :mod:`visiontasks.data.presets`.
-        max_objects: Most objects in an image; every number from 1 on is equally likely.
+            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; with boxes or masks the preset of
+            that name for them, see :mod:`visiontasks.data.presets`.
+        max_objects: Most objects in an image, every number from 1 on as likely; by default 3 in detection, else 1.
+        proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
@@ -50,7 +54,7 @@ class ShapesDataModule(VisionDataModule):
 
     def __init__(
         self,
-        task: Literal["classification", "localization", "segmentation"] = "classification",
+        task: Literal["classification", "localization", "detection", "segmentation"] = "classification",
         *,
         train_size: int = 2000,
         val_size: int = 500,
@@ -59,19 +63,20 @@ class ShapesDataModule(VisionDataModule):
         channels: int = 3,
         data_seed: int = 0,
         augmentation: Strength = "none",
-        max_objects: int = 1,
+        max_objects: int | None = None,
+        proposals: str | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
         super().__init__(**kwargs)
         if min(train_size, val_size, test_size) < 1:
             message = f"The splits have {train_size}, {val_size} and {test_size} images; expected at least one each."
             raise ArgumentError(message)
-        tasks = ("classification", "localization", "segmentation")
-        if task not in tasks:
-            message = f"task is {task!r}. {near_matches(task, tasks)}"
+        if task not in _TASKS:
+            message = f"task is {task!r}. {near_matches(task, _TASKS)}"
             raise ArgumentError(message)
         self.task = task
-        self.max_objects = max_objects
+        self.max_objects = max_objects or (3 if task == "detection" else 1)
+        self.proposals = proposals
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.size = size
         self.channels = channels
@@ -115,22 +120,29 @@ class ShapesDataModule(VisionDataModule):
 
     def _generate(self, split: str, augmentation: Strength = "none") -> MemoryDataset:
         seed = 3 * self.data_seed + list(self.sizes).index(split)
-        samples = ShapesDataset(
+        shapes = ShapesDataset(
             self.sizes[split], image_size=self.size, max_objects=self.max_objects, seed=seed, channels=self.channels
         )
-        images = torch.empty(len(samples), self.channels, *self.size, dtype=torch.uint8)
-        labels = torch.empty(len(samples), dtype=torch.int64)
-        boxes = torch.empty(len(samples), 4)
-        masks = torch.empty(len(samples) if self.task == "segmentation" else 0, *self.size, dtype=torch.uint8)
-        for index in range(len(samples)):
-            sample = samples[index]
-            images[index], labels[index], boxes[index] = sample.image, sample.label, sample.box
-            if self.task == "segmentation":
-                masks[index] = sample.mask
+        drawn = [shapes[index] for index in range(len(shapes))]
         if self.task == "classification":
+            images = torch.stack([sample.image for sample in drawn])
+            labels = torch.tensor([sample.label for sample in drawn])
             return MemoryDataset(images, labels, augmentation=BatchAffine.preset(augmentation, self.seed))
-        given = Augmentation.create(self.task, augmentation)
-        changes = None if given.empty else given
-        if self.task == "localization":
-            return MemoryLocalization(images, labels, boxes, changes, self.seed)
-        return MemorySegmentation(images, masks, changes, self.seed)
+        samples = [_sample(self.task, sample, torch.tensor(index)) for index, sample in enumerate(drawn)]
+        if self.proposals is not None:
+            file = ProposalFile(self.proposals)
+            rows = file.rows([f"{split}/{index}" for index in range(len(samples))]).tolist()
+            found = [torch.from_numpy(file.boxes(row)).float() for row in rows]
+            samples = [ProposalBatch(*sample, boxes) for sample, boxes in zip(samples, found, strict=True)]
+        changes = Augmentation.create(self.task, augmentation)
+        return MemorySamples(samples, None if changes.empty else changes, self.seed)
+
+
+def _sample(task: str, drawn: ShapesSample, index: Tensor) -> Any:  # noqa: ANN401 (the batch tuple of the task)
+    image, size, scale = drawn.image, torch.tensor(drawn.image.shape[1:]), torch.ones(2)
+    if task == "localization":
+        return LocalizationBatch(image, torch.tensor(drawn.label), drawn.box, size, scale, index)
+    if task == "segmentation":
+        return SegmentationBatch(image, drawn.mask, size, scale, index)
+    ignore, areas = torch.zeros(len(drawn.boxes), dtype=torch.bool), (drawn.boxes[:, 2:] - drawn.boxes[:, :2]).prod(1)
+    return DetectionBatch(image, drawn.boxes, drawn.box_labels, ignore, size, scale, index, areas)

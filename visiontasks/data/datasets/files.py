@@ -62,6 +62,9 @@ class ImageFiles(Sized, Protocol):
     def objects(self, image: int) -> Any:  # noqa: ANN401 (a tuple of boxes, labels, ignore)
         """Return boxes [n, 4] (xyxy; or None), labels [n] and ignore [n] of an image."""
 
+    def areas_of(self, image: int) -> np.ndarray:
+        """Return the area of each object of an image in square pixels."""
+
     def class_map(self, image: int) -> np.ndarray:
         """Return the class of each pixel from the polygons of an image."""
 

@@ -94,6 +94,7 @@ class DetectionDataset(FileDataset[DetectionBatch]):
             view.size,
             view.scale,
             torch.tensor(index),
+            torch.from_numpy(self.index.areas_of(index)[view.kept].astype(np.float32)),
         )
 
 

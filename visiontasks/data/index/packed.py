@@ -90,6 +90,17 @@ class ImageIndex:
         rows = slice(self.offsets[image], self.offsets[image + 1])
         return Objects(None if self.boxes is None else self.boxes[rows], self.labels[rows], self.ignore[rows])
 
+    def areas_of(self, image: int) -> Float64[np.ndarray, " objects"]:
+        """Return the areas of the objects of an image: as stated, else those of their boxes; 0 without boxes."""
+        rows = slice(self.offsets[image], self.offsets[image + 1])
+        if self.areas is not None:
+            return self.areas[rows]
+        if self.boxes is None:
+            return np.zeros(rows.stop - rows.start)
+        boxes = self.boxes[rows]
+        areas: Float64[np.ndarray, " objects"] = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        return areas
+
     def counts(self) -> Int64[np.ndarray, " classes"]:
         """Count the objects of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)

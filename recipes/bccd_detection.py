@@ -1,0 +1,59 @@
+"""Find blood cells: red, white, platelets, by Faster R-CNN from random weights.
+
+Source: the BCCD data set (Shenggan Cheng, MIT), 205 training, 87 validation and 72 test images of 640 x 480 pixels, in
+the form of COCO, or with --voc in that of PASCAL VOC.
+Command: python recipes/bccd_detection.py --data.root FOLDER   (or: python recipes/bccd_detection.py --voc ...)
+Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic; 80 epochs at 60 ms a training image are 17 minutes.
+Metric: not yet measured.
+"""
+
+import sys
+
+from visiontasks import COCODataModule, DetectionTask, VOCDataModule
+from visiontasks.cli.training import run_recipe
+
+# The ground has no up and no left, cells have no orientation.
+CHOICES = {
+    "data.task": "detection",
+    "data.image_size": [240, 320],
+    "data.batch_size": 8,
+    "data.eval_batch_size": 8,
+    "data.num_workers": 0,
+    "data.cache": True,
+    "data.drop_last": True,
+    "data.augmentation": {
+        "HorizontalFlip": {"p": 0.5},
+        "VerticalFlip": {"p": 0.5},
+        "Affine": {
+            "scale": {"x": [0.8, 1.25], "y": [0.8, 1.25]},
+            "keep_ratio": True,
+            "translate_percent": {"x": [-0.1, 0.1], "y": [-0.1, 0.1]},
+            "fill": 220,
+            "p": 0.7,
+        },
+        "ColorMatrix": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.3, "hue": 0.02, "p": 0.8},
+    },
+    "model.backbone": "resnet18",
+    # Half of torchvision's widths, a quarter of its samples: a third of the time, which is three times the epochs.
+    "model.width": 128,
+    "model.head_width": 512,
+    "model.proposals_drawn": 128,
+    "model.candidates": [1000, 1000],
+    "model.proposal_counts": [1000, 500],
+    # Platelets are 20 pixels wide at this size, white cells 100.
+    "model.anchor_scales": [4.0],
+    "model.normalization": "dataset",
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3, "weight_decay": 0.05}},
+    "trainer.gradient_clip_val": 10.0,
+    "trainer.max_epochs": 80,
+    "trainer.check_val_every_n_epoch": 5,
+    "trainer.log_every_n_steps": 25,
+}
+COCO_FORM = {"data.images": "VOCdevkit/VOC2007/JPEGImages"}
+
+if __name__ == "__main__":
+    arguments = [word for word in sys.argv[1:] if word != "--voc"]
+    if len(arguments) < len(sys.argv) - 1:
+        run_recipe("bccd_detection", DetectionTask, VOCDataModule, CHOICES, arguments)
+    else:
+        run_recipe("bccd_detection", DetectionTask, COCODataModule, {**CHOICES, **COCO_FORM}, arguments)

@@ -1,0 +1,37 @@
+import pytest
+import torch
+from torchvision.ops import batched_nms, nms
+
+from tests.detection.scenes import random_boxes
+from visiontasks.detection.nms import grouped_nms, suppress, suppress_in_passes
+
+
+@pytest.mark.parametrize("method", [suppress, suppress_in_passes], ids=["operator", "passes"])
+def test_boxes_that_stay_are_torchvisions(method: type) -> None:
+    # Dense, so that chains of suppressed boxes are long.
+    boxes = random_boxes(3, 1500, side=120.0, least=20.0)
+    valid = torch.rand(3, 1500) < 0.9
+    keep = method(boxes, valid, 0.5)
+    for group in range(3):
+        places = valid[group].nonzero().flatten()
+        expected = places[nms(boxes[group][places], -places.float(), 0.5)]
+        assert torch.equal(keep[group].nonzero().flatten(), expected.sort().values)
+        assert len(expected) < len(places) / 2
+
+
+def test_nothing_stays_of_nothing() -> None:
+    for method in (suppress, suppress_in_passes):
+        assert not method(torch.zeros(2, 5, 4), torch.zeros(2, 5, dtype=torch.bool), 0.5).any()
+
+
+def test_groups_do_not_suppress_each_other() -> None:
+    boxes, scores, groups = random_boxes(2000, least=10.0), torch.rand(2000), torch.randint(7, (2000,))
+    kept = grouped_nms(boxes, scores, groups, 0.5)
+    assert torch.equal(kept, batched_nms(boxes, scores, groups, 0.5))
+    assert len(grouped_nms(boxes[:0], scores[:0], groups[:0], 0.5)) == 0
+
+
+def test_of_equal_scores_the_first_comes_first() -> None:
+    boxes = torch.tensor([[0.0, 0, 1, 1], [10, 10, 11, 11], [20, 20, 21, 21]])
+    kept = grouped_nms(boxes, torch.tensor([0.5, 0.5, 0.7]), torch.tensor([1, 0, 0]), 0.5)
+    assert kept.tolist() == [2, 0, 1]

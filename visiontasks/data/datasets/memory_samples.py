@@ -1,0 +1,90 @@
+"""Samples of any task that are small enough to be kept in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visiontasks.data.collate import collate, empty_like
+from visiontasks.data.datasets.files import sample_seed
+from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.transforms import Augmentation
+from visiontasks.types import IGNORED, ClassCounts
+
+_OF_OBJECTS = ("labels", "ignore", "areas")
+
+
+class MemorySamples(MemoryDataset):
+    """Samples in memory with boxes or a mask each.
+
+    Args:
+        samples: Batch tuples without the batch axis, of one type, such as
+            :class:`~visiontasks.types.LocalizationBatch`; images of one size, at least one.
+        augmentation: Applied to every image and its boxes, proposals and mask by themselves. A sample of localization
+            whose object is lost has none.
+        seed: Seed of what is random.
+
+    Attributes:
+        samples: The samples.
+    """
+
+    def __init__(self, samples: Sequence[Any], augmentation: Augmentation | None = None, seed: int = 0) -> None:
+        present = [_classes(sample) for sample in samples]
+        labels = torch.tensor([int(classes[-1]) if len(classes) else -1 for classes in present])
+        super().__init__(torch.stack([sample.images for sample in samples]), labels)
+        self.samples = samples
+        self.augmentation: Augmentation | None = augmentation  # type: ignore[assignment]  # of single samples
+        self.seed = seed
+
+    def __getitem__(self, request: BatchRequest) -> Any:  # type: ignore[override]  # noqa: ANN401 (the type of the samples)
+        """Make a batch, shape [B, C, H, W]."""
+        samples = [self._sample(index, request.epoch) for index in request.indices]
+        return collate(samples) if samples else empty_like(collate([self._sample(0, request.epoch)]))
+
+    def class_counts(self, num_classes: int) -> ClassCounts:
+        """Count the images, and those with each class."""
+        classes = torch.cat([_classes(sample) for sample in self.samples])
+        return ClassCounts(len(self), torch.bincount(classes, minlength=num_classes))
+
+    def _sample(self, index: int, epoch: int) -> Any:  # noqa: ANN401 (the type of the samples)
+        sample = self.samples[index]
+        pixels = self.pixels[index].numpy()
+        if self.augmentation is not None:
+            sample, pixels = _augment(sample, pixels, self.augmentation, sample_seed(self.seed, epoch, index))
+        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        return sample._replace(images=image, sizes=torch.tensor(image.shape[1:]), ids=self.ids[index])
+
+
+def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
+    """List the classes of a sample, each once, in rising order."""
+    if hasattr(sample, "masks"):
+        return sample.masks[sample.masks != IGNORED].unique().long()
+    labels: Tensor = sample.labels.reshape(-1)
+    return labels[labels >= 0].unique()
+
+
+def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401
+    """Augment an image and all that has a place in it."""
+    if hasattr(sample, "masks"):
+        changed = augmentation(pixels, seed, mask=sample.masks.numpy())
+        assert changed.mask is not None
+        return sample._replace(masks=torch.from_numpy(changed.mask.copy())), changed.pixels
+    single = sample.labels.ndim == 0
+    given = [sample.boxes.reshape(-1, 4), *([sample.proposals] if hasattr(sample, "proposals") else [])]
+    if single and sample.labels < 0:
+        given = [sample.boxes[:0].reshape(0, 4)]
+    changed = augmentation(pixels, seed, torch.cat(given).double().numpy())
+    boxes, objects = torch.from_numpy(changed.boxes.astype(np.float32)), changed.kept < len(given[0])
+    own = boxes[torch.from_numpy(objects)]
+    if single:
+        lost = not len(own)
+        label = torch.tensor(-1) if lost else sample.labels
+        return sample._replace(boxes=torch.zeros(4) if lost else own[0], labels=label), changed.pixels
+    kept = torch.from_numpy(changed.kept[objects])
+    fields = {name: getattr(sample, name)[kept] for name in _OF_OBJECTS if hasattr(sample, name)}
+    if len(given) > 1:
+        fields["proposals"] = boxes[torch.from_numpy(~objects)]
+    return sample._replace(boxes=own, **fields), changed.pixels

@@ -1,0 +1,124 @@
+"""Files of proposals: boxes in which there may be objects, for every image of a data set.
+
+Two files side by side. ``NAME.npy`` is a NumPy array of float32, shape [images, P, 4]: boxes x1, y1, x2, y2 in pixels
+of the original image, the most likely first, then zeros; NaN where an image was not done yet. It is mapped, not read.
+``NAME.json`` holds ``images``, the name of each image (its folder and its file, or its split and its number), and
+``method``, how the boxes were made.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+
+from visiontasks.errors import DataError
+
+
+def image_name(file: Path) -> str:
+    """Name an image by its folder and its file, wherever the data set lies.
+
+    Example:
+        >>> image_name(Path("/data/VOC2012/JPEGImages/2007_000027.jpg"))
+        'JPEGImages/2007_000027.jpg'
+    """
+    return f"{file.parent.name}/{file.name}"
+
+
+class ProposalFile:
+    """Proposals by the names of images.
+
+    Args:
+        path: The array, or its path without suffix.
+
+    Raises:
+        DataError: If there is no such file, or the two do not belong together.
+    """
+
+    def __init__(self, path: str | Path, mode: str = "r") -> None:
+        self.path = Path(path).with_suffix(".npy")
+        try:
+            description = json.loads(self.path.with_suffix(".json").read_text())
+            self.array: Float32[np.ndarray, "images proposals 4"] = np.load(self.path, mmap_mode=mode)  # type: ignore[call-overload]  # r or r+
+            self.images: list[str] = description["images"]
+            self.method: dict[str, Any] = description["method"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = (
+                f"{str(self.path)!r} and the .json file beside it are no file of proposals ({type(error).__name__}: "
+                f"{error}). Make one with visiontasks propose."
+            )
+            raise DataError(message) from error
+        if self.array.ndim != 3 or self.array.shape[::2] != (len(self.images), 4):
+            message = (
+                f"{str(self.path)!r} has shape {self.array.shape} for {len(self.images)} images; expected [images, "
+                "proposals, 4]. The files do not belong together."
+            )
+            raise DataError(message)
+        self._rows = {name: row for row, name in enumerate(self.images)}
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        # A worker maps the same file instead of receiving a copy.
+        return type(self), (self.path,)
+
+    @classmethod
+    def create(cls, path: str | Path, images: Sequence[str], count: int, method: dict[str, Any]) -> Self:
+        """Make a file in which no image is done; one that is there and was made for the same goes on.
+
+        Args:
+            path: The array.
+            images: Names of the images.
+            count: Most proposals of an image.
+            method: How they are made, in plain types.
+
+        Raises:
+            DataError: If there is a file that was made for other images, another number or by another method.
+        """
+        path = Path(path).with_suffix(".npy")
+        if path.exists():
+            found = cls(path, "r+")
+            if found.images != list(images) or found.array.shape[1] != count or found.method != method:
+                message = f"{str(path)!r} holds proposals of other images, or made in another way. Name another file."
+                raise DataError(message)
+            return found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The description comes last: with it, the array is whole.
+        array = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), count, 4))
+        array[:] = np.nan
+        array.flush()
+        path.with_suffix(".json").write_text(json.dumps({"images": list(images), "method": method}))
+        return cls(path, "r+")
+
+    def missing(self) -> list[int]:
+        """List the rows of the images that were not done yet."""
+        return np.flatnonzero(np.isnan(self.array[:, :1]).any((1, 2))).tolist()
+
+    def write(self, row: int, boxes: Float64[np.ndarray, "found 4"]) -> None:
+        """Write the proposals of an image; those beyond its room are left out."""
+        full = np.zeros(self.array.shape[1:], np.float32)
+        full[: len(boxes)] = boxes[: len(full)]
+        self.array[row] = full
+
+    def rows(self, images: Sequence[str]) -> Int64[np.ndarray, " images"]:
+        """Find the rows of images.
+
+        Raises:
+            DataError: If an image is not in the file, or not done.
+        """
+        unknown = [name for name in images if name not in self._rows]
+        rows = np.array([self._rows[name] for name in images if name in self._rows], np.int64)
+        undone = [self.images[row] for row in np.intersect1d(rows, self.missing())]
+        if unknown or undone:
+            what, names = ("not in", unknown) if unknown else ("not done in", undone)
+            message = (
+                f"{len(names)} of {len(images)} images are {what} {str(self.path)!r}, such as {', '.join(names[:3])}. "
+                "Run visiontasks propose on the same data."
+            )
+            raise DataError(message)
+        return rows
+
+    def boxes(self, row: int) -> Float64[np.ndarray, "found 4"]:
+        """Return the proposals of an image, without padding."""
+        boxes: Float64[np.ndarray, "found 4"] = np.asarray(self.array[row], np.float64)
+        return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]

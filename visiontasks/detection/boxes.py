@@ -1,0 +1,63 @@
+"""Arithmetic on boxes."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+
+def is_box(boxes: Float[Tensor, "*batch boxes 4"]) -> Bool[Tensor, "*batch boxes"]:
+    """Tell boxes from padding: whether they have an area."""
+    return (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
+
+
+def areas(boxes: Float[Tensor, "*batch boxes 4"]) -> Float[Tensor, "*batch boxes"]:
+    """Compute the areas of boxes in square pixels."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def intersections(
+    boxes: Float[Tensor, "*batch boxes 4"], others: Float[Tensor, "*batch2 others 4"]
+) -> Float[Tensor, "*batch3 boxes others"]:
+    """Compute the area that each box shares with each other box; leading axes broadcast."""
+    x1, y1, x2, y2 = boxes[..., :, None, :].unbind(-1)
+    left, top, right, bottom = others[..., None, :, :].unbind(-1)
+    width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
+    height = (torch.minimum(y2, bottom) - torch.maximum(y1, top)).clamp_(min=0)
+    return width.mul_(height)
+
+
+def box_iou(
+    boxes: Float[Tensor, "*batch boxes 4"], others: Float[Tensor, "*batch2 others 4"]
+) -> Float[Tensor, "*batch3 boxes others"]:
+    """Compute the intersection over union of each box with each other box; leading axes broadcast.
+
+    As :func:`torchvision.ops.box_iou`, for many images at once; padding overlaps with nothing.
+
+    Example:
+        >>> box_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [0, 0, 0, 0]]))
+        tensor([[0.3333, 0.0000]])
+    """
+    shared = intersections(boxes, others)
+    union = areas(boxes)[..., :, None] + areas(others)[..., None, :] - shared
+    return shared.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
+
+
+def clip_to(boxes: Float[Tensor, "batch boxes 4"], sizes: Int64[Tensor, "batch 2"]) -> Float[Tensor, "batch boxes 4"]:
+    """Clip boxes to their images.
+
+    Args:
+        boxes: The boxes.
+        sizes: Height and width of each image.
+
+    Returns:
+        The boxes inside the images; those outside have no area.
+    """
+    limits = sizes.flip(-1).repeat(1, 2)[:, None].to(boxes.dtype)
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def take(
+    values: Float[Tensor, "batch boxes _"], indices: Int64[Tensor, "batch taken"]
+) -> Float[Tensor, "batch taken _"]:
+    """Take rows of each image."""
+    return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))

@@ -1,0 +1,51 @@
+"""Which feature maps of a backbone a detector reads."""
+
+from collections.abc import Sequence
+
+from visiontasks.backbones.base import Backbone
+
+
+def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
+    """Choose the maps of a pyramid: the last one of each stride that is coarse enough, the coarsest in any case.
+
+    Args:
+        strides: Strides of all maps, fine to coarse.
+        finest: Least stride of a map that is used.
+
+    Returns:
+        Their positions, fine to coarse.
+
+    Example:
+        >>> pyramid_levels((1, 2, 4, 8, 16, 16))
+        [2, 3, 5]
+    """
+    last = {stride: level for level, stride in enumerate(strides) if stride >= finest}
+    return list(last.values()) or [len(strides) - 1]
+
+
+def only_level(backbone: Backbone, most: int = 16) -> int:
+    """Choose the one map of a detector without a pyramid: the last one of at most a stride.
+
+    The stages behind it, which the backbone computes all the same, are not trained: no gradient would reach them. Where
+    the backbone does not say what its stages are, it is the coarsest map.
+
+    Args:
+        backbone: The backbone; changed in place.
+        most: Largest stride; 16 is the map that Faster R-CNN was published with.
+
+    Returns:
+        Its position; 0 where all are coarser.
+
+    Example:
+        >>> from visiontasks import create_backbone
+        >>> only_level(create_backbone("resnet18"))
+        3
+    """
+    stages = backbone.stage_modules()
+    if not stages:
+        return len(backbone.strides) - 1
+    level = max([level for level, stride in enumerate(backbone.strides) if stride <= most], default=0)
+    for stage in stages[level + 1 :]:
+        for module in stage:
+            module.requires_grad_(False)
+    return level

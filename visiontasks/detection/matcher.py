@@ -1,0 +1,81 @@
+"""Which object a candidate box stands for, if any."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from visiontasks.detection.boxes import areas, box_iou, intersections
+
+POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
+
+
+class Targets(NamedTuple):
+    """The objects of a batch of images, padded.
+
+    Attributes:
+        boxes: Their boxes.
+        labels: Their classes; -1 is padding.
+        ignore: Whether an object is neither to be found nor wrong to find.
+    """
+
+    boxes: Float[Tensor, "batch objects 4"]
+    labels: Int64[Tensor, "batch objects"]
+    ignore: Bool[Tensor, "batch objects"]
+
+    def padded(self) -> "Targets":
+        """Have a place for an object at least; padding where no image has any."""
+        if self.labels.shape[1]:
+            return self
+        return Targets(
+            F.pad(self.boxes, (0, 0, 0, 1)), F.pad(self.labels, (0, 1), value=-1), F.pad(self.ignore, (0, 1))
+        )
+
+
+class Matches(NamedTuple):
+    """What became of each candidate.
+
+    Attributes:
+        states: 1 for a candidate that stands for an object, 0 for background, -1 for neither.
+        objects: The object that it overlaps with most, by position in its image; any where there is none.
+    """
+
+    states: Int64[Tensor, "batch candidates"]
+    objects: Int64[Tensor, "batch candidates"]
+
+
+class Matcher(NamedTuple):
+    """Matches candidates, such as anchors, with objects by their intersection over union (IoU).
+
+    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.2. As torchvision's ``Matcher``, for all images at once, but
+    that an object which touches no candidate rescues none. Objects to be ignored match nothing; a candidate that would
+    be background is neither where an ignored one covers half of it (a crowd holds objects that nobody drew).
+
+    Attributes:
+        positive: Least IoU of a candidate that stands for an object.
+        negative: IoU below which a candidate is background.
+        rescue: Whether the best candidates of each object stand for it whatever their IoU.
+        covered: Share of a candidate that an ignored object has to cover to take it out of the background.
+    """
+
+    positive: float
+    negative: float
+    rescue: bool = False
+    covered: float = 0.5
+
+    def __call__(self, targets: Targets, candidates: Float[Tensor, "batch_or_1 candidates 4"]) -> Matches:
+        """Match the candidates of each image, or the same ones in all, with its objects (one place at least)."""
+        found = (targets.labels >= 0) & ~targets.ignore
+        iou = box_iou(targets.boxes, candidates).masked_fill_(~found[..., None], -1)
+        best, objects = iou.max(1)
+        states = torch.where(best >= self.positive, POSITIVE, torch.where(best < self.negative, NEGATIVE, NEITHER))
+        if self.rescue:
+            highest = iou.amax(2, keepdim=True)
+            rescued = ((iou == highest) & (highest > 0)).any(1)
+            states = torch.where(rescued, POSITIVE, states)
+        shared = intersections(targets.boxes, candidates)
+        covered = shared >= self.covered * areas(candidates)[:, None]
+        covered = (covered & (targets.ignore & (targets.labels >= 0))[..., None]).any(1)
+        return Matches(torch.where(covered & (states == NEGATIVE), NEITHER, states), objects)

@@ -1,0 +1,76 @@
+"""Non-maximum suppression: of boxes that overlap, the one with the highest score stays."""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torchvision.ops import nms
+
+from visiontasks.detection.boxes import box_iou
+
+PASSES = 32
+"""Passes on a GPU. After n of them all is settled but boxes at the end of chains of more than n, each suppressed by the
+one before: in 2,000 random boxes chains have a dozen."""
+
+
+def suppress(
+    boxes: Float[Tensor, "groups boxes 4"], valid: Bool[Tensor, "groups boxes"], threshold: float
+) -> Bool[Tensor, "groups boxes"]:
+    """Find the boxes that stay, in several groups at once and with an output of fixed shape.
+
+    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay; there, the rule
+    "a box stays if none that stays before it overlaps" is applied to all boxes at once, again and again (Zheng et al.,
+    Enhancing geometric factors, 2021, Cluster-NMS).
+
+    Args:
+        boxes: Boxes by falling score.
+        valid: Which of them count.
+        threshold: IoU above which the later box goes.
+
+    Returns:
+        Whether each box stays.
+    """
+    if boxes.is_cuda:
+        return suppress_in_passes(boxes, valid, threshold)
+    keep = torch.zeros_like(valid)
+    for group, counts, stays in zip(boxes, valid, keep, strict=True):
+        places = counts.nonzero().flatten()
+        stays[places[nms(group[places], -places.float(), threshold)]] = True
+    return keep
+
+
+def suppress_in_passes(
+    boxes: Float[Tensor, "groups boxes 4"], valid: Bool[Tensor, "groups boxes"], threshold: float
+) -> Bool[Tensor, "groups boxes"]:
+    """Do the same without waiting for the device, see :func:`suppress`."""
+    over = (box_iou(boxes, boxes) > threshold).triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
+    keep = valid
+    for _ in range(PASSES):
+        # How many boxes that stay overlap: above 0 or not, which any precision tells.
+        keep = valid & ~(torch.bmm(keep[:, None].to(over.dtype), over)[:, 0] > 0)
+    return keep
+
+
+def grouped_nms(
+    boxes: Float[Tensor, "boxes 4"], scores: Float[Tensor, " boxes"], groups: Int64[Tensor, " boxes"], threshold: float
+) -> Int64[Tensor, " kept"]:
+    """Suppress boxes within each group, such as a class in an image.
+
+    torchvision's ``batched_nms`` moves the groups apart where there are few boxes, which costs digits: more than a
+    thousandth of a pixel when there are many groups.
+
+    Args:
+        boxes: The boxes.
+        scores: Their scores.
+        groups: Group of each.
+        threshold: IoU above which the box of lower score goes.
+
+    Returns:
+        Positions of the boxes that stay, by falling score; of equal ones, the first first.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    counts = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
+    kept = [part[nms(boxes[part], scores[part], threshold)] for part in order.split(counts)]
+    indices = torch.cat(kept) if kept else order
+    indices = indices.sort().values
+    return indices[scores[indices].argsort(descending=True, stable=True)]

@@ -1,0 +1,182 @@
+"""torchvision's detectors: their weights by our names."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
+from visiontasks.state_dicts import load_file, mismatches
+
+PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
+"""Detectors of torchvision that have published weights and the architecture of ours."""
+
+_FROZEN_FILE = "fasterrcnn_resnet50_fpn_coco"
+_EPS = 1e-5
+
+# Old files name a block by its only convolution.
+_RENAMED = (
+    (r"^backbone\.body\.", "backbone."),
+    (r"^backbone\.fpn\.", "neck."),
+    (r"^(neck\.\w+_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2"),
+    (r"^(rpn\.head\.conv)\.(weight|bias)$", r"\1.0.0.\2"),
+    (r"^roi_heads\.box_predictor\.", "roi_head."),
+    (r"^roi_heads\.box_head\.fc6\.", "roi_head.hidden.0."),
+    (r"^roi_heads\.box_head\.fc7\.", "roi_head.hidden.1."),
+    (r"^roi_heads\.box_head\.([0-3])\.", r"roi_head.convolutions.\1."),
+    (r"^roi_heads\.box_head\.5\.", "roi_head.hidden.0."),
+)
+_CELLS = 7
+_PARTS = ("backbone.", "neck.", "rpn.", "roi_head.")
+_OUTPUTS = {f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")}
+# Ids of the 80 classes of COCO; torchvision has an output for each of 0 to 90, and 0 is background.
+COCO_IDS = tuple(index for index in range(1, 91) if index not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+
+
+def read_detector(weights: str | Path) -> tuple[str, dict[str, Tensor]]:
+    """Read the weights of a detector, by our names.
+
+    Args:
+        weights: One of `PUBLISHED`, for torchvision's weights trained on COCO, which are downloaded into the cache of
+            ``torch.hub`` when they are not there. Or a file: a state dict of torchvision's ``FasterRCNN`` with a
+            pyramid, or a checkpoint of a DetectionTask.
+
+    Returns:
+        What to call their origin, and the tensors.
+
+    Raises:
+        ArgumentError: If there is no such file.
+        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+        DownloadError: If the published weights are not in the cache and cannot be downloaded.
+    """
+    name = str(weights)
+    if name in PUBLISHED:
+        return f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0])
+    path = Path(weights)
+    if not path.is_file():
+        message = (
+            f"weights is {name!r}, and there is no such file. Expected one of {PUBLISHED}, or the path of a state dict "
+            "of torchvision's FasterRCNN or of a checkpoint."
+        )
+        raise ArgumentError(message)
+    found = load_file(path)
+    state = found.get("state_dict", found) if isinstance(found, dict) else {}
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        message = f"{name!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict'."
+        raise CheckpointError(message)
+    if any(key.startswith("roi_heads.") for key in tensors):
+        tensors = from_torchvision(tensors, frozen=path.name.startswith(_FROZEN_FILE))
+    return repr(name), tensors
+
+
+def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[str, Tensor]:
+    """Rename and rearrange the weights of torchvision's ``FasterRCNN``.
+
+    ``backbone.body`` becomes ``backbone``, ``backbone.fpn`` ``neck``, ``roi_heads.box_head`` and ``box_predictor``
+    ``roi_head``. The first linear layer reads channels last. Background moves from the first class to the last, and
+    its box is left out.
+
+    Args:
+        state: The state dict.
+        frozen: Whether batch norm adds nothing to its variances, as torchvision's ``COCO_V1`` weights of
+            ``fasterrcnn_resnet50_fpn`` expect; what ours adds is then taken off them.
+    """
+    weights: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key
+        for pattern, replacement in _RENAMED:
+            name = re.sub(pattern, replacement, name)
+        if frozen and name.endswith("running_var"):
+            value = (value.double() - _EPS).to(value.dtype)
+        elif name == "roi_head.hidden.0.weight":
+            value = value.unflatten(1, (-1, _CELLS, _CELLS)).permute(0, 2, 3, 1).flatten(1)
+        elif name.startswith("roi_head.cls_score."):
+            value = value.roll(-1, 0)
+        elif name.startswith("roi_head.bbox_pred."):
+            value = value[4:]
+        weights[name] = value
+    return weights
+
+
+def fit_classes(weights: dict[str, Tensor], num_classes: int) -> bool:
+    """Select the outputs of COCO's 80 classes from 90, or drop those of other classes.
+
+    Args:
+        weights: Weights by our names; changed in place.
+        num_classes: Classes of the detector that is to have them.
+
+    Returns:
+        Whether the outputs were dropped.
+    """
+    outputs = len(weights["roi_head.cls_score.bias"]) - 1
+    boxed = len(weights["roi_head.bbox_pred.bias"]) // 4
+    if outputs == num_classes:
+        return False
+    chosen = torch.tensor(COCO_IDS) - 1
+    if (outputs, boxed, num_classes) != (90, 90, len(COCO_IDS)):
+        for key in _OUTPUTS:
+            del weights[key]
+        return True
+    for key in _OUTPUTS:
+        value = weights[key]
+        if "cls_score" in key:
+            weights[key] = torch.cat([value[chosen], value[-1:]])
+        else:
+            weights[key] = value.unflatten(0, (90, 4))[chosen].flatten(0, 1)
+    return False
+
+
+def load_detector(task: nn.Module, weights: str | Path, num_classes: int) -> str:
+    """Load the weights of a whole detector.
+
+    Args:
+        task: A module with ``backbone``, ``neck``, ``rpn`` and ``roi_head``; changed in place.
+        weights: See :func:`read_detector`.
+        num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90.
+
+    Returns:
+        What was loaded, in a sentence.
+
+    Raises:
+        ArgumentError: If there is no such file.
+        CheckpointError: If the weights are damaged, unsafe, or not those of this detector; nothing is loaded then.
+        DownloadError: If the published weights are not in the cache and cannot be downloaded.
+    """
+    origin, tensors = read_detector(weights)
+    own = task.state_dict()
+    tensors = {key: value for key, value in tensors.items() if key.startswith(_PARTS)}
+    dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
+    # Frozen batch norm does not count batches, and nothing here depends on how many there were.
+    left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
+    left |= _OUTPUTS if dropped else set()
+    expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
+    problems = mismatches(expected, tensors, "source", "task")
+    if problems:
+        listed = "\n  ".join(problems)
+        message = (
+            f"The weights from {origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate the "
+            "task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or 'v2' for "
+            "torchvision's."
+        )
+        raise CheckpointError(message)
+    task.load_state_dict({**own, **tensors})
+    return f"Weights of the detector from {origin}{'; its outputs for other classes were left out' if dropped else ''}."
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    # Takes seconds, which those who need no published weights do not wait for.
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(name).DEFAULT
+    try:
+        state: dict[str, Tensor] = weights.get_state_dict(map_location="cpu", check_hash=True, weights_only=True)
+    except Exception as error:  # of the network, the disk, or the file
+        message = (
+            f"The weights of {name!r} could not be downloaded from {weights.url} ({error}). Without a network, put the "
+            f"file into {str(Path(torch.hub.get_dir(), 'checkpoints'))!r}."
+        )
+        raise DownloadError(message) from error
+    return state

@@ -1,0 +1,150 @@
+"""Features of regions: what each of them looks like, in a grid of fixed size (RoIAlign)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torchvision.ops import roi_align as torchvision_roi_align
+
+from visiontasks.backbones.base import Features
+
+SAMPLES = 2
+"""Points along each side of a cell that a feature is read at, and averaged over."""
+
+_OUTSIDE = -1e6
+
+
+def assign_levels(boxes: Float[Tensor, "regions 4"], strides: Sequence[int]) -> Int64[Tensor, " regions"]:
+    """Choose the map that a region is read from by its size: 224 pixels from stride 16, half of it from stride 8.
+
+    Lin et al., Feature pyramid networks (CVPR 2017), equation 1.
+
+    Args:
+        boxes: The regions.
+        strides: Strides of the maps, fine to coarse.
+
+    Returns:
+        Position of the map: the coarsest whose stride is at most the one that the size asks for, else the finest.
+
+    Example:
+        >>> assign_levels(torch.tensor([[0.0, 0, 224, 224], [0, 0, 112, 112], [0, 0, 9, 9]]), (4, 8, 16, 32))
+        tensor([2, 1, 0])
+    """
+    sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
+    # The small number is torchvision's: regions of exactly the size belong to the coarser map.
+    asked = torch.floor(4 + torch.log2(sides / 224) + 1e-6)
+    steps = torch.tensor([stride.bit_length() - 1 for stride in strides[1:]], device=boxes.device, dtype=asked.dtype)
+    return torch.bucketize(asked, steps, right=True)
+
+
+def roi_align(
+    features: Features,
+    strides: Sequence[int],
+    boxes: Float[Tensor, "regions 4"],
+    images: Int64[Tensor, " regions"],
+    size: tuple[int, int] = (7, 7),
+) -> Float[Tensor, "regions rows columns channels"]:
+    """Read the features of regions from the maps that fit their sizes.
+
+    He et al., Mask R-CNN (ICCV 2017), section 3, with 2 x 2 points to a cell and torchvision's corners (not
+    ``aligned``). The channels come last.
+
+    Args:
+        features: Maps of equal width, fine to coarse.
+        strides: Their strides.
+        boxes: The regions in pixels, xyxy.
+        images: Position in the batch of the image of each.
+        size: Rows and columns of the grid.
+    """
+    levels = assign_levels(boxes, strides)
+    if boxes.is_cuda:
+        return align_by_torchvision(features, strides, boxes, images, levels, size)
+    return align_by_rows(features, strides, boxes, images, levels, size)
+
+
+def align_by_rows(
+    features: Features,
+    strides: Sequence[int],
+    boxes: Float[Tensor, "regions 4"],
+    images: Int64[Tensor, " regions"],
+    levels: Int64[Tensor, " regions"],
+    size: tuple[int, int],
+) -> Float[Tensor, "regions rows columns channels"]:
+    """Read all regions as weighted sums of rows of one table, in which a row holds the channels of a place.
+
+    In channels-last memory the table costs no more than a copy of the maps, and each row is read in one piece.
+    """
+    channels = features[0].shape[1]
+    table = torch.cat([feature.permute(0, 2, 3, 1).reshape(-1, channels) for feature in features])
+    with torch.no_grad():
+        indices, weights = _rows(features, strides, boxes, images, levels, size)
+    cells = F.embedding_bag(indices, table, mode="sum", per_sample_weights=weights.to(table.dtype))
+    return cells.view(len(boxes), *size, channels)
+
+
+def _rows(
+    features: Features,
+    strides: Sequence[int],
+    boxes: Float[Tensor, "regions 4"],
+    images: Int64[Tensor, " regions"],
+    levels: Int64[Tensor, " regions"],
+    size: tuple[int, int],
+) -> tuple[Int64[Tensor, "cells points"], Float[Tensor, "cells points"]]:
+    """Find the rows of the table that each cell reads, four around each of its points, and their weights."""
+    shapes = [tuple(feature.shape[-2:]) for feature in features]
+    rows = torch.tensor([len(features[0]) * height * width for height, width in shapes])
+    starts = (rows.cumsum(0) - rows)[levels]
+    heights, widths = torch.tensor(shapes)[levels].unbind(1)
+    corners = boxes / torch.tensor(strides, dtype=boxes.dtype)[levels, None]
+    low_y, high_y, weights_y = _points(corners[:, 1], corners[:, 3], heights, size[0])
+    low_x, high_x, weights_x = _points(corners[:, 0], corners[:, 2], widths, size[1])
+    first = starts + images * heights * widths
+    y = torch.stack([low_y, high_y], -1) * widths[:, None, None, None] + first[:, None, None, None]
+    x = torch.stack([low_x, high_x], -1)
+    # Axes: regions, rows, columns, points down, points across, upper or lower, left or right.
+    indices = y[:, :, None, :, None, :, None] + x[:, None, :, None, :, None, :]
+    weights = weights_y[:, :, None, :, None, :, None] * weights_x[:, None, :, None, :, None, :]
+    shape = (-1, 4 * SAMPLES**2)
+    return indices.reshape(shape), weights.reshape(shape) / SAMPLES**2
+
+
+def _points(
+    start: Float[Tensor, " regions"], end: Float[Tensor, " regions"], sides: Int64[Tensor, " regions"], cells: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the pixels around the points of each cell along one axis, [regions, cells, points], and their weights."""
+    length = (end - start).clamp(min=1) / cells
+    points = (torch.arange(cells * SAMPLES, dtype=start.dtype) + 0.5) / SAMPLES
+    place = (start[:, None] + points * length[:, None]).view(-1, cells, SAMPLES)
+    side = sides[:, None, None]
+    inside = (place >= -1) & (place <= side)
+    place = torch.minimum(place.clamp(min=0), (side - 1).to(place.dtype))
+    low = place.long()
+    share = place - low
+    weights = torch.stack([1 - share, share], -1) * inside[..., None]
+    return low, torch.minimum(low + 1, side - 1), weights
+
+
+def align_by_torchvision(
+    features: Features,
+    strides: Sequence[int],
+    boxes: Float[Tensor, "regions 4"],
+    images: Int64[Tensor, " regions"],
+    levels: Int64[Tensor, " regions"],
+    size: tuple[int, int],
+) -> Float[Tensor, "regions rows columns channels"]:
+    """Read the regions from each map by torchvision's operator, and add up.
+
+    For each map the regions of the others are moved out of the image, where they read zeros at no cost: a selection of
+    those that belong to it would wait for the GPU to say how many they are.
+    """
+    total: Tensor | None = None
+    for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
+        # In float32, as torchvision casts it; its operator takes no boxes of another type than the features.
+        moved = torch.where((levels == level)[:, None], boxes, _OUTSIDE)
+        rois = torch.cat([images[:, None].to(boxes.dtype), moved], 1)
+        part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, SAMPLES)
+        total = part if total is None else total + part
+    assert total is not None
+    return total.permute(0, 2, 3, 1)

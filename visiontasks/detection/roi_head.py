@@ -1,0 +1,191 @@
+"""The second stage: what is in a proposal, and where exactly."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from visiontasks.detection.box_coder import BoxCoder
+from visiontasks.detection.boxes import clip_to, is_box, take
+from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
+from visiontasks.detection.nms import grouped_nms
+from visiontasks.detection.rpn import BETA
+from visiontasks.detection.sampler import Sampler
+from visiontasks.types import DetectionPredictions
+
+_LEAST_SIDE = 1e-2
+
+
+class RegionSample(NamedTuple):
+    """The proposals that the loss is computed on.
+
+    Attributes:
+        boxes: The proposals.
+        labels: Class of each; the number of classes for background.
+        objects: Box of the object that it stands for; its own for background.
+        weight: Its share of the mean over the sample; 0 for places that are left over.
+    """
+
+    boxes: Float[Tensor, "batch drawn 4"]
+    labels: Int64[Tensor, "batch drawn"]
+    objects: Float[Tensor, "batch drawn 4"]
+    weight: Float[Tensor, "batch drawn"]
+
+
+class RoIHead(nn.Module):
+    """Class and box of regions from their features.
+
+    Girshick, Fast R-CNN (ICCV 2015). For equal weights it gives the losses and detections of torchvision's
+    ``RoIHeads``. Background is the last class, where torchvision has it as the first, and has no box.
+
+    Args:
+        channels: Channels of the features of a region.
+        size: Rows and columns of them.
+        num_classes: Classes, background not counted.
+        convolutions: Filters of 3x3 convolutions with batch norm before the linear layers; none by default.
+        widths: Units of the hidden linear layers.
+        class_agnostic: Whether all classes of a region share one box.
+        drawn: Proposals of each image that the loss is computed on.
+        positive_share: Largest share of those that stand for an object, 0 to 1.
+        score: Least score of a detection.
+        overlap: IoU above which the less likely of two detections of a class goes.
+        detections: Most detections of an image.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        num_classes: int,
+        *,
+        convolutions: Sequence[int] = (),
+        widths: Sequence[int] = (1024, 1024),
+        class_agnostic: bool = False,
+        drawn: int = 512,
+        positive_share: float = 0.25,
+        score: float = 0.05,
+        overlap: float = 0.5,
+        detections: int = 100,
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.convolutions = nn.Sequential()
+        for filters in convolutions:
+            self.convolutions.append(Conv2dNormActivation(channels, filters, 3, norm_layer=nn.BatchNorm2d))
+            channels = filters
+        self.hidden = nn.ModuleList()
+        units = channels * size[0] * size[1]
+        for width in widths:
+            self.hidden.append(nn.Linear(units, width))
+            units = width
+        self.cls_score = nn.Linear(units, num_classes + 1)
+        self.bbox_pred = nn.Linear(units, 4 * (1 if class_agnostic else num_classes))
+        if convolutions:
+            for module in (*self.convolutions.modules(), *self.hidden):
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+        self.sampler = Sampler(drawn, positive_share)
+        self.score = score
+        self.overlap = overlap
+        self.detections = detections
+        self.matcher = Matcher(positive=0.5, negative=0.5)
+        self.coder = BoxCoder(10.0, 5.0)
+
+    def forward(self, regions: Float[Tensor, "regions rows columns channels"]) -> tuple[Tensor, Tensor]:
+        """Compute logits [regions, classes + 1] and differences [regions, classes or 1, 4] in float32."""
+        x = self.convolutions(regions.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1)
+        for layer in self.hidden:
+            x = F.relu(layer(x), inplace=True)
+        return self.cls_score(x).float(), self.bbox_pred(x).float().unflatten(1, (-1, 4))
+
+    @torch.no_grad()
+    def draw(self, proposals: Float[Tensor, "batch proposals 4"], targets: Targets) -> RegionSample:
+        """Draw proposals, the objects themselves among them.
+
+        Args:
+            proposals: The proposals, padded.
+            targets: The objects.
+        """
+        found = (targets.labels >= 0) & ~targets.ignore
+        candidates = torch.cat([proposals, torch.where(found[..., None], targets.boxes, 0.0)], 1)
+        states, objects = self.matcher(targets, candidates)
+        states = torch.where(is_box(candidates), states, -1)
+        indices, valid = self.sampler(states, at_random=self.training)
+        positive = states.gather(1, indices) == POSITIVE
+        chosen = objects.gather(1, indices)
+        boxes = take(candidates, indices)
+        # Where an image has nothing to draw, places hold padding, which has no logarithm.
+        boxes = torch.where(is_box(boxes)[..., None], boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
+        return RegionSample(
+            boxes,
+            torch.where(positive, targets.labels.gather(1, chosen), self.num_classes),
+            torch.where(positive[..., None], take(targets.boxes, chosen), boxes),
+            valid / valid.sum().clamp(min=1),
+        )
+
+    def losses(
+        self,
+        logits: Float[Tensor, "regions outputs"],
+        differences: Float[Tensor, "regions boxed 4"],
+        sample: RegionSample,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Compute the losses of a sample, whose regions are those of all images in turn.
+
+        Returns:
+            ``classification``: cross-entropy, the mean over the sample. ``box``: smooth L1 of the differences from
+            those proposals that stand for an object, for its class, the sum over the size of the sample.
+        """
+        labels, weight = sample.labels.flatten(), sample.weight.flatten()
+        terms = F.cross_entropy(logits, labels, reduction="none")
+        positive = labels < self.num_classes
+        boxed = torch.where(positive, labels, 0) if differences.shape[1] > 1 else torch.zeros_like(labels)
+        own = differences.gather(1, boxed[:, None, None].expand(-1, 1, 4))[:, 0]
+        target = self.coder.encode(sample.objects.flatten(0, 1), sample.boxes.flatten(0, 1))
+        distance = F.smooth_l1_loss(own, target, beta=BETA, reduction="none").sum(-1)
+        return {"classification": (terms * weight).sum(), "box": (distance * (weight * positive)).sum()}
+
+    @torch.no_grad()
+    def predict(
+        self,
+        logits: Float[Tensor, "regions outputs"],
+        differences: Float[Tensor, "regions boxed 4"],
+        boxes: Float[Tensor, "regions 4"],
+        images: Int64[Tensor, " regions"],
+        sizes: Int64[Tensor, "batch 2"],
+    ) -> DetectionPredictions:
+        """Turn regions into detections: likely ones, clipped, without near copies, the best of each image.
+
+        Args:
+            logits: Logits of the classes and of background.
+            differences: Boxes as encoded from the regions.
+            boxes: The regions.
+            images: Position in the batch of the image of each.
+            sizes: Height and width of each image.
+        """
+        scores = logits.softmax(1)[:, : self.num_classes]
+        regions, labels = torch.nonzero(scores > self.score, as_tuple=True)
+        boxed = labels if differences.shape[1] > 1 else torch.zeros_like(labels)
+        decoded = self.coder.decode(differences[regions, boxed], boxes[regions])
+        owners = images[regions]
+        decoded = clip_to(decoded[:, None], sizes[owners])[:, 0]
+        likely = scores[regions, labels]
+        large = (decoded[:, 2:] - decoded[:, :2] >= _LEAST_SIDE).all(1).nonzero().flatten()
+        groups = owners[large] * self.num_classes + labels[large]
+        kept = large[grouped_nms(decoded[large], likely[large], groups, self.overlap)]
+        kept = kept[owners[kept].argsort(stable=True)]
+        counts = torch.bincount(owners[kept], minlength=len(sizes))
+        rank = torch.arange(len(kept), device=kept.device) - (counts.cumsum(0) - counts)[owners[kept]]
+        kept, rank = kept[rank < self.detections], rank[rank < self.detections]
+        place = owners[kept], rank
+        shape = (len(sizes), self.detections)
+        return DetectionPredictions(
+            decoded.new_zeros(*shape, 4).index_put(place, decoded[kept]),
+            likely.new_zeros(shape).index_put(place, likely[kept]),
+            labels.new_full(shape, -1).index_put(place, labels[kept]),
+        )

@@ -1,0 +1,173 @@
+"""The first stage: where objects may be, whatever they are."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from visiontasks.backbones.base import Features
+from visiontasks.detection.anchors import Anchors
+from visiontasks.detection.box_coder import BoxCoder
+from visiontasks.detection.boxes import clip_to, take
+from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
+from visiontasks.detection.nms import suppress
+from visiontasks.detection.sampler import Sampler
+
+BETA = 1 / 9
+"""Where the smooth L1 loss turns from a parabola into a line."""
+_LEAST_SIDE = 1e-3
+
+
+class RPNOutputs(NamedTuple):
+    """What the network says of each anchor.
+
+    Attributes:
+        objectness: Logit of whether it stands for an object.
+        differences: The object's box, as encoded from the anchor.
+        anchors: The anchors.
+        counts: How many of them each feature map has.
+    """
+
+    objectness: Float[Tensor, "batch anchors"]
+    differences: Float[Tensor, "batch anchors 4"]
+    anchors: Float[Tensor, "anchors 4"]
+    counts: tuple[int, ...]
+
+
+class RPNHead(nn.Module):
+    """Convolutions over every feature map, then objectness and box of each anchor by 1x1 convolutions.
+
+    Parameters are named as in torchvision.
+
+    Args:
+        channels: Channels of the feature maps.
+        anchors: Anchors at each place.
+        depth: 3x3 convolutions before.
+    """
+
+    def __init__(self, channels: int, anchors: int, depth: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(*(Conv2dNormActivation(channels, channels, 3, norm_layer=None) for _ in range(depth)))
+        self.cls_logits = nn.Conv2d(channels, anchors, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * anchors, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def forward(self, feature: Float[Tensor, "batch _ height width"]) -> tuple[Tensor, Tensor]:
+        """Compute objectness [B, A] and differences [B, A, 4] of the anchors of a map, place by place."""
+        x = self.conv(feature)
+        objectness = self.cls_logits(x).permute(0, 2, 3, 1).flatten(1)
+        differences = self.bbox_pred(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
+        return objectness, differences
+
+
+class RPN(nn.Module):
+    """A region proposal network (Ren et al., Faster R-CNN, NeurIPS 2015, section 3.1).
+
+    For equal weights it gives the proposals of torchvision's, and the losses for the same sample of anchors.
+
+    Args:
+        channels: Channels of the feature maps.
+        anchors: The anchors of the maps.
+        depth: 3x3 convolutions of its head.
+        candidates: Anchors of each map with the highest objectness that go into the suppression, in training and in
+            evaluation.
+        proposals: Proposals of each image that come out of it, in training and in evaluation.
+        overlap: IoU above which the less likely of two proposals of a map goes.
+        drawn: Anchors of each image that the loss is computed on.
+        positive_share: Largest share of those that stand for an object, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        anchors: Anchors,
+        *,
+        depth: int = 1,
+        candidates: tuple[int, int] = (2000, 1000),
+        proposals: tuple[int, int] = (2000, 1000),
+        overlap: float = 0.7,
+        drawn: int = 256,
+        positive_share: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.anchors = anchors
+        self.head = RPNHead(channels, anchors.per_place, depth)
+        self.candidates = candidates
+        self.proposals = proposals
+        self.overlap = overlap
+        self.sampler = Sampler(drawn, positive_share)
+        self.matcher = Matcher(positive=0.7, negative=0.3, rescue=True)
+        self.coder = BoxCoder()
+
+    def forward(self, features: Features) -> RPNOutputs:
+        """Judge the anchors of all maps."""
+        objectness, differences = zip(*(self.head(feature) for feature in features), strict=True)
+        return RPNOutputs(
+            torch.cat(objectness, 1).float(),
+            torch.cat(differences, 1).float(),
+            self.anchors(features),
+            tuple(part.shape[1] for part in objectness),
+        )
+
+    @torch.no_grad()
+    def propose(self, outputs: RPNOutputs, sizes: Int64[Tensor, "batch 2"]) -> Float[Tensor, "batch proposals 4"]:
+        """Choose the proposals: the most likely anchors of each map, moved, clipped, without near copies.
+
+        Args:
+            outputs: What the network says.
+            sizes: Height and width of each image.
+
+        Returns:
+            Boxes by falling objectness, then padding.
+        """
+        candidates, count = (pair[0 if self.training else 1] for pair in (self.candidates, self.proposals))
+        levels = []
+        start = 0
+        for size in outputs.counts:
+            logits = outputs.objectness[:, start : start + size]
+            scores, places = logits.topk(min(candidates, size), 1)
+            places = places + start
+            boxes = self.coder.decode(take(outputs.differences, places), outputs.anchors[places])
+            boxes = clip_to(boxes, sizes)
+            valid = (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
+            keep = suppress(boxes, valid, self.overlap)
+            levels.append((boxes, torch.where(keep, scores.sigmoid(), -1.0)))
+            start += size
+        boxes, scores = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
+        best, places = scores.topk(min(count, scores.shape[1]), 1)
+        return torch.where(best[..., None] >= 0, take(boxes, places), 0.0)
+
+    def losses(self, outputs: RPNOutputs, targets: Targets) -> dict[str, Float[Tensor, ""]]:
+        """Compute the losses on a sample of the anchors.
+
+        Args:
+            outputs: What the network says.
+            targets: The objects.
+
+        Returns:
+            ``objectness``: cross-entropy, the mean over the sample. ``rpn_box``: smooth L1 of the differences from
+            those anchors that stand for an object, the sum over the size of the sample.
+        """
+        anchors = outputs.anchors[None]
+        states, objects = self.matcher(targets, anchors)
+        indices, valid = self.sampler(states, at_random=self.training)
+        weight = valid / valid.sum().clamp(min=1)
+        positive = states.gather(1, indices) == POSITIVE
+        logits = outputs.objectness.gather(1, indices)
+        terms = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
+        drawn = outputs.anchors[indices]
+        boxes = torch.where(positive[..., None], take(targets.boxes, objects.gather(1, indices)), drawn)
+        distance = F.smooth_l1_loss(
+            take(outputs.differences, indices), self.coder.encode(boxes, drawn), beta=BETA, reduction="none"
+        )
+        return {
+            "objectness": (terms * weight).sum(),
+            "rpn_box": (distance.sum(-1) * (weight * positive)).sum(),
+        }

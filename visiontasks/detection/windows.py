@@ -1,0 +1,45 @@
+"""Proposals that are the same for every image: windows everywhere."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from visiontasks.detection.anchors import Anchors
+from visiontasks.detection.boxes import clip_to, is_box
+
+
+def sliding_windows(
+    sizes: Int64[Tensor, "batch 2"],
+    size: tuple[int, int],
+    smallest: int = 32,
+    overlap: float = 0.75,
+) -> Float[Tensor, "batch windows 4"]:
+    """List windows of three shapes and of sides that double, until one is as large as the image.
+
+    The dense baseline that proposals are compared with, as Viola and Jones (2001) and Dalal and Triggs (2005) scanned
+    images.
+
+    Args:
+        sizes: Height and width of each image.
+        size: Height and width of the batch.
+        smallest: Side of the smallest square in pixels.
+        overlap: Share of its side by which a square overlaps with the next, 0 to 1.
+
+    Returns:
+        Windows, clipped to the images; those outside are padding.
+
+    Example:
+        >>> sliding_windows(torch.tensor([[64, 64]]), (64, 64)).shape
+        torch.Size([1, 240, 4])
+    """
+    levels: list[Tensor] = []
+    side = smallest
+    while not levels or side <= max(size):
+        stride = max(1, round(side * (1 - overlap)))
+        anchors = Anchors((stride,), (side / stride,)).to(sizes.device)
+        # An empty map of the shape that a network of this stride would have.
+        shape = (1, 0, -(-size[0] // stride), -(-size[1] // stride))
+        levels.append(anchors([torch.empty(shape, device=sizes.device)]))
+        side *= 2
+    windows = clip_to(torch.cat(levels).expand(len(sizes), -1, -1), sizes)
+    return torch.where(is_box(windows)[..., None], windows, 0.0)

@@ -1,0 +1,43 @@
+"""COCO's figures of a detector."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError
+from visiontasks.metrics.coco_scoring import coco_scores
+from visiontasks.metrics.detection_records import DetectionMetric
+
+
+class CocoAveragePrecision(DetectionMetric):
+    """COCO's twelve figures and the average precision of each class, equal to those of pycocotools.
+
+    ``map`` is averaged over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union, ``map_50`` and
+    ``map_75`` are at one of them, ``map_small``, ``map_medium`` and ``map_large`` count objects below 32 x 32 pixels,
+    below 96 x 96, and from there on; ``mar_1``, ``mar_10`` and ``mar_100`` are average recalls with so many detections
+    of a class in an image, and ``mar_small`` and so on those of the sizes. ``class_map`` has one value per class. What
+    is not defined for want of objects is NaN, where pycocotools has -1.
+
+    Args:
+        num_classes: Classes.
+        limits: Most detections of a class in an image, rising. The precisions are those of the last.
+
+    Raises:
+        ArgumentError: If the limits do not rise from 1 on.
+    """
+
+    def __init__(self, num_classes: int, limits: Sequence[int] = (1, 10, 100)) -> None:
+        super().__init__()
+        if not limits or min(limits) < 1 or sorted(set(limits)) != list(limits):
+            message = f"limits is {limits}; expected rising numbers of detections, at least 1."
+            raise ArgumentError(message)
+        self.num_classes = num_classes
+        self.limits = tuple(limits)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the figures by name."""
+        _, objects, detections = self.records()
+        scores = coco_scores(detections, objects, self.num_classes, self.limits)
+        figures = {name: torch.tensor(value, device=self.device) for name, value in scores.summary().items()}
+        return {**figures, "class_map": torch.from_numpy(scores.class_map()).float().to(self.device)}

@@ -1,0 +1,216 @@
+"""Average precision and recall as COCO defines them, on flat arrays.
+
+The definition is that of ``pycocotools.cocoeval``, whose figures these are held equal to. All images and classes
+advance together: first every pair of a detection and an object of one image and class that overlap enough is listed,
+then the detections of rank 0 of all of them choose an object, then those of rank 1, and so on.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from visiontasks.metrics.detection_records import Detections, Objects
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+AREAS: dict[str, tuple[float, float]] = {
+    "all": (0, 1e10),
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, 1e10),
+}
+"""Least and largest area of the objects that are counted."""
+
+
+class CocoScores(NamedTuple):
+    """Precision and recall; NaN where a class has no object of that size.
+
+    Attributes:
+        precision: At the recalls 0, 0.01, ... 1, with as many detections of an image as the last of ``limits``.
+        recall: Highest recall, for each limit.
+        limits: Most detections of a class in an image.
+    """
+
+    precision: Float64[np.ndarray, "thresholds recalls classes areas"]
+    recall: Float64[np.ndarray, "thresholds classes areas limits"]
+    limits: tuple[int, ...]
+
+    def summary(self) -> dict[str, float]:
+        """Return the twelve figures of COCO; NaN where no class has an object of that size."""
+        names = list(AREAS)
+        values = {
+            "map": self.precision[..., 0],
+            "map_50": self.precision[0, ..., 0],
+            "map_75": self.precision[5, ..., 0],
+        }
+        values |= {f"map_{name}": self.precision[..., names.index(name)] for name in names[1:]}
+        values |= {f"mar_{limit}": self.recall[..., 0, index] for index, limit in enumerate(self.limits)}
+        values |= {f"mar_{name}": self.recall[..., names.index(name), -1] for name in names[1:]}
+        return {name: _mean(value) for name, value in values.items()}
+
+    def class_map(self) -> Float64[np.ndarray, " classes"]:
+        """Return the average precision of each class; NaN for a class without objects."""
+        classes = self.precision.shape[2]
+        return np.array([_mean(self.precision[:, :, index, 0]) for index in range(classes)])
+
+
+def coco_scores(
+    detections: Detections, objects: Objects, num_classes: int, limits: Sequence[int] = (1, 10, 100)
+) -> CocoScores:
+    """Score detections.
+
+    An ignored object is a crowd: it may be found any number of times, and how well is measured by the share of the
+    detection that lies in it. Detections of equal score stay in the order of images and of what was given.
+
+    Args:
+        detections: The detections.
+        objects: The objects.
+        num_classes: Classes.
+        limits: Most detections of a class in an image, rising.
+    """
+    objects, detections, ranks = _sorted(objects, detections, num_classes, limits[-1])
+    bounds = np.array(list(AREAS.values()))
+    # Whether an object is left out of the count of each range of areas [areas, objects].
+    left_out = (objects.areas < bounds[:, :1]) | (objects.areas > bounds[:, 1:]) | objects.ignore
+    sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
+    areas = sides[:, 0] * sides[:, 1]
+    outside = (areas < bounds[:, :1]) | (areas > bounds[:, 1:])
+    found, hits, skipped = _match(detections, objects, ranks, left_out, num_classes)
+    precision = np.full((len(THRESHOLDS), len(RECALLS), num_classes, len(AREAS)), np.nan)
+    recall = np.full((len(THRESHOLDS), num_classes, len(AREAS), len(limits)), np.nan)
+    # By class, then by falling score; detections are sorted by image and rank already.
+    order = np.lexsort((-detections.scores, detections.labels))
+    starts = np.searchsorted(detections.labels[order], np.arange(num_classes + 1))
+    present = [np.bincount(objects.labels[~out], minlength=num_classes) for out in left_out]
+    where = np.full(len(ranks), -1)
+    where[found] = np.arange(len(found))
+    for label in range(num_classes):
+        chosen = order[starts[label] : starts[label + 1]]
+        pairs, rank = where[chosen], ranks[chosen]
+        paired = pairs >= 0
+        for area, counts in enumerate(present):
+            if not counts[label]:
+                continue
+            hit = np.zeros((len(THRESHOLDS), len(chosen)), bool)
+            skip = np.repeat(outside[area, chosen][None], len(THRESHOLDS), 0)
+            hit[:, paired] = hits[area][:, pairs[paired]]
+            # A detection that found something counts by what it found, whatever its own size.
+            matched = skipped[area][:, pairs[paired]]
+            skip[:, paired] = np.where(hit[:, paired], False, matched | skip[:, paired])
+            for index, limit in enumerate(limits):
+                recall[:, label, area, index] = hit[:, rank < limit].sum(1) / counts[label]
+            precision[:, :, label, area] = _interpolated(hit, skip, int(counts[label]))
+    return CocoScores(precision, recall, tuple(limits))
+
+
+def _sorted(
+    objects: Objects, detections: Detections, classes: int, limit: int
+) -> tuple[Objects, Detections, Int64[np.ndarray, " kept"]]:
+    """Sort objects by image and class, detections by image, class and score; leave out those beyond the limit."""
+    order = np.argsort(objects.images * classes + objects.labels, kind="stable")
+    objects = Objects(*(field[order] for field in objects))
+    group = detections.images * classes + detections.labels
+    order = np.lexsort((-detections.scores, group))
+    group = group[order]
+    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.zeros(0, np.int64)
+    ranks = np.arange(len(group)) - np.repeat(first, np.diff(np.r_[first, len(group)]))
+    kept = ranks < limit
+    return objects, Detections(*(field[order][kept] for field in detections)), ranks[kept]
+
+
+def _match(
+    detections: Detections,
+    objects: Objects,
+    ranks: Int64[np.ndarray, " detections"],
+    left_out: Bool[np.ndarray, "areas objects"],
+    classes: int,
+) -> tuple[Int64[np.ndarray, " found"], list[np.ndarray], list[np.ndarray]]:
+    """Let every detection choose an object.
+
+    Returns:
+        The detections that overlap with any object enough, and for each range of areas whether they found one that
+        counts, and whether they found one that is left out [thresholds, found].
+    """
+    pair_detection, pair_object, overlap = _pairs(detections, objects, classes)
+    found, detection = np.unique(pair_detection, return_inverse=True)
+    rank = ranks[pair_detection]
+    order = np.argsort(rank, kind="stable")
+    steps = np.searchsorted(rank[order], np.arange(rank.max() + 2)) if len(rank) else np.zeros(1, np.int64)
+    least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
+    hits, skipped = [], []
+    for out in left_out:
+        chosen = np.full((len(THRESHOLDS), len(found)), -1)
+        taken = np.zeros((len(THRESHOLDS), len(objects.labels)), bool)
+        for start, end in pairwise(steps.tolist()):
+            pairs = order[start:end]
+            if not len(pairs):
+                continue
+            owner, target = detection[pairs], pair_object[pairs]
+            free = (overlap[pairs] >= least) & ~(taken[:, target] & ~objects.ignore[target])
+            # Objects that count go before those that are left out, then the best overlap; of equals the last.
+            value = np.where(free, overlap[pairs] + 2.0 * ~out[target], -1.0)
+            first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+            best = np.maximum.reduceat(value, first, axis=1)
+            lengths = np.diff(np.r_[first, len(owner)])
+            row, place = np.nonzero((value == np.repeat(best, lengths, axis=1)) & free)
+            chosen[row, owner[place]] = target[place]
+            each = owner[first]
+            row, place = np.nonzero(chosen[:, each] >= 0)
+            taken[row, chosen[row, each[place]]] = True
+        matched = chosen >= 0
+        ignored = out[chosen] if len(out) else np.zeros_like(matched)
+        hits.append(matched & ~ignored)
+        skipped.append(matched & ignored)
+    return found, hits, skipped
+
+
+def _pairs(
+    detections: Detections, objects: Objects, classes: int
+) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
+    """List the detections and objects of one image and class that overlap by the least threshold, and by how much."""
+    groups = objects.images * classes + objects.labels
+    own = detections.images * classes + detections.labels
+    low, high = np.searchsorted(groups, own, "left"), np.searchsorted(groups, own, "right")
+    count = high - low
+    detection = np.repeat(np.arange(len(own)), count)
+    target = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
+    boxes, others = _from_sides(detections.boxes), _from_sides(objects.boxes)
+    left, right = boxes[detection], others[target]
+    shared = np.minimum(left[:, 2:4], right[:, 2:4]) - np.maximum(left[:, :2], right[:, :2])
+    inside = (shared > 0).all(1)
+    detection, target, shared, left, right = (value[inside] for value in (detection, target, shared, left, right))
+    intersection = shared[:, 0] * shared[:, 1]
+    area, other = left[:, 4] * left[:, 5], right[:, 4] * right[:, 5]
+    overlap = intersection / np.where(objects.ignore[target], area, area + other - intersection)
+    enough = overlap >= THRESHOLDS[0]
+    return detection[enough], target[enough], overlap[enough]
+
+
+def _from_sides(boxes: Float64[np.ndarray, "boxes 4"]) -> Float64[np.ndarray, "boxes 6"]:
+    """Return corners as pycocotools has them, which stores sides and adds them up again, and the sides."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + sides, sides], axis=1)
+
+
+def _interpolated(
+    hit: Bool[np.ndarray, "thresholds detections"], skip: Bool[np.ndarray, "thresholds detections"], count: int
+) -> Float64[np.ndarray, "thresholds recalls"]:
+    """Read the highest precision at each recall or above; 0 where it is not reached."""
+    right = np.cumsum(hit, axis=1, dtype=np.float64)
+    wrong = np.cumsum(~hit & ~skip, axis=1, dtype=np.float64)
+    precision = right / (wrong + right + np.spacing(1))
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    found = np.zeros((len(THRESHOLDS), len(RECALLS)))
+    for row, recall in enumerate(right / count):
+        places = np.searchsorted(recall, RECALLS, side="left")
+        reached = places < hit.shape[1]
+        found[row, reached] = precision[row, places[reached]]
+    return found
+
+
+def _mean(values: Float64[np.ndarray, "..."]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

@@ -1,0 +1,62 @@
+"""Which classes a detector takes for one another."""
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects
+
+
+class DetectionConfusion(DetectionMetric):
+    """Counts objects by their class and the class that they were found as; the last row and column are background.
+
+    Of the pairs of a detection and an object that overlap enough, the best are matched first, whatever their classes,
+    each at most once. An object that is left over was found as background; a detection that is left over took
+    background for an object, unless it overlaps enough with an object to be ignored.
+
+    Args:
+        num_classes: Classes.
+        score: Least score of a detection that counts.
+        threshold: Least intersection over union of a match.
+    """
+
+    def __init__(self, num_classes: int, score: float = 0.5, threshold: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.score = score
+        self.threshold = threshold
+
+    def compute(self) -> Int64[Tensor, "objects found"]:
+        """Return the counts, shape [num_classes + 1, num_classes + 1]."""
+        _, objects, detections = self.records()
+        counted = Detections(*(field[detections.scores >= self.score] for field in detections))
+        counts = np.zeros((self.num_classes + 1, self.num_classes + 1), np.int64)
+        for image in np.union1d(objects.images, counted.images):
+            own = Objects(*(field[objects.images == image] for field in objects))
+            found = Detections(*(field[counted.images == image] for field in counted))
+            self._count(found, own, counts)
+        return torch.from_numpy(counts).to(self.device)
+
+    def _count(self, found: Detections, own: Objects, counts: np.ndarray) -> None:
+        overlap = overlaps(found.boxes, own.boxes)
+        ignored = (overlap[:, own.ignore] >= self.threshold).any(1)
+        pairs = np.argwhere((overlap >= self.threshold) & ~own.ignore)
+        pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
+        matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
+        for detection, target in pairs:
+            if not matched[detection] and not taken[target]:
+                matched[detection] = taken[target] = True
+                counts[own.labels[target], found.labels[detection]] += 1
+        classes = self.num_classes
+        counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
+        counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
+
+
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Compute the intersection over union of each box [n, 4] with each other box [m, 4]."""
+    left, right = boxes[:, None], others[None]
+    sides = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
+    shared = sides.clip(0).prod(-1)
+    areas, other = ((value[:, 2:] - value[:, :2]).prod(1) for value in (boxes, others))
+    return np.asarray(shared / np.maximum(areas[:, None] + other[None] - shared, np.finfo(np.float64).tiny))

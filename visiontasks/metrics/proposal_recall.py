@@ -1,0 +1,46 @@
+"""How many objects are among proposals."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from visiontasks.metrics.coco_scoring import THRESHOLDS
+from visiontasks.metrics.detection_confusion import overlaps
+
+Boxes = Float64[np.ndarray, "_ 4"]
+
+
+def proposal_recall(
+    images: Iterable[tuple[Boxes, Boxes]], limits: Sequence[int] = (100, 1000, 2000)
+) -> dict[str, float]:
+    """Compute the share of objects that some proposal overlaps with enough, among the first so many of each image.
+
+    Hosang et al., What makes for effective detection proposals? (TPAMI 2016), section 4: ``recall_100`` is the mean
+    over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union (their average recall), ``recall_50_100`` the
+    share at 0.5.
+
+    Args:
+        images: Proposals, the most likely first, and objects of each image, xyxy in the same pixels.
+        limits: Most proposals of an image.
+
+    Returns:
+        The figures by name; NaN without objects.
+
+    Example:
+        >>> box = np.array([[0.0, 0, 10, 10]])
+        >>> proposal_recall([(box + 50, box), (box, box)], limits=(1,))
+        {'recall_50_1': 0.5, 'recall_1': 0.5}
+    """
+    best: dict[int, list[np.ndarray]] = {limit: [] for limit in limits}
+    for proposals, objects in images:
+        overlap = overlaps(proposals, objects)
+        for limit in limits:
+            best[limit].append(overlap[:limit].max(0, initial=0.0))
+    figures = {}
+    for limit in limits:
+        reached = np.concatenate([np.zeros(0), *best[limit]])
+        for name, thresholds in ((f"recall_50_{limit}", THRESHOLDS[:1]), (f"recall_{limit}", THRESHOLDS)):
+            shares = (reached[:, None] >= thresholds).mean() if len(reached) else np.nan
+            figures[name] = float(shares)
+    return figures

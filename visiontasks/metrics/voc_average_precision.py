@@ -1,0 +1,114 @@
+"""Average precision as PASCAL VOC defines it."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects
+
+VocRule = Literal["area", "11_points"]
+
+
+class VocAveragePrecision(DetectionMetric):
+    """``voc_map`` and ``class_voc_map``: PASCAL VOC's average precision at an intersection over union of 0.5.
+
+    Everingham et al., The PASCAL visual object classes challenge (IJCV 2010), section 4.2, and its development kit: a
+    detection stands for the object that it overlaps with most; a second one of the same object is wrong; difficult
+    objects count as neither. A class without objects is NaN, and left out of the mean.
+
+    Args:
+        num_classes: Classes.
+        rule: ``"area"`` below the curve of precision over recall, as from 2010 on, or the mean at ``"11_points"``, as
+            until 2009.
+        threshold: Least overlap of a hit.
+    """
+
+    def __init__(self, num_classes: int, rule: VocRule = "area", threshold: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.rule: VocRule = rule
+        self.threshold = threshold
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the figures by name."""
+        _, objects, detections = self.records()
+        values = voc_average_precision(detections, objects, self.num_classes, self.rule, self.threshold)
+        mean = np.nanmean(values) if not np.isnan(values).all() else np.nan
+        return {
+            "voc_map": torch.tensor(float(mean), device=self.device),
+            "class_voc_map": torch.from_numpy(values).float().to(self.device),
+        }
+
+
+def voc_average_precision(
+    detections: Detections, objects: Objects, num_classes: int, rule: VocRule = "area", threshold: float = 0.5
+) -> Float64[np.ndarray, " classes"]:
+    """Compute the average precision of each class, see :class:`VocAveragePrecision`; NaN without objects.
+
+    Args:
+        detections: The detections.
+        objects: The objects.
+        num_classes: Classes.
+        rule: How precisions are averaged.
+        threshold: Least overlap of a hit.
+    """
+    found = np.full(num_classes, np.nan)
+    for label in range(num_classes):
+        own = Objects(*(field[objects.labels == label] for field in objects))
+        count = int((~own.ignore).sum())
+        if not count:
+            continue
+        chosen = Detections(*(field[detections.labels == label] for field in detections))
+        order = np.argsort(-chosen.scores, kind="stable")
+        chosen = Detections(*(field[order] for field in chosen))
+        target, overlap = best_overlaps(chosen, own)
+        near = overlap >= threshold
+        difficult = near & own.ignore[target] if len(own.labels) else near
+        regular = np.flatnonzero(near & ~difficult)
+        hit = np.zeros(len(near), bool)
+        # Of several of one object the most likely, which is the first, is right.
+        hit[regular[np.unique(target[regular], return_index=True)[1]]] = True
+        right, wrong = np.cumsum(hit), np.cumsum(~hit & ~difficult)
+        counted = hit | (~hit & ~difficult)
+        recall, precision = right[counted] / count, right[counted] / np.maximum(right + wrong, 1)[counted]
+        found[label] = _area(recall, precision) if rule == "area" else _points(recall, precision)
+    return found
+
+
+def best_overlaps(detections: Detections, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
+    """Find the object of its image that each detection overlaps with most, whatever the class, and by how much.
+
+    Returns:
+        Positions of the objects, of equals the first, and the intersections over union; 0 and 0.0 in an image without.
+    """
+    order = np.argsort(objects.images, kind="stable")
+    images, boxes = objects.images[order], objects.boxes[order]
+    low = np.searchsorted(images, detections.images, "left")
+    count = np.searchsorted(images, detections.images, "right") - low
+    target, best = np.zeros(len(low), np.int64), np.zeros(len(low))
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    own = (detections.boxes[:, 2:] - detections.boxes[:, :2]).prod(1)
+    for step in range(int(count.max()) if len(count) else 0):
+        rows = np.flatnonzero(count > step)
+        other = low[rows] + step
+        sides = np.minimum(detections.boxes[rows, 2:], boxes[other, 2:]) - np.maximum(
+            detections.boxes[rows, :2], boxes[other, :2]
+        )
+        shared = sides.clip(0).prod(1)
+        overlap = shared / (own[rows] + areas[other] - shared)
+        better = overlap > best[rows]
+        target[rows[better]], best[rows[better]] = order[other[better]], overlap[better]
+    return target, best
+
+
+def _area(recall: np.ndarray, precision: np.ndarray) -> float:
+    envelope = np.maximum.accumulate(np.r_[precision, 0.0][::-1])[::-1]
+    return float(np.sum(np.diff(np.r_[0.0, recall]) * envelope[:-1]))
+
+
+def _points(recall: np.ndarray, precision: np.ndarray) -> float:
+    reached = [precision[recall >= point] for point in np.arange(11) / 10]
+    return float(sum(values.max() if len(values) else 0.0 for values in reached) / 11)

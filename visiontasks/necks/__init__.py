@@ -1,0 +1,1 @@
+"""Necks: feature maps go in, feature maps of equal width come out."""

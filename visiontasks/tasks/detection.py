@@ -1,0 +1,291 @@
+"""Detection by region proposals: Faster R-CNN, Fast R-CNN and R-CNN on any backbone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+
+from visiontasks.backbones.base import Features
+from visiontasks.detection.anchors import Anchors
+from visiontasks.detection.boxes import is_box
+from visiontasks.detection.levels import only_level, pyramid_levels
+from visiontasks.detection.matcher import Targets
+from visiontasks.detection.outputs import DetectionOutputs
+from visiontasks.detection.published import load_detector
+from visiontasks.detection.roi_align import roi_align
+from visiontasks.detection.roi_head import RoIHead
+from visiontasks.detection.rpn import RPN
+from visiontasks.detection.windows import sliding_windows
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
+from visiontasks.necks.fpn import FPN
+from visiontasks.tasks.base import Task
+from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images, ProposalBatch
+
+_CELLS = (7, 7)
+_REGIONS = 64
+"""Regions that the backbone is computed for at once."""
+
+
+class DetectionTask(Task):
+    """Finds the objects in an image: a box, a class and a score for each.
+
+    Logs ``loss`` and its four terms, COCO's figures (``map``, ``map_50``, ``mar_100`` and so on) and
+    ``class_map/NAME``, see :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
+
+    Faster R-CNN (Ren et al., NeurIPS 2015): a network of proposals on the feature maps of the backbone, and a head that
+    tells class and box of each of them. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights it gives
+    the detections of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its ``_v2``.
+
+    Args:
+        num_classes: Classes, background not counted. On the command line it comes from the data.
+        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+            fit.
+        proposals: Where objects may be: ``"rpn"`` learns it (Faster R-CNN); ``"precomputed"`` reads it from the batch
+            (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` tries everywhere, see
+            :func:`~visiontasks.detection.windows.sliding_windows`.
+        features: How a region is seen: ``"shared"`` reads it from the maps of the image; ``"per-region"`` cuts it out
+            of the image and computes the backbone for it alone (R-CNN), at 7 times the stride of the coarsest map,
+            without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
+        weights: Weights of a whole detector to start from, see
+            :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
+            torchvision has published. Outputs for other classes are left at random. A checkpoint does not need them
+            again.
+        neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
+            not trained.
+        design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
+            with batch norm in the head before one hidden layer (Li et al., Benchmarking detection transfer learning
+            with vision transformers, 2021, section 3.2).
+        stride: Least stride of the maps in the pyramid.
+        width: Channels of the pyramid.
+        head_width: Units of the hidden layers of the head.
+        anchor_scales: Sides of the square anchors in multiples of the stride of their map; by default 8 in a pyramid,
+            and 2, 4, 8, 16 and 32 on a single map.
+        aspect_ratios: Heights over widths of the anchors.
+        class_agnostic: Whether all classes of a proposal share one box.
+        candidates: Anchors of each map that become proposals before near copies are removed, in training and in
+            evaluation.
+        proposal_counts: Proposals of an image, in training and in evaluation.
+        anchors_drawn: Anchors of an image that the loss of the proposals is computed on.
+        proposals_drawn: Proposals of an image that the loss of the head is computed on.
+        score: Least score of a detection, 0 to 1.
+        overlap: Intersection over union above which the less likely of two detections of a class goes.
+        detections: Most detections of an image.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+        CheckpointError: If the weights are damaged, unsafe, or not those of this detector.
+        DownloadError: If published weights are not in the cache and cannot be downloaded.
+
+    Example:
+        >>> task = DetectionTask(num_classes=4)
+        >>> images, sizes = torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([[64, 64], [48, 64]])
+        >>> predictions = task.eval().predict(task(images, sizes))
+        >>> predictions.boxes.shape
+        torch.Size([2, 100, 4])
+    """
+
+    takes = "detection"
+    monitor = "val/map"
+    monitor_mode = "max"
+
+    def __init__(
+        self,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        proposals: Literal["rpn", "precomputed", "sliding-window"] = "rpn",
+        features: Literal["shared", "per-region"] = "shared",
+        weights: str | Path | None = None,
+        neck: Literal["fpn", "none"] = "fpn",
+        design: Literal["v1", "v2"] = "v1",
+        stride: int = 4,
+        width: int = 256,
+        head_width: int = 1024,
+        anchor_scales: Sequence[float] | None = None,
+        aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        class_agnostic: bool = False,
+        candidates: tuple[int, int] = (2000, 1000),
+        proposal_counts: tuple[int, int] = (2000, 1000),
+        anchors_drawn: int = 256,
+        proposals_drawn: int = 512,
+        score: float = 0.05,
+        overlap: float = 0.5,
+        detections: int = 100,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
+    ) -> None:
+        super().__init__(**kwargs)
+        _check(num_classes, class_names, proposals, features, neck, design)
+        self.proposals, self.per_region = proposals, features == "per-region"
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else list(class_names)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.neck: nn.Module = nn.Identity()
+        if self.per_region:
+            self.levels, all_strides = [len(strides) - 1], (strides[-1],)
+        elif neck == "fpn":
+            self.levels = pyramid_levels(strides, stride)
+            chosen = [[values[level] for level in self.levels] for values in (channels, strides)]
+            self.neck = FPN(*chosen, width, batch_norm=design == "v2", extra=proposals == "rpn")
+            all_strides = self.neck.strides
+        else:
+            self.levels = [only_level(self.backbone)]
+            all_strides = (strides[self.levels[0]],)
+        width = width if isinstance(self.neck, FPN) else channels[self.levels[0]]
+        self.region_strides = all_strides[: len(self.levels)]
+        scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
+        self.rpn = None
+        if proposals == "rpn":
+            self.rpn = RPN(
+                width,
+                Anchors(all_strides, scales, aspect_ratios),
+                depth=2 if design == "v2" else 1,
+                candidates=candidates,
+                proposals=proposal_counts,
+                drawn=anchors_drawn,
+            )
+        self.roi_head = RoIHead(
+            width,
+            _CELLS,
+            num_classes,
+            convolutions=(width,) * 4 if design == "v2" else (),
+            widths=(head_width,) if design == "v2" else (head_width, head_width),
+            class_agnostic=class_agnostic,
+            drawn=proposals_drawn,
+            score=score,
+            overlap=overlap,
+            detections=detections,
+        )
+        self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
+        if weights is not None and not self._restored:
+            rank_zero_info(load_detector(self, weights, num_classes))
+        self.save_instead(weights=None)
+
+    def inputs(self, batch: DetectionBatch | ProposalBatch) -> tuple[Tensor, ...]:
+        """Select the images, their sizes, and proposals that are precomputed."""
+        if self.proposals != "precomputed":
+            return batch.images, batch.sizes
+        if not isinstance(batch, ProposalBatch):
+            message = (
+                f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
+                "visiontasks propose, and name it to the data module (--data.proposals FILE)."
+            )
+            raise ArgumentError(message)
+        return batch.images, batch.sizes, batch.proposals
+
+    def forward(
+        self,
+        images: Images,
+        sizes: Int64[Tensor, "batch 2"],
+        proposals: Float[Tensor, "batch proposals 4"] | None = None,
+    ) -> DetectionOutputs:
+        """Compute feature maps and proposals.
+
+        Args:
+            images: Images, padded to the right and below.
+            sizes: Height and width of each inside the padding.
+            proposals: Boxes, where they are precomputed.
+        """
+        x = self.normalize(images)
+        rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
+        inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
+        # Padding is 0 to the network, whatever the mean.
+        x = torch.where(inside, x, 0.0)
+        features = [x] if self.per_region else self.features(x)
+        outputs = None
+        if self.rpn is not None:
+            outputs = self.rpn(features)
+            proposals = self.rpn.propose(outputs, sizes)
+        elif self.proposals == "sliding-window":
+            proposals = sliding_windows(sizes, (x.shape[-2], x.shape[-1]))
+        assert proposals is not None
+        return DetectionOutputs(features[: len(self.region_strides)], proposals, sizes, outputs)
+
+    def features(self, images: Float[Tensor, "batch channels height width"]) -> Features:
+        """Compute the feature maps of normalised images, fine to coarse."""
+        maps = self.backbone(images)
+        found = [maps[level] for level in self.levels]
+        return self.neck(found) if isinstance(self.neck, FPN) else found
+
+    def losses(self, outputs: DetectionOutputs, batch: DetectionBatch | ProposalBatch) -> dict[str, Float[Tensor, ""]]:
+        """Compute the losses of both stages on samples: random ones in training, the same ones again in evaluation."""
+        targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
+        sample = self.roi_head.draw(outputs.proposals, targets)
+        images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
+        regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
+        terms = self.roi_head.losses(*self.roi_head(regions), sample)
+        if self.rpn is not None and outputs.rpn is not None:
+            terms |= self.rpn.losses(outputs.rpn, targets)
+        return terms
+
+    def predict(self, outputs: DetectionOutputs) -> DetectionPredictions:
+        """Turn all proposals into detections."""
+        images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
+        boxes = outputs.proposals[images, places]
+        logits, differences = self.roi_head(self.read(outputs.features, boxes, images))
+        return self.roi_head.predict(logits, differences, boxes, images, outputs.sizes)
+
+    def read(
+        self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
+    ) -> Float[Tensor, "regions rows columns channels"]:
+        """Read the features of regions from the maps, or compute them."""
+        if not self.per_region:
+            return roi_align(features, self.region_strides, boxes, images, _CELLS)
+        side = _CELLS[0] * self.region_strides[0]
+        # In parts, so that memory does not grow with the proposals of an evaluation.
+        parts = []
+        for part, owners in zip(boxes.split(_REGIONS), images.split(_REGIONS), strict=True):
+            pixels = roi_align(features, (1,), part, owners, (side, side)).permute(0, 3, 1, 2)
+            parts.append(self.features(pixels)[0].permute(0, 2, 3, 1))
+        return torch.cat(parts)
+
+    def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
+        """Update the metrics of the running stage, which score in pixels of the original images."""
+        self.metrics.update(predictions, batch)
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check channels, the number of classes and their names; take over the names if none were given.
+
+        Raises:
+            ArgumentError: If they differ.
+        """
+        super().check_data(data)
+        names = list(data.class_names)
+        if data.num_classes != self.num_classes or (self.class_names or names) != names:
+            message = (
+                f"The classes of the data are {names}, the task was made for {self.class_names or self.num_classes}; "
+                "expected the same, in the same order. Leave num_classes to the data, or check that these are the data "
+                "that you mean."
+            )
+            raise ArgumentError(message)
+        self.class_names = names
+
+
+def _check(
+    num_classes: int, class_names: Sequence[str] | None, proposals: str, features: str, neck: str, design: str
+) -> None:
+    if num_classes < 1:
+        message = f"num_classes is {num_classes}; expected at least 1."
+        raise ArgumentError(message)
+    if class_names is not None and len(class_names) != num_classes:
+        message = f"class_names has {len(class_names)} entries for num_classes={num_classes}; expected one per class."
+        raise ArgumentError(message)
+    for name, value, known in (
+        ("proposals", proposals, ("rpn", "precomputed", "sliding-window")),
+        ("features", features, ("shared", "per-region")),
+        ("neck", neck, ("fpn", "none")),
+        ("design", design, ("v1", "v2")),
+    ):
+        if value not in known:
+            message = f"{name} is {value!r}. {near_matches(value, known)}"
+            raise ArgumentError(message)
+    if features == "per-region" and proposals == "rpn":
+        message = (
+            "features is 'per-region' and proposals 'rpn', which reads them off the shared maps. Use 'precomputed' "
+            "proposals or a 'sliding-window'."
+        )
+        raise ArgumentError(message)
