@@ -68,6 +68,11 @@ class Files:
     def __len__(self) -> int:
         return len(self.images)
 
+    def areas_of(self, image: int) -> np.ndarray:
+        """Return the area of each box."""
+        boxes = self.boxes[image]
+        return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(1))
+
     def file(self, image: int) -> Path:
         """Return the file of an image."""
         return self.images[image]

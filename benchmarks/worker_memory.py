@@ -63,6 +63,10 @@ class Records:
         labels = np.array([self.label_of[entry["category_id"]] for entry in entries], np.int32)
         return Objects(boxes, labels, np.array([bool(entry["iscrowd"]) for entry in entries], np.bool_))
 
+    def areas_of(self, image: int) -> np.ndarray:
+        """Return the areas of the objects."""
+        return np.array([entry["area"] for entry in self.coco.imgToAnns[self.images[image]["id"]]], np.float64)
+
     def class_map(self, image: int) -> np.ndarray:
         """Nobody asks for it."""
         raise NotImplementedError

@@ -28,7 +28,7 @@ def test_shapes_of_any_task_keep_the_contract(task: Task, augmentation: Literal[
 def test_images_labels_and_boxes_are_those_of_the_generator() -> None:
     data = ShapesDataModule("localization", train_size=5, val_size=2, size=(20, 24))
     data.setup("fit")
-    batch = data.train_set[BatchRequest([3, 1], epoch=0)]
+    batch: Any = data.train_set[BatchRequest([3, 1], epoch=0)]
     for row, index in enumerate((3, 1)):
         sample = ShapesDataset(5, image_size=(20, 24), seed=0)[index]
         assert torch.equal(batch.images[row], sample.image)
@@ -64,7 +64,7 @@ def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
     data = ShapesDataModule("detection", train_size=3, size=(32, 40), max_objects=4)
     data.setup("fit")
     assert isinstance(data.train_set, MemorySamples)
-    samples = [ProposalBatch(*sample, sample.boxes[:1] + 1) for sample in data.train_set.samples]
+    samples = [ProposalBatch(**sample._asdict(), proposals=sample.boxes[:1] + 1) for sample in data.train_set.samples]
     for sample, plain in zip(
         samples, [MemorySamples(samples, flip)[BatchRequest([index], 0)] for index in range(3)], strict=True
     ):

@@ -133,7 +133,9 @@ class ShapesDataModule(VisionDataModule):
             file = ProposalFile(self.proposals)
             rows = file.rows([f"{split}/{index}" for index in range(len(samples))]).tolist()
             found = [torch.from_numpy(file.boxes(row)).float() for row in rows]
-            samples = [ProposalBatch(*sample, boxes) for sample, boxes in zip(samples, found, strict=True)]
+            samples = [
+                ProposalBatch(**sample._asdict(), proposals=boxes) for sample, boxes in zip(samples, found, strict=True)
+            ]
         changes = Augmentation.create(self.task, augmentation)
         return MemorySamples(samples, None if changes.empty else changes, self.seed)
 

@@ -39,7 +39,7 @@ class MemorySamples(MemoryDataset):
         self.augmentation: Augmentation | None = augmentation  # type: ignore[assignment]  # of single samples
         self.seed = seed
 
-    def __getitem__(self, request: BatchRequest) -> Any:  # type: ignore[override]  # noqa: ANN401 (the type of the samples)
+    def __getitem__(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the type of the samples)
         """Make a batch, shape [B, C, H, W]."""
         samples = [self._sample(index, request.epoch) for index in request.indices]
         return collate(samples) if samples else empty_like(collate([self._sample(0, request.epoch)]))
@@ -61,9 +61,10 @@ class MemorySamples(MemoryDataset):
 def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
     """List the classes of a sample, each once, in rising order."""
     if hasattr(sample, "masks"):
-        return sample.masks[sample.masks != IGNORED].unique().long()
-    labels: Tensor = sample.labels.reshape(-1)
-    return labels[labels >= 0].unique()
+        classes: Tensor = sample.masks[sample.masks != IGNORED].long()
+    else:
+        classes = sample.labels[sample.labels >= 0].reshape(-1)
+    return classes.unique()
 
 
 def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401
