@@ -36,5 +36,5 @@ class Decoder(nn.Module, ABC):
             size: Height and width of the images in pixels.
 
         Returns:
-            Logits, shape [B, num_outputs, *size].
+            Logits, shape [B, num_outputs, height, width].
         """
