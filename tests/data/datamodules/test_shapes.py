@@ -126,5 +126,5 @@ def test_boxes_are_those_of_the_generator() -> None:
 
 @pytest.mark.unchecked
 def test_an_unknown_task_is_an_error() -> None:
-    with pytest.raises(ArgumentError, match="task is 'detect'. Did you mean 'detection'"):
+    with pytest.raises(ArgumentError, match=r"task is 'detect'\. Did you mean 'detection'"):
         make(task="detect")
