@@ -8,8 +8,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from PIL import Image
 from torch import Tensor
 
-from visiontasks.types import ClassificationBatch, ClassificationPredictions
-from visiontasks.visualization import Picture, draw_classification
+from visiontasks.types import (
+    ClassificationBatch,
+    ClassificationPredictions,
+    DetectionBatch,
+    DetectionPredictions,
+    ProposalBatch,
+)
+from visiontasks.visualization import Picture, draw_classification, draw_detections
 
 
 class PredictionImages(Callback):
@@ -75,4 +81,9 @@ def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture
         names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
         cpu = ClassificationBatch(*(field.cpu() for field in batch))
         return draw_classification(cpu, ClassificationPredictions(*(field.cpu() for field in predictions)), names)
+    if isinstance(batch, DetectionBatch | ProposalBatch) and isinstance(predictions, DetectionPredictions):
+        shown = type(batch)(*(field[:8].cpu() for field in batch))
+        found = DetectionPredictions(*(field[:8].cpu() for field in predictions))
+        count = 1 + max(int(labels.max()) if labels.numel() else 0 for labels in (shown.labels, found.labels))
+        return draw_detections(shown, found, class_names or [str(index) for index in range(count)])
     return None
