@@ -67,8 +67,9 @@ def with_proposals(batch: DetectionBatch, count: int = 20) -> ProposalBatch:
 
 @pytest.mark.parametrize("proposals", ["precomputed", "sliding-window"])
 @pytest.mark.parametrize("features", ["shared", "per-region"])
-def test_other_proposals_and_regions_one_by_one_keep_the_contract(proposals: Any, features: Any) -> None:
-    task = DetectionTask(3, **SMALL, proposals=proposals, features=features)
+def test_other_proposals_and_regions_one_by_one_keep_the_contract(proposals: str, features: str) -> None:
+    options: dict[str, Any] = {**SMALL, "proposals": proposals, "features": features}
+    task = DetectionTask(3, **options)
     batch = with_proposals(random_batch(2, 3))
     check_task(task, batch if proposals == "precomputed" else random_batch(2, 3))
     assert set(task.losses(task(*task.inputs(batch)), batch)) == {"classification", "box"}
@@ -92,7 +93,9 @@ def test_a_region_is_what_the_backbone_sees_of_it() -> None:
 
 def test_batches_without_proposals_are_an_error() -> None:
     task = DetectionTask(3, **SMALL, proposals="precomputed")
-    with pytest.raises(ArgumentError, match="a DetectionBatch has none. Make a file of them with visiontasks propose"):
+    with pytest.raises(
+        ArgumentError, match=r"a DetectionBatch has none\. Make a file of them with visiontasks propose"
+    ):
         task.inputs(random_batch(1, 3))
 
 

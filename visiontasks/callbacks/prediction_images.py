@@ -1,5 +1,6 @@
 """Pictures of predictions, so that progress can be seen."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,30 @@ from PIL import Image
 from torch import Tensor
 
 from visiontasks.types import (
-    IGNORED,
     ClassificationBatch,
     ClassificationPredictions,
+    DetectionBatch,
+    DetectionPredictions,
     LocalizationBatch,
     LocalizationPredictions,
+    ProposalBatch,
     SegmentationBatch,
     SegmentationPredictions,
 )
-from visiontasks.visualization import Picture, draw_classification, draw_localization, draw_segmentation
+from visiontasks.visualization import (
+    Picture,
+    draw_classification,
+    draw_detections,
+    draw_localization,
+    draw_segmentation,
+)
+
+_DRAWN: tuple[tuple[Any, Any, Callable[..., Picture]], ...] = (
+    (ClassificationBatch, ClassificationPredictions, draw_classification),
+    (LocalizationBatch, LocalizationPredictions, draw_localization),
+    (DetectionBatch | ProposalBatch, DetectionPredictions, draw_detections),
+    (SegmentationBatch, SegmentationPredictions, draw_segmentation),
+)
 
 
 class PredictionImages(Callback):
@@ -79,16 +95,9 @@ class PredictionImages(Callback):
 
 def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture | None:
     """Draw a batch with its predictions; None when nothing is known of how."""
-    if isinstance(batch, ClassificationBatch) and isinstance(predictions, ClassificationPredictions):
-        names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
-        cpu = ClassificationBatch(*(field.cpu() for field in batch))
-        return draw_classification(cpu, ClassificationPredictions(*(field.cpu() for field in predictions)), names)
-    if isinstance(batch, LocalizationBatch) and isinstance(predictions, LocalizationPredictions):
-        names = class_names or [str(index) for index in range(predictions.probabilities.shape[1])]
-        located = LocalizationBatch(*(field.cpu() for field in batch))
-        return draw_localization(located, LocalizationPredictions(*(field.cpu() for field in predictions)), names)
-    if isinstance(batch, SegmentationBatch) and isinstance(predictions, SegmentationPredictions):
-        names = class_names or [str(index) for index in range(IGNORED)]
-        shown = SegmentationBatch(*(field.cpu() for field in batch))
-        return draw_segmentation(shown, SegmentationPredictions(*(field.cpu() for field in predictions)), names)
+    for batches, found, drawing in _DRAWN:
+        if isinstance(batch, batches) and isinstance(predictions, found):
+            names = class_names or [str(index) for index in range(1000)]
+            on_cpu = [type(fields)(*(field.cpu() for field in fields)) for fields in (batch, predictions)]
+            return drawing(*on_cpu, names)
     return None

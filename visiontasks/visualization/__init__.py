@@ -3,6 +3,7 @@
 from visiontasks.visualization.annotations import draw_sample
 from visiontasks.visualization.charts import bar_chart
 from visiontasks.visualization.colors import class_color
+from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
@@ -15,6 +16,7 @@ __all__ = [
     "class_color",
     "draw_activations",
     "draw_classification",
+    "draw_detections",
     "draw_filters",
     "draw_localization",
     "draw_sample",

@@ -64,7 +64,8 @@ def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
         classes: Tensor = sample.masks[sample.masks != IGNORED].long()
     else:
         classes = sample.labels[sample.labels >= 0].reshape(-1)
-    return classes.unique()
+    present: Tensor = classes.unique()
+    return present
 
 
 def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401

@@ -1,0 +1,31 @@
+"""Detect the 20 classes of PASCAL VOC by Faster R-CNN with ResNet-50 and a pyramid.
+
+Source: Everingham et al. 2010; VOC 2007 trainval and 2012 trainval to train on, 2007 test to score (Ren et al. 2015).
+Command: python recipes/voc_detection.py --data.root FOLDER --model.backbone_weights imagenet
+    (--data.download true fetches one year; --trainer.callbacks+ DetectionResults writes VOC's own files)
+Cluster: sbatch recipes/cluster/detection.slurm recipes/voc_detection.py, or torchrun, see that file.
+Hardware and time: not yet measured.
+Metric: not yet measured (published: mAP 0.76 with ResNet-101 on 07+12; He et al. 2016, table 7).
+"""
+
+from visiontasks import DetectionTask, VOCDataModule
+from visiontasks.cli.training import run_recipe
+
+CHOICES = {
+    "data.task": "detection",
+    "data.train": "trainval",
+    "data.shorter": 600,
+    "data.longer": 1000,
+    "data.batch_size": 4,
+    "model.backbone": "resnet50",
+    "model.freeze": 2,
+    "model.optimizer": {
+        "class_path": "torch.optim.SGD",
+        "init_args": {"lr": 5e-3, "momentum": 0.9, "weight_decay": 1e-4},
+    },
+    "trainer.max_epochs": 12,
+    "trainer.gradient_clip_val": 10.0,
+}
+
+if __name__ == "__main__":
+    run_recipe("voc_detection", DetectionTask, VOCDataModule, CHOICES)

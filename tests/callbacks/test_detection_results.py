@@ -1,0 +1,84 @@
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from tests.data.datamodules.image_sets import write_coco
+from visiontasks import COCODataModule, DetectionTask, ShapesDataModule
+from visiontasks.callbacks.detection_results import DetectionResults
+from visiontasks.errors import ArgumentError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[Path, Any]]:
+    """Test an untrained detector of low standards on files; return the folder of results and the metrics."""
+
+    def test(form: Any) -> tuple[Path, Any]:  # noqa: ANN401 - one of two strings
+        write_coco(tmp_path / "data")
+        data = COCODataModule(tmp_path / "data", "detection", image_size=(48, 64), num_workers=0)
+        task = DetectionTask(
+            data.num_classes,
+            backbone_options={"filters": [8, 8, 8], "depth": 1},
+            width=8,
+            head_width=8,
+            score=0.01,
+            detections=20,
+        )
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=CSVLogger(tmp_path / "logs"),
+            callbacks=[DetectionResults(form)],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        (metrics,) = trainer.test(task, datamodule=data, verbose=False)
+        return Path(str(trainer.log_dir)) / "results", (metrics, data)
+
+    return test
+
+
+def test_cocos_own_tool_gives_the_figures_that_were_logged(run: Callable[..., tuple[Path, Any]]) -> None:
+    folder, (metrics, data) = run("coco")
+    results = json.loads((folder / "detections.json").read_text())
+    assert len(results) > 20
+    index = data.test_set.index
+    assert {row["category_id"] for row in results} <= set(index.category_ids.tolist())
+    assert {row["image_id"] for row in results} <= {int(number) for number in index.image_ids}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(data.find_source("val", None).file))
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    assert evaluation.stats[8] > 0
+    for name, value in zip(("map", "map_50", "map_75", "mar_100"), evaluation.stats[[0, 1, 2, 8]], strict=True):
+        assert metrics[f"test/{name}"] == pytest.approx(value, abs=1e-6)
+
+
+def test_vocs_form_is_a_file_per_class(run: Callable[..., tuple[Path, Any]]) -> None:
+    folder, (_, data) = run("voc")
+    files = sorted(path.name for path in folder.glob("*.txt"))
+    assert files == sorted(f"comp4_det_test_{name}.txt" for name in data.class_names)
+    rows = [line.split() for path in folder.glob("*.txt") for line in path.read_text().splitlines()]
+    assert len(rows) > 20
+    boxes = np.array([row[-4:] for row in rows], float)
+    assert (boxes[:, :2] >= 1).all()
+
+
+def test_data_without_files_are_an_error(tmp_path: Path) -> None:
+    data = ShapesDataModule("detection", train_size=1, val_size=1, test_size=1)
+    task = DetectionTask(4, backbone_options={"filters": [8, 8, 8], "depth": 1}, width=8, head_width=8)
+    trainer = Trainer(
+        accelerator="cpu", logger=CSVLogger(tmp_path), callbacks=[DetectionResults()], enable_progress_bar=False
+    )
+    with pytest.raises(ArgumentError, match="ShapesDataModule has no files"):
+        trainer.test(task, datamodule=data, verbose=False)

@@ -1,0 +1,86 @@
+"""Files of detections in the forms that COCO's and VOC's own tools score."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from visiontasks.errors import ArgumentError
+
+ResultsForm = Literal["coco", "voc"]
+
+
+class DetectionResults(Callback):
+    """Writes the detections of a test, in pixels and ids of the original data set.
+
+    ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height) and score.
+    ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax in a line, 1-based with
+    both corners inside. The folder is in the run folder.
+
+    Args:
+        form: Which.
+
+    Raises:
+        ArgumentError: If there is no such form.
+    """
+
+    def __init__(self, form: ResultsForm = "coco") -> None:
+        if form not in ("coco", "voc"):
+            message = f"form is {form!r}; expected 'coco' or 'voc'."
+            raise ArgumentError(message)
+        self.form = form
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the files; Lightning calls callbacks before the module resets its metrics."""
+        metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator,union-attr]  # of a detector
+        # All processes gather, one writes.
+        with metric.sync_context():
+            ids, _, detections = metric.records()
+        if not trainer.is_global_zero or not trainer.log_dir:
+            return
+        folder = Path(trainer.log_dir) / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        index: Any = getattr(trainer.datamodule.test_set, "index", None)  # type: ignore[attr-defined]  # out of mypy's sight
+        if index is None:
+            message = f"{type(trainer.datamodule).__name__} has no files, whose names results would need."  # type: ignore[attr-defined]
+            raise ArgumentError(message)
+        images = [index.image_ids[int(position)] for position in ids]
+        rows = [
+            (images[image], int(label), float(score), box)
+            for image, box, label, score in zip(
+                detections.images.tolist(),
+                detections.boxes,
+                detections.labels.tolist(),
+                detections.scores.tolist(),
+                strict=True,
+            )
+        ]
+        if self.form == "coco":
+            (folder / "detections.json").write_text(json.dumps(_coco(rows, index.category_ids.tolist())))
+            return
+        for label, name in enumerate(index.class_names):
+            lines = [_voc_line(image, score, box) for image, own, score, box in rows if own == label]
+            (folder / f"comp4_det_test_{name}.txt").write_text("".join(lines))
+
+
+_Row = tuple[Any, int, float, np.ndarray]
+
+
+def _coco(rows: Iterable[_Row], category_ids: list[int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": int(image) if isinstance(image, int | np.integer) else image,
+            "category_id": category_ids[label],
+            "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
+            "score": score,
+        }
+        for image, label, score, box in rows
+    ]
+
+
+def _voc_line(image: object, score: float, box: np.ndarray) -> str:
+    x1, y1, x2, y2 = box
+    return f"{image} {score:.6f} {x1 + 1:.6f} {y1 + 1:.6f} {x2:.6f} {y2:.6f}\n"

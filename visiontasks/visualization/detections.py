@@ -1,0 +1,50 @@
+"""Detections drawn onto their images."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from visiontasks.types import DetectionPredictions
+from visiontasks.visualization.annotations import draw_sample
+from visiontasks.visualization.pictures import Picture, grid
+
+
+def draw_detections(
+    batch: NamedTuple,
+    predictions: DetectionPredictions,
+    class_names: Sequence[str],
+    score: float = 0.5,
+    side: int = 320,
+    columns: int = 4,
+) -> Picture:
+    """Draw images twice: with their objects, and with what was found.
+
+    Args:
+        batch: The images and their objects, on the CPU.
+        predictions: What was found in them, on the CPU.
+        class_names: Names of the classes in the order of the labels.
+        score: Least score of a detection that is drawn.
+        side: Each image is scaled to fit into a square of so many pixels.
+        columns: Pictures side by side, an even number.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    fields = batch._asdict()
+    pictures, titles = [], []
+    for index in range(len(fields["images"])):
+        sample = type(batch)._make(field[index : index + 1] for field in batch)
+        found = predictions.scores[index] >= score
+        shown = sample._replace(
+            boxes=predictions.boxes[index : index + 1, found],
+            labels=predictions.labels[index : index + 1, found],
+            ignore=torch.zeros(1, int(found.sum()), dtype=torch.bool),
+        )
+        for name, drawn in (("annotated", sample), ("found", shown)):
+            picture, title = draw_sample(drawn, class_names, side)
+            pictures.append(picture)
+            titles.append(f"{title} {name}")
+    # Wide images leave the lower part of their square empty.
+    height = max(-(-side * size[0] // max(size)) for size in fields["sizes"].tolist())
+    return grid([picture[:, :height] for picture in pictures], titles, columns=columns)
