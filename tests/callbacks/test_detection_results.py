@@ -30,8 +30,8 @@ def run(tmp_path: Path) -> Callable[..., tuple[Path, Any]]:
             backbone_options={"filters": [8, 8, 8], "depth": 1},
             width=8,
             head_width=8,
-            score=0.01,
-            detections=20,
+            proposals="sliding-window",
+            score=0.0,
         )
         trainer = Trainer(
             accelerator="cpu",

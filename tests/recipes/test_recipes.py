@@ -1,8 +1,10 @@
 """Every recipe runs as a user starts it, with flags changed."""
 
 import gzip
+import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.datamodules.image_sets import write_voc
+from tests.data.datamodules.image_sets import write_coco, write_voc
+from visiontasks.cli import main
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
@@ -125,3 +128,38 @@ def test_voc_segmentation(data_root: Path, tmp_path: Path) -> None:
     once = ["--trainer.check_val_every_n_epoch", "1", "--trainer.limit_train_batches", "2"]
     printed = start("voc_segmentation.py", tmp_path, *small, *fast, *once, *TINY)
     assert "test/iou/tvmonitor" in printed
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Path:
+    """Write a small data set in the form of COCO, in the folders of BCCD."""
+    root = write_coco(tmp_path / "cells", 8, splits=("train", "val", "test"))
+    images = root / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    images.mkdir(parents=True)
+    for split in ("train", "val", "test"):
+        for file in sorted((root / split).glob("*.png")):
+            shutil.move(file, images / f"{split}_{file.name}")
+        annotations = root / "annotations" / f"instances_{split}.json"
+        content = json.loads(annotations.read_text())
+        for image in content["images"]:
+            image["file_name"] = f"{split}_{image['file_name']}"
+        annotations.write_text(json.dumps(content))
+    return root
+
+
+FEW = ["--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1", "--data.image_size", "[64, 64]"]
+
+
+def test_bccd_detection(cells: Path, tmp_path: Path) -> None:
+    printed = start("bccd_detection.py", tmp_path, "--data.root", str(cells), *FEW)
+    assert "test/map_50" in printed
+    assert (tmp_path / "runs" / "bccd_detection" / "version_0" / "predictions" / "test.png").exists()
+
+
+def test_selective_search_detection(cells: Path, tmp_path: Path) -> None:
+    words = ["--data", "COCODataModule", "--data.root", str(cells), "--data.task", "detection", "--workers", "1"]
+    words += ["--data.images", "VOCdevkit/VOC2007/JPEGImages", "--output", str(tmp_path / "cells.npy")]
+    assert main(["propose", *words, "--mode", "single"]) == 0
+    proposals = ["--data.proposals", str(tmp_path / "cells.npy")]
+    printed = start("selective_search_detection.py", tmp_path, "--data.root", str(cells), *proposals, *FEW)
+    assert "test/map_50" in printed

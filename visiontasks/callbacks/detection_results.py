@@ -16,7 +16,7 @@ ResultsForm = Literal["coco", "voc"]
 class DetectionResults(Callback):
     """Writes the detections of a test, in pixels and ids of the original data set.
 
-    ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height) and score.
+    ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height), score.
     ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax in a line, 1-based with
     both corners inside. The folder is in the run folder.
 
