@@ -47,8 +47,8 @@ CARDS = {
     "model.box_weight": 2.0,
     "model.label_smoothing": 0.1,
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 2e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 330,
-    "trainer.check_val_every_n_epoch": 10,
+    "trainer.max_epochs": 300,
+    "trainer.check_val_every_n_epoch": 20,
     "trainer.log_every_n_steps": 9,
 }
 SHAPES = {
