@@ -82,6 +82,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "unsaved": [],
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",
+        "thresholds": 0.5,
     }
 
 

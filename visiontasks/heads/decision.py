@@ -48,22 +48,22 @@ class Decision(nn.Module):
     ) -> None:
         super().__init__()
         self.mode = mode
-        count = 1 if mode == "binary" else num_classes
+        count = {"multiclass": 0, "binary": 1, "multilabel": num_classes}[mode]
         self.fitted = ["temperature"] * calibrate + ["thresholds"] * (thresholds == "best_f1")
         given: list[float]
         if isinstance(thresholds, str):
             given = [0.5] * count if thresholds == "best_f1" else []
         else:
             given = [thresholds] * count if isinstance(thresholds, int | float) else list(thresholds)
-        if len(given) != count or not all(0 <= value <= 1 for value in given):
-            several = f", {count} of them" if count > 1 else ""
-            message = f"thresholds is {thresholds!r}; expected a number from 0 to 1{several}, or 'best_f1'."
-            raise ArgumentError(message)
         if mode == "multiclass" and thresholds != 0.5:
             message = (
                 f"thresholds is {thresholds!r}, but mode 'multiclass' says the most probable class, which has none. "
                 "Leave it out, or use mode 'binary' or 'multilabel'."
             )
+            raise ArgumentError(message)
+        if len(given) != count or not all(0 <= value <= 1 for value in given):
+            several = f", {count} of them" if count > 1 else ""
+            message = f"thresholds is {thresholds!r}; expected a number from 0 to 1{several}, or 'best_f1'."
             raise ArgumentError(message)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("thresholds", torch.tensor([float(value) for value in given]))
