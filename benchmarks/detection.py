@@ -64,7 +64,7 @@ class Pair:
         ours, theirs = copy.deepcopy(self.ours).train(), copy.deepcopy(self.theirs).train()
         drawn: list[tuple[Tensor, Sample]] = []
 
-        def recorded(sampler: Callable[..., Sample]) -> Callable[..., Sample]:
+        def recorded(sampler: Any) -> Callable[..., Sample]:  # noqa: ANN401 (a Sampler)
             def draw(states: Tensor, at_random: bool = True) -> Sample:
                 drawn.append((states, sampler(states, at_random)))
                 return drawn[-1][1]
@@ -82,6 +82,7 @@ class Pair:
 
             return draw
 
+        assert ours.rpn is not None
         object.__setattr__(ours.roi_head, "sampler", recorded(ours.roi_head.sampler))
         object.__setattr__(ours.rpn, "sampler", recorded(ours.rpn.sampler))
         outputs = ours(*ours.inputs(self.batch))

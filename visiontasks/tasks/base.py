@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -111,9 +111,9 @@ class Task(FinetunedModule, ABC):
 
     # What a subclass defines.
 
-    def inputs(self, batch: NamedTuple) -> tuple[Any, ...]:
+    def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (each task has its own)
         """Select what :meth:`forward` sees of a batch; by default the images."""
-        return (batch.images,)  # type: ignore[attr-defined]  # every batch of this library has images
+        return (batch.images,)
 
     @abstractmethod
     def losses(self, outputs: Any, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (each task has its own)

@@ -126,15 +126,14 @@ class DetectionTask(Task):
         channels, strides = self.backbone.channels, self.backbone.strides
         self.neck: nn.Module = nn.Identity()
         if self.per_region:
-            self.levels, all_strides = [len(strides) - 1], (strides[-1],)
+            self.levels = [len(strides) - 1]
         elif neck == "fpn":
             self.levels = pyramid_levels(strides, stride)
-            chosen = [[values[level] for level in self.levels] for values in (channels, strides)]
-            self.neck = FPN(*chosen, width, batch_norm=design == "v2", extra=proposals == "rpn")
-            all_strides = self.neck.strides
+            chosen, steps = ([values[level] for level in self.levels] for values in (channels, strides))
+            self.neck = FPN(chosen, steps, width, batch_norm=design == "v2", extra=proposals == "rpn")
         else:
             self.levels = [only_level(self.backbone)]
-            all_strides = (strides[self.levels[0]],)
+        all_strides = self.neck.strides if isinstance(self.neck, FPN) else (strides[self.levels[0]],)
         width = width if isinstance(self.neck, FPN) else channels[self.levels[0]]
         self.region_strides = all_strides[: len(self.levels)]
         scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
@@ -217,7 +216,8 @@ class DetectionTask(Task):
         sample = self.roi_head.draw(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
         regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        terms = self.roi_head.losses(*self.roi_head(regions), sample)
+        logits, differences = self.roi_head(regions)
+        terms = self.roi_head.losses(logits, differences, sample)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
         return terms
