@@ -64,7 +64,7 @@ class Pair:
         ours, theirs = copy.deepcopy(self.ours).train(), copy.deepcopy(self.theirs).train()
         drawn: list[tuple[Tensor, Sample]] = []
 
-        def recorded(sampler: Any) -> Callable[..., Sample]:  # noqa: ANN401 (a Sampler)
+        def recorded(sampler: Any) -> Callable[..., Sample]:
             def draw(states: Tensor, at_random: bool = True) -> Sample:
                 drawn.append((states, sampler(states, at_random)))
                 return drawn[-1][1]
