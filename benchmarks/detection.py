@@ -1,6 +1,6 @@
 """Faster R-CNN of ResNet-18 and a pyramid against torchvision's: training steps and inference, memory.
 
-Command: python benchmarks/detection.py [--rounds 5] [--small], and --memory ours or --memory torchvision
+Command: python benchmarks/detection.py [--rounds 5] [--cases 0 1], and --memory ours or --memory torchvision
 
 Both sides have the same weights, images, anchors and numbers of proposals. The first loss is checked to be the same for
 the same samples, and the detections too.
@@ -64,7 +64,7 @@ class Pair:
         ours, theirs = copy.deepcopy(self.ours).train(), copy.deepcopy(self.theirs).train()
         drawn: list[tuple[Tensor, Sample]] = []
 
-        def recorded(sampler: Callable[..., Sample]) -> Callable[..., Sample]:
+        def recorded(sampler: Any) -> Any:
             def draw(states: Tensor, at_random: bool = True) -> Sample:
                 drawn.append((states, sampler(states, at_random)))
                 return drawn[-1][1]
@@ -82,8 +82,9 @@ class Pair:
 
             return draw
 
-        object.__setattr__(ours.roi_head, "sampler", recorded(ours.roi_head.sampler))
-        object.__setattr__(ours.rpn, "sampler", recorded(ours.rpn.sampler))
+        rpn: Any = ours.rpn
+        for part in (ours.roi_head, rpn):
+            part.sampler = recorded(part.sampler)
         outputs = ours(*ours.inputs(self.batch))
         loss = torch.stack(list(ours.losses(outputs, self.batch).values())).sum()
         candidates = torch.cat([outputs.proposals, self.batch.boxes], 1)
@@ -189,7 +190,7 @@ def main() -> int:
     """Measure all sizes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--small", action="store_true", help="the small size only")
+    parser.add_argument("--cases", type=int, nargs="+", default=[0, 1], help="which of the sizes, the small one is 0")
     parser.add_argument("--memory", choices=("ours", "torchvision"), help="peak memory of one side")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -197,7 +198,7 @@ def main() -> int:
     if options.memory:
         peak(options.memory, *CASES[1])
         return 0
-    cases = CASES[:1] if options.small else CASES
+    cases = [CASES[index] for index in options.cases]
     return 0 if all([all(measure(*case, options.rounds)) for case in cases]) else 1
 
 

@@ -48,6 +48,7 @@ def make(name: str) -> tuple[FasterRCNN, DetectionTask]:
         theirs.train().backbone(torch.randn(4, 3, 96, 96))
         for module in theirs.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
                 module.running_mean.add_(0.1 * torch.randn_like(module.running_mean))
         theirs.rpn.head.cls_logits.weight.mul_(5)
         theirs.roi_heads.box_predictor.cls_score.weight.mul_(2)
@@ -158,8 +159,10 @@ def test_losses_are_torchvisions_for_the_same_samples(name: str, scene: Scene, t
     theirs, ours = make(name)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
     load_detector(ours, tmp_path / "weights.pth", CLASSES)
-    anchors, proposals = Recording(ours.rpn.sampler), RecordingProposals(ours.roi_head.sampler, 6)
-    ours.rpn.sampler, ours.roi_head.sampler = anchors, proposals  # type: ignore[assignment]  # called the same way
+    rpn: Any = ours.rpn
+    head: Any = ours.roi_head
+    anchors, proposals = Recording(rpn.sampler), RecordingProposals(head.sampler, 6)
+    rpn.sampler, head.sampler = anchors, proposals
     outputs = ours.train()(*ours.inputs(batch))
     terms = ours.losses(outputs, batch)
     candidates = torch.cat([outputs.proposals, batch.boxes], 1)

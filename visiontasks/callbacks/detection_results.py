@@ -35,7 +35,7 @@ class DetectionResults(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; Lightning calls callbacks before the module resets its metrics."""
-        metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator,union-attr]  # of a detector
+        metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator]  # a collection of metrics
         # All processes gather, one writes.
         with metric.sync_context():
             ids, _, detections = metric.records()

@@ -31,7 +31,7 @@ _SPLITS = {"train": "fit", "val": "fit", "test": "test"}
 class _Image(NamedTuple):
     name: str
     dataset: Any
-    index: int
+    position: int
 
 
 class _Job(NamedTuple):
@@ -112,8 +112,8 @@ def _list_images(data: VisionDataModule, splits: Sequence[str]) -> list[_Image]:
 
 def _source(image: _Image) -> Path | Pixels:
     if isinstance(image.dataset, MemoryDetection):
-        return image.dataset.pixels[image.index].numpy()
-    path: Path = image.dataset.index.file(image.index)
+        return image.dataset.pixels[image.position].numpy()
+    path: Path = image.dataset.index.file(image.position)
     return path
 
 
@@ -141,7 +141,7 @@ def _by_checkpoint(
         dataset = image.dataset
         # Training images as evaluation sees them.
         augmentation, dataset.augmentation = dataset.augmentation, None
-        batch = dataset[BatchRequest([image.index], 0)]
+        batch = dataset[BatchRequest([image.position], 0)]
         dataset.augmentation = augmentation
         with torch.inference_mode():
             boxes = task(batch.images, batch.sizes).proposals[0].double()
@@ -163,6 +163,6 @@ def _pairs(
 
 def _objects(image: _Image) -> np.ndarray:
     if isinstance(image.dataset, FileDataset):
-        boxes, _, ignore = image.dataset.index.objects(image.index)
+        boxes, _, ignore = image.dataset.index.objects(image.position)
         return np.asarray(boxes[~ignore])
-    return image.dataset.boxes[image.index].double().numpy()
+    return np.asarray(image.dataset.boxes[image.position].double())

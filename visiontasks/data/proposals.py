@@ -9,7 +9,7 @@ of the original image, the most likely first, then zeros; NaN where an image was
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -32,16 +32,17 @@ class ProposalFile:
 
     Args:
         path: The array, or its path without suffix.
+        mode: ``"r"`` to read it, ``"r+"`` to write into it.
 
     Raises:
         DataError: If there is no such file, or the two do not belong together.
     """
 
-    def __init__(self, path: str | Path, mode: str = "r") -> None:
+    def __init__(self, path: str | Path, mode: Literal["r", "r+"] = "r") -> None:
         self.path = Path(path).with_suffix(".npy")
         try:
             description = json.loads(self.path.with_suffix(".json").read_text())
-            self.array: Float32[np.ndarray, "images proposals 4"] = np.load(self.path, mmap_mode=mode)  # type: ignore[call-overload]  # r or r+
+            self.array: Float32[np.ndarray, "images proposals 4"] = np.load(self.path, mmap_mode=mode)
             self.images: list[str] = description["images"]
             self.method: dict[str, Any] = description["method"]
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -150,7 +150,7 @@ def _histograms(
         for channel in range(values.shape[1])
     ]
     counts = np.concatenate(channels, 1).astype(np.float64)
-    return counts / counts.sum(1, keepdims=True)
+    return np.asarray(counts / counts.sum(1, keepdims=True))
 
 
 def _merge(

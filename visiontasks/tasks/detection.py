@@ -125,12 +125,18 @@ class DetectionTask(Task):
         self.class_names = None if class_names is None else list(class_names)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.neck: nn.Module = nn.Identity()
+        all_strides: tuple[int, ...]
         if self.per_region:
             self.levels, all_strides = [len(strides) - 1], (strides[-1],)
         elif neck == "fpn":
             self.levels = pyramid_levels(strides, stride)
-            chosen = [[values[level] for level in self.levels] for values in (channels, strides)]
-            self.neck = FPN(*chosen, width, batch_norm=design == "v2", extra=proposals == "rpn")
+            self.neck = FPN(
+                [channels[level] for level in self.levels],
+                [strides[level] for level in self.levels],
+                width,
+                batch_norm=design == "v2",
+                extra=proposals == "rpn",
+            )
             all_strides = self.neck.strides
         else:
             self.levels = [only_level(self.backbone)]
@@ -165,11 +171,11 @@ class DetectionTask(Task):
             rank_zero_info(load_detector(self, weights, num_classes))
         self.save_instead(weights=None)
 
-    def inputs(self, batch: DetectionBatch | ProposalBatch) -> tuple[Tensor, ...]:
+    def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and proposals that are precomputed."""
         if self.proposals != "precomputed":
             return batch.images, batch.sizes
-        if not isinstance(batch, ProposalBatch):
+        if not hasattr(batch, "proposals"):
             message = (
                 f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
                 "visiontasks propose, and name it to the data module (--data.proposals FILE)."
@@ -217,7 +223,8 @@ class DetectionTask(Task):
         sample = self.roi_head.draw(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
         regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        terms = self.roi_head.losses(*self.roi_head(regions), sample)
+        logits, differences = self.roi_head(regions)
+        terms = self.roi_head.losses(logits, differences, sample)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
         return terms
