@@ -1,6 +1,6 @@
 """Faster R-CNN of ResNet-18 and a pyramid against torchvision's: training steps and inference, memory.
 
-Command: python benchmarks/detection.py [--rounds 5] [--small], and --memory ours or --memory torchvision
+Command: python benchmarks/detection.py [--rounds 5] [--cases 0 1], and --memory ours or --memory torchvision
 
 Both sides have the same weights, images, anchors and numbers of proposals. The first loss is checked to be the same for
 the same samples, and the detections too.
@@ -190,7 +190,7 @@ def main() -> int:
     """Measure all sizes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--small", action="store_true", help="the small size only")
+    parser.add_argument("--cases", type=int, nargs="+", default=[0, 1], help="which of the sizes, the small one is 0")
     parser.add_argument("--memory", choices=("ours", "torchvision"), help="peak memory of one side")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -198,7 +198,7 @@ def main() -> int:
     if options.memory:
         peak(options.memory, *CASES[1])
         return 0
-    cases = CASES[:1] if options.small else CASES
+    cases = [CASES[index] for index in options.cases]
     return 0 if all([all(measure(*case, options.rounds)) for case in cases]) else 1
 
 

@@ -32,6 +32,7 @@ class ProposalFile:
 
     Args:
         path: The array, or its path without suffix.
+        mode: ``"r"`` to read it, ``"r+"`` to write into it.
 
     Raises:
         DataError: If there is no such file, or the two do not belong together.

@@ -125,6 +125,7 @@ class DetectionTask(Task):
         self.class_names = None if class_names is None else list(class_names)
         channels, strides = self.backbone.channels, self.backbone.strides
         self.neck: nn.Module = nn.Identity()
+        all_strides: tuple[int, ...]
         if self.per_region:
             self.levels = [len(strides) - 1]
         elif neck == "fpn":
@@ -164,11 +165,11 @@ class DetectionTask(Task):
             rank_zero_info(load_detector(self, weights, num_classes))
         self.save_instead(weights=None)
 
-    def inputs(self, batch: DetectionBatch | ProposalBatch) -> tuple[Tensor, ...]:
+    def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and proposals that are precomputed."""
         if self.proposals != "precomputed":
             return batch.images, batch.sizes
-        if not isinstance(batch, ProposalBatch):
+        if not hasattr(batch, "proposals"):
             message = (
                 f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
                 "visiontasks propose, and name it to the data module (--data.proposals FILE)."
