@@ -81,10 +81,6 @@ class Files:
         """Return the objects of an image."""
         return Objects(self.boxes[image], self.labels[image], np.zeros(OBJECTS, np.bool_))
 
-    def areas_of(self, image: int) -> np.ndarray:
-        """Return the area of each object; nothing here asks."""
-        return np.zeros(len(self.objects(image)[1]))
-
     def class_map(self, image: int) -> np.ndarray:
         """There are mask files instead."""
         raise NotImplementedError
