@@ -24,7 +24,7 @@ from visiontasks.heads.localization import Head
 from visiontasks.tasks.base import Task
 
 SIZE, BATCH, CLASSES = 160, 16, 6
-STEPS, SKIPPED, ROUNDS = 12, 3, 7
+STEPS, SKIPPED, ROUNDS = 10, 2, 5
 HEADS: tuple[Head, ...] = ("attention", "pooled")
 TARGET = 1.05
 

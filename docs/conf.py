@@ -18,6 +18,7 @@ html_theme = "furo"
 html_title = f"visiontasks {__version__}"
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
 
 # A page for every module, from its docstrings; what it inherits is documented where it comes from.
 autosummary_generate = True
