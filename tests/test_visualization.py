@@ -10,6 +10,7 @@ from visiontasks.types import (
     ClassificationBatch,
     ClassificationPredictions,
     DetectionBatch,
+    DetectionPredictions,
     LocalizationBatch,
     LocalizationPredictions,
     SegmentationBatch,
@@ -19,6 +20,7 @@ from visiontasks.visualization import (
     class_color,
     draw_activations,
     draw_classification,
+    draw_detections,
     draw_filters,
     draw_localization,
     draw_sample,
@@ -211,3 +213,27 @@ def test_bars_are_as_long_as_their_counts() -> None:
     color = torch.tensor(class_color(0), dtype=torch.uint8)[:, None, None]
     lengths = sorted((picture == color).all(0).sum(1).unique().tolist())
     assert lengths[-1] == pytest.approx(2 * lengths[-2], abs=3)
+
+
+def test_detections_are_drawn_beside_the_objects() -> None:
+    batch = DetectionBatch(
+        torch.zeros(2, 3, 40, 64, dtype=torch.uint8),
+        torch.tensor([[[10.0, 20, 20, 30]], [[0, 0, 0, 0]]]),
+        torch.tensor([[1], [-1]]),
+        torch.zeros(2, 1, dtype=torch.bool),
+        torch.tensor([[40, 64], [40, 64]]),
+        torch.ones(2, 2),
+        torch.tensor([0, 1]),
+        torch.zeros(2, 1),
+    )
+    predictions = DetectionPredictions(
+        torch.tensor([[[30.0, 20, 40, 30], [1, 1, 9, 9]], [[0, 0, 0, 0], [0, 0, 0, 0]]]),
+        torch.tensor([[0.9, 0.2], [0, 0]]),
+        torch.tensor([[0, 1], [-1, -1]]),
+    )
+    picture = draw_detections(batch, predictions, ["cat", "dog"], side=128, columns=2)
+    # Two pictures of 128 x 80 in a row, a margin of 6 and a title of 20 above each; boxes at twice their size.
+    assert tuple(picture[:, 26 + 60, 6 + 30].tolist()) == class_color(1)
+    assert tuple(picture[:, 26 + 60, 6 + 128 + 6 + 70].tolist()) == class_color(0)
+    # An unlikely one is left out.
+    assert not picture[:, 26 + 18, 6 + 128 + 6 + 2 : 6 + 128 + 6 + 18].any()

@@ -1,0 +1,54 @@
+import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+
+from tests.detection.scenes import random_targets
+from visiontasks.detection.anchors import Anchors
+from visiontasks.detection.boxes import is_box
+from visiontasks.detection.rpn import RPN
+
+STRIDES, SIZES = (8, 16), [(96, 128), (70, 100)]
+
+
+def pair(candidates: int, proposals: int) -> tuple[RPN, RegionProposalNetwork]:
+    """Ours and torchvision's with the same weights, which tell places apart."""
+    ours = RPN(12, Anchors(STRIDES, (4,)), candidates=(candidates,) * 2, proposals=(proposals,) * 2)
+    torch.nn.init.normal_(ours.head.cls_logits.weight, std=0.3)
+    generator = AnchorGenerator(((32,), (64,)), ((0.5, 1.0, 2.0),) * 2)
+    numbers = {"training": candidates, "testing": candidates}, {"training": proposals, "testing": proposals}
+    theirs = RegionProposalNetwork(generator, RPNHead(12, 3), 0.7, 0.3, 256, 0.5, *numbers, 0.7)
+    theirs.head.load_state_dict(ours.head.state_dict())
+    return ours.eval(), theirs.eval()
+
+
+def test_proposals_are_torchvisions() -> None:
+    features = [torch.randn(2, 12, 96 // stride, 128 // stride) for stride in STRIDES]
+    images = ImageList(torch.zeros(2, 3, 96, 128), SIZES)
+    for numbers in ((1000, 1000), (50, 20)):
+        ours, theirs = pair(*numbers)
+        with torch.no_grad():
+            found = ours.propose(ours(features), torch.tensor(SIZES))
+            expected, _ = theirs(images, {str(level): feature for level, feature in enumerate(features)})
+        for boxes, other in zip(found, expected, strict=True):
+            assert is_box(boxes).sum() == len(other) > 10
+            torch.testing.assert_close(boxes[: len(other)], other, rtol=0, atol=1e-3)
+            assert not boxes[len(other) :].any()
+
+
+def test_fewer_proposals_are_asked_for_in_evaluation() -> None:
+    rpn = RPN(4, Anchors((8,)), candidates=(60, 40), proposals=(30, 20))
+    outputs = rpn([torch.randn(1, 4, 8, 8)])
+    sizes = torch.tensor([[64, 64]])
+    assert [rpn.train(mode).propose(outputs, sizes).shape[1] for mode in (True, False)] == [30, 20]
+
+
+def test_no_gradient_goes_through_the_proposals() -> None:
+    rpn = RPN(4, Anchors((8,)))
+    features = [torch.randn(2, 4, 8, 8, requires_grad=True)]
+    outputs = rpn(features)
+    assert not rpn.propose(outputs, torch.tensor([[64, 64]] * 2)).requires_grad
+    terms = rpn.losses(outputs, random_targets([3, 0], side=60.0))
+    assert terms.keys() == {"objectness", "rpn_box"}
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(value.grad is not None for value in rpn.parameters())
