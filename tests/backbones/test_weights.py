@@ -145,7 +145,8 @@ def test_the_report_says_what_was_left_out_and_why(
     assert caplog.messages == [
         f"Backbone weights: 6 tensors from '{path}', all that the backbone has; stages.0.0.conv.weight adapted from 3 "
         "to 1 channels; left out other parts of the task (normalize): normalize.mean, normalize.std and 1 more; "
-        "left out other parts of the task (head): head.linear.weight, head.linear.bias."
+        "left out other parts of the task (head): head.linear.weight, head.linear.bias; "
+        "left out other parts of the task (decision): decision.temperature, decision.thresholds."
     ]
 
 

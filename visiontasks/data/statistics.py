@@ -1,4 +1,4 @@
-"""Pixel statistics of images in files: one streaming pass, kept for later runs."""
+"""Statistics of images in files: of pixels, in one streaming pass that is kept for later runs, and of classes."""
 
 import hashlib
 import os
@@ -16,7 +16,23 @@ from visiontasks.data.loader import BatchLoader
 from visiontasks.data.resizing import Resizing, Stretch
 from visiontasks.data.samplers import EvaluationSampler
 from visiontasks.errors import DataError, VisiontasksError
-from visiontasks.types import Statistics
+from visiontasks.types import ClassCounts, Statistics
+
+
+def count_classes(index: ImageIndex, *, of_first: bool) -> ClassCounts:
+    """Count images, and those with each class, by their annotations.
+
+    Args:
+        index: The images.
+        of_first: Whether an image counts for the class of its first object only.
+    """
+    if of_first:
+        labels = index.labels[index.offsets[:-1]]
+    else:
+        owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
+        labels = np.unique(np.column_stack((owners, index.labels)), axis=0)[:, 1]
+    counts = np.bincount(labels, minlength=len(index.class_names)).astype(np.int64)
+    return ClassCounts(len(index), torch.from_numpy(counts))
 
 
 def load_statistics(

@@ -90,6 +90,10 @@ def test_another_content_is_parsed_again(source: Counted) -> None:
 
 
 def test_other_options_have_their_own_entry(source: Counted) -> None:
+    content = small_set()
+    for entry in content["annotations"]:
+        entry["bbox"] = [5, 5, 8, 9]  # sides as well as corners
+    write(source.images, content)
     first = load_index(source).index
     other = load_index(Counted(source.file, source.images, "voc")).index
     assert source.parses() == 2

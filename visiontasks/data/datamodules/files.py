@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
@@ -34,7 +33,7 @@ from visiontasks.data.presets import detection_resizing
 from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
 from visiontasks.data.samplers import TrainingSampler
-from visiontasks.data.statistics import load_statistics
+from visiontasks.data.statistics import count_classes, load_statistics
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
@@ -257,14 +256,7 @@ class FileDataModule(VisionDataModule):
 
     def class_counts(self) -> ClassCounts:
         """Count the training images with each class by their annotations; of one class per image, its first object."""
-        index = self.splits["train"].index
-        if self.yields == "classification":
-            labels = index.labels[index.offsets[:-1]]
-        else:
-            owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
-            labels = np.unique(np.column_stack((owners, index.labels)), axis=0)[:, 1]
-        counts = np.bincount(labels, minlength=len(index.class_names)).astype(np.int64)
-        return ClassCounts(len(index), torch.from_numpy(counts))
+        return count_classes(self.splits["train"].index, of_first=self.yields == "classification")
 
     def median_frequency_weights(self) -> Float32[Tensor, " classes"]:
         """Measure the weights that balance the classes of the training masks; called after ``setup("fit")``."""
