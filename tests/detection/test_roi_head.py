@@ -51,6 +51,7 @@ def test_a_shared_box_is_the_box_of_every_class() -> None:
     assert len(torch.unique(found.boxes[0, :12], dim=0)) == 3
     nothing = Targets(torch.zeros(1, 1, 4), torch.tensor([[-1]]), torch.tensor([[False]]))
     sample = head.draw(boxes[None], nothing)
-    terms = head.losses(*head(torch.randn(sample.labels.numel(), 1, 1, 2)), sample)
+    logits, differences = head(torch.randn(sample.labels.numel(), 1, 1, 2))
+    terms = head.losses(logits, differences, sample)
     assert terms["box"] == 0
     assert terms["classification"] > 0
