@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,10 @@ def test_fit_test_and_predict(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["predict", str(checkpoint), str(picture), "broken.png", "-o", "out.csv"]) == 1
     assert "broken.png" in capsys.readouterr().err
     assert len((folder / "out.csv").read_text().splitlines()) == 2
+    odd = folder / os.fsdecode(b"caf\xe9.png")  # a name that is no UTF-8
+    odd.write_bytes(picture.read_bytes())
+    assert main(["predict", str(checkpoint), str(odd), "-o", "out.csv"]) == 0
+    assert b"caf\xe9.png" in (folder / "out.csv").read_bytes()
 
 
 def test_printed_and_saved_configurations_give_the_same_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

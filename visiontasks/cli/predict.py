@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from visiontasks.cli.predict_masks import add_options, predict_masks
 from visiontasks.errors import ArgumentError
@@ -56,7 +57,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
     predictor = Predictor.from_checkpoint(options.checkpoint, owner, options.device)
     files = find_files(options.sources)
     failed = 0
-    with nullcontext(sys.stdout) if options.output is None else options.output.open("w", newline="") as stream:
+    # Names of files may be no UTF-8; they are written byte by byte as they are.
+    how: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
+    with nullcontext(sys.stdout) if options.output is None else options.output.open("w", **how) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         corners = ["xmin", "ymin", "xmax", "ymax"] if isinstance(predictor.task, LocalizationTask) else []
         writer.writerow(["file", "label", "class", "score", *corners])
