@@ -43,7 +43,7 @@ def test_the_objects_themselves_are_among_the_proposals() -> None:
 
 
 def test_a_shared_box_is_the_box_of_every_class() -> None:
-    head = RoIHead(2, (1, 1), CLASSES, widths=(8,), class_agnostic=True, score=0.0, overlap=1.0)
+    head = RoIHead(2, (1, 1), CLASSES, widths=(8,), class_agnostic=True, drawn=3, score=0.0, overlap=1.0)
     logits, differences = head(torch.randn(3, 1, 1, 2))
     assert differences.shape == (3, 1, 4)
     boxes = random_boxes(3)

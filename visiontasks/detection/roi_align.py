@@ -35,8 +35,11 @@ def assign_levels(boxes: Float[Tensor, "regions 4"], strides: Sequence[int]) -> 
     sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
     # The small number is torchvision's: regions of exactly the size belong to the coarser map.
     asked = torch.floor(4 + torch.log2(sides / 224) + 1e-6)
-    steps = torch.tensor([stride.bit_length() - 1 for stride in strides[1:]], device=boxes.device, dtype=asked.dtype)
-    return torch.bucketize(asked, steps, right=True)
+    levels = torch.zeros_like(asked, dtype=torch.int64)
+    for stride in strides[1:]:
+        # Numbers, not a tensor of them: its way to a GPU would be waited for.
+        levels += asked >= stride.bit_length() - 1
+    return levels
 
 
 def roi_align(

@@ -121,7 +121,8 @@ class RoIHead(nn.Module):
         chosen = objects.gather(1, indices)
         boxes = take(candidates, indices)
         # Where an image has nothing to draw, places hold padding, which has no logarithm.
-        boxes = torch.where(is_box(boxes)[..., None], boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
+        unit = torch.cat([boxes.new_zeros(2), boxes.new_ones(2)])
+        boxes = torch.where(is_box(boxes)[..., None], boxes, unit)
         return RegionSample(
             boxes,
             torch.where(positive, targets.labels.gather(1, chosen), self.num_classes),
