@@ -248,7 +248,8 @@ def test_two_images_are_learnt_by_heart(options: dict[str, Any], make_trainer: C
 )
 def test_every_backbone_learns_two_images_by_heart(backbone: str, make_trainer: Callable[..., Trainer]) -> None:
     # Statistics of batch norm over two small images say nothing of each of them.
-    assert overfit(make_trainer, 150, backbone=backbone, anchor_scales=(4.0,), proposals_drawn=64) >= 0.95
+    small = {**SMALL, "backbone_options": None, "width": 64, "head_width": 128}
+    assert overfit(make_trainer, 150, **small, backbone=backbone) >= 0.95
 
 
 def test_a_checkpoint_needs_no_weights_file(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
