@@ -65,7 +65,7 @@ def make(images: int) -> tuple[Objects, Detections]:
 def by_coco_api(objects: Objects, detections: Detections, images: int, faster: bool) -> list[float]:
     """Evaluate by pycocotools or what stands in for it, from annotations in its form."""
     if faster:
-        from faster_coco_eval import COCO  # type: ignore[import-not-found,unused-ignore]  # no dependency
+        from faster_coco_eval import COCO  # no dependency
         from faster_coco_eval import COCOeval_faster as COCOeval
     else:
         from pycocotools.coco import COCO

@@ -132,7 +132,11 @@ def write(path: str, content: bytes | str) -> Damage:
 
 def make(path: str) -> Damage:
     """Make a folder."""
-    return lambda root: os.mkdir(root / path)  # noqa: PTH102 (mypy takes Path.mkdir for a function without value)
+
+    def damage(root: Path) -> None:
+        (root / path).mkdir()
+
+    return damage
 
 
 def several(*damages: Damage) -> Damage:

@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from torch import Tensor, distributed
+from torch import Tensor
 from tqdm import tqdm
 
 from visiontasks.data.datasets.tasks import SegmentationDataset
-from visiontasks.errors import DataError, UnreadableFileError, VisiontasksError
+from visiontasks.data.processes import on_first_process
+from visiontasks.errors import DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
 
@@ -27,19 +28,7 @@ def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " 
     Raises:
         DataError: If a mask is wrong, or no pixel counts.
     """
-    running = distributed.is_available() and distributed.is_initialized()
-    result: list[Tensor | VisiontasksError | None] = [None]
-    if not running or distributed.get_rank() == 0:
-        try:
-            result[0] = balance(*_count(dataset))
-        except VisiontasksError as error:  # which the others wait for
-            result[0] = error
-    if running:
-        distributed.broadcast_object_list(result, src=0)
-    if isinstance(result[0], VisiontasksError):
-        raise result[0]
-    assert result[0] is not None
-    return result[0]
+    return on_first_process(lambda: balance(*_count(dataset)))
 
 
 def balance(

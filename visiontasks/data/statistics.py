@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import distributed
 from tqdm import tqdm
 
 from visiontasks.data.datasets.tasks import AutoencodingDataset
 from visiontasks.data.index.cache import cache_folders
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.loader import BatchLoader
+from visiontasks.data.processes import on_first_process
 from visiontasks.data.resizing import Resizing, Stretch
 from visiontasks.data.samplers import EvaluationSampler
-from visiontasks.errors import DataError, VisiontasksError
+from visiontasks.errors import DataError
 from visiontasks.types import ClassCounts, Statistics
 
 
@@ -54,19 +54,7 @@ def load_statistics(
     Raises:
         DataError: If a file cannot be read.
     """
-    running = distributed.is_available() and distributed.is_initialized()
-    result: list[Statistics | VisiontasksError | None] = [None]
-    if not running or distributed.get_rank() == 0:
-        try:
-            result[0] = _cached(index, channels, resizing, workers, skip)
-        except VisiontasksError as error:  # which the others wait for
-            result[0] = error
-    if running:
-        distributed.broadcast_object_list(result, src=0)
-    if isinstance(result[0], VisiontasksError):
-        raise result[0]
-    assert result[0] is not None
-    return result[0]
+    return on_first_process(lambda: _cached(index, channels, resizing, workers, skip))
 
 
 def measure(

@@ -11,16 +11,16 @@ from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.base import Decoder
 from visiontasks.decoders.upsampling import crop, enlarge
 from visiontasks.errors import ArgumentError
+from visiontasks.necks.fpn import FPN as Pyramid
 
 
 class FPN(Decoder):
     """A feature pyramid whose levels are brought to one stride and summed.
 
-    Kirillov et al., Panoptic feature pyramid networks (CVPR 2019), section 3: 1x1 convolutions and a top-down path by
-    nearest neighbours (Lin et al. 2017), a 3x3 convolution on each level; then for each level one block of 3x3
-    convolution, normalisation, ReLU and bilinear enlargement by two per doubling of its stride, the sum of all, a 1x1
-    convolution and bilinear interpolation to the pixels. There the finest level has stride 4; here it is the first map
-    of at least that stride.
+    Kirillov et al., Panoptic feature pyramid networks (CVPR 2019), section 3: the pyramid of
+    :class:`visiontasks.necks.fpn.FPN`; then for each level one block of 3x3 convolution, normalisation, ReLU and
+    bilinear enlargement by two per doubling of its stride, the sum of all, a 1x1 convolution and bilinear interpolation
+    to the pixels. There the finest level has stride 4; here it is the first map of at least that stride.
 
     Args:
         channels: Channels of each feature map, fine to coarse.
@@ -61,28 +61,18 @@ class FPN(Decoder):
         first = min(sum(own < stride for own in strides), len(strides) - 1)
         self.levels = len(strides) - first
         used = strides[first:]
-        self.inner_blocks = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels[first:])
-        self.layer_blocks = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in used)
+        self.pyramid = Pyramid(channels[first:], used, width, extra=False)
         self.heads = nn.ModuleList(_Head(width, head_width, own // used[0], norm) for own in used)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits, see :meth:`Decoder.forward`."""
-        used, strides = features[-self.levels :], self.strides[-self.levels :]
-        laterals = [block(feature) for block, feature in zip(self.inner_blocks, used, strict=True)]
-        for level in range(self.levels - 2, -1, -1):
-            factor = strides[level + 1] // strides[level]
-            laterals[level] = laterals[level] + _nearest(laterals[level + 1], factor, _size(laterals[level]))
-        finest = _size(laterals[0])
-        levels = [
-            crop(head(block(lateral)), finest)
-            for block, lateral, head in zip(self.layer_blocks, laterals, self.heads, strict=True)
-        ]
-        total: Tensor = levels[0]
-        for more in levels[1:]:
-            total = total + more
-        return enlarge(self.classifier(self.dropout(total)), strides[0], size)
+        used = features[-self.levels :]
+        finest = (used[0].shape[-2], used[0].shape[-1])
+        first, *others = [crop(head(level), finest) for head, level in zip(self.heads, self.pyramid(used), strict=True)]
+        total = sum(others, start=first)
+        return enlarge(self.classifier(self.dropout(total)), self.strides[-self.levels], size)
 
 
 class _Head(nn.Module):
@@ -100,11 +90,3 @@ class _Head(nn.Module):
             if self.factor > 1:
                 x = F.interpolate(x, scale_factor=2.0, mode="bilinear")
         return x
-
-
-def _nearest(x: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
-    return crop(x if factor == 1 else F.interpolate(x, scale_factor=float(factor), mode="nearest"), size)
-
-
-def _size(x: Tensor) -> tuple[int, int]:
-    return x.shape[-2], x.shape[-1]

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from visiontasks.losses.focal import binary_focal_loss, focal_loss
 from visiontasks.types import IGNORED
 
 Logits = Float[Tensor, "batch classes height width"]
@@ -59,11 +60,9 @@ def pixel_binary_cross_entropy(
 def pixel_focal(
     logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None, gamma: float = 2.0
 ) -> Float[Tensor, ""]:
-    """Compute the mean focal loss of the pixels that count: cross-entropy times ``(1 - p) ** gamma``.
+    """Compute the mean focal loss of the pixels that count, see :func:`~visiontasks.losses.focal.focal_loss`.
 
-    Lin et al., Focal loss for dense object detection (ICCV 2017), equation 5, for the softmax probability p of the true
-    class; alpha is the weight of the class. The mean is that of :func:`pixel_cross_entropy`, of which it is the case of
-    gamma 0.
+    The mean is that of :func:`pixel_cross_entropy`, which is the case of gamma 0.
 
     Args:
         logits: Logits of one class per pixel.
@@ -71,10 +70,8 @@ def pixel_focal(
         class_weights: Weight of each class, shape [classes].
         gamma: How much less pixels count that are right already, at least 0.
     """
-    surprise = F.cross_entropy(logits, masks.long(), ignore_index=IGNORED, reduction="none")
-    weights = _pixel_weights(masks, class_weights, logits.dtype)
-    focused = weights * (1 - torch.exp(-surprise)).clamp(min=0) ** gamma * surprise
-    return focused.sum() / _counted(masks, class_weights, logits.dtype)
+    terms = focal_loss(logits, masks, gamma, class_weights, ignore_index=IGNORED)
+    return terms.sum() / _counted(masks, class_weights, logits.dtype)
 
 
 def pixel_binary_focal(
@@ -89,9 +86,8 @@ def pixel_binary_focal(
         gamma: How much less decisions count that are right already, at least 0.
     """
     weights = _decision_weights(masks, class_weights, logits.dtype)
-    surprise = F.binary_cross_entropy_with_logits(logits, _targets(masks, logits.dtype), reduction="none")
-    focused = weights * (1 - torch.exp(-surprise)).clamp(min=0) ** gamma * surprise
-    return focused.sum() / _at_least_something(weights.sum())
+    terms = weights * binary_focal_loss(logits, _targets(masks, logits.dtype), gamma)
+    return terms.sum() / _at_least_something(weights.sum())
 
 
 def _counted(masks: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
