@@ -245,3 +245,11 @@ def test_precision_follows_the_hardware_and_the_flag(
     assert "bf16-mixed, channels-last: the hardware has bf16" in capsys.readouterr().out
     assert cli.model.backbone.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert TrainingCLI("fit", [*SMALL.split(), "--trainer.precision", "32-true"]).trainer.precision == "32-true"
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")  # Lightning says that it is not empty
+def test_without_a_logger_a_second_run_in_the_folder_trains_as_well(folder: Path) -> None:
+    for _ in range(2):
+        assert run(f"fit {SMALL} --trainer.max_epochs 1 --trainer.logger false") == 0
+    assert not (folder / "config.yaml").exists()
+    assert list(folder.glob("checkpoints/*.ckpt"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -51,6 +51,14 @@ DATA_MODULES: tuple[type[VisionDataModule], ...] = (
 FROM_DATA = ("num_classes", "in_channels")
 
 
+class _SaveConfig(SaveConfigCallback):
+    """Saves the configuration in the run folder, which there is with a logger."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
 class TrainingCLI(LightningCLI):
     """One command: a task, a data module and a Trainer from flags and YAML.
 
@@ -86,7 +94,7 @@ class TrainingCLI(LightningCLI):
         super().__init__(
             task or Task,
             data or VisionDataModule,
-            save_config_callback=None if self.evaluates else SaveConfigCallback,
+            save_config_callback=None if self.evaluates else _SaveConfig,
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
             parser_class=Parser,
