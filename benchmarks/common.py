@@ -12,7 +12,7 @@ import torch
 
 from visiontasks.cli.hardware import keep_freed_memory
 
-THREADS = 2
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 
 
 def alternate(sides: Mapping[str, Callable[[], float]], rounds: int = 5) -> dict[str, list[float]]:
