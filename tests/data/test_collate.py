@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from visiontasks.data.collate import collate, empty_like
+from visiontasks.data.loader import BatchLoader
+from visiontasks.data.samplers import BatchRequest, EvaluationSampler
 from visiontasks.errors import ArgumentError
 from visiontasks.types import DetectionBatch, SegmentationBatch
 
@@ -23,6 +25,29 @@ def sample(height: int, width: int, objects: int, number: int) -> DetectionBatch
         torch.tensor(number),
         torch.rand(objects, generator=generator),
     )
+
+
+class CollatesInWorkers:
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, request: BatchRequest) -> tuple[DetectionBatch, list[bool]]:
+        objects = 2 if request.indices[0] == 0 else 0
+        batch = collate([sample(5, 9, objects, 0), sample(7, 4, 0, 1)], multiple=4)
+        return batch, [field.is_shared() for field in batch if field.numel()]
+
+
+def test_a_worker_makes_its_batches_in_shared_memory() -> None:
+    dataset = CollatesInWorkers()
+    in_workers = list(BatchLoader(dataset, EvaluationSampler(dataset, 2), 1))
+    here = list(BatchLoader(dataset, EvaluationSampler(dataset, 2), 0))
+    assert len(here) == 2
+    for (batch, shared), (other, not_shared) in zip(in_workers, here, strict=True):
+        assert all(shared)
+        assert not any(not_shared)
+        for field, expected in zip(batch, other, strict=True):
+            assert torch.equal(field, expected)
+            assert field.stride() == expected.stride()
 
 
 def test_different_shapes_are_padded_at_the_end() -> None:

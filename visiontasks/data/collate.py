@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visiontasks.data.sharing import empty
 from visiontasks.errors import ArgumentError
 from visiontasks.types import IGNORED
 
@@ -86,15 +87,12 @@ def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 
         shape = [*shape[1:], shape[0]]
         values = [value.permute(1, 2, 0) for value in values]
     padded = any(list(value.shape) != shape for value in values)
+    stacked = empty((len(values), *shape), first.dtype)
     # NumPy fills and copies in the thread that asks; torch would start its threads, which costs more than the copy.
     by_numpy = first.dtype == torch.uint8
-    full = (len(values), *shape)
-    if by_numpy:
-        array = np.full(full, _PADDING.get(name, 0), np.uint8) if padded else np.empty(full, np.uint8)
-        stacked = torch.from_numpy(array)
-    else:
-        stacked = first.new_full(full, _PADDING.get(name, 0))
     targets = stacked.numpy() if by_numpy else stacked
+    if padded:
+        targets[...] = _PADDING.get(name, 0)
     for target, value in zip(targets, values, strict=True):
         target[tuple(slice(side) for side in value.shape)] = value.numpy() if by_numpy else value
     return stacked.permute(0, 3, 1, 2) if channels_last else stacked

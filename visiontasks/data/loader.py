@@ -1,18 +1,14 @@
 """A loader of whole batches whose position within an epoch is saved with a checkpoint."""
 
-import shutil
 from collections.abc import Iterator, Sized
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader
 
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.data.sharing import hand_over, remedy
 from visiontasks.errors import ArgumentError, VisiontasksError
-
-_SHARED_MEMORY = Path("/dev/shm")
 
 
 @runtime_checkable
@@ -47,7 +43,7 @@ class BatchLoader(DataLoader[Any]):
             batch_size=None,
             sampler=sampler,
             num_workers=num_workers,
-            collate_fn=_hand_over,
+            collate_fn=hand_over,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )
@@ -81,9 +77,7 @@ class BatchLoader(DataLoader[Any]):
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
-            message = (
-                f"A worker process ended ({error}), as it does for want of memory or of shared memory. {_remedy()}"
-            )
+            message = f"A worker process ended ({error}), as it does for want of memory or of shared memory. {remedy()}"
             raise ArgumentError(message) from error
         self.sampler.start = 0
 
@@ -94,25 +88,3 @@ class BatchLoader(DataLoader[Any]):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on behind the batches that were taken, if the next epoch is the one of the state."""
         self._resumed = (state_dict["epoch"], state_dict["batches"])
-
-
-def _hand_over(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-    """Move what a worker has made into shared memory, on its own: torch's thread for that waits forever if it fails."""
-    if get_worker_info() is not None and isinstance(batch, tuple):
-        try:
-            for field in batch:
-                if isinstance(field, Tensor) and field.numel():
-                    field.share_memory_()
-        except RuntimeError as error:
-            message = f"A worker could not hand over its batch by shared memory ({error}). {_remedy()}"
-            raise ArgumentError(message) from error
-    return batch
-
-
-def _remedy() -> str:
-    """Say what to do about too little shared memory."""
-    room = ""
-    if _SHARED_MEMORY.is_dir():
-        total, _, free = shutil.disk_usage(_SHARED_MEMORY)
-        room = f"{_SHARED_MEMORY} has {free / 2**20:.0f} of {total / 2**20:.0f} MiB free. "
-    return f"{room}Enlarge it (docker run --shm-size=8g), or use a smaller batch_size, fewer workers, or num_workers=0."
