@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "types", "tests", "docs", "recipes"]
+# The longest last, whose failures are then the last lines.
+nox.options.sessions = ["lint", "types", "docs", "recipes", "tests"]
 
 # What the session `build` looks for, in an environment that holds the wheel without its dependencies.
 WHEEL_CHECK = """
@@ -76,7 +77,7 @@ def recipes(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site; any warning is an error."""
     shutil.rmtree("docs/api/generated", ignore_errors=True)  # pages of modules that are gone
-    run(session, "sphinx", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html")
+    run(session, "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html")
 
 
 @nox.session(python="3.11", venv_backend="uv")

@@ -1,10 +1,15 @@
 """Side-by-side measurement: alternating rounds in one process, medians, a target and a verdict."""
 
 import gc
+import math
 import os
 import platform
+import re
+import resource
 import statistics
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import lightning.pytorch
@@ -68,6 +73,44 @@ def setting() -> None:
     )
     versions = f"torch {torch.__version__}, lightning {lightning.pytorch.__version__}"
     print(f"{cpu}, {os.cpu_count()} cores, {THREADS} threads, {versions}")
+
+
+def run_recipe(name: str, arguments: Sequence[str], folder: str) -> tuple[dict[str, float], float]:
+    """Run a recipe to its end, as a process of its own.
+
+    Args:
+        name: Its file's name in recipes/, without suffix.
+        arguments: Its command line.
+        folder: Where its files go.
+
+    Returns:
+        What it printed of the test, without the prefix ``test/``, and its CPU time in seconds, which other work on the
+        machine does not change.
+    """
+    recipe = Path(__file__).parents[1] / "recipes" / f"{name}.py"
+    command = [sys.executable, str(recipe), *arguments, "--trainer.enable_progress_bar", "false"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
+        raise SystemExit(message)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = {name: float(value) for name, value in re.findall(r"test/(\S+)\s+([\d.]+)", done.stdout)}
+    return found, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def half_cosine(optimizer: torch.optim.Optimizer, rate: float, share: float, warm_up: float = 0.0) -> None:
+    """Set the learning rate of a run that goes by the clock.
+
+    Args:
+        optimizer: Whose rate to set.
+        rate: Its highest.
+        share: How much of the run is over, 0 to 1.
+        warm_up: Share of the run during which the rate rises.
+    """
+    rising = share / warm_up if warm_up else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = rate * min(rising, (1 + math.cos(math.pi * min(1.0, share))) / 2)
 
 
 def mnist_root() -> Path:

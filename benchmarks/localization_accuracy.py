@@ -10,11 +10,7 @@ Command: VISIONTASKS_DATA=FOLDER python benchmarks/localization_accuracy.py --sp
 """
 
 import argparse
-import math
 import os
-import re
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,14 +19,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import setting
+from common import half_cosine, run_recipe, setting
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from visiontasks import LocalizationTask, VOCDataModule
 from visiontasks.losses.box import paired_iou
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "localization.py"
 SIZE = 160
 
 
@@ -60,8 +55,7 @@ def train_plain(data: VOCDataModule, seconds: float) -> Plain:
         network.train()
         for batch in loader:
             share = (time.process_time() - start) / seconds
-            for group in optimizer.param_groups:
-                group["lr"] = 1e-3 * min(share / 0.05, (1 + math.cos(math.pi * min(1.0, share))) / 2)
+            half_cosine(optimizer, 1e-3, share, warm_up=0.05)
             logits, boxes = network(batch.images)
             loss = F.cross_entropy(logits, batch.labels) + F.smooth_l1_loss(boxes, batch.boxes / SIZE)
             optimizer.zero_grad()
@@ -113,25 +107,15 @@ def predict_task(task: LocalizationTask) -> Callable[[Tensor], tuple[Tensor, Ten
     return predict
 
 
-def run_recipe(root: Path, split: str, seed: int, data: VOCDataModule) -> tuple[Tensor, float]:
+def score_recipe(root: Path, split: str, seed: int, data: VOCDataModule) -> tuple[Tensor, float]:
     """Run the recipe in a folder that is thrown away; score the weights that it tested; return the CPU time as well."""
-    command = [sys.executable, str(RECIPE), "--data.root", str(root), "--data.test", split]
-    quiet = ["--trainer.enable_progress_bar", "false", "--seed_everything", str(seed)]
-    start = children_seconds()
+    arguments = ["--data.root", str(root), "--data.test", split, "--seed_everything", str(seed)]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([*command, *quiet], cwd=folder, capture_output=True, text=True, check=True)
-        seconds = children_seconds() - start
+        printed, seconds = run_recipe("localization", arguments, folder)
         (checkpoint,) = (path for path in Path(folder).rglob("*.ckpt") if path.name != "last.ckpt")
         scores = score(predict_task(LocalizationTask.load_from_checkpoint(checkpoint)), data)
-    (found,) = re.findall(r"test/mean_iou\s+([\d.]+)", done.stdout)
-    assert abs(float(found) - scores[:, 0].mean()) < 0.005, (found, scores[:, 0].mean())  # it computes in bf16
+    assert abs(printed["mean_iou"] - scores[:, 0].mean()) < 0.005, (printed, scores[:, 0].mean())  # it computes in bf16
     return scores, seconds
-
-
-def children_seconds() -> float:
-    """Return the CPU time of the processes that were started and waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -160,7 +144,7 @@ def main() -> int:
             seed=seed,
         )
         data.setup("fit")
-        scores, seconds = run_recipe(root, options.split, seed, data)
+        scores, seconds = score_recipe(root, options.split, seed, data)
         show(f"recipe, seed {seed}, {seconds:.0f} s", scores)
         sides["recipe"].append(scores)
         sides["plain"].append(score(predict_plain(train_plain(data, seconds)), data))

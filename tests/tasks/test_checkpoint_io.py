@@ -1,6 +1,7 @@
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,17 @@ from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 WEIGHTS = {"state_dict": {"weight": torch.arange(100_000.0)}}
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file grow beyond 64 KiB."""
+    """Let no file grow beyond 64 KiB: only for a moment, since the report of the tests may go to a file, too."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_what_is_saved_comes_back_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -34,11 +37,10 @@ def test_what_is_saved_comes_back_and_nothing_else_is_left(tmp_path: Path) -> No
     assert [file.name for file in path.parent.iterdir()] == ["a.ckpt"]
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_an_error_and_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     SafeCheckpointIO().save_checkpoint({"state_dict": {}}, path)
-    with pytest.raises((OSError, RuntimeError)):
+    with pytest.raises((OSError, RuntimeError)), full_disk():
         SafeCheckpointIO().save_checkpoint(WEIGHTS, path)
     assert SafeCheckpointIO().load_checkpoint(path) == {"state_dict": {}}
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
