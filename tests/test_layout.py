@@ -75,8 +75,9 @@ def test_what_is_imported_is_what_is_declared() -> None:
     third_party = roots - set(sys.stdlib_module_names) - {"visiontasks"}
     homes = packages_distributions()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["timm"]]
-    declared += project["optional-dependencies"]["proposals"]
+    declared = [*project["dependencies"]]
+    for extra in ("timm", "proposals"):
+        declared += project["optional-dependencies"][extra]
     assert {homes[root][0].lower() for root in third_party} == {re.split(r"[\[<>=]", name)[0] for name in declared}
 
 

@@ -28,6 +28,10 @@ class CheckpointError(VisiontasksError):
     """A checkpoint is missing, damaged, unsafe, or made for another model."""
 
 
+class ExportError(VisiontasksError):
+    """A task cannot be exported, or the exported file computes something else."""
+
+
 class NonFiniteLossError(VisiontasksError):
     """A loss became infinite or NaN; the weights were not updated with it."""
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
+    "export": ("visiontasks.cli.export", "Write a checkpoint as ONNX, or as a program of torch.export."),
 }
 
 

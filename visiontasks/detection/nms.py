@@ -17,7 +17,8 @@ def suppress(
 ) -> Bool[Tensor, "groups boxes"]:
     """Find the boxes that stay, in several groups at once and with an output of fixed shape.
 
-    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay; there, the rule
+    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay, and an
+    exported graph cannot know it; there, the rule
     "a box stays if none that stays before it overlaps" is applied to all boxes at once, again and again (Zheng et al.,
     Enhancing geometric factors, 2021, Cluster-NMS).
 
@@ -29,7 +30,7 @@ def suppress(
     Returns:
         Whether each box stays.
     """
-    if boxes.is_cuda:
+    if boxes.is_cuda or torch.compiler.is_exporting():
         return suppress_in_passes(boxes, valid, threshold)
     keep = torch.zeros_like(valid)
     for group, counts, stays in zip(boxes, valid, keep, strict=True):
@@ -39,10 +40,23 @@ def suppress(
 
 
 def suppress_in_passes(
-    boxes: Float[Tensor, "groups boxes 4"], valid: Bool[Tensor, "groups boxes"], threshold: float
+    boxes: Float[Tensor, "groups boxes 4"],
+    valid: Bool[Tensor, "groups boxes"],
+    threshold: float,
+    labels: Int64[Tensor, "groups boxes"] | None = None,
 ) -> Bool[Tensor, "groups boxes"]:
-    """Do the same without waiting for the device, see :func:`suppress`."""
-    over = (box_iou(boxes, boxes) > threshold).triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
+    """Do the same without waiting for the device, see :func:`suppress`.
+
+    Args:
+        boxes: Boxes by falling score.
+        valid: Which of them count.
+        threshold: IoU above which the later box goes.
+        labels: Class of each, where only a box of the same class makes another go.
+    """
+    over = box_iou(boxes, boxes) > threshold
+    if labels is not None:
+        over &= labels[:, :, None] == labels[:, None]
+    over = over.triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
     keep = valid
     for _ in range(PASSES):
         # How many boxes that stay overlap: above 0 or not, which any precision tells.

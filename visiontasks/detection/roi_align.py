@@ -62,7 +62,7 @@ def roi_align(
         size: Rows and columns of the grid.
     """
     levels = assign_levels(boxes, strides)
-    if boxes.is_cuda:
+    if boxes.is_cuda or torch.compiler.is_exporting():  # other runtimes have that operator
         return align_by_torchvision(features, strides, boxes, images, levels, size)
     return align_by_rows(features, strides, boxes, images, levels, size)
 

@@ -1,0 +1,102 @@
+"""Exported files; the run-time checks of jaxtyping, which tracing does not see through, are off here."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks.errors import ArgumentError, ExportError
+from visiontasks.export import export_task, files
+from visiontasks.export.parity import compare, named
+from visiontasks.export.programs import Program, make_program
+
+pytestmark = pytest.mark.unchecked
+
+SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}}
+NAMES = ["circle", "square", "star"]
+TASKS: dict[str, Callable[[], Task]] = {
+    "multiclass": lambda: ClassificationTask(3, class_names=NAMES, test_time_flips="horizontal", **SMALL),
+    "multilabel": lambda: ClassificationTask(3, mode="multilabel", **SMALL),
+    "binary": lambda: ClassificationTask(2, mode="binary", thresholds=0.3, **SMALL),
+    "localization": lambda: LocalizationTask(3, class_agnostic=False, **SMALL),
+    "segmentation": lambda: SegmentationTask(3, test_flip=True, **SMALL),
+    "detection": lambda: DetectionTask(3, neck="none", head_width=16, score=0.3, candidates=(50, 50), **SMALL),
+    "detection-fpn": lambda: DetectionTask(3, width=8, head_width=16, score=0.3, **SMALL),
+}
+
+
+def run_onnx(path: Path, program: Program, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    session = onnxruntime.InferenceSession(path)
+    assert [given.name for given in session.get_inputs()] == list(program.inputs)
+    assert [result.name for result in session.get_outputs()] == list(program.outputs)
+    given = {name: value.numpy() for name, value in zip(program.inputs, inputs, strict=True)}
+    return named(program.outputs, [torch.from_numpy(found) for found in session.run(None, given)])
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "detection-fpn" else kind for kind in TASKS]
+)
+def test_a_file_gives_what_the_task_predicts(kind: str, suffix: str, tmp_path: Path) -> None:
+    task = TASKS[kind]()
+    done = export_task(task, tmp_path / f"new/a{suffix}", image_size=(40, 56))
+    assert [file.name for file in done.file.parent.iterdir()] == [f"a{suffix}"]
+    program = make_program(task, (40, 56))
+    inputs = (torch.randint(256, (5, 3, 40, 56), dtype=torch.uint8), *program.example(5)[1:])
+    if suffix == ".onnx":
+        found = run_onnx(done.file, program, inputs)
+        metadata = onnxruntime.InferenceSession(done.file).get_modelmeta().custom_metadata_map
+        assert json.loads(metadata["class_names"]) == task.class_names
+        assert json.loads(metadata["image_size"]) == [40, 56]
+        assert metadata["task"] == type(task).__name__
+    else:
+        extra = {"visiontasks.json": ""}
+        exported = torch.export.load(done.file, extra_files=extra).module()
+        found = named(program.outputs, exported(*inputs))
+        assert json.loads(extra["visiontasks.json"]) == done.metadata
+    with torch.inference_mode():
+        expected = named(program.outputs, program.reference(*inputs))
+    compare(expected, found, "a", task.roi_head.score if isinstance(task, DetectionTask) else None)
+
+
+def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = make_program(ClassificationTask(3, **SMALL), (16, 16))
+    export = files._exported
+    monkeypatch.setattr(files, "_exported", lambda program: export(other))
+    (tmp_path / "a.onnx").write_text("previous")
+    with pytest.raises(ExportError, match=r"'a\.onnx' computes other"):
+        export_task(ClassificationTask(3, **SMALL), tmp_path / "a.onnx", (16, 16))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
+    assert (tmp_path / "a.onnx").read_text() == "previous"
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(f"No module named {name!r}")  # noqa: TRY003, EM102 (what Python says)
+
+    monkeypatch.setattr(files, "import_module", missing)
+    with pytest.raises(ExportError, match=r"ONNX files need onnx, .* Install visiontasks\[export\]"):
+        export_task(ClassificationTask(3, **SMALL), tmp_path / "a.onnx", (16, 16))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"), [("a.pb", (16, 16), "no kind of file"), ("a.onnx", None, "image_size")]
+)
+def test_what_is_missing_is_said(name: str, size: tuple[int, int] | None, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        export_task(ClassificationTask(3, **SMALL), tmp_path / name, size)
+
+
+def test_a_task_that_cannot_be_traced_is_an_error(tmp_path: Path) -> None:
+    class Untraceable(ClassificationTask):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) if images.sum().item() < 1 else super().forward(images + 1)
+
+    with pytest.raises(ExportError, match="Untraceable with this backbone cannot be exported"):
+        export_task(Untraceable(3, **SMALL), tmp_path / "a.onnx", (16, 16))

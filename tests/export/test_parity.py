@@ -1,0 +1,55 @@
+import pytest
+import torch
+from torch import Tensor
+
+from visiontasks.errors import ExportError
+from visiontasks.export.parity import compare
+
+VALUES = {"scores": torch.tensor([0.25, 0.5]), "labels": torch.tensor([1, 2])}
+DETECTIONS = {
+    "boxes": torch.tensor([[[0.0, 0, 10, 10], [20, 20, 40, 40], [0, 0, 0, 0]]]),
+    "scores": torch.tensor([[0.9, 0.6, 0.0]]),
+    "labels": torch.tensor([[1, 0, -1]]),
+}
+
+
+def changed(values: dict[str, Tensor], name: str, place: tuple[int, ...], value: float) -> dict[str, Tensor]:
+    copies = {key: tensor.clone() for key, tensor in values.items()}
+    copies[name][place] = value
+    return copies
+
+
+def test_differences_are_those_of_the_values() -> None:
+    found = compare(VALUES, changed(VALUES, "scores", (1,), 0.5005), "a.onnx")
+    assert found == pytest.approx({"scores": 0.0005, "labels": 0.0}, abs=1e-7)
+
+
+@pytest.mark.parametrize(("name", "value"), [("scores", 0.6), ("scores", float("nan")), ("labels", 0)])
+def test_other_values_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ExportError, match=rf"'a.onnx' computes other {name} than the task"):
+        compare(VALUES, changed(VALUES, name, (1,), value), "a.onnx")
+
+
+def test_another_shape_is_refused() -> None:
+    with pytest.raises(ExportError, match="of shape"):
+        compare(VALUES, {**VALUES, "scores": torch.zeros(3)}, "a.onnx")
+
+
+def test_detections_are_compared_in_any_order() -> None:
+    swapped = {name: values[:, [1, 0, 2]] for name, values in DETECTIONS.items()}
+    assert compare(DETECTIONS, swapped, "a.onnx", score=0.05) == {"boxes": 0.0, "scores": 0.0, "labels": 0.0}
+
+
+def test_a_detection_at_the_least_score_may_be_missing() -> None:
+    gone = changed(changed(DETECTIONS, "labels", (0, 1), -1), "scores", (0, 1), 0.0)
+    assert compare(DETECTIONS, gone, "a.onnx", score=0.5995)["labels"] == 0.0
+    with pytest.raises(ExportError, match="other labels"):
+        compare(DETECTIONS, gone, "a.onnx", score=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"), [("labels", (0, 0), 2), ("boxes", (0, 1, 3), 40.5), ("scores", (0, 1), 0.61)]
+)
+def test_other_detections_are_refused(name: str, place: tuple[int, ...], value: float) -> None:
+    with pytest.raises(ExportError, match=f"other {name}"):
+        compare(DETECTIONS, changed(DETECTIONS, name, place, value), "a.onnx", score=0.05)

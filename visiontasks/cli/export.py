@@ -1,0 +1,66 @@
+"""``visiontasks export``: a checkpoint as a file that runs without this library."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from visiontasks.errors import ArgumentError
+from visiontasks.export import export_task
+from visiontasks.prediction import find_files, find_task, import_class
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import read_checkpoint
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Write a checkpoint as ONNX or as a program of torch.export, once it was seen to compute the same.
+
+    Args:
+        command: ``"export"``.
+        arguments: The command line after it.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        VisiontasksError: If the checkpoint cannot be exported; then there is no file.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"visiontasks {command}",
+        description="Write a checkpoint as a file that takes uint8 images and gives named results without this "
+        "library. It is compared with the checkpoint on images, and not written if it differs.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help=".onnx or .pt2 (torch.export) file to write; NAME.onnx in this folder by default",
+    )
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="size of the images; as trained by default",
+    )
+    parser.add_argument(
+        "--images", nargs="+", metavar="SOURCE", default=[], help="images to compare on; generated ones by default"
+    )
+    parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    options = parser.parse_args(arguments)
+    owner = None if options.task is None else import_class(options.task)
+    if owner is not None and not issubclass(owner, Task):
+        message = f"--task {options.task} is no subclass of visiontasks.Task."
+        raise ArgumentError(message)
+    owner = owner or find_task(read_checkpoint(options.checkpoint), options.checkpoint)
+    task = owner.load_from_checkpoint(options.checkpoint)
+    size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
+    target = options.output or Path(options.checkpoint.with_suffix(".onnx").name)
+    done = export_task(task, target, size, find_files(options.images))
+    shape = ["batch", done.metadata["in_channels"], *done.metadata["image_size"]]
+    print(f"{done.file}: {done.metadata['task']}, {done.file.stat().st_size / 2**20:.1f} MiB")
+    print(f"takes {', '.join(done.metadata['inputs'])}: uint8 [{', '.join(map(str, shape))}]")
+    print(f"gives {', '.join(done.metadata['outputs'])}")
+    found = ", ".join(f"{name} {difference:.2g}" for name, difference in done.differences.items())
+    print(f"largest differences from the checkpoint: {found}")
+    return 0

@@ -1,0 +1,205 @@
+"""Exported files: written only after they were seen to compute what the task does."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from visiontasks import __version__
+from visiontasks.data.datasets.shapes import ShapesDataset
+from visiontasks.data.images import read_image
+from visiontasks.errors import ArgumentError, ExportError
+from visiontasks.export.parity import compare, named
+from visiontasks.export.programs import DetectionProgram, Program, make_program
+from visiontasks.tasks.base import Task
+
+Form = Literal["onnx", "torch"]
+SUFFIXES: dict[str, Form] = {".onnx": "onnx", ".pt2": "torch"}
+OPSET = 18
+_TRIED = 4
+
+
+class Export(NamedTuple):
+    """An exported file.
+
+    Attributes:
+        file: The file.
+        differences: Largest difference from the task of each result, on the images that it was tried on; of labels the
+            share that differs.
+        metadata: What the file says of itself.
+    """
+
+    file: Path
+    differences: dict[str, float]
+    metadata: dict[str, Any]
+
+
+def export_task(
+    task: Task,
+    file: str | Path,
+    image_size: tuple[int, int] | None = None,
+    images: Iterable[str | Path] = (),
+) -> Export:
+    """Write a task as ONNX or as a program of ``torch.export``, normalisation and decisions included.
+
+    The file takes ``images``, uint8 of shape [B, C, H, W] with any batch size and a fixed height and width, a detector
+    also ``sizes``, int64 of shape [B, 2]: height and width of each image inside the padding to the right and below. It
+    gives what the task's ``predict`` does, by the same names; boxes are in pixels of these images.
+
+    Before the file gets its name, it is run on images and compared with the task, see
+    :func:`~visiontasks.export.parity.compare`.
+
+    Args:
+        task: The task, with its weights.
+        file: The file to write; ``.onnx`` or ``.pt2`` says which form.
+        image_size: Height and width in pixels of the images; by default that of the task.
+        images: Image files to compare on; by default generated ones.
+
+    Returns:
+        File, differences and metadata. The metadata are in the file: those of the ONNX model, or the extra file
+        ``visiontasks.json`` of the program.
+
+    Raises:
+        ArgumentError: If the size of the images is not known, or the form not one of these.
+        ExportError: If the packages for it are missing, the task cannot be exported, or the file computes something
+            else.
+    """
+    target = Path(file)
+    if target.suffix not in SUFFIXES:
+        message = f"{str(file)!r} is no kind of file to export to; expected {' or '.join(SUFFIXES)}."
+        raise ArgumentError(message)
+    size = image_size or task.image_size
+    if size is None:
+        message = "The task does not say which size of images it was trained on: give image_size=(H, W)."
+        raise ArgumentError(message)
+    task = task.cpu().eval()
+    program = make_program(task, size)
+    metadata = describe(program)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
+    save, load = (_save_onnx, _load_onnx) if SUFFIXES[target.suffix] == "onnx" else (_save_program, _load_program)
+    try:
+        save(program, part, metadata)
+        differences = check(program, load(part), _try_images(program, images), target.name)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return Export(target, differences, metadata)
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """Say what a file takes and gives."""
+    task = program.task
+    return {
+        "visiontasks": __version__,
+        "task": type(task).__name__,
+        "class_names": task.class_names,
+        "in_channels": task.in_channels,
+        "image_size": list(program.image_size),
+        "inputs": list(program.inputs),
+        "outputs": list(program.outputs),
+    }
+
+
+@torch.inference_mode()
+def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor, file: str) -> dict[str, float]:
+    """Compare what a file computes with the task, on one image, and on all of them at once.
+
+    Args:
+        program: The task.
+        run: Runs the file.
+        images: Images to compare on.
+        file: Name of the file, for messages.
+
+    Returns:
+        Largest differences.
+
+    Raises:
+        ExportError: If they are too large.
+    """
+    score = program.task.roi_head.score if isinstance(program, DetectionProgram) else None
+    differences: dict[str, float] = {}
+    for batch in (images[:1], images):
+        inputs = (batch, *program.example(len(batch))[1:])
+        expected = named(program.outputs, program.reference(*inputs))
+        found = compare(expected, named(program.outputs, list(run(*inputs))), file, score)
+        differences = {name: max(value, differences.get(name, 0.0)) for name, value in found.items()}
+    return differences
+
+
+def _try_images(program: Program, files: Iterable[str | Path]) -> Tensor:
+    channels = program.task.in_channels
+    read = [read_image(file, channels, program.image_size) for file in files]
+    if not read:
+        side = max(16, *program.image_size)
+        drawn = ShapesDataset(_TRIED, image_size=(side, side), channels=channels, max_objects=4)
+        height, width = program.image_size
+        read = [drawn[index].image[:, :height, :width] for index in range(_TRIED)]
+    return torch.stack(read).contiguous()
+
+
+def _exported(program: Program) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    shapes = tuple({0: batch} for _ in program.inputs)
+    try:
+        # With two images, since torch.export takes a size of 1 for a constant.
+        return torch.export.export(program, program.example(2), dynamic_shapes=shapes)
+    except Exception as error:  # whatever tracing may raise
+        message = f"{type(program.task).__name__} with this backbone cannot be exported: {error}"
+        raise ExportError(message) from error
+
+
+def _save_program(program: Program, path: Path, metadata: Mapping[str, Any]) -> None:
+    with warnings.catch_warnings():
+        # torch warns of normalisation's buffers, which are views of one tensor.
+        warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
+        torch.export.save(_exported(program), path, extra_files={"visiontasks.json": json.dumps(metadata)})
+
+
+def _load_program(path: Path) -> Callable[..., Iterable[Tensor]]:
+    run: Callable[..., Iterable[Tensor]] = torch.export.load(path).module()
+    return run
+
+
+def _save_onnx(program: Program, path: Path, metadata: Mapping[str, Any]) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _import(package)
+    exported = torch.onnx.export(
+        _exported(program),
+        input_names=list(program.inputs),
+        output_names=list(program.outputs),
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert exported is not None
+    exported.model.metadata_props.update({name: _text(value) for name, value in metadata.items()})
+    exported.save(path, external_data=False)
+
+
+def _load_onnx(path: Path) -> Callable[..., Iterable[Tensor]]:
+    session = _import("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in session.get_inputs()]
+
+    def run(*inputs: Tensor) -> list[Tensor]:
+        given = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
+        return [torch.from_numpy(found) for found in session.run(None, given)]
+
+    return run
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _import(package: str) -> Any:  # noqa: ANN401 (a module)
+    try:
+        return import_module(package)
+    except ImportError as error:
+        message = f"ONNX files need {package}, which is missing ({error}). Install visiontasks[export]."
+        raise ExportError(message) from error

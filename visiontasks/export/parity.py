@@ -1,0 +1,90 @@
+"""Whether an exported file computes what the task does."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from visiontasks.errors import ExportError
+
+TOLERANCE = 1e-3
+"""Largest difference of values in 0 to 1, and of boxes in pixels times 100."""
+_BOX_TOLERANCE = 0.1
+_DISAGREEING = 1e-3
+
+
+def compare(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: str, score: float | None = None
+) -> dict[str, float]:
+    """Compare results by name.
+
+    Floating-point results may differ by 0.001, boxes by 0.1 pixel, and one label in a thousand may be another: where
+    two classes are as likely, rounding decides. Detections are compared as sets.
+
+    Args:
+        expected: What the task computes.
+        found: What the file computes.
+        file: Its name, for the message.
+        score: Least score of a detection; None for results that are no detections.
+
+    Returns:
+        Largest difference of each result; of labels the share that differs.
+
+    Raises:
+        ExportError: If a result differs by more.
+    """
+    found = {name: torch.as_tensor(value) for name, value in found.items()}
+    for name, value in expected.items():
+        if found[name].shape != value.shape:
+            message = f"{file!r} gives {name} of shape {list(found[name].shape)}, the task {list(value.shape)}."
+            raise ExportError(message)
+    differences = _of_values(expected, found) if score is None else _of_detections(expected, found, score)
+    for name, difference in differences.items():
+        limit = _DISAGREEING if name == "labels" else _BOX_TOLERANCE if name.endswith("boxes") else TOLERANCE
+        if not difference <= limit:
+            message = (
+                f"{file!r} computes other {name} than the task: the largest difference is {difference:.3g}, more than "
+                f"{limit:g}. No file was written."
+            )
+            raise ExportError(message)
+    return differences
+
+
+def _of_values(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, float]:
+    differences = {}
+    for name, value in expected.items():
+        if value.is_floating_point():
+            differences[name] = (found[name] - value).abs().max().item()
+        else:
+            differences[name] = (found[name].to(value.dtype) != value).double().mean().item()
+    return differences
+
+
+def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], score: float) -> dict[str, float]:
+    """Match each detection with one of the same class in the other set; those at the least score may be missing."""
+    boxes, scores, unmatched, total = [0.0], [0.0], 0, 0
+    for image in range(len(expected["labels"])):
+        one, other = ({name: values[name][image] for name in expected} for values in (expected, found))
+        for left, right in ((one, other), (other, one)):
+            left, right = (_real(side) for side in (left, right))
+            sure = left["scores"] > score + TOLERANCE
+            overlap = box_iou(left["boxes"], right["boxes"])
+            overlap = torch.where(left["labels"][:, None] == right["labels"], overlap, -1.0)
+            best, match = overlap.max(1) if overlap.numel() else (torch.zeros(len(sure)), None)
+            total += int(sure.sum())
+            unmatched += int((sure & (best < 0.9)).sum())
+            both = sure & (best >= 0.9)
+            if match is not None and both.any():
+                boxes.append((left["boxes"] - right["boxes"][match])[both].abs().max().item())
+                scores.append((left["scores"] - right["scores"][match])[both].abs().max().item())
+    return {"boxes": max(boxes), "scores": max(scores), "labels": unmatched / max(total, 1)}
+
+
+def _real(detections: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: values[detections["labels"] >= 0] for name, values in detections.items()}
+
+
+def named(names: Sequence[str], values: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Give results their names."""
+    return dict(zip(names, values, strict=True))

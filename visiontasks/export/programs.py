@@ -1,0 +1,128 @@
+"""Tasks as functions of tensors: uint8 images in, named results out, of shapes that do not depend on values."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int64, UInt8
+from torch import Tensor, nn
+
+from visiontasks.detection.boxes import clip_to, is_box, take
+from visiontasks.detection.nms import suppress_in_passes
+from visiontasks.errors import ArgumentError
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.detection import DetectionTask
+from visiontasks.types import DetectionPredictions
+
+_LEAST_SIDE = 1e-2
+
+
+class Program(nn.Module):
+    """A task from images to predictions, averages over mirrored or resized images included where it has them.
+
+    Args:
+        task: The task, with its weights.
+        image_size: Height and width in pixels of the images.
+
+    Attributes:
+        inputs: Names of what :meth:`forward` takes.
+        outputs: Names of what it returns.
+    """
+
+    inputs: tuple[str, ...] = ("images",)
+
+    def __init__(self, task: Task, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.task = task.eval()
+        self.image_size = image_size
+        with torch.inference_mode():
+            self.outputs: tuple[str, ...] = type(self.reference(*self.example(1)))._fields
+
+    def example(self, count: int) -> tuple[Tensor, ...]:
+        """Make inputs of so many images."""
+        return (torch.zeros(count, self.task.in_channels, *self.image_size, dtype=torch.uint8),)
+
+    def reference(self, images: UInt8[Tensor, "batch channels height width"]) -> Any:  # noqa: ANN401 (each task has its own)
+        """Compute the predictions as the task does."""
+        return self.task.predict(self.task.infer(images))
+
+    def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> tuple[Tensor, ...]:
+        """Compute the predictions, field by field."""
+        return tuple(self.reference(images))
+
+
+class DetectionProgram(Program):
+    """A detector from images and their sizes to detections.
+
+    What the task computes of a number of regions that depends on the image is computed of a fixed number here. The
+    detections are the same, unless more than ``pairs`` pairs of region and class are likely enough.
+
+    Args:
+        task: The task, with its weights.
+        image_size: Height and width in pixels of the images, padding to the right and below included.
+        pairs: How many pairs of region and class the suppression looks at, the likeliest ones.
+
+    Raises:
+        ArgumentError: If its proposals come from a file, or it computes each region by itself.
+    """
+
+    inputs = ("images", "sizes")
+    task: DetectionTask
+
+    def __init__(self, task: DetectionTask, image_size: tuple[int, int], pairs: int = 1000) -> None:
+        if task.proposals == "precomputed" or task.per_region:
+            message = (
+                "A detector is exported whose proposals and features come from the image alone; this one has proposals="
+                f"{task.proposals!r} and features={'per-region' if task.per_region else 'shared'!r}. Export one with "
+                "proposals='rpn' or 'sliding-window' and features='shared'."
+            )
+            raise ArgumentError(message)
+        self.pairs = pairs
+        super().__init__(task, image_size)
+
+    def example(self, count: int) -> tuple[Tensor, ...]:
+        """Make inputs of so many images."""
+        return (*super().example(count), torch.tensor([self.image_size] * count))
+
+    def reference(  # type: ignore[override]  # images alone are not enough
+        self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
+    ) -> DetectionPredictions:
+        """Compute the predictions as the task does."""
+        return self.task.predict(self.task(images, sizes))
+
+    def forward(  # type: ignore[override]
+        self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
+    ) -> tuple[Tensor, ...]:
+        """Compute boxes, scores and labels, by falling score, then padding."""
+        head = self.task.roi_head
+        outputs = self.task(images, sizes)
+        batch, regions = outputs.proposals.shape[:2]
+        owners = torch.arange(batch, device=images.device)[:, None].expand(batch, regions).flatten()
+        logits, differences = head(self.task.read(outputs.features, outputs.proposals.flatten(0, 1), owners))
+        scores = logits.softmax(1)[:, : head.num_classes].view(batch, regions, head.num_classes)
+        scores = torch.where(is_box(outputs.proposals)[..., None], scores, 0.0).flatten(1)
+        likely, pairs = scores.topk(min(self.pairs, scores.shape[1]), 1)
+        labels = pairs % head.num_classes
+        boxed = pairs if differences.shape[1] > 1 else pairs // head.num_classes
+        region_boxes = take(outputs.proposals, pairs // head.num_classes)
+        boxes = head.coder.decode(take(differences.reshape(batch, -1, 4), boxed), region_boxes)
+        boxes = clip_to(boxes, sizes)
+        valid = (likely > head.score) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
+        keep = suppress_in_passes(boxes, valid, head.overlap, labels)
+        kept, places = torch.where(keep, likely, 0.0).topk(min(head.detections, likely.shape[1]), 1)
+        found = kept > 0
+        room = (0, head.detections - kept.shape[1])
+        boxes = torch.where(found[..., None], take(boxes, places), 0.0)
+        labels = torch.where(found, labels.gather(1, places), -1)
+        return F.pad(boxes, (0, 0, *room)), F.pad(kept, room), F.pad(labels, room, value=-1)
+
+
+def make_program(task: Task, image_size: tuple[int, int]) -> Program:
+    """Choose the program of a task.
+
+    Args:
+        task: The task.
+        image_size: Height and width in pixels of the images.
+    """
+    kind = DetectionProgram if isinstance(task, DetectionTask) else Program
+    return kind(task, image_size)  # type: ignore[arg-type]  # the class follows from the task
