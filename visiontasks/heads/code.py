@@ -11,7 +11,7 @@ from visiontasks.errors import ArgumentError, near_matches
 
 CodeForm = Literal["vector", "map"]
 
-Map = Float[Tensor, "batch channels rows columns"]
+Map = Float[Tensor, "batch _ rows columns"]
 
 
 class VectorCode(nn.Module):

@@ -281,9 +281,10 @@ class AutoencodingTask(Task):
         if not any((labels >= 0).any() for labels in accuracy.labels):
             return
         strategy: Any = self.trainer.strategy
-        for loaded in data.bank_dataloader(count):
-            batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))
-            with strategy.precision_plugin.val_step_context():
+        # A loader draws a random number, which must not change those of the training.
+        with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
+            for loaded in data.bank_dataloader(count):
+                batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))
                 accuracy.remember(embedding(self.encode(batch.images)), labels_of(batch))
 
 

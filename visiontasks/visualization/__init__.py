@@ -2,6 +2,7 @@
 
 from visiontasks.visualization.annotations import draw_sample
 from visiontasks.visualization.charts import bar_chart
+from visiontasks.visualization.codes import code_map, draw_interpolation, draw_neighbours, draw_reconstructions
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
@@ -14,11 +15,15 @@ __all__ = [
     "Picture",
     "bar_chart",
     "class_color",
+    "code_map",
     "draw_activations",
     "draw_classification",
     "draw_detections",
     "draw_filters",
+    "draw_interpolation",
     "draw_localization",
+    "draw_neighbours",
+    "draw_reconstructions",
     "draw_sample",
     "draw_segmentation",
     "first_convolution",
