@@ -1,7 +1,7 @@
 """Pure drawing on uint8 images."""
 
 from visiontasks.visualization.annotations import draw_sample
-from visiontasks.visualization.charts import bar_chart
+from visiontasks.visualization.charts import bar_chart, line_chart
 from visiontasks.visualization.codes import code_map, draw_interpolation, draw_neighbours, draw_reconstructions
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.detections import draw_detections
@@ -29,6 +29,7 @@ __all__ = [
     "first_convolution",
     "grid",
     "index_image",
+    "line_chart",
     "overlay",
     "reliability_diagram",
     "to_rgb",
