@@ -1,4 +1,4 @@
-"""What unlabelled images are good for when few have labels: pretrain on all of MNIST, classify with 10, 100, 1,000, all.
+"""What unlabelled images are good for: pretrain on all of MNIST, then classify with 10, 100, 1,000 and all labels.
 
 For each pretraining of an autoencoder and each number of labels, with the same network, augmentation and steps:
 ``scratch`` (not pretrained), ``fine-tuned`` from the encoder, ``linear`` and ``k-NN`` on the codes of a frozen encoder,
@@ -119,7 +119,7 @@ def encode(file: Path, images: Tensor) -> Tensor:
 
 
 def neighbourhoods(codes: Tensor, neighbours: int = 10) -> Tensor:
-    """Join each code with its nearest others, and weigh the joints so that propagation converges (section 2 of Zhou)."""
+    """Join each code with its nearest others, weighted so that propagation converges (Zhou et al., section 2)."""
     rows, columns, weights = [], [], []
     for start in range(0, len(codes), 500):
         cosines, found = (codes[start : start + 500] @ codes.T).topk(neighbours + 1)
@@ -254,7 +254,9 @@ def write(options: argparse.Namespace, found: dict[tuple[str, int], list[float]]
     counts = sorted({count for _, count in found})
     series: dict[str, list[tuple[float, float]]] = {}
     for way in dict.fromkeys(way for way, _ in found):
-        rows = [found.get((way, count), found["scratch", count]) for count in counts]
+        # Where every image has its label, there is nothing to propagate.
+        plain = way.replace("propagated and ", "") if "and" in way else "scratch"
+        rows = [found.get((way, count)) or found[plain, count] for count in counts]
         series[way] = [(100 * statistics.mean(row), 100 * statistics.pstdev(row)) for row in rows]
     title = f"MNIST, accuracy on the {options.split} images by the number of labels, {options.seeds} seeds"
     picture = line_chart(title, [f"{count:,}" for count in counts], series, " %")
@@ -265,13 +267,10 @@ def write(options: argparse.Namespace, found: dict[tuple[str, int], list[float]]
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Accuracy by the number of labels, with and without unlabelled images."
-    )
+    parser = argparse.ArgumentParser(description="Accuracy by the number of labels, and what embeddings add.")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
-    parser.add_argument(
-        "--labels", type=int, nargs="+", default=[10, 100, 1000, 60000], help="all where there are fewer"
-    )
+    counts = [10, 100, 1000, 60000]
+    parser.add_argument("--labels", type=int, nargs="+", default=counts, help="all where there are fewer")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS))
     parser.add_argument("--pretrain_epochs", type=int, default=20)
