@@ -49,7 +49,7 @@ def draw_reconstructions(
     return grid(tiles, titles, columns=columns)
 
 
-def draw_interpolation(images: Float[Tensor, "pairs steps channels height width"]) -> Picture:
+def draw_interpolation(images: Float[Tensor, "pairs steps _ _ _"]) -> Picture:
     """Draw the images on the way from one code to another, one pair of codes in a row.
 
     Args:
