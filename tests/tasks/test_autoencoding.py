@@ -238,6 +238,12 @@ def test_the_divergence_counts_per_value_and_warms_up(fit: Callable[..., Trainer
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
 
 
+def test_a_warm_up_without_an_end_is_refused(fit: Callable[..., Trainer]) -> None:
+    task = make(variational=True, kl_warmup=0.5, lr_scheduler="constant", warmup=0.0)
+    with pytest.raises(ArgumentError, match="set max_epochs or max_steps"):
+        fit(task, [random_batch()], max_epochs=-1)
+
+
 def test_without_a_variational_code_there_is_nothing_to_draw() -> None:
     with pytest.raises(ArgumentError, match="variational=True"):
         make().sample(1)

@@ -271,7 +271,11 @@ class AutoencodingTask(Task):
     def _kl_share(self) -> float:
         if not self.training or self._trainer is None or not self.kl_warmup:
             return 1.0
-        return min(1.0, self.global_step / (self.kl_warmup * self.trainer.estimated_stepping_batches))
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            message = "kl_warmup needs to know the end of the training: set max_epochs or max_steps of the trainer."
+            raise ArgumentError(message)
+        return min(1.0, self.global_step / (self.kl_warmup * total))
 
     def _fill_bank(self, count: int | None) -> None:
         data = getattr(self.trainer, "datamodule", None)
