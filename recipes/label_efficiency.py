@@ -129,11 +129,12 @@ def neighbourhoods(codes: Tensor, neighbours: int = 10) -> Tensor:
         columns.append(found.flatten())
     row, column, weight = torch.cat(rows), torch.cat(columns), torch.cat(weights)
     both = torch.stack([torch.cat([row, column]), torch.cat([column, row])])
-    graph = torch.sparse_coo_tensor(both, torch.cat([weight, weight]), (len(codes), len(codes))).coalesce()
+    shape = len(codes), len(codes)
+    graph = torch.sparse_coo_tensor(both, torch.cat([weight, weight]), shape, check_invariants=True).coalesce()
     degrees = torch.sparse.sum(graph, 1).to_dense().clamp(min=1e-12).rsqrt()
     places = graph.indices()
     values = graph.values() * degrees[places[0]] * degrees[places[1]]
-    return torch.sparse_coo_tensor(places, values, graph.shape).coalesce()
+    return torch.sparse_coo_tensor(places, values, graph.shape, check_invariants=True).coalesce()
 
 
 def propagate(graph: Tensor, chosen: Tensor, labels: Tensor, share: float = 0.99, steps: int = 100) -> Tensor:
