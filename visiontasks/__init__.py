@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.table import CSVDataModule
     from visiontasks.data.datamodules.voc import VOCDataModule
     from visiontasks.prediction import Predictor
+    from visiontasks.tasks.autoencoding import AutoencodingTask
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
     from visiontasks.tasks.detection import DetectionTask
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from visiontasks.tasks.segmentation import SegmentationTask
     from visiontasks.types import (
         AutoencodingBatch,
+        AutoencodingPredictions,
         ClassificationBatch,
         ClassificationPredictions,
         DetectionBatch,
@@ -56,7 +58,9 @@ _HOME = {
     "LocalizationTask": "visiontasks.tasks.localization",
     "SegmentationTask": "visiontasks.tasks.segmentation",
     "DetectionTask": "visiontasks.tasks.detection",
+    "AutoencodingTask": "visiontasks.tasks.autoencoding",
     "AutoencodingBatch": "visiontasks.types",
+    "AutoencodingPredictions": "visiontasks.types",
     "ClassificationBatch": "visiontasks.types",
     "ClassificationPredictions": "visiontasks.types",
     "DetectionBatch": "visiontasks.types",
@@ -70,6 +74,8 @@ _HOME = {
 
 __all__ = [
     "AutoencodingBatch",
+    "AutoencodingPredictions",
+    "AutoencodingTask",
     "Backbone",
     "COCODataModule",
     "CSVDataModule",

@@ -8,6 +8,7 @@ samples, which keeps their type: a NamedTuple of your own with more fields needs
 in pixels of the batch's images; ``sizes`` and ``scale`` are height first, as the shapes of images are.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
@@ -189,6 +190,18 @@ class SegmentationPredictions(NamedTuple):
     scores: Float[Tensor, "batch height width"] | Float[Tensor, "batch classes height width"]
 
 
+class AutoencodingPredictions(NamedTuple):
+    """What an autoencoder makes of each image.
+
+    Attributes:
+        images: The image as it comes out of its code, pixels in 0 to 1.
+        codes: What was kept of it: a vector, or a map at the stride of the backbone.
+    """
+
+    images: Float32[Tensor, "batch channels height width"]
+    codes: Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
+
+
 class DetectionPredictions(NamedTuple):
     """What a detector finds in each image, by falling score, then padding.
 
@@ -240,6 +253,15 @@ class DataDescription(Protocol):
 
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split."""
+        ...
+
+
+@runtime_checkable
+class OffersTrainingImages(Protocol):
+    """A data module that shows its training images plainly; :class:`~visiontasks.data.base.VisionDataModule` does."""
+
+    def bank_dataloader(self, count: int | None = None) -> Iterable[NamedTuple]:
+        """Load training images, not augmented and each once; ``count`` of them, evenly spread, or all."""
         ...
 
 

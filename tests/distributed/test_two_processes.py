@@ -105,6 +105,20 @@ def test_localization_is_equal_for_any_number_of_images(runs: dict[int, list[dic
                 assert found[name] == pytest.approx(value, rel=0, abs=tolerance), (case, name)
 
 
+def test_autoencoding_is_equal_for_any_number_of_images(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["autoencoding"]
+    assert len(expected) == 8
+    assert len({case["val/knn_accuracy"] for case in expected.values()}) > 2, "codes differ from image to image"
+    exact = {"val/knn_accuracy", "val/linear_accuracy"}
+    for result in runs[2]:
+        for case, metrics in expected.items():
+            found = result["autoencoding"][case]
+            assert found.keys() == metrics.keys() == exact | {"val/loss", "val/mse", "val/psnr", "val/ssim"}
+            for name, value in metrics.items():
+                tolerance = 0 if name in exact else 1e-4 if name == "val/psnr" else 1e-6
+                assert found[name] == pytest.approx(value, rel=0, abs=tolerance), (case, name)
+
+
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:
     (alone,), both = runs[1], runs[2]
     assert alone["training"]["steps"] == 8

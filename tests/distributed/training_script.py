@@ -19,7 +19,14 @@ from torch.nn.functional import one_hot
 from torch.optim import SGD
 from torchmetrics.classification import MulticlassAUROC
 
-from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, LocalizationTask, ShapesDataModule
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationBatch,
+    ClassificationTask,
+    FolderDataModule,
+    LocalizationTask,
+    ShapesDataModule,
+)
 from visiontasks.backbones.base import Freeze
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 
@@ -140,6 +147,18 @@ def localize(trainer: Trainer) -> dict[str, Any]:
     return found
 
 
+def autoencode(trainer: Trainer) -> dict[str, Any]:
+    torch.manual_seed(0)
+    task = AutoencodingTask(
+        code_size=4, image_size=(16, 20), backbone_options={"filters": [8, 16], "depth": 1}, bank_size=13
+    )
+    found = {}
+    for images, batch_size in CASES:
+        data = ShapesDataModule(train_size=29, val_size=images, size=(16, 20), eval_batch_size=batch_size)
+        (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
+    return found
+
+
 def fit(
     trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
 ) -> ClassificationTask:
@@ -161,6 +180,7 @@ def main(devices: int, folder: Path) -> None:
         results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
         results["localization"] = localize(make_trainer(devices, folder))
+        results["autoencoding"] = autoencode(make_trainer(devices, folder))
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

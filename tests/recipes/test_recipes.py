@@ -1,5 +1,6 @@
 """Every recipe runs as a user starts it, with flags changed."""
 
+import csv
 import gzip
 import json
 import os
@@ -163,3 +164,36 @@ def test_selective_search_detection(cells: Path, tmp_path: Path) -> None:
     proposals = ["--data.proposals", str(tmp_path / "cells.npy")]
     printed = start("selective_search_detection.py", tmp_path, "--data.root", str(cells), *proposals, *FEW)
     assert "test/map_50" in printed
+
+
+def test_mnist_autoencoder(mnist: Path) -> None:
+    sizes = ["--data.val_size", "32", "--data.batch_size", "16", "--trainer.max_epochs", "1"]
+    printed = start("mnist_autoencoder.py", mnist, "--data.root", str(mnist), *sizes)
+    assert "test/mse" in printed
+    assert "test/knn_accuracy" in printed
+    run = mnist / "runs" / "mnist_autoencoder" / "version_0"
+    assert (run / "predictions" / "test.png").exists()
+    assert (run / "codes" / "map_epoch_0.png").exists()
+
+
+def test_label_efficiency(mnist: Path) -> None:
+    sizes = ["--labels", "10", "20", "100", "--seeds", "2", "--pretrainings", "plain", "--val_size", "16"]
+    few = ["--pretrain_epochs", "1", "--steps", "3", "--batch_size", "8", "--split", "test", "--cpu"]
+    done = subprocess.run(
+        [sys.executable, str(RECIPES / "label_efficiency.py"), "--root", str(mnist), *sizes, *few],
+        cwd=mnist,
+        env={**os.environ, "JAXTYPING_DISABLE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with (mnist / "label_efficiency" / "accuracy.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    ways = {row["way"] for row in rows}
+    kinds = ("linear", "k-NN", "fine-tuned", "propagated", "propagated and fine-tuned")
+    assert ways == {"scratch", *(f"plain, {kind}" for kind in kinds)}
+    assert {int(row["labels"]) for row in rows} == {10, 20, 80}
+    assert len(rows) == 2 * (4 * 3 + 2 * 2)
+    assert (mnist / "label_efficiency" / "accuracy.png").exists()

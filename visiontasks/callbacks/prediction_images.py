@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from visiontasks.types import (
+    AutoencodingPredictions,
     ClassificationBatch,
     ClassificationPredictions,
     DetectionBatch,
@@ -25,6 +26,7 @@ from visiontasks.visualization import (
     draw_classification,
     draw_detections,
     draw_localization,
+    draw_reconstructions,
     draw_segmentation,
 )
 
@@ -33,6 +35,7 @@ _DRAWN: tuple[tuple[Any, Any, Callable[..., Picture]], ...] = (
     (LocalizationBatch, LocalizationPredictions, draw_localization),
     (DetectionBatch | ProposalBatch, DetectionPredictions, draw_detections),
     (SegmentationBatch, SegmentationPredictions, draw_segmentation),
+    (tuple, AutoencodingPredictions, draw_reconstructions),
 )
 
 

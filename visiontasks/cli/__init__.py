@@ -19,6 +19,7 @@ COMMANDS = {
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
+    "embed": ("visiontasks.cli.embed", "Encode images with an autoencoder; find the nearest ones."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
     "export": ("visiontasks.cli.export", "Write a checkpoint as ONNX, or as a program of torch.export."),
 }

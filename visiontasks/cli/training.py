@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks import (
+    AutoencodingTask,
     ClassificationTask,
     COCODataModule,
     CSVDataModule,
@@ -38,7 +39,13 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (ClassificationTask, LocalizationTask, DetectionTask, SegmentationTask)
+TASKS: tuple[type[Task], ...] = (
+    ClassificationTask,
+    LocalizationTask,
+    DetectionTask,
+    SegmentationTask,
+    AutoencodingTask,
+)
 DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     ShapesDataModule,
     MNISTDataModule,
@@ -48,7 +55,7 @@ DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     VOCDataModule,
     MaskFolderDataModule,
 )
-FROM_DATA = ("num_classes", "in_channels")
+FROM_DATA = ("num_classes", "in_channels", "image_size")
 
 
 class _SaveConfig(SaveConfigCallback):

@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loader import BatchDataset, BatchLoader
-from visiontasks.data.samplers import EvaluationSampler, TrainingSampler
+from visiontasks.data.samplers import EvaluationSampler, Selection, TrainingSampler
 from visiontasks.errors import ArgumentError
 from visiontasks.types import ClassCounts, Statistics
 
@@ -138,6 +139,26 @@ class VisionDataModule(LightningDataModule, ABC):
     def test_dataloader(self) -> DataLoader[Any]:
         """Load test batches, every image once on any number of processes."""
         return self._loader(self.test_set, EvaluationSampler(self.test_set, self.eval_batch_size))
+
+    def bank_dataloader(self, count: int | None = None) -> DataLoader[Any]:
+        """Load training images as they are in validation: not augmented, every image once on any number of processes.
+
+        Args:
+            count: Images, evenly spread over the training split; None for all.
+        """
+        if not hasattr(self, "train_set"):
+            self.setup("fit")
+        images: BatchDataset = self.plain_train_set()
+        if count is not None and count < len(images):
+            images = Selection(images, count)
+        return self._loader(images, EvaluationSampler(images, self.eval_batch_size))
+
+    def plain_train_set(self) -> BatchDataset:
+        """Make the training split without augmentation."""
+        plain = copy(self.train_set)
+        if hasattr(plain, "augmentation"):
+            plain.augmentation = None
+        return plain
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Load the test batches to predict them."""

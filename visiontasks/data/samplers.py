@@ -1,7 +1,7 @@
 """Samplers of whole batches: the same batches for any number of processes."""
 
 from collections.abc import Iterator, Sized
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -161,6 +161,35 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
         for step in range(self.start, self.batches):
             start = (step * self.num_replicas + self.rank) * self.batch_size
             yield BatchRequest(list(range(start, min(start + self.batch_size, self.samples))), epoch=0)
+
+
+class Selection:
+    """Some images of a data set, evenly spread over it.
+
+    Args:
+        dataset: Makes a batch of a request.
+        count: Images, at most as many as it has.
+
+    Example:
+        >>> class Echo(list):
+        ...     def __getitem__(self, request):
+        ...         return request.indices
+        >>> Selection(Echo(range(9)), 3)[BatchRequest([0, 1, 2], epoch=0)]
+        [0, 3, 6]
+    """
+
+    def __init__(self, dataset: Any, count: int) -> None:  # noqa: ANN401 (a BatchDataset, which imports from here)
+        self.dataset = dataset
+        self.count = count
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.count
+
+    def __getitem__(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+        """Make a batch."""
+        indices = [index * len(self.dataset) // self.count for index in request.indices]
+        return self.dataset[BatchRequest(indices, request.epoch)]
 
 
 def _place(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Pure drawing on uint8 images."""
 
 from visiontasks.visualization.annotations import draw_sample
-from visiontasks.visualization.charts import bar_chart
+from visiontasks.visualization.charts import bar_chart, line_chart
+from visiontasks.visualization.codes import code_map, draw_interpolation, draw_neighbours, draw_reconstructions
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
@@ -14,16 +15,21 @@ __all__ = [
     "Picture",
     "bar_chart",
     "class_color",
+    "code_map",
     "draw_activations",
     "draw_classification",
     "draw_detections",
     "draw_filters",
+    "draw_interpolation",
     "draw_localization",
+    "draw_neighbours",
+    "draw_reconstructions",
     "draw_sample",
     "draw_segmentation",
     "first_convolution",
     "grid",
     "index_image",
+    "line_chart",
     "overlay",
     "reliability_diagram",
     "to_rgb",

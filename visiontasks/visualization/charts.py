@@ -1,4 +1,4 @@
-"""Counts as bars."""
+"""Counts as bars, and figures with their spread as lines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
+
+_GRID = (215, 215, 215)
 
 
 def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[float]]) -> Picture:
@@ -44,4 +46,56 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
             if counts[row]:
                 draw.rectangle((left, y, end, y + bar - 2), fill=class_color(position))
             draw.text((end + 4, y + bar / 2), f"{counts[row]:,.0f}", fill=INK, font=small, anchor="lm")
+    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+
+
+def line_chart(
+    title: str, names: Sequence[str], series: Mapping[str, Sequence[tuple[float, float]]], unit: str = ""
+) -> Picture:
+    """Draw figures as lines over names, each figure with a bar of its standard deviation to both sides.
+
+    Args:
+        title: What is drawn.
+        names: Places along the horizontal axis, at equal distances.
+        series: Mean and standard deviation for each name, by what they are of.
+        unit: Written behind the figures of the vertical axis.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    font, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    left, top, width, height = 60, 40, 520, 360
+    canvas = Image.new("RGB", (left + width + 210, top + height + 50), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, MARGIN), title, fill=INK, font=font)
+    known = [point for points in series.values() for point in points]
+    low, high = min(mean - std for mean, std in known), max(mean + std for mean, std in known)
+    low, high = (low, high) if high > low else (low - 1, high + 1)
+
+    def y_of(value: float) -> float:
+        return top + height - 10 - (value - low) / (high - low) * (height - 20)
+
+    for step in range(6):
+        value = low + (high - low) * step / 5
+        draw.line((left, y_of(value), left + width, y_of(value)), fill=_GRID)
+        draw.text((left - 6, y_of(value)), f"{value:.4g}{unit}", fill=INK, font=small, anchor="rm")
+    for position, (label, points) in enumerate(series.items()):
+        color = class_color(position)
+        # A few pixels apart, so that bars of one name do not hide each other.
+        shift = 4 * (position - (len(series) - 1) / 2)
+        places = [left + width * (index + 0.5) / len(names) + shift for index in range(len(names))]
+        drawn = [(x, y_of(mean)) for x, (mean, _) in zip(places, points, strict=True)]
+        draw.line(drawn, fill=color, width=2)
+        for (x, y), (mean, std) in zip(drawn, points, strict=True):
+            draw.line((x, y_of(mean - std), x, y_of(mean + std)), fill=color)
+            draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=color)
+        draw.rectangle(
+            (left + width + 14, top + 18 * position, left + width + 24, top + 18 * position + 10), fill=color
+        )
+        draw.text((left + width + 30, top + 18 * position - 2), label, fill=INK, font=small)
+    for index, name in enumerate(names):
+        draw.text(
+            (left + width * (index + 0.5) / len(names), top + height + 8), name, fill=INK, font=small, anchor="mt"
+        )
+    draw.rectangle((left, top, left + width, top + height), outline=INK)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)

@@ -238,3 +238,13 @@ def test_classes_are_counted_as_the_batches_have_them(
     counts = data.class_counts()
     assert counts.images == len(data.train_set)
     assert torch.equal(counts.with_class, expected)
+
+
+def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
+    data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), augmentation="strong")
+    data.setup("fit")
+    plain = [data.dataset("train")[BatchRequest([index], 0)].images for index in range(len(data.train_set))]
+    bank = torch.cat([batch.images for batch in data.bank_dataloader()])
+    assert torch.equal(bank, torch.cat(plain))
+    augmented = data.train_set[BatchRequest(list(range(len(data.train_set))), 0)].images
+    assert not torch.equal(bank, augmented)

@@ -41,7 +41,6 @@ from visiontasks.types import IGNORED, ClassCounts, Statistics
 TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
 
 _SIZES = {"classification": (224, 224), "localization": (224, 224), "autoencoding": (128, 128)}
-_CROP = (384, 384)
 _DATASETS: dict[str, type[FileDataset[Any]]] = {
     "classification": ClassificationDataset,
     "localization": LocalizationDataset,
@@ -232,6 +231,10 @@ class FileDataModule(VisionDataModule):
             **options,
         )
 
+    def plain_train_set(self) -> FileDataset[Any]:
+        """Make the training split without augmentation and random crops."""
+        return self.dataset("train")
+
     def train_sampler(self) -> TrainingSampler:
         """Draw training images: in batches of like shape where shapes vary, and balanced when asked for."""
         index: ImageIndex = self.train_set.index  # type: ignore[attr-defined]  # made by this class
@@ -276,7 +279,7 @@ class FileDataModule(VisionDataModule):
                 return Stretch(self.size)
             return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
         if self.task == "segmentation":
-            return RandomScaledCrop(self.size or _CROP, self.crop_scale) if training else Whole()
+            return RandomScaledCrop(self.size or (384, 384), self.crop_scale) if training else Whole()
         assert self.size is not None
         # A part of an image shows its class, but not all of several.
         if training and self.yields == "classification" and name not in ("none", "light"):

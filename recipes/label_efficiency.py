@@ -1,0 +1,299 @@
+"""What unlabelled images are good for: pretrain on all of MNIST, then classify with 10, 100, 1,000 and all labels.
+
+For each pretraining of an autoencoder and each number of labels, with the same network, augmentation and steps:
+``scratch`` (not pretrained), ``fine-tuned`` from the encoder, ``linear`` and ``k-NN`` on the codes of a frozen encoder,
+``propagated`` (each unlabelled image gets the class that comes to it through the neighbourhoods of the codes: Zhou et
+al., Learning with local and global consistency, NIPS 2003; the classifier then learns from these pseudo-labels, each
+weighted by how sure it is: Iscen et al., Label propagation for deep semi-supervised learning, CVPR 2019).
+
+Command: python recipes/label_efficiency.py --root FOLDER   (--split val for every choice, test once at the end)
+Data: MNIST; labels are drawn with the same number of each class, other ones for each seed.
+Output: label_efficiency/accuracy.csv, accuracy.png (means, bars of one standard deviation), and the checkpoints.
+Hardware, time and metric: not yet measured.
+"""
+
+import argparse
+import csv
+import statistics
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Trainer, seed_everything
+from PIL import Image
+from torch import Tensor
+
+from visiontasks import AutoencodingTask, ClassificationTask, MNISTDataModule
+from visiontasks.cli.hardware import default_precision, keep_freed_memory
+from visiontasks.cli.quiet import quiet
+from visiontasks.data.affine import BatchAffine
+from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.metrics.code import fit_linear, nearest_classes
+from visiontasks.visualization import line_chart
+
+BACKBONE: dict[str, Any] = {
+    "filters": [32, 64, 128],
+    "depth": [1, 2, 2],
+    "kernel_size": [5, 3, 3],
+    "stride": 2,
+    "pool": "none",
+}
+PRETRAININGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "gaussian": {"denoising": "gaussian", "noise": 0.4},
+    "erased": {"denoising": "erased_patches", "noise": 0.4},
+}
+
+
+class LabelledMNIST(MNISTDataModule):
+    """MNIST with labels of its training images that are given: true ones of a few, or pseudo-labels of all.
+
+    Args:
+        images: Positions of the images to train on, in the training split.
+        targets: Share of each class in each of them.
+        **kwargs: Arguments of MNISTDataModule.
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor, **kwargs: Any) -> None:  # noqa: ANN401 (of MNISTDataModule)
+        super().__init__(**kwargs)
+        self.images = images
+        self.targets = targets
+
+    def setup(self, stage: str) -> None:
+        """Read the splits, and keep the images that were chosen."""
+        super().setup(stage)
+        if stage == "fit":
+            pixels = self.train_set.pixels[self.images].permute(0, 3, 1, 2)
+            self.train_set = MemoryDataset(
+                pixels, self.targets, augmentation=BatchAffine(translate=0.08, seed=self.seed)
+            )
+
+
+def make_trainer(options: argparse.Namespace, **limits: int) -> Trainer:
+    """Make a Trainer that shows and keeps nothing, and does not validate while it trains."""
+    accelerator = "cpu" if options.cpu else "auto"
+    precision: Any = default_precision(accelerator)
+    silent = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
+    return Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision,
+        num_sanity_val_steps=0,
+        check_val_every_n_epoch=1_000_000,
+        **dict.fromkeys(silent, False),  # type: ignore[arg-type]  # flags
+        **limits,  # type: ignore[arg-type]  # numbers
+    )
+
+
+def pretrain(name: str, options: argparse.Namespace) -> Path:
+    """Train an autoencoder on all training images without their labels; one that is there is taken."""
+    file: Path = options.output / f"{name}-{options.pretrain_epochs}-epochs.ckpt"
+    if not file.is_file():
+        seed_everything(0, verbose=False)
+        task = AutoencodingTask(
+            code_size=32,
+            backbone_options=BACKBONE,
+            decoder_options={"widths": [128, 64, 32]},
+            in_channels=1,
+            image_size=(28, 28),
+            normalization="dataset",
+            bank_size=0,
+            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=4e-3, weight_decay=0.01),
+            **PRETRAININGS[name],
+        ).to(memory_format=torch.channels_last)
+        run = make_trainer(options, max_epochs=options.pretrain_epochs)
+        run.fit(task, datamodule=MNISTDataModule(options.root, val_size=options.val_size, batch_size=128))
+        run.save_checkpoint(file)
+    return file
+
+
+def encode(file: Path, images: Tensor) -> Tensor:
+    """Compute the codes of images, shape [N, 1, 28, 28]."""
+    task = AutoencodingTask.load_from_checkpoint(file, map_location="cpu").eval()
+    with torch.inference_mode():
+        return F.normalize(torch.cat([task.encode(some) for some in images.split(1000)]))
+
+
+def neighbourhoods(codes: Tensor, neighbours: int = 10) -> Tensor:
+    """Join each code with its nearest others, weighted so that propagation converges (Zhou et al., section 2)."""
+    rows, columns, weights = [], [], []
+    for start in range(0, len(codes), 500):
+        cosines, found = (codes[start : start + 500] @ codes.T).topk(neighbours + 1)
+        own = torch.arange(start, start + len(found))[:, None]
+        weights.append(torch.where(found == own, 0.0, cosines.clamp(min=0) ** 3).flatten())
+        rows.append(own.expand_as(found).flatten())
+        columns.append(found.flatten())
+    row, column, weight = torch.cat(rows), torch.cat(columns), torch.cat(weights)
+    both = torch.stack([torch.cat([row, column]), torch.cat([column, row])])
+    shape = len(codes), len(codes)
+    graph = torch.sparse_coo_tensor(both, torch.cat([weight, weight]), shape, check_invariants=True).coalesce()
+    degrees = torch.sparse.sum(graph, 1).to_dense().clamp(min=1e-12).rsqrt()
+    places = graph.indices()
+    values = graph.values() * degrees[places[0]] * degrees[places[1]]
+    return torch.sparse_coo_tensor(places, values, graph.shape, check_invariants=True).coalesce()
+
+
+def propagate(graph: Tensor, chosen: Tensor, labels: Tensor, share: float = 0.99, steps: int = 100) -> Tensor:
+    """Let labels flow through the neighbourhoods; the share of each class in every image, its row the surer the longer.
+
+    Args:
+        graph: What :func:`neighbourhoods` returns.
+        chosen: Positions of the images that have labels.
+        labels: Their classes.
+        share: How much of a label comes from the neighbours.
+        steps: How far labels flow.
+
+    Returns:
+        Shares of the classes times certainty (1 less the entropy, as a share of the largest), shape [N, 10].
+    """
+    start = torch.zeros(graph.shape[0], 10)
+    start[chosen, labels] = 1
+    flow = start
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sparse matrices are called a beta of torch
+        for _ in range(steps):
+            flow = share * torch.sparse.mm(graph, flow) + (1 - share) * start
+    # Classes whose labels lie in dense places would flow further than others.
+    flow = flow / flow.sum(0).clamp(min=1e-12)
+    shares = flow / flow.sum(1, keepdim=True).clamp(min=1e-12)
+    entropy = -(shares * shares.clamp(min=1e-12).log()).sum(1) / torch.tensor(10.0).log()
+    targets = F.one_hot(shares.argmax(1), 10) * (1 - entropy).clamp(0, 1)[:, None]
+    targets[chosen] = F.one_hot(labels, 10).float()
+    return targets
+
+
+def classify(options: argparse.Namespace, seed: int, images: Tensor, targets: Tensor, weights: Path | None) -> float:
+    """Train a classifier for the given steps and return its accuracy."""
+    seed_everything(seed, verbose=False)
+    size = min(options.batch_size, len(images))
+    data = LabelledMNIST(
+        images, targets, root=options.root, val_size=options.val_size, batch_size=size, eval_batch_size=500, seed=seed
+    )
+    task = ClassificationTask(
+        num_classes=10,
+        backbone_options=BACKBONE,
+        backbone_weights=weights,
+        in_channels=1,
+        normalization="dataset",
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=options.lr, weight_decay=0.05),
+    ).to(memory_format=torch.channels_last)
+    run = make_trainer(options, max_steps=options.steps, max_epochs=-1)
+    run.fit(task, datamodule=data)
+    evaluate = run.test if options.split == "test" else run.validate
+    (found,) = evaluate(task, datamodule=data, verbose=False)
+    return float(found[f"{options.split}/accuracy"])
+
+
+def choose(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Draw positions of as many images of each class; all where the count is that of all."""
+    if count >= len(labels):
+        return torch.arange(len(labels))
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1000 + seed))
+    rows = [order[labels[order] == digit][: count // 10] for digit in range(10)]
+    return torch.cat(rows)
+
+
+def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
+    """Measure every way with every number of labels and every seed.
+
+    Returns:
+        Accuracies by way and number of labels.
+    """
+    data = MNISTDataModule(options.root, val_size=options.val_size)
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    judged = data.test_set if options.split == "test" else data.val_set
+    train: MemoryDataset = data.train_set
+    truth, wanted = train.labels, judged.labels  # type: ignore[attr-defined]  # in memory
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+
+    def note(way: str, count: int, accuracy: float) -> None:
+        found[way, count].append(accuracy)
+        print(f"{way}, {count} labels: {accuracy:.4f}", flush=True)
+
+    draws = [(min(count, len(truth)), seed) for count in options.labels for seed in range(options.seeds)]
+    for count, seed in draws:
+        chosen = choose(truth, count, seed)
+        note("scratch", count, classify(options, seed, chosen, truth[chosen], None))
+    for name in options.pretrainings:
+        file = pretrain(name, options)
+        codes = encode(file, train.pixels.permute(0, 3, 1, 2))
+        others = encode(file, judged.pixels.permute(0, 3, 1, 2))  # type: ignore[attr-defined]  # in memory
+        graph = neighbourhoods(codes)
+        for count, seed in draws:
+            chosen = choose(truth, count, seed)
+            known, labels = codes[chosen], truth[chosen]
+            linear = fit_linear(known, labels)(others).argmax(1)
+            nearest = nearest_classes(others, known, labels, min(5, max(1, count // 20)))
+            note(f"{name}, linear", count, (linear == wanted).float().mean().item())
+            note(f"{name}, k-NN", count, (nearest == wanted).float().mean().item())
+            note(f"{name}, fine-tuned", count, classify(options, seed, chosen, labels, file))
+            if count < len(truth):
+                targets = propagate(graph, chosen, labels)
+                right = (targets.argmax(1) == truth).float().mean().item()
+                print(f"{name}, {count} labels: {right:.4f} of the pseudo-labels are right")
+                everything = torch.arange(len(truth))
+                note(f"{name}, propagated", count, classify(options, seed, everything, targets, None))
+                note(f"{name}, propagated and fine-tuned", count, classify(options, seed, everything, targets, file))
+    return found
+
+
+def write(options: argparse.Namespace, found: dict[tuple[str, int], list[float]]) -> None:
+    """Write all figures, and the picture of their means and deviations."""
+    with (options.output / "accuracy.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["way", "labels", "seed", "accuracy"])
+        writer.writerows(
+            [way, count, seed, f"{value:.4f}"]
+            for (way, count), values in found.items()
+            for seed, value in enumerate(values)
+        )
+    counts = sorted({count for _, count in found})
+    series: dict[str, list[tuple[float, float]]] = {}
+    for way in dict.fromkeys(way for way, _ in found):
+        # Where every image has its label, there is nothing to propagate.
+        plain = way.replace("propagated and ", "") if "and" in way else "scratch"
+        rows = [found.get((way, count)) or found[plain, count] for count in counts]
+        series[way] = [(100 * statistics.mean(row), 100 * statistics.pstdev(row)) for row in rows]
+    title = f"MNIST, accuracy on the {options.split} images by the number of labels, {options.seeds} seeds"
+    picture = line_chart(title, [f"{count:,}" for count in counts], series, " %")
+    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(options.output / "accuracy.png")
+    for way, row in series.items():
+        print(f"{way:<36}", *(f"{mean:6.2f} +- {std:4.2f}" for mean, std in row))
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Accuracy by the number of labels, and what embeddings add.")
+    parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
+    counts = [10, 100, 1000, 60000]
+    parser.add_argument("--labels", type=int, nargs="+", default=counts, help="all where there are fewer")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS))
+    parser.add_argument("--pretrain_epochs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=300, help="of each classifier, whatever it starts from")
+    parser.add_argument("--batch_size", type=int, default=100)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--split", choices=("val", "test"), default="val", help="images that accuracies are of")
+    parser.add_argument("--val_size", type=int, default=5000)
+    parser.add_argument("--output", type=Path, default=Path("label_efficiency"))
+    parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Run the study."""
+    quiet()
+    keep_freed_memory()
+    warnings.filterwarnings("ignore", "The '\\w+_dataloader' does not have many workers")
+    options = parse()
+    options.output.mkdir(parents=True, exist_ok=True)
+    write(options, study(options))
+
+
+if __name__ == "__main__":
+    main()

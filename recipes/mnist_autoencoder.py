@@ -1,0 +1,34 @@
+"""Keep 32 numbers of each handwritten digit of MNIST, and make the digit of them again.
+
+Source: LeCun et al. 1998; 58,000 training images without their labels, 2,000 held out for every choice, 10,000 test
+images. Labels are looked at to judge the codes only.
+Command: python recipes/mnist_autoencoder.py --data.root FOLDER   (or --data.download true)
+Hardware and time: made for 10 minutes on 2 cores with bf16 arithmetic; not yet measured.
+Metric: test mean squared error (pixels in 0 to 1), and accuracy of 5 nearest neighbours by the codes: not yet measured.
+"""
+
+from visiontasks import AutoencodingTask, MNISTDataModule
+from visiontasks.cli.training import run_recipe
+
+CHOICES = {
+    "data.batch_size": 128,
+    "data.eval_batch_size": 500,
+    "data.val_size": 2000,
+    "model.code_size": 32,
+    "model.backbone": "cnn",
+    "model.backbone_options": {
+        "filters": [32, 64, 128],
+        "depth": [1, 2, 2],
+        "kernel_size": [5, 3, 3],
+        "stride": 2,
+        "pool": "none",
+    },
+    "model.decoder_options": {"widths": [128, 64, 32]},
+    "model.normalization": "dataset",
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 4e-3, "weight_decay": 0.01}},
+    "trainer.max_epochs": 24,
+    "trainer.callbacks": [{"class_path": "visiontasks.callbacks.code_images.CodeImages"}],
+}
+
+if __name__ == "__main__":
+    run_recipe("mnist_autoencoder", AutoencodingTask, MNISTDataModule, CHOICES)

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
+
+from visiontasks import AutoencodingTask, ShapesDataModule
+from visiontasks.callbacks.code_images import CodeImages
+from visiontasks.heads.code import CodeForm
+
+SMALL = {"filters": [4, 8], "depth": 1}
+
+
+def train(folder: Path, code: CodeForm, variational: bool, callbacks: list[CodeImages]) -> AutoencodingTask:
+    torch.manual_seed(0)
+    task = AutoencodingTask(
+        code_size=6,
+        code=code,
+        variational=variational,
+        backbone_options=SMALL,
+        image_size=(17, 22),
+    )
+    data = ShapesDataModule(train_size=16, val_size=9, size=(17, 22), batch_size=8)
+    trainer = Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        devices=1,
+        logger=CSVLogger(folder),
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(task, datamodule=data)
+    return task
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.rglob("codes/*.png"))
+
+
+def test_pictures_are_written_after_every_validation(tmp_path: Path) -> None:
+    train(tmp_path, "vector", True, [CodeImages(points=5)])
+    kinds = ("between", "map", "samples")
+    assert names(tmp_path) == [f"{kind}_epoch_{epoch}" for kind in kinds for epoch in (0, 1)]
+
+
+def test_a_map_is_drawn_too_and_nothing_is_sampled_from_it(tmp_path: Path) -> None:
+    train(tmp_path, "map", False, [CodeImages()])
+    assert names(tmp_path) == ["between_epoch_0", "between_epoch_1", "map_epoch_0", "map_epoch_1"]
+
+
+def test_the_training_is_left_as_it_is(tmp_path: Path) -> None:
+    with_pictures = train(tmp_path / "a", "vector", True, [CodeImages()]).state_dict()
+    without = train(tmp_path / "b", "vector", True, []).state_dict()
+    assert all(torch.equal(value, without[name]) for name, value in with_pictures.items())

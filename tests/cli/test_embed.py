@@ -1,0 +1,134 @@
+"""Codes of files and of data sets, and the nearest of an image."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.data.datamodules.image_sets import shapes
+from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
+from visiontasks.cli import main
+
+SMALL = {"filters": [4, 8], "depth": 1}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    for number, shape in enumerate(shapes(5)):
+        Image.fromarray(shape.pixels).save(tmp_path / "images" / f"{number}.png")
+    return tmp_path
+
+
+def save(task: AutoencodingTask | ClassificationTask, file: Path) -> None:
+    """Make a checkpoint without training."""
+    from lightning.pytorch import Trainer
+
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", enable_model_summary=False)
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(file)
+
+
+def make(**options: object) -> AutoencodingTask:
+    return AutoencodingTask(**{"code_size": 6, "backbone_options": SMALL, "image_size": (24, 32), **options})  # type: ignore[arg-type]
+
+
+def test_codes_of_files_are_those_of_the_task(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = make()
+    save(task, folder / "task.ckpt")
+    (folder / "images" / "broken.png").write_bytes(b"no picture")
+    assert main(["embed", "task.ckpt", "images", "-o", "out/codes.npz", "--batch_size", "2"]) == 1
+    printed = capsys.readouterr()
+    assert "skipped: " in printed.err
+    assert "broken.png" in printed.err
+    found = np.load(folder / "out" / "codes.npz")
+    assert found["files"].tolist() == [f"images/{number}.png" for number in range(5)]
+    assert "labels" not in found
+    image = Image.open(folder / "images" / "3.png").convert("RGB")
+    assert image.size != (32, 24)
+    from visiontasks.data.images import resize
+
+    pixels = torch.from_numpy(np.ascontiguousarray(resize(np.array(image), (24, 32)))).permute(2, 0, 1)
+    with torch.no_grad():
+        expected = task.eval().encode(pixels[None])[0]
+    torch.testing.assert_close(torch.from_numpy(found["codes"][3]), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_codes_of_a_data_set_have_labels(folder: Path, split: str) -> None:
+    task = make()
+    task.class_names = ["circle", "square", "triangle", "star"]
+    save(task, folder / "task.ckpt")
+    data = ["--data", "ShapesDataModule", "--data.size", "[24, 32]", "--data.train_size", "7"]
+    sizes = ["--data.val_size", "5", "--data.test_size", "3", "--data.augmentation", "strong"]
+    assert main(["embed", "task.ckpt", "-o", "codes.npz", *data, *sizes, "--split", split]) == 0
+    found = np.load(folder / "codes.npz")
+    module = ShapesDataModule(train_size=7, val_size=5, test_size=3, size=(24, 32))
+    module.setup("test" if split == "test" else "fit")
+    dataset = getattr(module, f"{split}_set")
+    assert found["labels"].tolist() == dataset.labels.tolist()
+    assert found["class_names"].tolist() == task.class_names
+    assert found["files"][1] == f"{split}/1"
+    with torch.no_grad():
+        expected = task.eval().encode(dataset.pixels.permute(0, 3, 1, 2))
+    torch.testing.assert_close(torch.from_numpy(found["codes"]), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("code", ["vector", "map"])
+def test_an_image_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixture[str], code: str) -> None:
+    save(make(code=code, image_size=(24, 32) if code == "vector" else None), folder / "task.ckpt")
+    assert main(["embed", "task.ckpt", "images/*.png", "--neighbours", "images/2.png", "--n", "3"]) == 0
+    first, *others, written = capsys.readouterr().out.splitlines()
+    assert first == "1.0000  images/2.png"
+    assert len(others) == 2
+    assert written == "written: neighbours.png"
+    assert min(Image.open(folder / "neighbours.png").size) > 100
+
+
+def test_parquet_holds_the_same(folder: Path) -> None:
+    pytest.importorskip("pyarrow")
+    from pyarrow.parquet import read_table  # type: ignore[import-not-found]  # not installed for every check
+
+    save(make(), folder / "task.ckpt")
+    for name in ("codes.npz", "codes.parquet"):
+        assert main(["embed", "task.ckpt", "images", "-o", name]) == 0
+    table, arrays = read_table(folder / "codes.parquet"), np.load(folder / "codes.npz")
+    assert table.column("file").to_pylist() == arrays["files"].tolist()
+    assert np.array_equal(np.array(table.column("code").to_pylist(), np.float32), arrays["codes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["images"], "nothing to do with the codes"),
+        (["-o", "codes.npz"], "Give image files"),
+        (["images", "-o", "codes.npz", "--data", "ShapesDataModule"], "one of both"),
+        (["images", "-o", "codes.csv"], "suffix .npz or .parquet; found 'codes.csv'"),
+        (["images", "-o", "codes.npz", "--batch_size", "0"], "--batch_size is 0"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    save(make(), folder / "task.ckpt")
+    assert main(["embed", "task.ckpt", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pyarrow_is_asked_for_only_when_it_is_needed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    save(make(), folder / "task.ckpt")
+    assert main(["embed", "task.ckpt", "images", "-o", "codes.parquet"]) == 2
+    assert "pip install 'visiontasks[parquet]'" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_task_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(ClassificationTask(num_classes=2, backbone_options=SMALL), folder / "task.ckpt")
+    assert main(["embed", "task.ckpt", "images", "-o", "codes.npz"]) == 2
+    assert "the checkpoint holds ClassificationTask" in capsys.readouterr().err

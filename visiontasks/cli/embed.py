@@ -1,0 +1,121 @@
+"""``visiontasks embed``: codes of images by the checkpoint of an autoencoder, and what lies near an image."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from visiontasks.cli.data import parse_data
+from visiontasks.cli.parser import Parser, flag_value
+from visiontasks.cli.quiet import quiet
+from visiontasks.data.base import VisionDataModule
+from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.samplers import BatchRequest
+from visiontasks.embedding import Embedder, Embeddings, check_output, nearest, save_embeddings
+from visiontasks.errors import ArgumentError
+from visiontasks.prediction import find_files
+from visiontasks.visualization import draw_neighbours
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Encode image files, or a split of a data set; write their codes, and draw the nearest of one image.
+
+    Args:
+        command: ``"embed"``.
+        arguments: The command line after it.
+
+    Returns:
+        The exit code: 0 when every file was encoded, 1 when some could not be read.
+    """
+    quiet()
+    description = "Encode image files, or a data set (--data and its flags), with the checkpoint of an autoencoder."
+    data, options = parse_data(command, description, arguments, _add_options)
+    configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))
+    if bool(options.sources) == configured:
+        message = "Give image files, folders or patterns after the checkpoint, or a data set by --data; one of both."
+        raise ArgumentError(message)
+    if options.output is None and options.neighbours is None:
+        message = "There is nothing to do with the codes: give --output codes.npz, or --neighbours IMAGE."
+        raise ArgumentError(message)
+    if min(options.batch_size, options.n) < 1:
+        message = f"--batch_size is {options.batch_size} and --n {options.n}; expected at least 1."
+        raise ArgumentError(message)
+    if options.output is not None:
+        check_output(options.output)
+    embedder = Embedder.from_checkpoint(options.checkpoint, options.device)
+    errors: list[str] = []
+    show: Callable[[int], Tensor]
+    if configured:
+        found, show = _data_set(embedder, data, options.split)
+    else:
+        found, errors = embedder.embed_files(find_files(options.sources), options.batch_size)
+
+        def show(index: int) -> Tensor:
+            return embedder.read(Path(found.names[index]))
+
+    for error in errors:
+        print(f"skipped: {error}", file=sys.stderr)
+    if options.output is not None and found.names:
+        save_embeddings(found, options.output, embedder.task.class_names or ())
+        print(f"written: {options.output} ({len(found.names)} codes of {found.codes.shape[1]} numbers)")
+    if options.neighbours is not None and found.names:
+        _neighbours(embedder, found, show, options)
+    return 1 if errors else 0
+
+
+def _data_set(embedder: Embedder, data: VisionDataModule, split: str) -> tuple[Embeddings, Callable[[int], Tensor]]:
+    embedder.task.check_data(data)
+    data.prepare_data()
+    data.setup("test" if split == "test" else "fit")
+    dataset: Any = data.plain_train_set() if split == "train" else getattr(data, f"{split}_set")
+    loaders = {"train": data.bank_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
+
+    def name(image: int) -> str:
+        return str(dataset.index.file(image)) if isinstance(dataset, FileDataset) else f"{split}/{image}"
+
+    found = embedder.embed_batches(loaders[split](), name)
+    return found, lambda index: dataset[BatchRequest([index], epoch=0)].images[0]
+
+
+def _neighbours(embedder: Embedder, found: Embeddings, show: Callable[[int], Tensor], options: Any) -> None:  # noqa: ANN401 (of jsonargparse)
+    image = embedder.read(options.neighbours)
+    cosines, places = nearest(found.codes, embedder.encode(image[None])[0], options.n)
+    rows = list(zip(places.tolist(), cosines.tolist(), strict=True))
+    for place, cosine in rows:
+        print(f"{cosine:.4f}  {found.names[place]}")
+    pictures = [show(place) for place, _ in rows]
+    titles = [f"{cosine:.3f} {Path(found.names[place]).name}" for place, cosine in rows]
+    if len({picture.shape for picture in [image, *pictures]}) > 1:
+        side = (128, 128)
+        image, *pictures = (_resized(picture, side) for picture in [image, *pictures])
+    picture = draw_neighbours(image, pictures, titles)
+    options.picture.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(options.picture)
+    print(f"written: {options.picture}")
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring pictures of several sizes to one, only to be looked at."""
+    return interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round().to(image.dtype)
+
+
+def _add_options(parser: Parser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint of AutoencodingTask")
+    parser.add_argument("sources", nargs="*", type=str, help="image files, folders (in depth) or glob patterns")
+    parser.add_argument("-o", "--output", type=Path | None, default=None, help="file to write: .npz or .parquet")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test"), default="train", help="of a data set (default: train)"
+    )
+    parser.add_argument(
+        "--neighbours", type=Path | None, default=None, help="an image whose nearest images are printed and drawn"
+    )
+    parser.add_argument("--n", type=int, default=15, help="how many (default: 15)")
+    parser.add_argument(
+        "--picture", type=Path, default=Path("neighbours.png"), help="PNG file of them (default: neighbours.png)"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, help="images computed at once (default: 64)")
+    parser.add_argument("--device", type=str | None, default=None, help="such as cpu or cuda:0")

@@ -1,0 +1,155 @@
+"""Decoders of images: a map at the coarsest stride goes in, an image comes out."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.layers import ConvBlock, Norm, make_norm
+from visiontasks.decoders.upsampling import crop
+from visiontasks.errors import ArgumentError, near_matches
+
+ImageUpsampling = Literal["transpose", "unpooling", "resize"]
+
+_WIDEST, _NARROWEST = 256, 16
+
+
+class ImageDecoder(nn.Module):
+    """A way back from the coarsest feature map of any backbone to the pixels, by the steps that the backbone took.
+
+    It sees nothing of the image but that map. From stride to stride, map i is brought to height ``ceil(H /
+    strides[i])`` as in the backbone: enlarged by the quotient of the strides, and cropped to it. So pixel (y, x) of a
+    map stays over pixel (y * stride, x * stride) of the image, and the image has exactly its size, odd ones included.
+
+    Args:
+        channels: Channels of each feature map of the backbone, fine to coarse.
+        strides: Their strides, fine to coarse.
+        num_outputs: Channels of the image.
+        upsampling: ``"transpose"``: a transpose convolution of twice the stride (Radford et al., DCGAN, ICLR 2016).
+            ``"unpooling"``: see :class:`Unpool`. ``"resize"``: the nearest value, then a convolution, which leaves no
+            checkerboard (Odena et al., Deconvolution and checkerboard artifacts, Distill 2016).
+        widths: Channels of each step, coarse to fine: one per finer map of the backbone, and one more to the pixels
+            where the finest map is coarser. By default those of the backbone's maps, 256 at most, and half of the
+            finest at the pixels.
+        depth: Convolutions of each step, a transpose convolution counted.
+        norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
+
+    Raises:
+        ArgumentError: If the way of upsampling is unknown, or a number is out of range.
+
+    Example:
+        >>> import torch
+        >>> decoder = ImageDecoder(channels=(16, 32), strides=(2, 4), num_outputs=3)
+        >>> decoder(torch.zeros(1, 32, 9, 5), (33, 20)).shape
+        torch.Size([1, 3, 33, 20])
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+        num_outputs: int,
+        *,
+        upsampling: ImageUpsampling = "transpose",
+        widths: Sequence[int] | None = None,
+        depth: int = 1,
+        norm: Norm = "batch",
+    ) -> None:
+        super().__init__()
+        if upsampling not in get_args(ImageUpsampling):
+            message = f"unknown upsampling {upsampling!r}. {near_matches(upsampling, get_args(ImageUpsampling))}"
+            raise ArgumentError(message)
+        # The strides that are reached, coarse to fine.
+        self.reached = (*strides[-2::-1], *((1,) if strides[0] > 1 else ()))
+        if widths is None:
+            mirrored = [min(_WIDEST, width) for width in channels[-2::-1]]
+            last = max(_NARROWEST, min(_WIDEST, channels[0]) // 2)
+            widths = mirrored + ([last] if strides[0] > 1 else [])
+        if len(widths) != len(self.reached) or min([depth, num_outputs, *widths]) < 1:
+            message = (
+                f"widths is {list(widths)}, depth {depth} and num_outputs {num_outputs}; expected "
+                f"{len(self.reached)} numbers of channels, one per step from stride {strides[-1]} to strides "
+                f"{', '.join(map(str, self.reached))}, and at least 1 each."
+            )
+            raise ArgumentError(message)
+        self.steps = nn.ModuleList()
+        width = channels[-1]
+        for (coarse, fine), out in zip(pairwise((strides[-1], *self.reached)), widths, strict=True):
+            self.steps.append(_step(width, out, coarse // fine, upsampling, depth, norm))
+            width = out
+        self.pixels = nn.Conv2d(width, num_outputs, 3, padding=1)
+
+    def forward(
+        self, x: Float[Tensor, "batch channels _ _"], size: tuple[int, int]
+    ) -> Float[Tensor, "batch outputs height width"]:
+        """Compute the image, as logits of its pixels.
+
+        Args:
+            x: The map, shape [B, channels[-1], ceil(height / stride), ceil(width / stride)].
+            size: Height and width of the image in pixels.
+        """
+        for step, stride in zip(self.steps, self.reached, strict=True):
+            x = crop(step(x), ceil_divide(size, stride))
+        pixels: Tensor = self.pixels(x)
+        return pixels
+
+
+class Unpool(nn.Module):
+    """Put every value at one place of its window, which a 1x1 convolution chooses.
+
+    The unpooling of SegNet and of Zeiler et al. (Adaptive deconvolutional networks, ICCV 2011) takes the places from
+    the encoder, which would carry the image past the code. Here they are predicted from the map itself: for each value
+    a softmax over the places of its window says how much of it goes where.
+
+    Args:
+        channels: Channels of the map.
+        factor: Side of the windows in pixels.
+
+    Example:
+        >>> import torch
+        >>> unpooled = Unpool(3, 2)(torch.ones(1, 3, 4, 4))
+        >>> unpooled.shape, torch.nn.functional.avg_pool2d(4 * unpooled, 2).mean().round(decimals=3).item()
+        (torch.Size([1, 3, 8, 8]), 1.0)
+    """
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.places = nn.Conv2d(channels, channels * factor**2, 1)
+
+    def forward(self, x: Float[Tensor, "batch channels _ _"]) -> Float[Tensor, "batch channels _ _"]:
+        """Enlarge, shape [B, C, H, W] to [B, C, factor * H, factor * W]."""
+        shares = self.places(x).unflatten(1, (x.shape[1], self.factor**2)).softmax(2)
+        return F.pixel_shuffle((x[:, :, None] * shares).flatten(1, 2), self.factor)
+
+
+def ceil_divide(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Compute height and width of a feature map.
+
+    Args:
+        size: Height and width of the image in pixels.
+        stride: Stride of the map.
+
+    Example:
+        >>> ceil_divide((33, 20), 8)
+        (5, 3)
+    """
+    return -(-size[0] // stride), -(-size[1] // stride)
+
+
+def _step(
+    in_channels: int, out_channels: int, factor: int, upsampling: ImageUpsampling, depth: int, norm: Norm
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    if factor > 1 and upsampling == "transpose":
+        transpose = nn.ConvTranspose2d(in_channels, out_channels, 2 * factor, factor, factor // 2, bias=norm == "none")
+        layers += [transpose, make_norm(norm, out_channels), nn.ReLU()]
+        in_channels, depth = out_channels, depth - 1
+    elif factor > 1:
+        nearest = nn.Upsample(scale_factor=float(factor))
+        layers.append(Unpool(in_channels, factor) if upsampling == "unpooling" else nearest)
+    widths = [in_channels] + [out_channels] * depth
+    return nn.Sequential(*layers, *(ConvBlock(before, after, norm=norm) for before, after in pairwise(widths)))

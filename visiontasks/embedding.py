@@ -1,0 +1,204 @@
+"""Codes of images by an autoencoder's checkpoint, with the names of their files, and what lies near a code."""
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from visiontasks.data.images import read_pixels, resize
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.heads.code import embedding
+from visiontasks.prediction import find_task
+from visiontasks.tasks.autoencoding import AutoencodingTask, labels_of
+from visiontasks.tasks.checkpoint import read_checkpoint
+
+Image = UInt8[Tensor, "channels height width"]
+
+
+class Embeddings(NamedTuple):
+    """Codes of images.
+
+    Attributes:
+        names: The file of each image, or split and position in a data set.
+        codes: Code of each image; of a code that is a map the mean over its places.
+        labels: Class of each image; -1 where it is not known.
+    """
+
+    names: list[str]
+    codes: Float[Tensor, "images code"]
+    labels: Int64[Tensor, " images"]
+
+
+class Embedder:
+    """A trained autoencoder that encodes images.
+
+    Files are resized to the size that the task was trained on; where codes are maps and there was no such size, each
+    file keeps its own.
+
+    Args:
+        task: The task, with its weights.
+        device: Where it runs; by default a GPU if there is one.
+
+    Raises:
+        ArgumentError: If the task is none of autoencoding.
+    """
+
+    def __init__(self, task: Any, device: str | torch.device | None = None) -> None:  # noqa: ANN401 (checked below)
+        if not isinstance(task, AutoencodingTask):
+            message = f"Codes are those of an AutoencodingTask; the checkpoint holds {type(task).__name__}."
+            raise ArgumentError(message)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.task = task.to(self.device).eval()
+        self.size = task.fixed_size or task.image_size
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
+        """Load a checkpoint.
+
+        Args:
+            path: The checkpoint.
+            device: Where it runs; by default a GPU if there is one.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
+            ArgumentError: If it holds another task than autoencoding.
+        """
+        return cls(find_task(read_checkpoint(path), path).load_from_checkpoint(path, map_location="cpu"), device)
+
+    def read(self, file: Path) -> Image:
+        """Read an image file as the task sees it.
+
+        Raises:
+            UnreadableFileError: If it cannot be read.
+        """
+        pixels = read_pixels(file, self.task.in_channels)
+        pixels = pixels if self.size is None else resize(pixels, self.size)
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+
+    def embed_files(self, files: Sequence[Path], batch_size: int = 64) -> tuple[Embeddings, list[str]]:
+        """Encode image files.
+
+        Args:
+            files: The files.
+            batch_size: Images that are computed at once.
+
+        Returns:
+            The codes of those that can be read, and the errors of the others.
+        """
+        names: list[str] = []
+        codes: list[Tensor] = []
+        errors: list[str] = []
+        step = 1 if self.size is None else batch_size
+        for start in range(0, len(files), step):
+            images = []
+            for file in files[start : start + step]:
+                try:
+                    images.append(self.read(file))
+                    names.append(str(file))
+                except DataError as error:
+                    errors.append(str(error))
+            if images:
+                codes.append(self.encode(torch.stack(images)))
+        found = torch.cat(codes) if codes else torch.zeros(0, self.task.code_size)
+        return Embeddings(names, found, torch.full((len(names),), -1)), errors
+
+    def embed_batches(self, batches: Iterable[Any], name: Callable[[int], str]) -> Embeddings:
+        """Encode the batches of a data set.
+
+        Args:
+            batches: Of any task.
+            name: Names an image by its id.
+        """
+        names: list[str] = []
+        codes: list[Tensor] = []
+        labels: list[Tensor] = []
+        for batch in batches:
+            codes.append(self.encode(batch.images))
+            labels.append(labels_of(batch))
+            names += [name(index) for index in batch.ids.tolist()]
+        return Embeddings(names, torch.cat(codes), torch.cat(labels))
+
+    def encode(self, images: Tensor) -> Float[Tensor, "images code"]:
+        """Encode images of one size, shape [B, C, H, W]."""
+        with torch.inference_mode():
+            return embedding(self.task.encode(images.to(self.device))).cpu()
+
+
+def nearest(
+    codes: Float[Tensor, "images code"], code: Float[Tensor, " code"], count: int
+) -> tuple[Float[Tensor, " count"], Int64[Tensor, " count"]]:
+    """Find the codes that are nearest to one, by the cosine of the angle between them.
+
+    Args:
+        codes: Codes.
+        code: The one.
+        count: How many to find, at most.
+
+    Returns:
+        Cosines, falling, and positions.
+
+    Example:
+        >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 1.0]), 1)
+        (tensor([1.]), tensor([1]))
+    """
+    found = (F.normalize(codes) @ F.normalize(code, dim=0)).topk(min(count, len(codes)))
+    return found.values, found.indices
+
+
+def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[str] = ()) -> None:
+    """Write codes with their names, and labels where there are any.
+
+    Args:
+        embeddings: The codes.
+        path: ``.npz``: arrays ``files``, ``codes`` and possibly ``labels`` and ``class_names``. ``.parquet``: columns
+            ``file``, ``code`` (a list of floats) and possibly ``label``; needs pyarrow.
+        class_names: Names of the labels.
+
+    Raises:
+        ArgumentError: If the file has another suffix, or pyarrow is needed and missing.
+    """
+    check_output(path)
+    labelled = bool((embeddings.labels >= 0).any())
+    codes = embeddings.codes.float().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        arrays = {"files": np.array(embeddings.names, np.str_), "codes": codes}
+        if labelled:
+            arrays |= {"labels": embeddings.labels.numpy(), "class_names": np.array(class_names, np.str_)}
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # names of arrays, not its own options
+        return
+    arrow = import_module("pyarrow")
+    size = codes.shape[1]
+    columns = {
+        "file": arrow.array(embeddings.names, arrow.string()),
+        "code": arrow.FixedSizeListArray.from_arrays(arrow.array(codes.reshape(-1)), size),
+    }
+    if labelled:
+        columns["label"] = arrow.array(embeddings.labels.numpy())
+    import_module("pyarrow.parquet").write_table(arrow.table(columns), path)
+
+
+def check_output(path: Path) -> None:
+    """Check that codes can be written to a file of that name, before hours are spent on them.
+
+    Raises:
+        ArgumentError: If they cannot.
+    """
+    if path.suffix not in (".npz", ".parquet"):
+        message = f"Codes are written to a file of the suffix .npz or .parquet; found {str(path)!r}."
+        raise ArgumentError(message)
+    if path.suffix == ".parquet":
+        try:
+            import_module("pyarrow.parquet")
+        except ImportError as error:
+            message = (
+                f"{str(path)!r} needs pyarrow, which is not installed: pip install 'visiontasks[parquet]', or write "
+                ".npz, which needs nothing."
+            )
+            raise ArgumentError(message) from error

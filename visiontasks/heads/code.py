@@ -1,0 +1,132 @@
+"""Codes: what an autoencoder keeps of an image, and the ways into a code and out of it."""
+
+import math
+from typing import Literal, get_args
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from visiontasks.backbones.layers import Norm, make_norm
+from visiontasks.errors import ArgumentError, near_matches
+
+CodeForm = Literal["vector", "map"]
+
+Map = Float[Tensor, "batch _ rows columns"]
+
+
+class VectorCode(nn.Module):
+    """A code that is a vector: linear layers from all values of a feature map, and back to all of another.
+
+    Args:
+        in_channels: Channels of the map that is encoded.
+        out_channels: Channels of the map that is decoded.
+        map_size: Height and width of both.
+        code_size: Numbers of a code.
+        outputs: Vectors that :meth:`encode` gives, such as a mean and a variance.
+        norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, map_size: tuple[int, int], code_size: int, outputs: int, norm: Norm
+    ) -> None:
+        super().__init__()
+        self.shape = (out_channels, *map_size)
+        self.into = nn.Linear(in_channels * math.prod(map_size), outputs * code_size)
+        self.out_of = nn.Linear(code_size, math.prod(self.shape))
+        self.norm = make_norm(norm, out_channels)
+        self.activation = nn.ReLU()
+
+    def encode(self, features: Map) -> Float[Tensor, "batch code"]:
+        """Compute codes.
+
+        Args:
+            features: A map of the size that the code was made for.
+
+        Raises:
+            ArgumentError: If it has another size.
+        """
+        if features.shape[-2:] != self.shape[1:]:
+            message = (
+                f"The images give a feature map of {features.shape[-2]} x {features.shape[-1]}; a code that is a "
+                f"vector was made for {self.shape[1]} x {self.shape[2]}. Resize the images to the image_size of the "
+                "task, or train with code='map', which takes any size."
+            )
+            raise ArgumentError(message)
+        code: Tensor = self.into(features.flatten(1))
+        return code
+
+    def decode(self, codes: Float[Tensor, "batch code"]) -> Map:
+        """Compute the map that images are decoded from."""
+        decoded: Tensor = self.activation(self.norm(self.out_of(codes).unflatten(1, self.shape)))
+        return decoded
+
+
+class MapCode(nn.Module):
+    """A code that is a map: 1x1 convolutions, so that every place has a code of its own, whatever the image's size.
+
+    Args:
+        in_channels: Channels of the map that is encoded.
+        out_channels: Channels of the map that is decoded.
+        code_size: Channels of a code.
+        outputs: Maps that :meth:`encode` gives, such as a mean and a variance.
+        norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, code_size: int, outputs: int, norm: Norm) -> None:
+        super().__init__()
+        self.into = nn.Conv2d(in_channels, outputs * code_size, 1)
+        self.out_of = nn.Conv2d(code_size, out_channels, 1)
+        self.norm = make_norm(norm, out_channels)
+        self.activation = nn.ReLU()
+
+    def encode(self, features: Map) -> Map:
+        """Compute codes, of the height and width of the map."""
+        code: Tensor = self.into(features)
+        return code
+
+    def decode(self, codes: Map) -> Map:
+        """Compute the map that images are decoded from."""
+        decoded: Tensor = self.activation(self.norm(self.out_of(codes)))
+        return decoded
+
+
+def create_code(
+    form: CodeForm,
+    in_channels: int,
+    out_channels: int,
+    code_size: int,
+    map_size: tuple[int, int] | None,
+    outputs: int = 1,
+    norm: Norm = "batch",
+) -> VectorCode | MapCode:
+    """Create a code by name.
+
+    Args:
+        form: ``"vector"`` or ``"map"``.
+        in_channels: Channels of the map that is encoded.
+        out_channels: Channels of the map that is decoded.
+        code_size: Numbers of a vector, or channels of a map.
+        map_size: Height and width of both maps; needed by a vector.
+        outputs: Codes that an image gets, such as a mean and a variance.
+        norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+
+    Raises:
+        ArgumentError: If the name is unknown, or a vector does not know the size.
+    """
+    if form not in get_args(CodeForm):
+        message = f"code is {form!r}. {near_matches(form, get_args(CodeForm))}"
+        raise ArgumentError(message)
+    if form == "map":
+        return MapCode(in_channels, out_channels, code_size, outputs, norm)
+    if map_size is None:
+        message = (
+            "A code that is a vector is made for images of one size: give image_size=(height, width), or code='map', "
+            "which takes images of any size."
+        )
+        raise ArgumentError(message)
+    return VectorCode(in_channels, out_channels, map_size, code_size, outputs, norm)
+
+
+def embedding(codes: Float[Tensor, "batch code"] | Map) -> Float[Tensor, "batch code"]:
+    """Make a vector of a code: of a map the mean over its places."""
+    return codes.flatten(2).mean(2) if codes.ndim == 4 else codes

@@ -1,0 +1,91 @@
+"""How far an image is from what it should be: losses of pixels by name, and sums of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.losses.pixels import Pixels, Sizes, mean_of_pixels
+from visiontasks.losses.ssim import structural_similarity
+
+ReconstructionLossName = Literal["mse", "l1", "ssim", "binary_cross_entropy"]
+
+
+_OF_PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda logits, target: (logits.sigmoid() - target).square(),
+    "l1": lambda logits, target: (logits.sigmoid() - target).abs(),
+    "binary_cross_entropy": lambda logits, target: F.binary_cross_entropy_with_logits(logits, target, reduction="none"),
+}
+_LOSSES = ("mse", "l1", "ssim", "binary_cross_entropy")
+
+
+class ReconstructionLoss:
+    """A weighted sum of losses, each the mean over the pixels of an image, and then over the images.
+
+    Args:
+        loss: Name of a loss, or the factor of each of several, such as ``{"mse": 1.0, "ssim": 0.1}``. ``"mse"`` and
+            ``"l1"`` are the mean of squared and of absolute differences; ``"ssim"`` is 1 less the structural
+            similarity, see :func:`~visiontasks.losses.ssim.structural_similarity`; ``"binary_cross_entropy"`` takes a
+            pixel for a probability.
+
+    Raises:
+        ArgumentError: If a loss is unknown or a factor not positive.
+
+    Example:
+        >>> import torch
+        >>> loss = ReconstructionLoss({"mse": 1.0, "l1": 0.5})
+        >>> loss(torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4))
+        {'mse': tensor(0.2500), 'l1': tensor(0.2500)}
+    """
+
+    def __init__(self, loss: ReconstructionLossName | Mapping[str, float]) -> None:
+        self.factors = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        for name, factor in self.factors.items():
+            if name not in _LOSSES:
+                message = f"There is no loss {name!r}. {near_matches(name, _LOSSES)}"
+                raise ArgumentError(message)
+            if not factor > 0:
+                message = f"The factor of the loss {name!r} is {factor}; expected a positive number."
+                raise ArgumentError(message)
+        if not self.factors:
+            message = f"loss is {loss}; expected at least one loss of {', '.join(_LOSSES)}."
+            raise ArgumentError(message)
+
+    def __call__(self, logits: Pixels, target: Pixels, sizes: Sizes | None = None) -> dict[str, Float[Tensor, ""]]:
+        """Compute the terms, each times its factor.
+
+        Args:
+            logits: Logits of the pixels; their sigmoid is the image, in 0 to 1.
+            target: The pixels that it should have, in 0 to 1.
+            sizes: Height and width of each image inside the padding, which does not count; None for no padding.
+        """
+        terms = {}
+        for name, factor in self.factors.items():
+            if name == "ssim":
+                loss = 1 - structural_similarity(logits.sigmoid(), target, sizes)
+            else:
+                loss = mean_of_pixels(_OF_PIXELS[name](logits, target), sizes)
+            terms[name] = factor * loss.mean()
+        return terms
+
+
+def normal_divergence(
+    means: Float[Tensor, "batch *code"], log_variances: Float[Tensor, "batch *code"]
+) -> Float[Tensor, " batch"]:
+    """Compute the Kullback-Leibler divergence of normal distributions from the standard normal one.
+
+    Kingma and Welling 2014, appendix B.
+
+    Args:
+        means: Means, of any shape.
+        log_variances: Logarithms of the variances.
+
+    Example:
+        >>> import torch
+        >>> normal_divergence(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
+        tensor([0.5000])
+    """
+    return (means.square() + log_variances.exp() - 1 - log_variances).flatten(1).sum(1) / 2

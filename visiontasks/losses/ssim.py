@@ -1,0 +1,76 @@
+"""Structural similarity of images."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from visiontasks.losses.pixels import mean_of_pixels
+
+_SIDE, _SIGMA = 11, 1.5
+_C1, _C2 = 0.01**2, 0.03**2
+
+
+def structural_similarity(
+    images: Float[Tensor, "batch channels height width"],
+    target: Float[Tensor, "batch channels height width"],
+    sizes: Int64[Tensor, "batch 2"] | None = None,
+) -> Float[Tensor, " batch"]:
+    """Compute how alike two images are in brightness, contrast and structure: 1 for equal ones.
+
+    Wang et al., Image quality assessment: from error visibility to structural similarity (TIP 2004), section III:
+    means, variances and covariance in Gaussian windows of 11 x 11 pixels with a deviation of 1.5, K1 = 0.01, K2 = 0.03.
+    As in torchmetrics, there is a window around every pixel, images being mirrored at their borders, and the result is
+    the mean over all windows and channels.
+
+    Args:
+        images: Pixels in 0 to 1.
+        target: Pixels in 0 to 1.
+        sizes: Height and width of each image inside the padding, which no window sees; None for no padding.
+
+    Example:
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> round(structural_similarity(image, image).item(), 4), structural_similarity(image, 1 - image).item() < 0
+        (1.0, True)
+    """
+    joined = torch.cat([images, target, images * images, target * target, images * target], 1)
+    joined = _mirror(
+        _mirror(joined, 2, None if sizes is None else sizes[:, 0]), 3, None if sizes is None else sizes[:, 1]
+    )
+    window = _gaussian(images)
+    # Every channel is an image of its own here: as groups of one convolution they are slow.
+    flat = F.conv2d(F.conv2d(joined.flatten(0, 1)[:, None], window[None, None, :, None]), window[None, None, None])
+    maps = flat.view(len(images), 5, *images.shape[1:]).unbind(1)
+    one, other, squares, other_squares, products = maps
+    variances = squares - one * one + other_squares - other * other
+    covariance = products - one * other
+    luminance = (2 * one * other + _C1) / (one * one + other * other + _C1)
+    return mean_of_pixels(luminance * (2 * covariance + _C2) / (variances + _C2), sizes)
+
+
+def _mirror(x: Tensor, axis: int, lengths: Tensor | None) -> Tensor:
+    """Continue maps on both sides of an axis by half a window, as often as it takes for one that is smaller.
+
+    Args:
+        x: The maps, shape [B, C, H, W].
+        axis: 2 or 3.
+        lengths: Length of each image along it; None for all of it.
+    """
+    length, reach = x.shape[axis], _SIDE // 2
+    places = torch.arange(-reach, length + reach, device=x.device)
+    last = (x.new_tensor([length], dtype=torch.int64) if lengths is None else lengths).clamp(min=1)[:, None] - 1
+    period = (2 * last).clamp(min=1)
+    mirrored = last - (places % period - last).abs()
+    if lengths is None:
+        return x.index_select(axis, mirrored[0])
+    shape = [len(x), 1, 1, 1]
+    shape[axis] = len(places)
+    size = list(x.shape)
+    size[axis] = len(places)
+    return x.gather(axis, mirrored.view(shape).expand(size))
+
+
+def _gaussian(like: Tensor) -> Float[Tensor, " side"]:
+    distance = torch.arange(_SIDE, device=like.device, dtype=like.dtype) - _SIDE // 2
+    weights = torch.exp(-0.5 * (distance / _SIGMA) ** 2)
+    return weights / weights.sum()

@@ -1,0 +1,300 @@
+"""Autoencoding: the image itself, through a code of it."""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from visiontasks.decoders.image import ImageDecoder, ImageUpsampling, ceil_divide
+from visiontasks.errors import ArgumentError
+from visiontasks.heads.code import CodeForm, create_code, embedding
+from visiontasks.losses.pixels import pixels_of
+from visiontasks.losses.reconstruction import ReconstructionLoss, ReconstructionLossName, normal_divergence
+from visiontasks.metrics.code import CodeAccuracy
+from visiontasks.metrics.reconstruction import ReconstructionQuality
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.corruption import Corruption, Denoising
+from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages
+
+Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
+Pixels = Float32[Tensor, "batch channels height width"]
+
+_WIDEST = 256
+_LOG_VARIANCES = (-20.0, 10.0)
+
+
+class AutoencodingOutputs(NamedTuple):
+    """What the network of an autoencoder computes.
+
+    Attributes:
+        logits: Of the pixels; their sigmoid is the image.
+        codes: The code of each image; of a variational autoencoder the mean of its codes.
+        log_variances: Variational: logarithm of the variance of each number of a code; else None.
+    """
+
+    logits: Float32[Tensor, "batch channels height width"]
+    codes: Codes
+    log_variances: Codes | None
+
+
+class AutoencodingTask(Task):
+    """Brings images through a code that is smaller than they are, so that the code has to say what is in them.
+
+    The backbone's coarsest feature map becomes a code, and the code an image again, by the strides of the backbone in
+    reverse. Targets are the pixels as they are, in 0 to 1 and in float32 whatever the precision and the normalisation.
+    What a batch holds besides images is not looked at, so that data for any task will do; padding does not count.
+
+    Logs ``loss``, and ``mse``, ``psnr`` and ``ssim`` as
+    :class:`~visiontasks.metrics.reconstruction.ReconstructionQuality` has them. Where each image has one class (a field
+    ``labels`` of one number per image), ``knn_accuracy`` and ``linear_accuracy`` tell how much of it the code holds,
+    see :class:`~visiontasks.metrics.code.CodeAccuracy`: training images are encoded for it after the validation, and
+    nothing is trained by it.
+
+    Args:
+        code_size: Numbers of a code; of a map at each of its places.
+        code: ``"vector"``, for images of one size; or ``"map"``, which keeps place, for images of any size.
+        decoder: How maps are enlarged: ``"transpose"``, ``"unpooling"`` or ``"resize"``, see
+            :class:`~visiontasks.decoders.image.ImageDecoder`.
+        decoder_options: Its other arguments.
+        loss: ``"mse"``, ``"l1"``, ``"ssim"`` or ``"binary_cross_entropy"``, or the factor of each of several, such as
+            ``{"mse": 1.0, "ssim": 0.1}``. See :class:`~visiontasks.losses.reconstruction.ReconstructionLoss`.
+        denoising: What is done in training to the images that are encoded, not to those that they are compared with:
+            ``"gaussian"``, ``"salt_and_pepper"`` or ``"erased_patches"``, see
+            :class:`~visiontasks.tasks.corruption.Corruption`; None for nothing.
+        noise: How much of it, above 0 and at most 1.
+        variational: Whether codes are drawn at random in training, from a normal distribution around what the encoder
+            says, and are held to a standard normal distribution (Kingma and Welling, Auto-encoding variational Bayes,
+            ICLR 2014), so that :meth:`sample` can draw images.
+        kl_weight: Weight of the divergence from the standard normal distribution. Like the losses it counts per value
+            of a pixel, so that with ``"binary_cross_entropy"`` and 1 the loss is the bound of the paper.
+        kl_warmup: Share of all training steps in which this weight rises from 0, 0 to 1.
+        bank_size: Training images whose codes those of a validation are compared with; a test takes all. 0 leaves the
+            accuracies out.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`. A code that is a vector needs ``image_size``; on
+            the command line it comes from the data.
+
+    Raises:
+        ArgumentError: If arguments contradict each other or name something unknown.
+
+    Example:
+        >>> task = AutoencodingTask(code_size=8, image_size=(33, 20)).eval()
+        >>> predictions = task.predict(task(torch.zeros(2, 3, 33, 20, dtype=torch.uint8)))
+        >>> predictions.images.shape, predictions.codes.shape
+        (torch.Size([2, 3, 33, 20]), torch.Size([2, 8]))
+    """
+
+    monitor = "val/mse"
+    monitor_mode = "min"
+
+    def __init__(
+        self,
+        code_size: int = 64,
+        code: CodeForm = "vector",
+        decoder: ImageUpsampling = "transpose",
+        decoder_options: dict[str, Any] | None = None,
+        loss: ReconstructionLossName | dict[str, float] = "mse",
+        denoising: Denoising | None = None,
+        noise: float = 0.3,
+        variational: bool = False,
+        kl_weight: float = 1.0,
+        kl_warmup: float = 0.0,
+        bank_size: int = 10_000,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
+    ) -> None:
+        super().__init__(**kwargs)
+        if code_size < 1 or kl_weight < 0 or not 0 <= kl_warmup <= 1 or bank_size < 0:
+            message = (
+                f"code_size is {code_size}, kl_weight {kl_weight}, kl_warmup {kl_warmup} and bank_size {bank_size}; "
+                "expected at least 1, at least 0, 0 to 1, and at least 0."
+            )
+            raise ArgumentError(message)
+        self.code_size = code_size
+        self.loss = ReconstructionLoss(loss)
+        self.corruption = None if denoising is None else Corruption(denoising, noise)
+        self.variational = variational
+        self.kl_weight = kl_weight
+        self.kl_warmup = kl_warmup
+        self.bank_size = bank_size
+        channels, strides = self.backbone.channels, self.backbone.strides
+        mirrored, options = (*channels[:-1], min(channels[-1], _WIDEST)), decoder_options or {}
+        self.fixed_size = None if code == "map" else self.image_size
+        map_size = None if self.fixed_size is None else ceil_divide(self.fixed_size, strides[-1])
+        self.code = create_code(
+            code, channels[-1], mirrored[-1], code_size, map_size, 1 + variational, options.get("norm", "batch")
+        )
+        try:
+            self.decoder = ImageDecoder(mirrored, strides, self.in_channels, upsampling=decoder, **options)
+        except TypeError as error:
+            message = f"The decoder was given {options}: {error}"
+            raise ArgumentError(message) from error
+        metrics = {"reconstruction": ReconstructionQuality()}
+        self.add_metrics(metrics | ({"code": CodeAccuracy()} if bank_size else {}))
+
+    def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (of any task)
+        """Select the images, in training spoilt as ``denoising`` says."""
+        if self.corruption is None or not self.training:
+            return (batch.images,)
+        # The same again when a training is resumed, and different on every process.
+        step = None if self._trainer is None else self.global_step * self.trainer.world_size + self.global_rank
+        return (self.corruption(pixels_of(batch.images), step),)
+
+    def forward(self, images: Images) -> AutoencodingOutputs:
+        """Compute codes, and the images that they stand for, in float32 whatever the precision.
+
+        Args:
+            images: Images, shape [B, C, H, W].
+        """
+        codes, log_variances = self._encode(images)
+        drawn = codes
+        if log_variances is not None and self.training:
+            drawn = codes + torch.randn_like(codes) * (log_variances / 2).exp()
+        return AutoencodingOutputs(self._decode(drawn, (images.shape[-2], images.shape[-1])), codes, log_variances)
+
+    def encode(self, images: Images) -> Codes:
+        """Compute the codes of images; of a variational autoencoder the means.
+
+        Args:
+            images: Images, shape [B, C, H, W].
+        """
+        return self._encode(images)[0]
+
+    def decode(self, codes: Codes, size: tuple[int, int] | None = None) -> Pixels:
+        """Compute the images that codes stand for, pixels in 0 to 1.
+
+        Args:
+            codes: Codes.
+            size: Height and width of the images in pixels; needed for codes that are maps.
+
+        Raises:
+            ArgumentError: If it is needed, or not the one that a vector was made for.
+        """
+        size = size or self.fixed_size
+        if size is None or self.fixed_size not in (None, size):
+            expected = f"{self.fixed_size}" if self.fixed_size else "the height and width of the images"
+            message = f"size is {size}; expected {expected}."
+            raise ArgumentError(message)
+        return self._decode(codes, size).sigmoid()
+
+    def sample(self, count: int, size: tuple[int, int] | None = None) -> Pixels:
+        """Draw images at random; of a variational autoencoder in evaluation mode.
+
+        Args:
+            count: Images.
+            size: Height and width in pixels; needed where codes are maps.
+
+        Returns:
+            Pixels in 0 to 1.
+
+        Raises:
+            ArgumentError: If the autoencoder is not variational, or the size is needed.
+        """
+        if not self.variational:
+            message = "sample draws codes that look like those of images, which only variational=True makes them do."
+            raise ArgumentError(message)
+        shape: tuple[int, ...] = (count, self.code_size)
+        if self.fixed_size is None and size is not None:
+            shape += ceil_divide(size, self.backbone.strides[-1])
+        return self.decode(torch.randn(shape, device=self.device), size)
+
+    def losses(self, outputs: AutoencodingOutputs, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401 (of any task)
+        """Compute the terms of the loss against the images as they are; the means over the images of the batch.
+
+        Args:
+            outputs: What :meth:`forward` returns.
+            batch: Of any task, as long as it has ``images``.
+        """
+        with torch.autocast(outputs.logits.device.type, enabled=False):
+            terms = self.loss(outputs.logits, pixels_of(batch.images), getattr(batch, "sizes", None))
+            if outputs.log_variances is not None:
+                divergence = normal_divergence(outputs.codes, outputs.log_variances).mean()
+                terms["kl"] = self.kl_weight * self._kl_share() * divergence / math.prod(outputs.logits.shape[1:])
+        return terms
+
+    def predict(self, outputs: AutoencodingOutputs) -> AutoencodingPredictions:
+        """Return the pixels and the codes."""
+        return AutoencodingPredictions(outputs.logits.sigmoid(), outputs.codes)
+
+    def update_metrics(self, predictions: AutoencodingPredictions, batch: Any) -> None:  # noqa: ANN401 (of any task)
+        """Update the metrics of the running stage; each takes those of these values that it names.
+
+        They are ``images`` and ``target`` (pixels in 0 to 1), ``sizes``, ``codes`` (a vector for each image) and
+        ``labels`` (-1 where there is none).
+        """
+        self.metrics.update(
+            images=predictions.images,
+            target=pixels_of(batch.images),
+            sizes=getattr(batch, "sizes", None),
+            codes=embedding(predictions.codes),
+            labels=labels_of(batch),
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Encode training images to judge the codes by, where there are labels; then log."""
+        if not self.trainer.sanity_checking:
+            self._fill_bank(self.bank_size)
+        super().on_validation_epoch_end()
+
+    def on_test_epoch_end(self) -> None:
+        """Encode the training images to judge the codes by, where there are labels; then log."""
+        self._fill_bank(None)
+        super().on_test_epoch_end()
+
+    def check_data(self, data: DataDescription) -> None:
+        """Check the channels, and the size where a code is made for one; take over the names of the classes.
+
+        Raises:
+            ArgumentError: If they differ.
+        """
+        super().check_data(data)
+        size = data.image_size
+        if self.fixed_size is not None and (size is None or tuple(size) != self.fixed_size):
+            message = (
+                f"The images of the data have the size {size or 'of their own'}, the code is a vector and was made for "
+                f"{self.fixed_size}. Resize them to it, or use code='map', which takes any."
+            )
+            raise ArgumentError(message)
+        self.class_names = list(data.class_names)
+
+    def _encode(self, images: Images) -> tuple[Codes, Codes | None]:
+        codes = self.code.encode(self.backbone(self.normalize(images))[-1]).float()
+        if not self.variational:
+            return codes, None
+        means, log_variances = codes.chunk(2, 1)
+        return means, log_variances.clamp(*_LOG_VARIANCES)
+
+    def _decode(self, codes: Tensor, size: tuple[int, int]) -> Tensor:
+        logits: Tensor = self.decoder(self.code.decode(codes), size).float()
+        return logits
+
+    def _kl_share(self) -> float:
+        if not self.training or self._trainer is None or not self.kl_warmup:
+            return 1.0
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            message = "kl_warmup needs to know the end of the training: set max_epochs or max_steps of the trainer."
+            raise ArgumentError(message)
+        return min(1.0, self.global_step / (self.kl_warmup * total))
+
+    def _fill_bank(self, count: int | None) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        if not self.bank_size or not isinstance(data, OffersTrainingImages):
+            return
+        accuracy: Any = self.metrics["code"]
+        if not any((labels >= 0).any() for labels in accuracy.labels):
+            return
+        strategy: Any = self.trainer.strategy
+        # A loader draws a random number, which must not change those of the training.
+        with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
+            for loaded in data.bank_dataloader(count):
+                batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))
+                accuracy.remember(embedding(self.encode(batch.images)), labels_of(batch))
+
+
+def labels_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
+    """Find the class of each image; -1 where a batch does not say one."""
+    labels = getattr(batch, "labels", None)
+    if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point():
+        return labels
+    return torch.full((len(batch.images),), -1, device=batch.images.device)

@@ -1,0 +1,88 @@
+"""What is done to images that a denoising autoencoder has to undo."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError, near_matches
+
+Denoising = Literal["gaussian", "salt_and_pepper", "erased_patches"]
+
+Pixels = Float[Tensor, "batch channels height width"]
+
+_ROWS = 7
+
+
+def gaussian(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+    """Add noise of a standard deviation to every value of every pixel; what leaves 0 to 1 is clipped."""
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    return (images + amount * noise).clamp(0, 1)
+
+
+def salt_and_pepper(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+    """Make a share of the pixels black or white, all channels of a pixel alike."""
+    drawn = torch.rand((len(images), 1, *images.shape[-2:]), generator=generator, device=images.device)
+    return images.masked_fill(drawn < amount / 2, 0.0).masked_fill(drawn > 1 - amount / 2, 1.0)
+
+
+def erased_patches(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+    """Make a share of the squares of a grid black, seven squares along the shorter side."""
+    height, width = images.shape[-2:]
+    side = max(1, min(height, width) // _ROWS)
+    rows, columns = -(-height // side), -(-width // side)
+    drawn = torch.rand((len(images), 1, rows, columns), generator=generator, device=images.device)
+    erased = F.interpolate((drawn < amount).to(images.dtype), scale_factor=float(side))
+    return images * (1 - erased[..., :height, :width])
+
+
+CORRUPTIONS: dict[str, Callable[[Pixels, float, torch.Generator | None], Pixels]] = {
+    "gaussian": gaussian,
+    "salt_and_pepper": salt_and_pepper,
+    "erased_patches": erased_patches,
+}
+
+
+class Corruption:
+    """Spoils images at random (Vincent et al., Stacked denoising autoencoders, JMLR 2010, section 3.3).
+
+    Args:
+        kind: ``"gaussian"``: noise of the standard deviation ``amount`` on every value. ``"salt_and_pepper"``: that
+            share of the pixels black or white. ``"erased_patches"``: that share of the squares of a grid black, seven
+            of them along the shorter side.
+        amount: How much, above 0 and at most 1.
+
+    Raises:
+        ArgumentError: If there is no such kind, or the amount is out of range.
+
+    Example:
+        >>> spoiled = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5), step=0)
+        >>> sorted(spoiled.unique().tolist())
+        [0.0, 0.5, 1.0]
+    """
+
+    def __init__(self, kind: Denoising, amount: float) -> None:
+        if kind not in CORRUPTIONS:
+            message = f"denoising is {kind!r}. {near_matches(kind, CORRUPTIONS)}"
+            raise ArgumentError(message)
+        if not 0 < amount <= 1:
+            message = f"noise is {amount}; expected more than 0 and at most 1, pixels being in 0 to 1."
+            raise ArgumentError(message)
+        self.kind = kind
+        self.amount = amount
+
+    def __call__(self, images: Pixels, step: int | None = None) -> Pixels:
+        """Spoil images.
+
+        Args:
+            images: Pixels in 0 to 1.
+            step: With torch's seed it determines what is random, the same when a training is resumed; None goes on
+                with torch's own random numbers.
+        """
+        generator = None
+        if step is not None:
+            generator = torch.Generator(images.device).manual_seed((torch.initial_seed() * 1_000_003 + step) % 2**63)
+        return CORRUPTIONS[self.kind](images, self.amount, generator)

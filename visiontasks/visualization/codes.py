@@ -1,0 +1,139 @@
+"""Pictures of codes: what images look like after them, between them, and where they lie."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from visiontasks.types import AutoencodingPredictions
+from visiontasks.visualization.colors import IGNORED_COLOR, class_color
+from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, grid, to_rgb
+
+_SIDE, _LEGEND = 560, 110
+
+
+def draw_reconstructions(
+    batch: Any,  # noqa: ANN401 (of any task)
+    predictions: AutoencodingPredictions,
+    class_names: Sequence[str] = (),
+    columns: int = 8,
+) -> Picture:
+    """Draw images in rows, and below each what comes out of its code, with its mean squared error.
+
+    Args:
+        batch: The images, of any task, on the CPU.
+        predictions: Their reconstructions.
+        class_names: Not looked at; other drawings have it.
+        columns: Images side by side.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    images, made = batch.images, predictions.images
+    pixels = images.float() if images.is_floating_point() else images.float() / 255
+    errors = (made - pixels).square().flatten(1).mean(1).tolist()
+    columns = min(columns, len(images))
+    tiles: list[Tensor] = []
+    titles: list[str] = []
+    for start in range(0, len(images), columns):
+        rows = range(start, min(start + columns, len(images)))
+        # An unfinished row keeps its reconstructions below its images.
+        empty = [torch.full((3, *images.shape[-2:]), 255, dtype=torch.uint8)] * (columns - len(rows))
+        tiles += [*(to_rgb(images[row]) for row in rows), *empty, *(to_rgb(made[row]) for row in rows), *empty]
+        blank = [""] * len(empty)
+        titles += ["image"] * len(rows) + blank + [f"mse {errors[row]:.4f}" for row in rows] + blank
+    return grid(tiles, titles, columns=columns)
+
+
+def draw_interpolation(images: Float[Tensor, "pairs steps _ _ _"]) -> Picture:
+    """Draw the images on the way from one code to another, one pair of codes in a row.
+
+    Args:
+        images: Pixels in 0 to 1; of the first and the last image the codes were taken.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    steps = images.shape[1]
+    titles = [f"{step / max(1, steps - 1):.0%}" for step in range(steps)]
+    return grid([to_rgb(image) for image in images.flatten(0, 1)], titles * len(images), columns=steps)
+
+
+def draw_neighbours(image: Tensor, neighbours: Sequence[Tensor], titles: Sequence[str], columns: int = 8) -> Picture:
+    """Draw an image, and those whose codes are nearest to its own.
+
+    Args:
+        image: The image, see :func:`~visiontasks.visualization.pictures.to_rgb`.
+        neighbours: The others, nearest first, all of one size.
+        titles: One line for each of them.
+        columns: Images side by side.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    return grid([to_rgb(tile) for tile in (image, *neighbours)], ["image", *titles], columns=columns)
+
+
+def code_map(
+    codes: Float[Tensor, "images code"], labels: Int64[Tensor, " images"], class_names: Sequence[str] = ()
+) -> Picture:
+    """Draw codes as points in the plane of their two principal components, in the colours of their classes.
+
+    Args:
+        codes: Codes, of at least two images.
+        labels: Class of each; -1, drawn grey, where it is not known.
+        class_names: Names of the classes.
+
+    Returns:
+        uint8 RGB, shape [3, H, W].
+    """
+    places, shares = principal_plane(codes)
+    font, small = ImageFont.load_default(13), ImageFont.load_default(11)
+    legend = _LEGEND if class_names else 0
+    top = 24 + MARGIN
+    canvas = Image.new("RGB", (_SIDE + 2 * MARGIN + legend, _SIDE + top + MARGIN), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    percent = f"{shares[0]:.0%} and {shares[1]:.0%} of the variance" if shares.isfinite().all() else "codes are equal"
+    draw.text((MARGIN, MARGIN), f"{len(codes):,} codes, two principal components: {percent}", fill=INK, font=font)
+    low, high = places.amin(0), places.amax(0)
+    # Both axes have one scale, so that distances in the picture are distances.
+    scale = (_SIDE - 10) / (high - low).max().clamp(min=1e-12)
+    points = (places - (low + high) / 2) * scale + _SIDE / 2
+    radius = 2 if len(codes) > 500 else 3
+    for (x, y), label in zip(points.tolist(), labels.tolist(), strict=True):
+        color = class_color(label) if label >= 0 else IGNORED_COLOR
+        x, y = MARGIN + x, top + _SIDE - y
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+    for row, name in enumerate(class_names):
+        y = top + row * 16
+        draw.rectangle((_SIDE + 3 * MARGIN, y + 3, _SIDE + 3 * MARGIN + 8, y + 11), fill=class_color(row))
+        draw.text((_SIDE + 3 * MARGIN + 14, y), name[:14], fill=INK, font=small)
+    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+
+
+def principal_plane(codes: Float[Tensor, "images code"]) -> tuple[Float[Tensor, "images 2"], Float[Tensor, "2"]]:
+    """Project codes onto their two principal components.
+
+    Args:
+        codes: Codes.
+
+    Returns:
+        The coordinates, whose signs are such that the largest entry of a component is positive, and the share of the
+        variance that each component has; NaN where there is none.
+
+    Example:
+        >>> places, shares = principal_plane(torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [1.0, 0.0, 0.0]]))
+        >>> places.shape, bool(shares[0] > 0.9)
+        (torch.Size([3, 2]), True)
+    """
+    centred = codes.double() - codes.double().mean(0)
+    variances, components = torch.linalg.eigh(centred.T @ centred)
+    variances, components = variances.flip(0).clamp(min=0), components.flip(1)[:, :2]
+    components = components * components.gather(0, components.abs().argmax(0, keepdim=True)).sign()
+    places, shares = centred @ components, (variances / variances.sum())[:2]
+    missing = 2 - places.shape[1]
+    return torch.nn.functional.pad(places, (0, missing)).float(), torch.nn.functional.pad(shares, (0, missing)).float()
