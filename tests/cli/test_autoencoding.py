@@ -40,7 +40,8 @@ def test_fit_test_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"val/knn_accuracy\s+[01]\.\d", printed)
     run = folder / "runs" / "fit" / "version_0"
     for name in ("predictions/val_epoch_0", "codes/map_epoch_0", "codes/between_epoch_0", "codes/samples_epoch_0"):
-        assert min(Image.open(run / f"{name}.png").size) > 100
+        with Image.open(run / f"{name}.png") as picture:
+            assert min(picture.size) > 100
     task = AutoencodingTask.load_from_checkpoint(best_of(run))
     assert task.fixed_size == (24, 32)
     assert task.class_names == ["circle", "square", "triangle", "star"]

@@ -28,6 +28,7 @@ def save(task: AutoencodingTask | ClassificationTask, file: Path) -> None:
     from lightning.pytorch import Trainer
 
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", enable_model_summary=False)
+    task.trainer = trainer
     trainer.strategy.connect(task)
     trainer.save_checkpoint(file)
 
@@ -47,7 +48,8 @@ def test_codes_of_files_are_those_of_the_task(folder: Path, capsys: pytest.Captu
     found = np.load(folder / "out" / "codes.npz")
     assert found["files"].tolist() == [f"images/{number}.png" for number in range(5)]
     assert "labels" not in found
-    image = Image.open(folder / "images" / "3.png").convert("RGB")
+    with Image.open(folder / "images" / "3.png") as opened:
+        image = opened.convert("RGB")
     assert image.size != (32, 24)
     from visiontasks.data.images import resize
 
@@ -85,7 +87,8 @@ def test_an_image_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixtu
     assert first == "1.0000  images/2.png"
     assert len(others) == 2
     assert written == "written: neighbours.png"
-    assert min(Image.open(folder / "neighbours.png").size) > 100
+    with Image.open(folder / "neighbours.png") as picture:
+        assert min(picture.size) > 100
 
 
 def test_parquet_holds_the_same(folder: Path) -> None:
