@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "callbacks": BASE | {"visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
-TOP = {"__main__", "cli", "export", "mask_prediction", "prediction", "report", "testing"}
+TOP = {"__main__", "cli", "export", "prediction", "report", "testing"}
 
 
 def part_of(path: Path) -> str:

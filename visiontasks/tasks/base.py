@@ -275,6 +275,7 @@ class Task(FinetunedModule, ABC):
             self.check_data(data)
             if stage == "fit":
                 self.image_size = data.image_size or self.image_size
+                self.image_bounds = getattr(data, "image_bounds", None)
                 if self.normalize.mode in MEASURED and not self.normalize.measured:
                     self.normalize.set_statistics(data.statistics())
         if stage == "fit" and not self.normalize.measured:
