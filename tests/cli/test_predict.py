@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,8 @@ def test_nothing_readable_is_a_failure(folder: Path, capsys: pytest.CaptureFixtu
 
 def test_in_a_process_of_its_own(folder: Path) -> None:
     command = [sys.executable, "-W", "error::UserWarning", "-m", "visiontasks", "predict", checkpoint("binary"), "in"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 1, done.stderr
     assert len(done.stdout.splitlines()) == 1 + GOOD
     assert "Traceback" not in done.stderr

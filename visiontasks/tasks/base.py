@@ -207,9 +207,9 @@ class Task(FinetunedModule, ABC):
         self._log_losses("val", self.val_losses)
         self._log_metrics(self.val_metrics)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (each task has its own)
-        """Update test losses and metrics."""
-        self._evaluate(batch, self.test_losses)
+    def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+        """Update test losses and metrics; return the outputs."""
+        return self._evaluate(batch, self.test_losses)
 
     def on_test_epoch_end(self) -> None:
         """Log the test losses and metrics."""
