@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "tasks": BASE | BLOCKS,
     "data": BASE,
     "visualization": BASE,
-    "callbacks": BASE | {"visualization"},
+    "callbacks": BASE | {"metrics", "visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
 TOP = {"__main__", "cli", "export", "prediction", "report", "testing"}

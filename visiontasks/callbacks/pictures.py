@@ -22,7 +22,7 @@ class PictureCallback(Callback):
     """A callback that shows pictures: as PNG in the run folder, and to the loggers that take pictures.
 
     Attributes:
-        title: Name of the pictures: the folder's, and the loggers' as ``val/TITLE``.
+        title: Name of the folder of the pictures.
     """
 
     title: ClassVar[str]
@@ -39,22 +39,21 @@ class PictureCallback(Callback):
         """Say whether a picture would go anywhere."""
         return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
 
-    def show(self, trainer: Trainer, stage: str, name: str, picture: Picture, native: Any = None) -> None:
+    def show(self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Any = None) -> None:
         """Show a picture.
 
         Args:
             trainer: Of the run.
-            stage: ``"val"`` or ``"test"``.
+            tag: What loggers call it, such as ``"val/predictions"``.
             name: Of the file, without suffix.
             picture: The picture.
-            native: What Weights & Biases gets instead: a ``wandb.Image``, or a list of them.
+            native: What Weights & Biases gets instead: a ``wandb.Image``, a list of them, a table or a chart.
         """
         pixels = picture.permute(1, 2, 0).contiguous().numpy()
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(self._folder / f"{name}.png")
         for logger in trainer.loggers:
-            tag = f"{stage}/{self.title}"
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, picture, trainer.global_step)
             elif isinstance(logger, WandbLogger):

@@ -44,7 +44,7 @@ class PredictionImages(PictureCallback):
     TensorBoard. Weights & Biases gets single images, whose boxes and masks can be switched on and off.
 
     Args:
-        count: Images in the picture.
+        count: Images in the picture; 0 for none.
     """
 
     title = "predictions"
@@ -81,7 +81,7 @@ class PredictionImages(PictureCallback):
 
     def _draw(self, trainer: Trainer, task: Any, batch: Any, stage: str, name: str) -> None:
         batch = task.as_batch(batch)
-        if not self.shows(trainer) or not len(batch.images):
+        if not self.shows(trainer) or not min(self.count, len(batch.images)):
             return
         first = _named_fields(batch, [field[: self.count] if isinstance(field, Tensor) else field for field in batch])
         with torch.no_grad():
@@ -95,7 +95,8 @@ class PredictionImages(PictureCallback):
         picture = draw(first, predictions, names)
         if picture is not None:
             native = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
-            self.show(trainer, stage, name, picture, wandb_images(first, predictions, names) if native else None)
+            single = wandb_images(first, predictions, names) if native else None
+            self.show(trainer, f"{stage}/predictions", name, picture, single)
 
 
 def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -28,9 +28,9 @@ from visiontasks import (
     VOCDataModule,
 )
 from visiontasks.callbacks.pictures import run_folder
-from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli.annotations import check_annotations
+from visiontasks.cli.default_callbacks import default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
@@ -184,9 +184,8 @@ class TrainingCLI(LightningCLI):
         """Create the Trainer, with the callbacks that the user has not replaced; lay the network out channels-last."""
         self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
-        # What a task takes beside plain values, such as a backbone, has no place in a configuration.
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
-        callbacks: list[Callback] = [PredictionImages(), WandbRun({"arguments": described})]
+        callbacks = default_callbacks(config.callbacks or [], described)
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
         if not self.evaluates and not replaced and config.enable_checkpointing is not False:
             monitor, mode = self.model.monitor, self.model.monitor_mode
