@@ -28,8 +28,8 @@ class WandbRun(Callback):
         """Return the number of the run in each project."""
         return dict(self._runs)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Describe a training."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Describe a training, after Lightning has logged the arguments of the task."""
         self._describe(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -51,6 +51,9 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
     os.environ.setdefault("WANDB_INIT_TIMEOUT", _SECONDS)
     if "WANDB_MODE" not in os.environ and not _has_key() and not sys.stdin.isatty():
         _go_offline("There is no key of Weights & Biases, and no terminal to ask for one.")
+    if os.environ.get("WANDB_MODE") == "offline":
+        # The client reports its own errors to its makers even then.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     for entry in found:
         arguments = entry.init_args
         # Where it is missing, the client takes the folder for temporary files.

@@ -28,13 +28,14 @@ def fingerprint(dataset: Any) -> str:  # noqa: ANN401 (any data set)
         False
     """
     digest = hashlib.sha256(str(len(dataset) if isinstance(dataset, Sized) else 0).encode())
-    index = getattr(dataset, "index", None)
-    if index is not None:
+    index: Any = getattr(dataset, "index", None)
+    in_files = hasattr(index, "class_names")
+    if in_files:
         for name in getattr(index, "files", ()):
             digest.update(f"{name}\0".encode(errors="surrogateescape"))
         digest.update(repr(tuple(index.class_names)).encode())
     for name in ("offsets", "labels", "boxes", "ignore", "pixels"):
-        values = getattr(dataset if index is None else index, name, None)
+        values = getattr(index if in_files else dataset, name, None)
         if isinstance(values, Tensor):
             values = values.numpy()
         if isinstance(values, np.ndarray):

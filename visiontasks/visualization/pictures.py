@@ -68,7 +68,7 @@ def grid(
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
-def stack_pictures(pictures: Sequence[Picture]) -> Picture:
+def stack_pictures(pictures: Sequence[Tensor]) -> Picture:
     """Put pictures of any sizes below one another, on white.
 
     Example:
