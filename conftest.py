@@ -14,6 +14,7 @@ from jaxtyping import install_import_hook
 if not os.environ.get("VISIONTASKS_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OMP_NUM_THREADS"] = "2"
+os.environ["WANDB_ERROR_REPORTING"] = "false"
 
 # The hook decorates methods one by one, where beartype cannot know what Self is. It takes no NamedTuple for a class,
 # and only with the numeric tower an int for a float.

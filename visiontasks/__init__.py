@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.shapes import ShapesDataModule
     from visiontasks.data.datamodules.table import CSVDataModule
     from visiontasks.data.datamodules.voc import VOCDataModule
-    from visiontasks.prediction import Predictor
+    from visiontasks.prediction import predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask
     from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
@@ -52,7 +52,7 @@ _HOME = {
     "VOCDataModule": "visiontasks.data.datamodules.voc",
     "MNISTDataModule": "visiontasks.data.datamodules.mnist",
     "ShapesDataModule": "visiontasks.data.datamodules.shapes",
-    "Predictor": "visiontasks.prediction",
+    "predict_images": "visiontasks.prediction",
     "Task": "visiontasks.tasks.base",
     "ClassificationTask": "visiontasks.tasks.classification",
     "LocalizationTask": "visiontasks.tasks.localization",
@@ -91,7 +91,6 @@ __all__ = [
     "LocalizationTask",
     "MNISTDataModule",
     "MaskFolderDataModule",
-    "Predictor",
     "ProposalBatch",
     "SegmentationBatch",
     "SegmentationPredictions",
@@ -102,6 +101,7 @@ __all__ = [
     "VisionDataModule",
     "create_backbone",
     "list_backbones",
+    "predict_images",
 ]
 
 

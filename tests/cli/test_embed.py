@@ -93,7 +93,7 @@ def test_an_image_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixtu
 
 def test_parquet_holds_the_same(folder: Path) -> None:
     pytest.importorskip("pyarrow")
-    from pyarrow.parquet import read_table  # type: ignore[import-not-found]  # not installed for every check
+    from pyarrow.parquet import read_table
 
     save(make(), folder / "task.ckpt")
     for name in ("codes.npz", "codes.parquet"):

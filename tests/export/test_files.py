@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export import export_task, files
 from visiontasks.export.parity import compare, named
@@ -26,6 +26,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "binary": lambda: ClassificationTask(2, mode="binary", thresholds=0.3, **SMALL),
     "localization": lambda: LocalizationTask(3, class_agnostic=False, **SMALL),
     "segmentation": lambda: SegmentationTask(3, test_flip=True, **SMALL),
+    "autoencoding": lambda: AutoencodingTask(6, image_size=(40, 56), **SMALL),
     "detection": lambda: DetectionTask(3, neck="none", head_width=16, score=0.3, candidates=(50, 50), **SMALL),
     "detection-fpn": lambda: DetectionTask(3, width=8, head_width=16, score=0.3, **SMALL),
 }

@@ -79,6 +79,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "task": "ClassificationTask",
         "class_names": None,
         "image_size": None,
+        "image_bounds": None,
         "unsaved": [],
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",

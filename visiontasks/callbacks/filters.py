@@ -1,17 +1,16 @@
 """Pictures of what a backbone has learned to see."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from visiontasks.visualization import Picture, draw_activations, draw_filters, first_convolution
+from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.visualization import draw_activations, draw_filters, first_convolution
 
 
-class FilterImages(Callback):
+class FilterImages(PictureCallback):
     """Writes the filters of the first convolution, and the feature maps of one image, after every validation.
 
     The pictures are ``filters/epoch_N.png`` and ``filters/activations_epoch_N.png`` in the run folder. On the command
@@ -23,14 +22,12 @@ class FilterImages(Callback):
         count: Channels of a feature map that are drawn, the strongest ones.
     """
 
+    title = "filters"
+
     def __init__(self, image: Tensor | None = None, count: int = 16) -> None:
+        super().__init__()
         self.image = image
         self.count = count
-        self._folder: Path | None = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run folder; asking the Trainer for it is a matter of all processes."""
-        self._folder = Path(trainer.log_dir) / "filters" if trainer.logger and trainer.log_dir else None
 
     def on_validation_batch_end(
         self,
@@ -42,7 +39,7 @@ class FilterImages(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw after the first batch of a validation."""
-        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero or self._folder is None:
+        if batch_idx or trainer.sanity_checking or not self.shows(trainer):
             return
         task: Any = pl_module
         images = task.as_batch(batch).images[:1] if self.image is None else self.image[None].to(pl_module.device)
@@ -51,11 +48,6 @@ class FilterImages(Callback):
         with torch.no_grad():
             features = task.backbone(task.normalize(images))
         filters = draw_filters(first_convolution(task.backbone).weight)
-        self._write(filters, f"epoch_{trainer.current_epoch}")
+        self.show(trainer, "filters/first", f"epoch_{trainer.current_epoch}", filters)
         activations = draw_activations([feature[0] for feature in features], images[0], self.count)
-        self._write(activations, f"activations_epoch_{trainer.current_epoch}")
-
-    def _write(self, picture: Picture, name: str) -> None:
-        if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(self._folder / f"{name}.png")
+        self.show(trainer, "filters/activations", f"activations_epoch_{trainer.current_epoch}", activations)

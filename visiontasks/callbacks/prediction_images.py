@@ -1,14 +1,15 @@
 """Pictures of predictions, so that progress can be seen."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.types import (
     AutoencodingPredictions,
     ClassificationBatch,
@@ -39,23 +40,21 @@ _DRAWN: tuple[tuple[Any, Any, Callable[..., Picture]], ...] = (
 )
 
 
-class PredictionImages(Callback):
-    """Writes a picture of the first images with their predictions after every validation and test.
+class PredictionImages(PictureCallback):
+    """Shows the first images with their predictions after every validation and test; they are the same every time.
 
-    The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder; the images are
-    the same every time.
+    The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder, and figures in
+    TensorBoard. Weights & Biases gets single images, whose boxes and masks can be switched on and off.
 
     Args:
-        count: Images in the picture.
+        count: Images in the picture; 0 for none.
     """
 
-    def __init__(self, count: int = 32) -> None:
-        self.count = count
-        self._folder: Path | None = None
+    title = "predictions"
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run folder; asking the Trainer for it is a matter of all processes."""
-        self._folder = Path(trainer.log_dir) / "predictions" if trainer.logger and trainer.log_dir else None
+    def __init__(self, count: int = 32) -> None:
+        super().__init__()
+        self.count = count
 
     def on_validation_batch_end(
         self,
@@ -68,7 +67,7 @@ class PredictionImages(Callback):
     ) -> None:
         """Draw the first batch of a validation."""
         if batch_idx == 0 and not trainer.sanity_checking:
-            self._draw(trainer, pl_module, batch, f"val_epoch_{trainer.current_epoch}")
+            self._draw(trainer, pl_module, batch, "val", f"val_epoch_{trainer.current_epoch}")
 
     def on_test_batch_end(
         self,
@@ -81,26 +80,39 @@ class PredictionImages(Callback):
     ) -> None:
         """Draw the first batch of a test."""
         if batch_idx == 0:
-            self._draw(trainer, pl_module, batch, "test")
+            self._draw(trainer, pl_module, batch, "test", "test")
 
-    def _draw(self, trainer: Trainer, task: Any, batch: Any, name: str) -> None:
-        if not trainer.is_global_zero or self._folder is None:
-            return
+    def _draw(self, trainer: Trainer, task: Any, batch: Any, stage: str, name: str) -> None:
         batch = task.as_batch(batch)
-        first = type(batch)(*(field[: self.count] if isinstance(field, Tensor) else field for field in batch))
+        if not self.shows(trainer) or not min(self.count, len(batch.images)):
+            return
+        first = _named_fields(batch, [field[: self.count] if isinstance(field, Tensor) else field for field in batch])
         with torch.no_grad():
             predictions = task.predict(task.infer(*task.inputs(first)))
-        picture = draw(first, predictions, task.class_names)
+        names = task.class_names or [str(index) for index in range(1000)]
+        if not isinstance(predictions, tuple) or not hasattr(predictions, "_fields"):
+            return
+        first, predictions = (
+            _named_fields(fields, [_on_cpu(field) for field in fields]) for fields in (first, predictions)
+        )
+        picture = draw(first, predictions, names)
         if picture is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(self._folder / f"{name}.png")
+            native = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
+            single = wandb_images(first, predictions, names) if native else None
+            self.show(trainer, f"{stage}/predictions", name, picture, single)
 
 
-def draw(batch: Any, predictions: Any, class_names: list[str] | None) -> Picture | None:
-    """Draw a batch with its predictions; None when nothing is known of how."""
+def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | None:
+    """Draw a batch with its predictions, both on the CPU; None when nothing is known of how."""
     for batches, found, drawing in _DRAWN:
         if isinstance(batch, batches) and isinstance(predictions, found):
-            names = class_names or [str(index) for index in range(1000)]
-            on_cpu = [type(fields)(*(field.cpu() for field in fields)) for fields in (batch, predictions)]
-            return drawing(*on_cpu, names)
+            return drawing(batch, predictions, class_names)
     return None
+
+
+def _on_cpu(field: Any) -> Any:
+    return field.cpu() if isinstance(field, Tensor) else field
+
+
+def _named_fields(kind: Any, fields: list[Any]) -> Any:
+    return type(kind)(*fields)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from visiontasks.errors import ArgumentError
 from visiontasks.export import export_task
-from visiontasks.prediction import find_files, find_task, import_class
+from visiontasks.prediction import find_files, import_class, load_task
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import read_checkpoint
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -52,8 +51,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if owner is not None and not issubclass(owner, Task):
         message = f"--task {options.task} is no subclass of visiontasks.Task."
         raise ArgumentError(message)
-    owner = owner or find_task(read_checkpoint(options.checkpoint), options.checkpoint)
-    task = owner.load_from_checkpoint(options.checkpoint)
+    task = load_task(options.checkpoint, owner)
     size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
     target = options.output or Path(options.checkpoint.with_suffix(".onnx").name)
     done = export_task(task, target, size, find_files(options.images))

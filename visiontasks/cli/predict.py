@@ -1,75 +1,128 @@
-"""``visiontasks predict``: image files with a checkpoint."""
+"""``visiontasks predict``: images with a checkpoint."""
 
 import argparse
-import csv
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from visiontasks.cli.predict_masks import add_options, predict_masks
+from PIL import Image
+from tqdm import tqdm
+
+from visiontasks.cli.quiet import quiet
+from visiontasks.data.images import MAX_PIXELS
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction import Predictor, find_files, find_task, import_class
+from visiontasks.prediction import Prediction, create_predictor, find_files, import_class, predict_images
+from visiontasks.prediction.formats import FORMATS
+from visiontasks.prediction.overlays import draw_prediction
+from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
+from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import read_checkpoint
-from visiontasks.tasks.localization import LocalizationTask
-from visiontasks.tasks.segmentation import SegmentationTask
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write class and score of image files as CSV, in localization the box as well; with a segmentation their masks.
-
-    Several classes are separated by semicolons. Boxes are in pixels of the file.
+    """Predict images and write what was found, in pixels of the files.
 
     Args:
         command: ``"predict"``.
         arguments: The command line after it.
 
     Returns:
-        The exit code: 0 when every file was predicted, 1 when some could not be read.
+        The exit code: 0 when every image was predicted, 1 when some could not be read.
+
+    Raises:
+        ArgumentError: If an option is wrong, or a result cannot be written.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"visiontasks {command}", description="Predict image files with a checkpoint."
-    )
-    parser.add_argument(
-        "checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size"
-    )
-    parser.add_argument("sources", nargs="+", metavar="source", help="image files, folders (in depth) or glob patterns")
-    parser.add_argument(
-        "-o", "--output", type=Path, help="CSV file to write, the terminal by default; segmentation: a folder"
-    )
-    parser.add_argument("--batch_size", type=int, default=64, help="images computed at once (default: 64)")
-    parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
-    parser.add_argument("--device", help="such as cpu or cuda:0; a GPU by default if there is one")
-    add_options(parser)
-    options = parser.parse_args(arguments)
-    if options.batch_size < 1:
-        message = f"--batch_size is {options.batch_size}; expected at least 1."
-        raise ArgumentError(message)
+    quiet()
+    options = _parser(command).parse_args(arguments)
     owner = None if options.task is None else import_class(options.task)
     if owner is not None and not issubclass(owner, Task):
         message = f"--task {options.task} is no subclass of visiontasks.Task."
         raise ArgumentError(message)
-    owner = owner or find_task(read_checkpoint(options.checkpoint), options.checkpoint)
-    if issubclass(owner, SegmentationTask):
-        return predict_masks(owner.load_from_checkpoint(options.checkpoint), options)
-    predictor = Predictor.from_checkpoint(options.checkpoint, owner, options.device)
+    predictor = create_predictor(
+        options.checkpoint,
+        kind=owner,
+        device=options.device,
+        score=options.score,
+        proposals=options.proposals,
+        window=None if options.window is None else (options.window[0], options.window[1]),
+        overlap=options.overlap,
+        flip=options.flip,
+        scales=options.scales,
+    )
+    name = choose_format(predictor, options.format, options.output)
     files = find_files(options.sources)
-    failed = 0
-    # Names of files may be no UTF-8; they are written byte by byte as they are.
-    how: dict[str, Any] = {"newline": "", "encoding": "utf-8", "errors": "surrogateescape"}
-    with nullcontext(sys.stdout) if options.output is None else options.output.open("w", **how) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        corners = ["xmin", "ymin", "xmax", "ymax"] if isinstance(predictor.task, LocalizationTask) else []
-        writer.writerow(["file", "label", "class", "score", *corners])
-        for prediction in predictor.predict(files, options.batch_size):
-            if prediction.error is not None:
-                failed += 1
-                print(f"skipped: {prediction.error}", file=sys.stderr)
-            else:
-                columns = (prediction.labels, prediction.class_names, (f"{score:.6f}" for score in prediction.scores))
-                box = [f"{corner:.2f}" for corner in prediction.box or ()]
-                writer.writerow([prediction.file, *(";".join(map(str, column)) for column in columns), *box])
-    print(f"{len(files) - failed} of {len(files)} files predicted.", file=sys.stderr)
+    writer = create_writer(name, predictor, files, options.output, options.annotations)
+    overlay = None if options.overlays is None else _overlays(options.overlays, files, predictor)
+    predictions = predict_images(
+        predictor, files, batch_size=options.batch_size, max_pixels=options.max_pixels, keep_images=overlay is not None
+    )
+    failed, start = 0, time.perf_counter()
+    clear = options.score is None and isinstance(predictor, DetectionPredictor)
+    try:
+        with writer, tqdm(total=len(files), unit=" images", disable=None) as bar:
+            for prediction in write_predictions(predictions, writer, overlay, all_boxes=not clear):
+                bar.update()
+                if prediction.error is not None:
+                    failed += 1
+                    bar.write(f"skipped: {prediction.error}", file=sys.stderr)
+    except OSError as error:
+        message = f"The results could not be written: {error}."
+        raise ArgumentError(message) from error
+    seconds = time.perf_counter() - start
+    into = "" if options.output is None else f" into {str(options.output)!r}"
+    print(
+        f"{len(files) - failed} of {len(files)} images predicted{into} in {seconds:.1f} s "
+        f"({len(files) / seconds:.1f} images/s).",
+        file=sys.stderr,
+    )
     return 1 if failed else 0
+
+
+def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) -> Callable[[Prediction], None]:
+    targets = name_targets(files, folder, ".jpg")
+
+    def write(prediction: Prediction) -> None:
+        target = folder / targets[prediction.name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture = draw_prediction(prediction, predictor.class_names)
+        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(target, quality=92)
+
+    return write
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"visiontasks {command}",
+        description="Predict images with a checkpoint. Boxes and masks are in pixels of the files.",
+    )
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size")
+    add(
+        "sources",
+        nargs="+",
+        metavar="source",
+        help="image files, folders (in depth), glob patterns, or lists: text files with a name in a line",
+    )
+    add("-o", "--output", type=Path, help="file to write, the terminal by default; for voc and png a folder")
+    add(
+        "-f",
+        "--format",
+        choices=list(FORMATS),
+        help="by default that of the file's ending, else csv; of a detector jsonl, of a segmentation png",
+    )
+    add("--overlays", type=Path, metavar="FOLDER", help="write pictures of the images with what was found, too")
+    add("--batch_size", type=int, help="images computed at once (default: 64; detection 4, segmentation 1)")
+    add("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    add("--device", help="such as cpu or cuda:0; a GPU by default if there is one")
+    add("--max_pixels", type=int, default=MAX_PIXELS, help="refuse images of more (default: %(default)s)")
+    add("--annotations", type=Path, help="coco: a file of annotations, whose numbers of images and classes to use")
+    add = parser.add_argument_group("detection").add_argument
+    add("--score", type=float, help="least score of a box (default: all; 0.5 in voc and overlays)")
+    add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
+    add = parser.add_argument_group("segmentation").add_argument
+    add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
+    add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
+    add("--flip", action="store_true", default=None, help="average with the mirrored image")
+    add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
+    return parser

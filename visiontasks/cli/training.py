@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
@@ -27,12 +28,15 @@ from visiontasks import (
     ShapesDataModule,
     VOCDataModule,
 )
-from visiontasks.callbacks.prediction_images import PredictionImages
+from visiontasks.callbacks.pictures import run_folder
+from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli.annotations import check_annotations
+from visiontasks.cli.default_callbacks import default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.summary import print_summary
+from visiontasks.cli.tracking import add_flags, prepare_loggers, start_runs
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_class
@@ -59,10 +63,10 @@ FROM_DATA = ("num_classes", "in_channels", "image_size")
 
 
 class _SaveConfig(SaveConfigCallback):
-    """Saves the configuration in the run folder, which there is with a logger."""
+    """Saves the configuration in the run folder, where there is one."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if trainer.loggers:
+        if run_folder(trainer) is not None:
             super().setup(trainer, pl_module, stage)
 
 
@@ -125,6 +129,7 @@ class TrainingCLI(LightningCLI):
             if self.evaluates
             else "Checkpoint to go on from, with its optimiser and epoch; 'last' for the newest of the run folder.",
         )
+        add_flags(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
@@ -147,10 +152,13 @@ class TrainingCLI(LightningCLI):
         if self.evaluates and self.config.ckpt_path is None:
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
             raise ArgumentError(message)
+        checkpoint: dict[str, Any] = {}
         if self.config.ckpt_path not in (None, "last", "best"):
             # Before anything is built or a run folder is made.
-            read_checkpoint(self.config.ckpt_path)
+            checkpoint = read_checkpoint(self.config.ckpt_path)
         trainer = self.config.trainer
+        resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
+        prepare_loggers(self.config, self.command, resumed)
         if trainer.precision is None:
             trainer.precision = default_precision(str(trainer.accelerator))
             reason = "has" if trainer.precision == "bf16-mixed" else "has no"
@@ -183,7 +191,8 @@ class TrainingCLI(LightningCLI):
         """Create the Trainer, with the callbacks that the user has not replaced; lay the network out channels-last."""
         self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
-        callbacks: list[Callback] = [PredictionImages()]
+        described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
+        callbacks = default_callbacks(config.callbacks or [], described)
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
         if not self.evaluates and not replaced and config.enable_checkpointing is not False:
             monitor, mode = self.model.monitor, self.model.monitor_mode
@@ -198,7 +207,13 @@ class TrainingCLI(LightningCLI):
 
     def run(self) -> None:
         """Train or score, as the command says; a recipe trains, then scores its best checkpoint on the test split."""
-        path = self.config_init.ckpt_path
+        try:
+            start_runs(self.trainer)
+            self._run(self.config_init.ckpt_path)
+        finally:
+            finish_runs(self.trainer)
+
+    def _run(self, path: str | None) -> None:
         if self.evaluates:
             score = self.trainer.validate if self.command == "validate" else self.trainer.test
             score(self.model, self.datamodule, ckpt_path=path, verbose=False)

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.fingerprint import fingerprint
 from visiontasks.data.loader import BatchDataset, BatchLoader
 from visiontasks.data.samplers import EvaluationSampler, Selection, TrainingSampler
 from visiontasks.errors import ArgumentError
@@ -101,6 +102,11 @@ class VisionDataModule(LightningDataModule, ABC):
             "class_counts, or give the weights as numbers."
         )
         raise ArgumentError(message)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digest the splits that were set up, by name: another file, order, label or box gives another digest."""
+        sets = {name: getattr(self, f"{name}_set", None) for name in ("train", "val", "test")}
+        return {name: fingerprint(dataset) for name, dataset in sets.items() if dataset is not None}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Load shuffled training batches."""

@@ -80,6 +80,29 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
         raise UnreadableFileError(message) from error
 
 
+def as_pixels(array: np.ndarray, channels: int = 3) -> Pixels:
+    """Bring an array to the form that files are read in.
+
+    Args:
+        array: Shape [H, W] or [H, W, C]; 8 or 16 bits, or floating point in 0 to 1.
+        channels: 1 for grey, 3 for RGB, or what the array holds.
+
+    Returns:
+        Pixels in 0 to 255, shape [H, W, C].
+
+    Raises:
+        UnreadableFileError: If it has another shape, other values or other channels.
+    """
+    if array.ndim not in (2, 3) or not array.size:
+        message = f"An array of shape {list(array.shape)} is no image; expected [H, W] or [H, W, C]."
+        raise UnreadableFileError(message)
+    try:
+        return _with_channels(_as_bytes(array), channels)
+    except ValueError as error:
+        message = f"An array is no image: {error}"
+        raise UnreadableFileError(message) from error
+
+
 def read_size(path: str | Path) -> tuple[int, int]:
     """Read height and width of an image as it is displayed, from the header of its file.
 

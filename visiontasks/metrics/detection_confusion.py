@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects
+from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects, Records
 
 
 class DetectionConfusion(DetectionMetric):
@@ -29,28 +29,43 @@ class DetectionConfusion(DetectionMetric):
 
     def compute(self) -> Int64[Tensor, "objects found"]:
         """Return the counts, shape [num_classes + 1, num_classes + 1]."""
-        _, objects, detections = self.records()
-        counted = Detections(*(field[detections.scores >= self.score] for field in detections))
-        counts = np.zeros((self.num_classes + 1, self.num_classes + 1), np.int64)
-        for image in np.union1d(objects.images, counted.images):
-            own = Objects(*(field[objects.images == image] for field in objects))
-            found = Detections(*(field[counted.images == image] for field in counted))
-            self._count(found, own, counts)
-        return torch.from_numpy(counts).to(self.device)
+        return count_confusion(self.records(), self.num_classes, self.score, self.threshold).to(self.device)
 
-    def _count(self, found: Detections, own: Objects, counts: np.ndarray) -> None:
-        overlap = overlaps(found.boxes, own.boxes)
-        ignored = (overlap[:, own.ignore] >= self.threshold).any(1)
-        pairs = np.argwhere((overlap >= self.threshold) & ~own.ignore)
-        pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
-        matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
-        for detection, target in pairs:
-            if not matched[detection] and not taken[target]:
-                matched[detection] = taken[target] = True
-                counts[own.labels[target], found.labels[detection]] += 1
-        classes = self.num_classes
-        counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
-        counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
+
+def count_confusion(
+    records: Records, num_classes: int, score: float = 0.5, threshold: float = 0.5
+) -> Int64[Tensor, "objects found"]:
+    """Count what :class:`DetectionConfusion` counts in what any metric of detections has recorded.
+
+    Args:
+        records: What :meth:`~visiontasks.metrics.detection_records.DetectionMetric.records` returns.
+        num_classes: Classes.
+        score: Least score of a detection that counts.
+        threshold: Least intersection over union of a match.
+    """
+    _, objects, detections = records
+    counted = Detections(*(field[detections.scores >= score] for field in detections))
+    counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    for image in np.union1d(objects.images, counted.images):
+        own = Objects(*(field[objects.images == image] for field in objects))
+        found = Detections(*(field[counted.images == image] for field in counted))
+        _count(found, own, counts, threshold)
+    return torch.from_numpy(counts)
+
+
+def _count(found: Detections, own: Objects, counts: np.ndarray, threshold: float) -> None:
+    overlap = overlaps(found.boxes, own.boxes)
+    ignored = (overlap[:, own.ignore] >= threshold).any(1)
+    pairs = np.argwhere((overlap >= threshold) & ~own.ignore)
+    pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
+    matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
+    for detection, target in pairs:
+        if not matched[detection] and not taken[target]:
+            matched[detection] = taken[target] = True
+            counts[own.labels[target], found.labels[detection]] += 1
+    classes = len(counts) - 1
+    counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
+    counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -207,9 +207,9 @@ class Task(FinetunedModule, ABC):
         self._log_losses("val", self.val_losses)
         self._log_metrics(self.val_metrics)
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (each task has its own)
-        """Update test losses and metrics."""
-        self._evaluate(batch, self.test_losses)
+    def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+        """Update test losses and metrics; return the outputs."""
+        return self._evaluate(batch, self.test_losses)
 
     def on_test_epoch_end(self) -> None:
         """Log the test losses and metrics."""
@@ -275,6 +275,7 @@ class Task(FinetunedModule, ABC):
             self.check_data(data)
             if stage == "fit":
                 self.image_size = data.image_size or self.image_size
+                self.image_bounds = getattr(data, "image_bounds", None)
                 if self.normalize.mode in MEASURED and not self.normalize.measured:
                     self.normalize.set_statistics(data.statistics())
         if stage == "fit" and not self.normalize.measured:

@@ -79,6 +79,8 @@ class CheckpointedModule(LightningModule):
     _unsaved: list[str]
     class_names: list[str] | None
     image_size: tuple[int, int] | None
+    image_bounds: tuple[int, int] | None = None
+    """Shorter side and largest longer side of images that keep their shape, noted at the start of a fit."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Have the constructor note its arguments."""
@@ -112,6 +114,7 @@ class CheckpointedModule(LightningModule):
             "task": type(self).__name__,
             "class_names": self.class_names,
             "image_size": self.image_size,
+            "image_bounds": self.image_bounds,
             "unsaved": self._unsaved,
             "optimizer": qualified_name(optimizers[0]) if optimizers else None,
             "optimizer_options": plain(self._given_options),
@@ -122,6 +125,7 @@ class CheckpointedModule(LightningModule):
         self._record = record = checkpoint.get(RECORD, {})
         self.class_names = self.class_names or record.get("class_names")
         self.image_size = self.image_size or record.get("image_size")
+        self.image_bounds = self.image_bounds or record.get("image_bounds")
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401 (a type private to torch)
         """Copy weights, whether this model or the one that they come from is compiled.

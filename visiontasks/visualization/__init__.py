@@ -4,11 +4,12 @@ from visiontasks.visualization.annotations import draw_sample
 from visiontasks.visualization.charts import bar_chart, line_chart
 from visiontasks.visualization.codes import code_map, draw_interpolation, draw_neighbours, draw_reconstructions
 from visiontasks.visualization.colors import class_color
+from visiontasks.visualization.confusion import draw_confusion
 from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
-from visiontasks.visualization.pictures import Picture, draw_classification, grid, to_rgb
+from visiontasks.visualization.pictures import Picture, draw_classification, grid, stack_pictures, to_rgb
 from visiontasks.visualization.reliability import reliability_diagram
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "code_map",
     "draw_activations",
     "draw_classification",
+    "draw_confusion",
     "draw_detections",
     "draw_filters",
     "draw_interpolation",
@@ -32,6 +34,7 @@ __all__ = [
     "line_chart",
     "overlay",
     "reliability_diagram",
+    "stack_pictures",
     "to_rgb",
     "voc_color_map",
 ]

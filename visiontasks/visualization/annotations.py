@@ -57,7 +57,9 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1), title
 
 
-def draw_box(picture: Image.Image, box: Sequence[float], name: str, color: tuple[int, int, int]) -> None:
+def draw_box(
+    picture: Image.Image, box: Sequence[float], name: str, color: tuple[int, int, int], height: int = 11
+) -> None:
     """Draw a box onto a picture, with its name above the upper left corner.
 
     Args:
@@ -65,12 +67,14 @@ def draw_box(picture: Image.Image, box: Sequence[float], name: str, color: tuple
         box: xyxy in pixels of the picture.
         name: Written on a ground of the same colour; empty for none.
         color: RGB.
+        height: Of the letters in pixels; lines are a fifth as wide.
     """
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-    draw.rectangle(tuple(box), outline=color, width=2)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(height)
+    draw.rectangle(tuple(box), outline=color, width=height // 5)
     if not name:
         return
     width = draw.textlength(name, font=font)
-    left, top = min(box[0], max(0, picture.width - width - 4)), max(0, box[1] - 13)
-    draw.rectangle((left, top, left + width + 3, top + 13), fill=color)
+    line = height + 2
+    left, top = min(box[0], max(0, picture.width - width - 4)), max(0, box[1] - line)
+    draw.rectangle((left, top, left + width + 3, top + line), fill=color)
     draw.text((left + 2, top), name, fill=PAPER, font=font)

@@ -111,14 +111,14 @@ def blend(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Ima
     return Image.fromarray(blended)
 
 
-def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
-    """Write names, each beside its colour, into the upper left corner of a picture."""
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
+def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]], height: int = 11) -> None:
+    """Write names, each beside its colour, into the upper left corner of a picture, in letters of a height."""
+    draw, font, line = ImageDraw.Draw(picture), ImageFont.load_default(height), height + 3
     for row, (name, color) in enumerate(entries):
-        top = 2 + row * 14
-        draw.rectangle((2, top, 16 + draw.textlength(name, font=font), top + 13), fill=PAPER)
-        draw.rectangle((4, top + 3, 11, top + 10), fill=color)
-        draw.text((14, top), name, fill=INK, font=font)
+        top = 2 + row * line
+        draw.rectangle((2, top, line + 2 + draw.textlength(name, font=font), top + line - 1), fill=PAPER)
+        draw.rectangle((4, top + 3, line - 3, top + line - 4), fill=color)
+        draw.text((line, top), name, fill=INK, font=font)
 
 
 def _one_layer(mask: Tensor) -> Tensor:

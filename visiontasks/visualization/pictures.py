@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -65,6 +66,18 @@ def grid(
         tile = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
         canvas.paste(tile.resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+
+
+def stack_pictures(pictures: Sequence[Tensor]) -> Picture:
+    """Put pictures of any sizes below one another, on white.
+
+    Example:
+        >>> stack_pictures([torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 2, dtype=torch.uint8)]).shape
+        torch.Size([3, 9, 6])
+    """
+    width = max(picture.shape[2] for picture in pictures)
+    padded = [F.pad(picture, (0, width - picture.shape[2]), value=PAPER[0]) for picture in pictures]
+    return torch.cat(padded, 1)
 
 
 def draw_classification(

@@ -128,6 +128,7 @@ class FileDataModule(VisionDataModule):
         self.crop_scale = crop_scale
         self.shorter = shorter
         self.longer = longer
+        self.image_bounds = (shorter, longer) if task == "detection" and image_size is None else None
         self.augmentation = augmentation
         self.balanced = balanced
         self.on_error = on_error

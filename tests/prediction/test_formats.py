@@ -1,0 +1,172 @@
+"""Files of predictions, read back by the tools that they are for."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from visiontasks.data.index.voc_xml import read_annotation
+from visiontasks.data.masks import read_mask
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.prediction.coco_ids import number_images, read_ids
+from visiontasks.prediction.formats import CocoResults, Csv, JsonLines, MaskImages, VocXml, Writer
+from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.writing import name_targets, write_predictions
+
+NAMES = ["cat", "dog"]
+FOUND = [
+    Prediction(
+        Path("in/7.jpg"), (40, 60), (1, 0), ("dog", "cat"), (0.9, 0.25), ((1.5, 2, 30.25, 38), (10.0, 0.0, 20.0, 9.0))
+    ),
+    Prediction(Path("in/bad.jpg"), error="'in/bad.jpg' could not be read"),
+    Prediction(Path("in/nothing.jpg"), (40, 60), boxes=()),
+]
+FILES = [Path(str(prediction.name)) for prediction in FOUND]
+
+
+def write(writer: Writer, predictions: list[Prediction]) -> None:
+    with writer:
+        assert len(list(write_predictions(predictions, writer, all_boxes=True))) == len(predictions)
+
+
+def test_json_lines_hold_every_image(tmp_path: Path) -> None:
+    write(JsonLines(tmp_path / "new" / "x.jsonl"), FOUND)
+    lines = [json.loads(line) for line in (tmp_path / "new" / "x.jsonl").read_text().splitlines()]
+    assert [line["file"] for line in lines] == [str(file) for file in FILES]
+    first = {"label": 1, "class": "dog", "score": 0.9, "box": [1.5, 2, 30.25, 38]}
+    assert lines[0]["objects"][0] == first
+    assert (lines[0]["height"], lines[0]["width"]) == (40, 60)
+    assert lines[1] == {"file": "in/bad.jpg", "error": "'in/bad.jpg' could not be read"}
+    assert lines[2]["objects"] == []
+
+
+def test_csv_has_a_row_for_each_box_or_each_image(tmp_path: Path) -> None:
+    write(Csv(tmp_path / "x.csv", boxes=True), FOUND)
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert [(row["file"], row["class"], row["xmax"]) for row in rows] == [
+        ("in/7.jpg", "dog", "30.25"),
+        ("in/7.jpg", "cat", "20.00"),
+    ]
+    write(Csv(tmp_path / "x.csv", boxes=False), [FOUND[0]._replace(boxes=None), FOUND[2]._replace(boxes=None)])
+    rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
+    assert rows[0] == {"file": "in/7.jpg", "label": "1;0", "class": "dog;cat", "score": "0.900000;0.250000"}
+    assert rows[1]["class"] == ""
+
+
+def annotations(folder: Path) -> Path:
+    objects = [
+        {"id": 1, "image_id": 70, "category_id": 18, "bbox": [1.5, 2, 28.75, 36], "area": 1035, "iscrowd": 0},
+        {"id": 2, "image_id": 70, "category_id": 17, "bbox": [10, 0, 10, 9], "area": 90, "iscrowd": 0},
+    ]
+    content = {
+        "images": [{"id": 70 + n, "file_name": str(file), "height": 40, "width": 60} for n, file in enumerate(FILES)],
+        "categories": [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}, {"id": 19, "name": "horse"}],
+        "annotations": objects,
+    }
+    path = folder / "annotations.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = annotations(tmp_path)
+    write(CocoResults(tmp_path / "x.json", read_ids(path, FILES, NAMES)), FOUND)
+    truth = COCO(str(path))
+    results = truth.loadRes(str(tmp_path / "x.json"))
+    assert {(entry["image_id"], entry["category_id"]) for entry in results.anns.values()} == {(70, 17), (70, 18)}
+    assert all(entry["file_name"] == "in/7.jpg" for entry in results.anns.values())
+    scored = COCOeval(truth, results, "bbox")
+    scored.evaluate()
+    scored.accumulate()
+    scored.summarize()
+    assert scored.stats[0] == pytest.approx(1)
+    # A whole path ends as the annotations call the image.
+    far = [Path("/data") / file for file in FILES]
+    assert list(read_ids(path, far, NAMES).images.values()) == [70, 71, 72]
+    with pytest.raises(ArgumentError, match=r"such as in/other\.jpg, zebra"):
+        read_ids(path, [Path("in/other.jpg")], ["zebra"])
+    path.write_text("{}")
+    with pytest.raises(DataError, match="COCO's form"):
+        read_ids(path, FILES, NAMES)
+    capsys.readouterr()
+
+
+def test_without_annotations_images_are_numbered(tmp_path: Path) -> None:
+    write(CocoResults(tmp_path / "x.json", number_images(FILES, NAMES)), [FOUND[2], FOUND[1]])
+    assert json.loads((tmp_path / "x.json").read_text()) == []
+    assert number_images(FILES, NAMES).images == dict(zip(FILES, (1, 2, 3), strict=True))
+    assert number_images([Path("a/7.jpg"), Path("b/7.jpg")], NAMES).images == {Path("a/7.jpg"): 1, Path("b/7.jpg"): 2}
+
+
+def test_voc_files_are_read_back(tmp_path: Path) -> None:
+    odd = FOUND[0]._replace(name=Path("in/a & <b> \udce9\x07.jpg"))
+    targets = name_targets([*FILES, Path(str(odd.name))], tmp_path, ".xml")
+    write(VocXml(tmp_path, targets), [*FOUND, odd])
+    found = read_annotation(tmp_path / "7.xml")
+    assert not found.problems
+    assert (found.file_name, found.size) == ("7.jpg", (40, 60))
+    assert [one.name for one in found.objects] == ["dog", "cat"]
+    # 1-based, both corners inside: what the reader takes for x1 - 1, y1 - 1, x2, y2.
+    assert found.objects[0].box == (2.5, 3, 30.25, 38)
+    assert not (tmp_path / "bad.xml").exists()
+    assert read_annotation(tmp_path / "nothing.xml").objects == []
+    other = read_annotation(tmp_path / targets[odd.name])
+    assert other.file_name == "a & <b> \\udce9\\x07.jpg"
+    assert len(other.objects) == 2
+
+
+def segmented(mask: torch.Tensor) -> Prediction:
+    labels = range(len(mask)) if mask.ndim == 3 else torch.unique(mask).tolist()
+    names = ("background", "cat", "dog")
+    height, width = mask.shape[-2:]
+    return Prediction(
+        Path("m.jpg"), (height, width), tuple(labels), tuple(names[label] for label in labels), (0.5,) * len(labels),
+        mask=mask,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", [(), (3,)], ids=["one class for a pixel", "several"])
+def test_masks_come_back_from_run_lengths_and_from_png(layers: tuple[int, ...], tmp_path: Path) -> None:
+    mask = torch.randint(2 if layers else 3, (*layers, 17, 23), dtype=torch.uint8)
+    prediction = segmented(mask)
+    write(MaskImages(tmp_path, {prediction.name: Path("m.png")}, ["background", "cat/s", "dog"]), [prediction])
+    files = [tmp_path / f"m_{name}.png" for name in ("background", "cat_s", "dog")] if layers else [tmp_path / "m.png"]
+    read = np.stack([read_mask(file) for file in files])
+    assert np.array_equal(read if layers else read[0], mask.numpy())
+    write(JsonLines(tmp_path / "m.jsonl"), [prediction])
+    classes: list[dict[str, Any]] = json.loads((tmp_path / "m.jsonl").read_text())["classes"]
+    for entry in classes:
+        expected = mask[entry["label"]] if layers else mask == entry["label"]
+        assert np.array_equal(rle.decode(entry["mask"]), expected.byte().numpy())
+    write(CocoResults(tmp_path / "m.json", number_images([Path("m.jpg")], ["cat", "dog"])), [prediction])
+    results = json.loads((tmp_path / "m.json").read_text())
+    assert [entry["category_id"] for entry in results] == [1, 2]
+    assert results[0]["segmentation"] == classes[1]["mask"]
+
+
+def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
+    def failing() -> Any:  # noqa: ANN401 - an iterator that fails
+        yield from FOUND * 20
+        raise RuntimeError
+
+    path = tmp_path / "x.jsonl"
+    path.write_text("of before")
+    writer = JsonLines(path)
+    with pytest.raises(RuntimeError), writer:
+        list(write_predictions(failing(), writer))
+    assert path.read_text() == "of before"
+    write(JsonLines(path), FOUND)
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_result_never_replaces_an_image() -> None:
+    with pytest.raises(ArgumentError, match="Write into another folder"):
+        name_targets([Path("in/a.png"), Path("in/b.jpg")], Path("in"), ".png")
+    assert name_targets([Path("in/a.png")], Path("out"), ".png") == {Path("in/a.png"): Path("a.png")}

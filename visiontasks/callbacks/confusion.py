@@ -1,0 +1,134 @@
+"""Pictures of which classes are taken for one another."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
+from visiontasks.metrics.confusion import ConfusionMatrix
+from visiontasks.metrics.detection_confusion import count_confusion
+from visiontasks.metrics.empty_states import fill_empty_states
+from visiontasks.types import ClassificationBatch, LocalizationBatch
+from visiontasks.visualization import draw_confusion
+
+_NATIVE = 100
+"""Most classes of a chart in the browser."""
+
+
+class ConfusionImages(PictureCallback):
+    """Shows the confusion matrix of every validation and test, of all processes together.
+
+    Of classes of images and of pixels, and of detections with a score of at least 0.5, with background as a class of
+    its own. The pictures are ``confusion/val_epoch_N.png`` and ``confusion/test.png`` in the run folder; Weights &
+    Biases gets a chart. There is none of several classes per image or pixel.
+    """
+
+    title = "confusion"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Tensor | None = None
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self._counts = None
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self._counts = None
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._count(pl_module, outputs, batch)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Count a batch."""
+        self._count(pl_module, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw a validation; the task computes and forgets its metrics after this."""
+        if not trainer.sanity_checking:
+            self._draw(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw a test."""
+        self._draw(trainer, pl_module, "test", "test")
+
+    def _count(self, task: Any, outputs: Any, batch: Any) -> None:
+        batch = task.as_batch(batch)
+        if not isinstance(batch, ClassificationBatch | LocalizationBatch) or not len(batch.images):
+            return
+        predicted = getattr(task.predict(outputs), "labels", None)
+        if not isinstance(predicted, Tensor) or predicted.ndim != 1 or batch.labels.ndim != 1:
+            return
+        # An image without an object lands in a row that is cut off.
+        places = (batch.labels + 1) * task.num_classes + predicted
+        counts = torch.bincount(places, minlength=(task.num_classes + 1) * task.num_classes)
+        counts = counts.view(task.num_classes + 1, task.num_classes)[1:]
+        self._counts = counts if self._counts is None else self._counts + counts
+
+    def _draw(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+        if not hasattr(task, "num_classes"):
+            return
+        names = task.class_names or [str(index) for index in range(task.num_classes)]
+        counts = _of_metric(next(iter(task.metrics.values()), None))
+        if counts is None:
+            counts = self._counts
+            if counts is None:
+                counts = torch.zeros(task.num_classes, task.num_classes, dtype=torch.int64, device=task.device)
+            counts = trainer.strategy.reduce(counts, reduce_op="sum")
+        if len(counts) > len(names):
+            names = [*names, "background"]
+        if not counts.sum() or not self.shows(trainer):
+            return
+        counts = counts.cpu()
+        native = None
+        if len(names) <= _NATIVE and any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
+            native = _chart(counts, names, stage)
+        self.show(trainer, f"{stage}/confusion", name, draw_confusion(counts, names, name.replace("_", " ")), native)
+
+
+def _of_metric(metric: Any) -> Tensor | None:
+    """Take the counts from a metric that keeps them anyway."""
+    if isinstance(metric, ConfusionMatrix):
+        with metric.sync_context():
+            return metric.counts.clone()
+    if isinstance(metric, CocoAveragePrecision):
+        fill_empty_states([metric])
+        with metric.sync_context():
+            return count_confusion(metric.records(), metric.num_classes)
+    return None
+
+
+def _chart(counts: Tensor, names: list[str], stage: str) -> Any:
+    """Make the chart that ``wandb.plot.confusion_matrix`` makes, which takes single samples only."""
+    import wandb
+
+    rows = [
+        [actual, predicted, int(counts[row, column])]
+        for row, actual in enumerate(names)
+        for column, predicted in enumerate(names)
+    ]
+    table = wandb.Table(columns=["Actual", "Predicted", "nPredictions"], data=rows)
+    fields = {name: name for name in table.columns}
+    return wandb.plot_table("wandb/confusion_matrix/v1", table, fields, {"title": f"{stage}: confusion matrix"})

@@ -1,0 +1,63 @@
+"""Where the pictures of a run go: the run folder, TensorBoard, Weights & Biases."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from PIL import Image
+
+from visiontasks.visualization import Picture
+
+
+def run_folder(trainer: Trainer) -> Path | None:
+    """Find the folder of a run; None without a logger that has one. All processes have to ask."""
+    # The folder of Weights & Biases is that of all its runs.
+    if not trainer.loggers or isinstance(trainer.loggers[0], WandbLogger):
+        return None
+    return Path(trainer.log_dir) if trainer.log_dir else None
+
+
+class PictureCallback(Callback):
+    """A callback that shows pictures: as PNG in the run folder, and to the loggers that take pictures.
+
+    Attributes:
+        title: Name of the folder of the pictures.
+    """
+
+    title: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the run folder."""
+        folder = run_folder(trainer)
+        self._folder = None if folder is None else folder / self.title
+
+    def shows(self, trainer: Trainer) -> bool:
+        """Say whether a picture would go anywhere."""
+        return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
+
+    def show(self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Any = None) -> None:
+        """Show a picture.
+
+        Args:
+            trainer: Of the run.
+            tag: What loggers call it, such as ``"val/predictions"``.
+            name: Of the file, without suffix.
+            picture: The picture.
+            native: What Weights & Biases gets instead: a ``wandb.Image``, a list of them, a table or a chart.
+        """
+        pixels = picture.permute(1, 2, 0).contiguous().numpy()
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(self._folder / f"{name}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(tag, picture, trainer.global_step)
+            elif isinstance(logger, WandbLogger):
+                import wandb
+
+                shown: Any = wandb.Image(pixels) if native is None else native
+                logger.log_metrics({tag: shown}, trainer.global_step)

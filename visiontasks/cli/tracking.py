@@ -1,0 +1,103 @@
+"""Weights & Biases on the command line: the flag --wandb, runs that go on, and no key."""
+
+import netrc
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+
+_LOGGER = f"{WandbLogger.__module__}.{WandbLogger.__qualname__}"
+_SECONDS = "30"
+"""How long a start waits for the server."""
+
+
+def add_flags(parser: LightningArgumentParser) -> None:
+    """Add what is short for a logger."""
+    help_text = "Project of Weights & Biases to log to, beside the files of the run folder."
+    parser.add_argument("--wandb", type=str | None, default=None, help=help_text)
+    parser.add_argument("--wandb_artifacts", type=bool, default=False, help="Whether it gets the checkpoints, too.")
+
+
+def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, str]) -> None:
+    """Make loggers of Weights & Biases of what is asked for; let them go on with their run, and work without a key.
+
+    Args:
+        config: The configuration; ``trainer.logger`` is changed.
+        command: Such as ``"fit"``, or the name of a recipe: the name of the run.
+        saved_runs: The number of the run by project, from the checkpoint that training goes on from.
+    """
+    loggers = config.trainer.logger
+    entries = [entry for entry in (loggers if isinstance(loggers, list) else [loggers]) if isinstance(entry, Namespace)]
+    if config.wandb is not None:
+        parts = [part for part in (config.model, config.data) if "class_path" in part]
+        entry = Namespace()
+        entry.class_path = _LOGGER
+        entry.init_args = Namespace()
+        entry.init_args.project, entry.init_args.name, entry.init_args.save_dir = config.wandb, command, "runs"
+        entry.init_args.log_model = config.wandb_artifacts
+        entry.dict_kwargs = {"tags": [str(part.class_path).rpartition(".")[2] for part in parts]}
+        entries.append(entry)
+        config.trainer.logger = entries
+    found = [entry for entry in entries if str(entry.class_path).rpartition(".")[2] == WandbLogger.__name__]
+    if not found:
+        return
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", _SECONDS)
+    if "WANDB_MODE" not in os.environ and not _has_key() and not sys.stdin.isatty():
+        _go_offline("There is no key of Weights & Biases, and no terminal to ask for one.")
+    if os.environ.get("WANDB_MODE") == "offline":
+        # The client reports its own errors to its makers even then.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    for entry in found:
+        arguments = entry.init_args
+        # Where it is missing, the client takes the folder for temporary files.
+        Path(arguments.get("save_dir") or ".").mkdir(parents=True, exist_ok=True)
+        run = saved_runs.get(str(arguments.get("project") or os.environ.get("WANDB_PROJECT", "lightning_logs")))
+        if run and not (arguments.get("id") or arguments.get("version")):
+            arguments.id = run
+        if arguments.get("id") and os.environ.get("WANDB_MODE") == "offline":
+            # Offline there is nothing to resume from; the same number makes it one run once it is uploaded.
+            entry.dict_kwargs = {**(entry.get("dict_kwargs") or {}), "resume": None}
+
+
+@rank_zero_only
+def start_runs(trainer: Trainer) -> None:
+    """Start the runs; where the server does not answer, offline."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            from wandb.errors import CommError
+
+            try:
+                _ = logger.experiment
+            except CommError as error:
+                _go_offline(f"The server of Weights & Biases cannot be reached ({error}).")
+                _ = logger.experiment
+
+
+def _go_offline(reason: str) -> None:
+    # Processes that are started later find it there, and do not warn again.
+    os.environ["WANDB_MODE"] = "offline"
+    rank_zero_warn(
+        f"{reason} The run is kept in a folder, from where 'wandb sync' uploads it. 'wandb login' or the variable "
+        "WANDB_API_KEY gives a key; WANDB_MODE=offline chooses this without a warning."
+    )
+
+
+def _has_key() -> bool:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    places = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
+    for place in places:
+        try:
+            if place and netrc.netrc(str(place)).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False

@@ -1,0 +1,16 @@
+"""A checkpoint on images, and nothing else needed."""
+
+from visiontasks.prediction.checkpoints import find_task, import_class, load_task
+from visiontasks.prediction.images import create_predictor, predict_images
+from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.sources import find_files
+
+__all__ = [
+    "Prediction",
+    "create_predictor",
+    "find_files",
+    "find_task",
+    "import_class",
+    "load_task",
+    "predict_images",
+]

@@ -1,0 +1,77 @@
+"""Which task a checkpoint holds."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import visiontasks
+from visiontasks.errors import ArgumentError, CheckpointError, near_matches
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import RECORD, read_checkpoint
+
+
+def load_task(path: str | Path, kind: type[Task] | None = None) -> Task:
+    """Load the task that a checkpoint holds.
+
+    Args:
+        path: The checkpoint.
+        kind: Its class; needed for tasks of your own.
+
+    Returns:
+        The task, with its weights.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
+    """
+    return (kind or find_task(read_checkpoint(path), path)).load_from_checkpoint(path, map_location="cpu")
+
+
+def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
+    """Find the class of the task that a checkpoint holds; only classes of this library are looked up.
+
+    Args:
+        checkpoint: What :func:`~visiontasks.tasks.checkpoint.read_checkpoint` returns.
+        path: Its file, for messages.
+
+    Returns:
+        The class.
+
+    Raises:
+        CheckpointError: If it is a class of the user's own.
+    """
+    name = checkpoint.get(RECORD, {}).get("task")
+    found = getattr(visiontasks, name) if name in visiontasks.__all__ else None
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        message = (
+            f"{str(path)!r} was made by {name or 'another program'}, which is no task of this library. "
+            "Say which class it is by its import path, such as my_module.MyTask."
+        )
+        raise CheckpointError(message)
+    return found
+
+
+def import_class(path: str) -> type:
+    """Import a class by its path.
+
+    Args:
+        path: Such as ``"my_module.MyTask"``.
+
+    Returns:
+        The class.
+
+    Raises:
+        ArgumentError: If there is none.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        imported = import_module(module)
+    except (ImportError, ValueError) as error:
+        message = (
+            f"{path!r} cannot be imported: {error}. A class is given by its import path, such as 'my_module.MyTask'."
+        )
+        raise ArgumentError(message) from error
+    found = getattr(imported, name, None)
+    if not isinstance(found, type):
+        message = f"Module {module!r} has no class {name!r}. {near_matches(name, vars(imported))}"
+        raise ArgumentError(message)
+    return found

@@ -1,0 +1,76 @@
+"""The numbers that COCO's form of results has for images and classes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from visiontasks.errors import ArgumentError, DataError
+
+
+class CocoIds(NamedTuple):
+    """Numbers of images and of classes.
+
+    Attributes:
+        images: ``image_id`` of each file.
+        categories: ``category_id`` of each class by its name; one that has none is left out of the results.
+    """
+
+    images: dict[Path | int, int]
+    categories: dict[str, int]
+
+
+def number_images(files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
+    """Number files and classes where no annotations do.
+
+    Files are called by their names where all of these are numbers, as those of COCO are; else they are numbered from 1
+    on. Classes are numbered from 1 on.
+
+    Example:
+        >>> number_images([Path("000000012.jpg"), Path("000000007.jpg")], ["cat"])
+        CocoIds(images={PosixPath('000000012.jpg'): 12, PosixPath('000000007.jpg'): 7}, categories={'cat': 1})
+    """
+    numbers = [int(file.stem) if file.stem.isascii() and file.stem.isdigit() else None for file in files]
+    named = None not in numbers and len(set(numbers)) == len(files)
+    images: dict[Path | int, int] = {
+        file: number if named and number is not None else position
+        for position, (file, number) in enumerate(zip(files, numbers, strict=True), 1)
+    }
+    return CocoIds(images, {name: position for position, name in enumerate(class_names, 1)})
+
+
+def read_ids(annotations: Path, files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
+    """Find the numbers of files and classes in annotations of COCO's form.
+
+    Args:
+        annotations: Their file, with ``images`` (id, file_name) and ``categories`` (id, name).
+        files: The files; what they are called in the annotations is the end of their paths.
+        class_names: The classes.
+
+    Raises:
+        DataError: If it is no such file.
+        ArgumentError: If a file or a class is not in it.
+    """
+    try:
+        content = json.loads(annotations.read_bytes())
+        by_name = {str(image["file_name"]): int(image["id"]) for image in content["images"]}
+        categories = {str(category["name"]): int(category["id"]) for category in content["categories"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{str(annotations)!r} has no images and categories in COCO's form ({type(error).__name__}: {error})."
+        raise DataError(message) from error
+    images: dict[Path | int, int] = {}
+    for file in files:
+        parts = file.parts
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        number = next((by_name[end] for end in ends if end in by_name), None)
+        if number is not None:
+            images[file] = number
+    missing = [str(file) for file in files if file not in images]
+    missing += [name for name in class_names if name not in categories]
+    if missing:
+        message = (
+            f"{len(missing)} of the images and classes are not in {str(annotations)!r}, such as "
+            f"{', '.join(missing[:3])}. Predict the images of these annotations, or leave --annotations out."
+        )
+        raise ArgumentError(message)
+    return CocoIds(images, {name: categories[name] for name in class_names})

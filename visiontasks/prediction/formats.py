@@ -1,0 +1,274 @@
+"""Files that predictions are written to, by the names of their formats."""
+
+import csv
+import io
+import json
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TextIO
+from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
+
+from visiontasks.prediction.coco_ids import CocoIds
+from visiontasks.prediction.results import Prediction
+from visiontasks.visualization import index_image
+
+
+class Writer(ABC):
+    """Writes predictions in one format.
+
+    Args:
+        output: The file or folder.
+        targets: Where in the folder the result of each image goes, for formats with a file for each.
+        class_names: Names of all classes.
+
+    Attributes:
+        suffix: Ending of the files.
+        into_folder: Whether there is a file for each image.
+        least: Least score of a box that is written, where none is asked for.
+    """
+
+    suffix: ClassVar[str]
+    into_folder: ClassVar[bool] = True
+    least: ClassVar[float] = 0.0
+
+    def __init__(
+        self, output: Path | None, targets: Mapping[Path | int, Path] | None = None, class_names: Sequence[str] = ()
+    ) -> None:
+        self.output = output
+        self.targets = targets or {}
+        self.class_names = class_names
+
+    @abstractmethod
+    def encode(self, prediction: Prediction) -> str:
+        """Turn a prediction into text, or write its own file; called in several threads at once."""
+
+    @abstractmethod
+    def collect(self, text: str) -> None:
+        """Write the text of a prediction; called in the order of the images."""
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    @abstractmethod
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """End."""
+
+
+class FolderWriter(Writer):
+    """A file for each image, which is whole once it is encoded."""
+
+    def collect(self, text: str) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> Self:
+        """Make the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Do nothing."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the files go."""
+        assert self.output is not None
+        return self.output
+
+    def target(self, prediction: Prediction) -> Path:
+        """Name the file of an image, in a folder that there is."""
+        target = self.folder / self.targets[prediction.name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+class TextWriter(Writer):
+    """One file for all images, or the terminal; it has its final name once it is whole."""
+
+    into_folder = False
+    head = tail = separator = ""
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        self._part: Path | None = None
+        self._stream: TextIO = sys.stdout
+        if self.output is not None:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            # A pipe or a terminal cannot be renamed.
+            regular = not self.output.exists() or self.output.is_file()
+            self._part = self.output.with_name(f"{self.output.name}.part") if regular else None
+            # Names of files may be no UTF-8; they are written byte by byte as they are.
+            self._stream = (self._part or self.output).open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        self._stream.write(self.head)
+        self._first = True
+        return self
+
+    def collect(self, text: str) -> None:
+        """Append the text of an image."""
+        if text:
+            self._stream.write(text if self._first else self.separator + text)
+            self._first = False
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Close the file; after an error what there is stays under another name, ``NAME.part``."""
+        if kind is None:
+            self._stream.write(self.tail)
+        self._stream.flush()
+        if self.output is None:
+            return
+        if self._part is not None and kind is None:
+            os.fsync(self._stream.fileno())
+        self._stream.close()
+        if self._part is not None and kind is None:
+            self._part.replace(self.output)
+
+
+class JsonLines(TextWriter):
+    """A line of JSON for each image, also of those that could not be read."""
+
+    suffix = ".jsonl"
+
+    def encode(self, prediction: Prediction) -> str:
+        """See :meth:`~visiontasks.prediction.results.Prediction.as_dict`."""
+        return json.dumps(prediction.as_dict()) + "\n"
+
+
+class Csv(TextWriter):
+    """A row for each image, of a detector for each box: file, label, class, score, and the corners of the box.
+
+    Several classes of an image are separated by semicolons.
+
+    Args:
+        output: The file.
+        boxes: Whether there are boxes.
+    """
+
+    suffix = ".csv"
+
+    def __init__(self, output: Path | None, boxes: bool) -> None:
+        super().__init__(output)
+        self.head = "file,label,class,score" + (",xmin,ymin,xmax,ymax" if boxes else "") + "\n"
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the rows of an image; none when it could not be read."""
+        if prediction.error is not None:
+            return ""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        scores = [f"{score:.6f}" for score in prediction.scores]
+        columns = (prediction.labels, prediction.class_names, scores)
+        if prediction.boxes is None:
+            rows.writerow([prediction.name, *(";".join(map(str, column)) for column in columns)])
+            return text.getvalue()
+        for *cells, box in zip(*columns, prediction.boxes, strict=True):
+            rows.writerow([prediction.name, *cells, *(f"{corner:.2f}" for corner in box)])
+        return text.getvalue()
+
+
+class CocoResults(TextWriter):
+    """COCO's form of results: ``image_id``, ``category_id``, ``bbox`` or ``segmentation``, ``score``, in one list.
+
+    An entry has ``file_name``, too. The background of a segmentation is left out.
+
+    Args:
+        output: The file.
+        ids: Numbers of images and classes.
+    """
+
+    suffix = ".json"
+    head, separator, tail = "[\n", ",\n", "\n]\n"
+
+    def __init__(self, output: Path | None, ids: CocoIds) -> None:
+        super().__init__(output)
+        self.ids = ids
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the entries of an image."""
+        if prediction.error is not None:
+            return ""
+        about = prediction.as_dict()
+        image = {"image_id": self.ids.images[prediction.name], "file_name": about["file"]}
+        entries: list[dict[str, Any]] = []
+        for entry in about.get("objects") or about.get("classes", []):
+            if entry["class"] not in self.ids.categories:
+                continue
+            found = {"category_id": self.ids.categories[entry["class"]]}
+            if "mask" in entry:
+                entries.append({**image, **found, "segmentation": entry["mask"]})
+                continue
+            x1, y1, x2, y2 = entry["box"]
+            box = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)]
+            entries.append({**image, **found, "bbox": box, "score": entry["score"]})
+        return self.separator.join(map(json.dumps, entries))
+
+
+class VocXml(FolderWriter):
+    """An annotation file for each image as VOC and labelImg have it, with scores: corners 1-based, both inside."""
+
+    suffix = ".xml"
+    least = 0.5
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the file of an image."""
+        if prediction.size is None:
+            return ""
+        root = Element("annotation")
+        name = prediction.name.name if isinstance(prediction.name, Path) else str(prediction.name)
+        height, width = prediction.size
+        _add(root, filename=_printable(name))
+        depth = 3 if prediction.image is None else len(prediction.image)
+        _add(SubElement(root, "size"), width=width, height=height, depth=depth)
+        found = zip(prediction.class_names, prediction.scores, prediction.boxes or (), strict=True)
+        for class_name, score, (x1, y1, x2, y2) in found:
+            entry = SubElement(root, "object")
+            _add(entry, name=_printable(class_name), difficult=0, score=f"{score:.6f}")
+            corners = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": x2, "ymax": y2}
+            _add(SubElement(entry, "bndbox"), **{corner: f"{value:.2f}" for corner, value in corners.items()})
+        indent(root)
+        ElementTree(root).write(self.target(prediction), encoding="utf-8")
+        return ""
+
+
+class MaskImages(FolderWriter):
+    """A PNG for each image whose pixels are the classes and whose palette is that of PASCAL VOC.
+
+    For multilabel one per class is written, ``NAME_CLASS.png``.
+    """
+
+    suffix = ".png"
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the files of an image."""
+        if prediction.mask is None:
+            return ""
+        target = self.target(prediction)
+        layers = {target: prediction.mask}
+        if prediction.mask.ndim == 3:
+            named = zip(self.class_names, prediction.mask, strict=True)
+            layers = {target.with_name(f"{target.stem}_{name.replace('/', '_')}.png"): layer for name, layer in named}
+        for file, layer in layers.items():
+            index_image(layer).save(file)
+        return ""
+
+
+FORMATS: dict[str, type[Writer]] = {
+    "csv": Csv,
+    "jsonl": JsonLines,
+    "coco": CocoResults,
+    "voc": VocXml,
+    "png": MaskImages,
+}
+
+
+def _add(parent: Element, **values: object) -> None:
+    for name, value in values.items():
+        SubElement(parent, name).text = str(value)
+
+
+def _printable(name: str) -> str:
+    """Write what XML cannot hold, such as bytes that are no UTF-8, as escapes."""
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,0 +1,183 @@
+"""Images to predictions: read and resized by threads while the network computes."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.prediction.checkpoints import load_task
+from visiontasks.prediction.masks import MaskPredictor
+from visiontasks.prediction.pipeline import in_order
+from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
+from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.sources import find_files
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.segmentation import SegmentationTask
+
+ImageSource = str | Path | np.ndarray | Tensor
+"""A file, or pixels: an array [H, W] or [H, W, C], or a tensor [C, H, W]."""
+
+
+class _Prepared(NamedTuple):
+    """An image on its way to the network: what the predictor made of it, or why there is nothing."""
+
+    prediction: Prediction
+    sample: Any
+
+
+def create_predictor(
+    model: Task | str | Path,
+    *,
+    kind: type[Task] | None = None,
+    device: str | torch.device | None = None,
+    score: float | None = None,
+    proposals: str | Path | None = None,
+    window: tuple[int, int] | None = None,
+    overlap: float = 0.25,
+    flip: bool | None = None,
+    scales: Sequence[float] | None = None,
+) -> ImagePredictor:
+    """Make of a task what :func:`predict_images` predicts with; to be used for several calls.
+
+    Args:
+        model: A checkpoint, or a task with its weights.
+        kind: Class of the checkpoint's task; needed for tasks of your own.
+        device: Where it runs; by default a GPU if there is one.
+        score: Detection: least score of a box, 0 to 1; by default as the task has it.
+        proposals: Detection on precomputed proposals: their file.
+        window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
+            image at once.
+        overlap: Segmentation: share of a window that the next one covers again, 0 to 0.9.
+        flip: Segmentation: whether to average with the mirrored image; by default as the task has it.
+        scales: Segmentation: factors of the size to average over; by default as the task has it.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ArgumentError: If an argument is out of range or for another task, or the task is of an unknown kind or does
+            not know its image size.
+        CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
+    """
+    task = model if isinstance(model, Task) else load_task(model, kind)
+    foreign: dict[type[Task], dict[str, Any]] = {
+        DetectionTask: {"score": score, "proposals": proposals},
+        SegmentationTask: {"window": window, "flip": flip, "scales": scales},
+    }
+    for owner, arguments in foreign.items():
+        given = [name for name, value in arguments.items() if value is not None]
+        if given and not isinstance(task, owner):
+            message = f"{' and '.join(given)} is for a {owner.__name__}, and this is a {type(task).__name__}."
+            raise ArgumentError(message)
+    if score is not None and not 0 <= score <= 1:
+        message = f"score is {score}; expected 0 to 1."
+        raise ArgumentError(message)
+    task = task.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    task = task.to(memory_format=torch.channels_last).eval()
+    if isinstance(task, DetectionTask):
+        return DetectionPredictor(task, score or 0.0, proposals)
+    if isinstance(task, SegmentationTask):
+        return MaskPredictor(task, window=window, overlap=overlap, flip=flip, scales=scales)
+    for owner, predictor in PREDICTORS:
+        if isinstance(task, owner):
+            return predictor(task)
+    owners: list[type[Task]] = [*dict(PREDICTORS), DetectionTask, SegmentationTask]
+    known = ", ".join(owner.__name__ for owner in owners)
+    message = f"Prediction on images is for {known} and their subclasses; this is a {type(task).__name__}."
+    raise ArgumentError(message)
+
+
+def predict_images(
+    model: ImagePredictor | Task | str | Path,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    keep_images: bool = False,
+) -> Iterator[Prediction]:
+    """Predict images; one that cannot be read gives a prediction with an error, and the others are done.
+
+    Files are read by one policy for training and prediction, see :mod:`visiontasks.data.images`, and resized as the
+    task was evaluated. Reading, the network, and what the caller does with the results overlap.
+
+    Args:
+        model: A checkpoint, a task with its weights, or what :func:`create_predictor` made with options.
+        images: Files or pixels, or one of them; a single name may be that of a folder, a pattern or a list, see
+            :func:`~visiontasks.prediction.sources.find_files`.
+        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation.
+        threads: Threads that read images; by default one per core, 4 at most.
+        max_pixels: Most pixels that an image may have.
+        keep_images: Whether predictions hold the pixels that were read.
+
+    Returns:
+        One prediction per image, in order, as they are made.
+
+    Raises:
+        ArgumentError: If an argument is out of range, or there is no such image; and as :func:`create_predictor`.
+        CheckpointError: If the checkpoint is missing, damaged, unsafe, or of an unknown task.
+
+    Example:
+        >>> from visiontasks import ClassificationTask
+        >>> task = ClassificationTask(2, ["cat", "dog"], image_size=(32, 32))
+        >>> (prediction,) = predict_images(task, torch.zeros(3, 48, 64, dtype=torch.uint8))
+        >>> prediction.size, len(prediction.class_names)
+        ((48, 64), 1)
+    """
+    predictor = model if isinstance(model, ImagePredictor) else create_predictor(model)
+    batch_size = predictor.batch_size if batch_size is None else batch_size
+    threads = min(4, os.cpu_count() or 1) if threads is None else threads
+    if batch_size < 1 or threads < 1:
+        message = f"batch_size is {batch_size} and threads {threads}; expected at least 1."
+        raise ArgumentError(message)
+    if isinstance(images, str | Path):
+        images = find_files([images])
+    elif isinstance(images, np.ndarray | Tensor):
+        images = [images]
+    read = partial(_prepare, predictor, max_pixels, keep_images)
+    prepared = in_order(read, enumerate(images), threads, ahead=batch_size + threads)
+    return _in_batches(predictor, prepared, batch_size)
+
+
+def _in_batches(predictor: ImagePredictor, images: Iterable[_Prepared], size: int) -> Iterator[Prediction]:
+    waiting: list[_Prepared] = []
+    count = 0
+    for image in images:
+        waiting.append(image)
+        count += image.sample is not None
+        if count == size:
+            yield from _complete(predictor, waiting)
+            waiting, count = [], 0
+    yield from _complete(predictor, waiting)
+
+
+def _complete(predictor: ImagePredictor, images: Sequence[_Prepared]) -> list[Prediction]:
+    samples = [image.sample for image in images if image.sample is not None]
+    found = iter(predictor.predict(samples) if samples else [])
+    return [image.prediction if image.sample is None else image.prediction._replace(**next(found)) for image in images]
+
+
+def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple[int, ImageSource]) -> _Prepared:
+    position, source = item
+    name = Path(source) if isinstance(source, str | Path) else position
+    channels = predictor.task.in_channels
+    try:
+        if isinstance(source, str | Path):
+            pixels: Pixels = read_pixels(source, channels, max_pixels)
+        else:
+            array = source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source
+            pixels = as_pixels(array, channels)
+        sample = predictor.prepare(pixels, name)
+    except DataError as error:
+        return _Prepared(Prediction(name, error=str(error)), None)
+    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1) if keep else None
+    height, width = pixels.shape[:2]
+    return _Prepared(Prediction(name, (height, width), image=image), sample)

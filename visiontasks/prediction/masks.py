@@ -1,0 +1,112 @@
+"""Classes of the pixels of whole images, window by window where they are large."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from visiontasks.data.images import Pixels
+from visiontasks.prediction.predictors import Found, ImagePredictor
+from visiontasks.tasks.averaging import check_averaging
+from visiontasks.tasks.segmentation import SegmentationTask
+from visiontasks.tasks.sliding_window import slide
+
+Image = UInt8[Tensor, "channels height width"]
+
+
+class MaskPredictor(ImagePredictor):
+    """Masks of images of any size.
+
+    Args:
+        task: The task, with its weights, on its device and in evaluation mode.
+        window: Height and width in pixels of the windows that an image is cut into, such as (512, 512), so that any
+            image fits into memory; None for the whole image at once.
+        overlap: Share of a window that the next one covers again, 0 to 0.9; there one fades into the other.
+        flip: Whether to average the probabilities with those of the mirrored image; by default as the task has it.
+        scales: Factors of the size whose probabilities are averaged; by default as the task has it.
+        windows_at_once: Windows that are computed at once.
+
+    Raises:
+        ArgumentError: If an argument is out of range.
+
+    Example:
+        >>> task = SegmentationTask(num_classes=5, backbone_options={"filters": [4, 8]}).eval()
+        >>> predictor = MaskPredictor(task, window=(64, 64))
+        >>> predictor.segment(torch.zeros(3, 150, 100, dtype=torch.uint8)).shape
+        torch.Size([150, 100])
+    """
+
+    batch_size = 1
+    formats = ("png", "jsonl", "coco")
+
+    def __init__(
+        self,
+        task: SegmentationTask,
+        *,
+        window: tuple[int, int] | None = None,
+        overlap: float = 0.25,
+        flip: bool | None = None,
+        scales: Sequence[float] | None = None,
+        windows_at_once: int = 1,
+    ) -> None:
+        super().__init__(task)
+        self.window = window
+        self.overlap = overlap
+        self.windows_at_once = windows_at_once
+        if flip is not None:
+            task.test_flip = flip
+        if scales is not None:
+            check_averaging(scales)
+            task.test_scales = tuple(scales)
+
+    @torch.inference_mode()
+    def segment(self, image: Image) -> UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"]:
+        """Find the class of each pixel.
+
+        With a window, memory beyond image and result does not grow with the height of the image.
+
+        Args:
+            image: The image.
+
+        Returns:
+            Class of each pixel; multilabel: for each class whether the pixel belongs to it, 1 or 0.
+        """
+        layers = (self.task.num_classes,) if self.task.mode == "multilabel" else ()
+        labels = torch.empty(*layers, *image.shape[1:], dtype=torch.uint8)
+        row = 0
+        rows = slide(
+            lambda windows: self.task.probabilities(windows.to(self.task.device)),
+            image,
+            window=self.window,
+            overlap=self.overlap,
+            multiple=max(self.task.backbone.strides),
+            batch_size=self.windows_at_once,
+        )
+        for probabilities in rows:
+            end = row + probabilities.shape[1]
+            labels[..., row:end, :] = self._decide(probabilities)
+            row = end
+        return labels
+
+    def prepare(self, pixels: Pixels, name: Path | int) -> Image:
+        """Take the image as it is."""
+        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+
+    def predict(self, samples: Sequence[Tensor]) -> list[Found]:
+        """Segment images one by one."""
+        return [self._found(self.segment(image)) for image in samples]
+
+    def _found(self, mask: Tensor) -> Found:
+        pixels = mask.shape[-2] * mask.shape[-1]
+        counts = mask.flatten(1).sum(1) if mask.ndim == 3 else torch.bincount(mask.flatten(), minlength=256)
+        labels = counts.nonzero().flatten().tolist()
+        return self.named(labels, [int(counts[label]) / pixels for label in labels]) | {"mask": mask}
+
+    def _decide(self, probabilities: Tensor) -> Tensor:
+        if self.task.mode == "multiclass":
+            return probabilities.max(0).indices.to(torch.uint8)
+        decisions: Tensor = (probabilities >= self.task.threshold).to(torch.uint8)
+        return decisions if self.task.mode == "multilabel" else decisions[0]

@@ -1,0 +1,39 @@
+"""Predictions drawn onto their images."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from visiontasks.prediction.results import Prediction
+from visiontasks.visualization import Picture, class_color, overlay, to_rgb
+from visiontasks.visualization.annotations import draw_box
+from visiontasks.visualization.masks import draw_legend
+
+_FONT = 11
+"""Least height of letters in pixels; larger by the size of the image."""
+
+
+def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
+    """Draw a prediction onto its image: boxes with class and score, the colours of a mask, or a list of classes.
+
+    Args:
+        prediction: With the pixels of its image (``keep_images``).
+        class_names: Names of all classes.
+
+    Returns:
+        uint8 RGB at the size of the image, shape [3, H, W].
+    """
+    assert prediction.image is not None
+    if prediction.mask is not None:
+        return overlay(prediction.image, prediction.mask, class_names)
+    picture = Image.fromarray(to_rgb(prediction.image).permute(1, 2, 0).contiguous().numpy())
+    font = max(_FONT, round(max(picture.size) / 50))
+    titles = [f"{name} {score:.2f}" for name, score in zip(prediction.class_names, prediction.scores, strict=True)]
+    colors = [class_color(label) for label in prediction.labels]
+    if prediction.boxes is None:
+        draw_legend(picture, list(zip(titles, colors, strict=True)), font)
+    else:
+        # The most probable one last, so that it lies on top.
+        for box, title, color in reversed(list(zip(prediction.boxes, titles, colors, strict=True))):
+            draw_box(picture, box, title, color, font)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

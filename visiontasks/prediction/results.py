@@ -1,0 +1,89 @@
+"""What is said of an image, the same record for every task."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
+
+Box = tuple[float, float, float, float]
+
+
+class Prediction(NamedTuple):
+    """What a task says of an image, in pixels of the image as it is displayed.
+
+    Attributes:
+        name: The file, or the position of an array among those that were given.
+        size: Height and width of the image; None when it could not be read.
+        labels: Classification: the most probable class alone, or all that reach their threshold (multilabel), most
+            probable first. Localization and detection: the class of each box, most probable first. Segmentation: the
+            classes that occur.
+        class_names: Their names.
+        scores: Their probabilities, 0 to 1. Segmentation: the share of the pixels that belong to each.
+        boxes: xyxy, one for each label; None of a task without boxes.
+        mask: Segmentation: class of each pixel; multilabel: for each class whether a pixel belongs to it, 1 or 0.
+        image: The pixels that were read, where they were asked for.
+        error: Why the image could not be read; None when it could.
+    """
+
+    name: Path | int
+    size: tuple[int, int] | None = None
+    labels: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    boxes: tuple[Box, ...] | None = None
+    mask: UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"] | None = None
+    image: UInt8[Tensor, "channels height width"] | None = None
+    error: str | None = None
+
+    def at_least(self, score: float) -> "Prediction":
+        """Leave out what is less probable than a score."""
+        kept = [index for index, own in enumerate(self.scores) if own >= score]
+        return self._replace(
+            labels=tuple(self.labels[index] for index in kept),
+            class_names=tuple(self.class_names[index] for index in kept),
+            scores=tuple(self.scores[index] for index in kept),
+            boxes=None if self.boxes is None else tuple(self.boxes[index] for index in kept),
+        )
+
+    def layer(self, label: int) -> UInt8[Tensor, "height width"]:
+        """Return where a class of a segmentation is: 1 there, 0 elsewhere."""
+        assert self.mask is not None
+        return self.mask[label] if self.mask.ndim == 3 else (self.mask == label).byte()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Put it into plain values, as a line of JSON holds it.
+
+        Returns:
+            ``file``, and ``error`` or ``height``, ``width`` and a list: ``classes`` (label, class, score), ``objects``
+            (with ``box``, xyxy), or of a segmentation ``classes`` (label, class, share, and ``mask``: COCO's run
+            lengths).
+
+        Example:
+            >>> Prediction(Path("a.jpg"), (20, 30), (1,), ("cat",), (0.75,)).as_dict()["classes"]
+            [{'label': 1, 'class': 'cat', 'score': 0.75}]
+        """
+        name = self.name if isinstance(self.name, int) else str(self.name)
+        if self.size is None:
+            return {"file": name, "error": self.error}
+        entries: list[dict[str, Any]] = [
+            {"label": label, "class": class_name, "score": round(score, 6)}
+            for label, class_name, score in zip(self.labels, self.class_names, self.scores, strict=True)
+        ]
+        for index, entry in enumerate(entries):
+            if self.boxes is not None:
+                entry["box"] = [round(value, 3) for value in self.boxes[index]]
+            if self.mask is not None:
+                entry["share"] = entry.pop("score")
+                entry["mask"] = run_lengths(self.layer(entry["label"]))
+        kind = "classes" if self.boxes is None else "objects"
+        return {"file": name, "height": self.size[0], "width": self.size[1], kind: entries}
+
+
+def run_lengths(mask: UInt8[Tensor, "height width"]) -> dict[str, Any]:
+    """Encode a mask of zeros and ones as COCO does: ``size`` and the compressed ``counts``."""
+    from pycocotools.mask import encode
+
+    encoded = encode(np.asfortranarray(mask.numpy()))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}

@@ -1,0 +1,77 @@
+"""The images that a user names: files, folders, patterns and lists; and the names of what is written about them."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from visiontasks.data.index.files import list_files
+from visiontasks.errors import ArgumentError
+
+LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
+
+
+def find_files(sources: Iterable[str | Path]) -> list[Path]:
+    """List the image files that files, folders (searched in depth), glob patterns and lists name.
+
+    A list is a text file (``.txt``, ``.lst``, ``.list``) with a name in a line, relative to the current folder or to
+    its own. Names that do not exist stay in it: they fail one by one when they are read.
+
+    Args:
+        sources: Files, folders, patterns and lists.
+
+    Returns:
+        The files, each once, in the order of the sources; those of a folder or pattern sorted.
+
+    Raises:
+        ArgumentError: If a source does not exist or names no image.
+    """
+    files: dict[Path, None] = {}
+    for source in sources:
+        path = Path(source)
+        if path.is_dir():
+            found = [path / name for name in list_files(path)]
+        elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
+            found = _read_list(path)
+        elif path.exists():
+            found = [path]
+        else:
+            found = sorted(file for file in _glob(path) if not file.is_dir())
+        if not found:
+            message = f"{str(source)!r} is no file, folder with images, list of them, or pattern that matches any."
+            raise ArgumentError(message)
+        files |= dict.fromkeys(found)
+    return list(files)
+
+
+def target_names(files: Sequence[Path], suffix: str) -> list[Path]:
+    """Name the results of files: by their own names, with as much of their folders as tells them apart.
+
+    Args:
+        files: The files.
+        suffix: Ending of the results, such as ``".png"``.
+
+    Example:
+        >>> [str(name) for name in target_names([Path("a/x.jpg"), Path("b/x.jpg")], ".png")]
+        ['a/x.png', 'b/x.png']
+        >>> [str(name) for name in target_names([Path("a/x.jpg"), Path("a/x.png")], ".xml")]
+        ['x.jpg.xml', 'x.png.xml']
+    """
+    if not files:
+        return []
+    absolute = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 (resolves .., but follows no link)
+    shared = Path(os.path.commonpath([file.parent for file in absolute]))
+    named = [file.relative_to(shared) for file in absolute]
+    targets = [name.with_suffix(suffix) for name in named]
+    if len(set(targets)) == len(targets):
+        return targets
+    return [name.with_name(f"{name.name}{suffix}") for name in named]
+
+
+def _read_list(path: Path) -> list[Path]:
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    names = [Path(line.strip()) for line in lines if line.strip()]
+    return [name if name.exists() or name.is_absolute() else path.parent / name for name in names]
+
+
+def _glob(pattern: Path) -> Iterable[Path]:
+    return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
