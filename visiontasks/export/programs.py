@@ -15,6 +15,8 @@ from visiontasks.tasks.detection import DetectionTask
 from visiontasks.types import DetectionPredictions
 
 _LEAST_SIDE = 1e-2
+# What comes out cannot have the name of what goes in.
+_OTHERWISE = {"images": "reconstructions"}
 
 
 class Program(nn.Module):
@@ -36,7 +38,8 @@ class Program(nn.Module):
         self.task = task.eval()
         self.image_size = image_size
         with torch.inference_mode():
-            self.outputs: tuple[str, ...] = type(self.reference(*self.example(1)))._fields
+            fields: tuple[str, ...] = type(self.reference(*self.example(1)))._fields
+        self.outputs = tuple(_OTHERWISE.get(name, name) for name in fields)
 
     def example(self, count: int) -> tuple[Tensor, ...]:
         """Make inputs of so many images."""
