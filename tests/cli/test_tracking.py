@@ -147,6 +147,7 @@ def test_two_processes_are_one_run(tmp_path: Path) -> None:
     done = start(tmp_path, "--wandb", "pair", "--trainer.devices", "2", "--trainer.strategy", "ddp")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(NO_KEY) == 1
+    assert "wandb: WARNING" not in done.stderr
     (log,) = read_logs(tmp_path / "runs")
     check_contents(log)
 

@@ -4,14 +4,14 @@ import netrc
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 _LOGGER = f"{WandbLogger.__module__}.{WandbLogger.__qualname__}"
@@ -67,6 +67,13 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
         if arguments.get("id") and os.environ.get("WANDB_MODE") == "offline":
             # Offline there is nothing to resume from; the same number makes it one run once it is uploaded.
             entry.dict_kwargs = {**(entry.get("dict_kwargs") or {}), "resume": None}
+
+
+def leave_out_unset(loggers: Iterable[Logger]) -> None:
+    """Keep Lightning from handing over an argument that was not given, which the client warns of."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous") is None:
+            logger._wandb_init.pop("anonymous", None)
 
 
 def _go_offline(reason: str) -> None:
