@@ -71,9 +71,9 @@ def read_log(file: Path) -> Log:
 
 def _records(file: Path) -> Iterator[Any]:
     store = DataStore()
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
-        record = protocol.Record()
+    store.open_for_scan(str(file))  # type: ignore[no-untyped-call]  # without annotations
+    while (data := store.scan_data()) is not None:  # type: ignore[no-untyped-call]  # as above
+        record = protocol.Record()  # type: ignore[attr-defined]  # made at import
         record.ParseFromString(data)
         yield record
     store.close()

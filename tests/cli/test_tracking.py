@@ -125,6 +125,7 @@ def test_nothing_is_warned_of_where_a_choice_was_made(has: str, folder: Path, mo
         (folder / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password xyz\n")
     else:
         monkeypatch.setenv(has, "offline")
+    monkeypatch.setattr("visiontasks.cli.tracking._reachable", lambda: True)
     prepare()
     assert os.environ.get("WANDB_MODE") == ("offline" if has == "WANDB_MODE" else None)
 
@@ -146,15 +147,16 @@ def test_two_processes_are_one_run(tmp_path: Path) -> None:
     done = start(tmp_path, "--wandb", "pair", "--trainer.devices", "2", "--trainer.strategy", "ddp")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(NO_KEY) == 1
+    assert "wandb: WARNING" not in done.stderr
     (log,) = read_logs(tmp_path / "runs")
     check_contents(log)
 
 
 @pytest.mark.slow
 def test_a_server_that_does_not_answer_does_not_hold_a_training_up(tmp_path: Path) -> None:
-    key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "5"}
+    key = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     done = start(tmp_path, "--wandb", "lost", **key)
     assert done.returncode == 0, done.stderr
-    assert "cannot be reached" in done.stderr
+    assert done.stderr.count("does not answer at http://127.0.0.1:9") == 1
     (file,) = (tmp_path / "runs" / "wandb").glob("offline-run-*/run-*.wandb")
     check_contents(read_log(file))

@@ -2,19 +2,20 @@
 
 import netrc
 import os
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only, rank_zero_warn
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 _LOGGER = f"{WandbLogger.__module__}.{WandbLogger.__qualname__}"
-_SECONDS = "30"
+_SECONDS = 4.0
 """How long a start waits for the server."""
 
 
@@ -48,9 +49,11 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
     found = [entry for entry in entries if str(entry.class_path).rpartition(".")[2] == WandbLogger.__name__]
     if not found:
         return
-    os.environ.setdefault("WANDB_INIT_TIMEOUT", _SECONDS)
-    if "WANDB_MODE" not in os.environ and not _has_key() and not sys.stdin.isatty():
-        _go_offline("There is no key of Weights & Biases, and no terminal to ask for one.")
+    if "WANDB_MODE" not in os.environ:
+        if not _has_key() and not sys.stdin.isatty():
+            _go_offline("There is no key of Weights & Biases, and no terminal to ask for one.")
+        elif not _reachable():
+            _go_offline(f"The server of Weights & Biases does not answer at {_server()}.")
     if os.environ.get("WANDB_MODE") == "offline":
         # The client reports its own errors to its makers even then.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -66,18 +69,11 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
             entry.dict_kwargs = {**(entry.get("dict_kwargs") or {}), "resume": None}
 
 
-@rank_zero_only
-def start_runs(trainer: Trainer) -> None:
-    """Start the runs; where the server does not answer, offline."""
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            from wandb.errors import CommError
-
-            try:
-                _ = logger.experiment
-            except CommError as error:
-                _go_offline(f"The server of Weights & Biases cannot be reached ({error}).")
-                _ = logger.experiment
+def leave_out_unset(loggers: Iterable[Logger]) -> None:
+    """Keep Lightning from handing over an argument that was not given, which the client warns of."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous") is None:
+            logger._wandb_init.pop("anonymous", None)
 
 
 def _go_offline(reason: str) -> None:
@@ -89,10 +85,27 @@ def _go_offline(reason: str) -> None:
     )
 
 
+def _server() -> str:
+    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+
+
+def _reachable() -> bool:
+    """Try to connect: the client itself would try for minutes, and wait for ever for some servers."""
+    if getproxies():
+        return True  # only the client knows how to go through one
+    address = urlsplit(_server())
+    try:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        with socket.create_connection((address.hostname or "", port), timeout=_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
 def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlsplit(_server()).hostname or ""
     places = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
     for place in places:
         try:

@@ -36,7 +36,7 @@ from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.summary import print_summary
-from visiontasks.cli.tracking import add_flags, prepare_loggers, start_runs
+from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_class
@@ -207,8 +207,8 @@ class TrainingCLI(LightningCLI):
 
     def run(self) -> None:
         """Train or score, as the command says; a recipe trains, then scores its best checkpoint on the test split."""
+        leave_out_unset(self.trainer.loggers)
         try:
-            start_runs(self.trainer)
             self._run(self.config_init.ckpt_path)
         finally:
             finish_runs(self.trainer)
