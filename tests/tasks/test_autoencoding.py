@@ -148,16 +148,6 @@ def test_what_is_spoilt_depends_on_seed_and_step(fit: Callable[..., Trainer]) ->
     assert not torch.equal(first[0], first[1])
 
 
-def test_one_batch_is_learned(fit: Callable[..., Trainer]) -> None:
-    task = make(code_size=16, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01), warmup=0.0)
-    batch = random_batch()
-    smooth = torch.nn.functional.interpolate(torch.rand(4, 3, 3, 3), SIZE, mode="bilinear")
-    batch = batch._replace(images=(smooth * 255).to(torch.uint8))
-    before = task.losses(task(batch.images), batch)["mse"].item()
-    trainer = fit(task, [batch], max_steps=300, check_val_every_n_epoch=300, max_epochs=-1)
-    assert trainer.callback_metrics["val/mse"] < 0.003 < before / 5
-
-
 def test_codes_are_judged_by_training_images(make_trainer: Callable[..., Trainer]) -> None:
     data = ShapesDataModule(train_size=40, val_size=11, test_size=7, size=SIZE, batch_size=8, augmentation="strong")
     task = make(bank_size=13)
@@ -285,11 +275,16 @@ def test_images_of_another_size_are_named(make_trainer: Callable[..., Trainer]) 
 
 
 def test_it_trains_on_mnist(data_root: Path, make_trainer: Callable[..., Trainer]) -> None:
-    data = MNISTDataModule(data_root, val_size=59_000, batch_size=100, eval_batch_size=500)
+    data = MNISTDataModule(data_root, val_size=59_000, batch_size=50, eval_batch_size=500)
     task = AutoencodingTask(
-        code_size=16, in_channels=1, image_size=(28, 28), backbone_options=SMALL, normalization="unit", bank_size=500
+        code_size=16,
+        in_channels=1,
+        image_size=(28, 28),
+        backbone_options=SMALL,
+        bank_size=500,
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
     )
-    trainer = make_trainer(max_epochs=2, limit_val_batches=2, precision="bf16-mixed")
+    trainer = make_trainer(max_epochs=4, limit_val_batches=1, check_val_every_n_epoch=4, precision="bf16-mixed")
     trainer.fit(task, datamodule=data)
-    assert trainer.callback_metrics["val/mse"] < 0.12
-    assert trainer.callback_metrics["val/knn_accuracy"] > 0.5
+    assert trainer.callback_metrics["val/mse"] < 0.06
+    assert trainer.callback_metrics["val/knn_accuracy"] > 0.6
