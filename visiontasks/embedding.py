@@ -12,11 +12,10 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from visiontasks.data.images import read_pixels, resize
-from visiontasks.errors import ArgumentError, DataError
+from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import embedding
-from visiontasks.prediction import find_task
+from visiontasks.prediction import Prediction, create_predictor, load_task, predict_images
 from visiontasks.tasks.autoencoding import AutoencodingTask, labels_of
-from visiontasks.tasks.checkpoint import read_checkpoint
 
 Image = UInt8[Tensor, "channels height width"]
 
@@ -69,7 +68,7 @@ class Embedder:
             CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
             ArgumentError: If it holds another task than autoencoding.
         """
-        return cls(find_task(read_checkpoint(path), path).load_from_checkpoint(path, map_location="cpu"), device)
+        return cls(load_task(path), device)
 
     def read(self, file: Path) -> Image:
         """Read an image file as the task sees it.
@@ -81,32 +80,28 @@ class Embedder:
         pixels = pixels if self.size is None else resize(pixels, self.size)
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
-    def embed_files(self, files: Sequence[Path], batch_size: int = 64) -> tuple[Embeddings, list[str]]:
-        """Encode image files.
+    def embed_files(self, files: Sequence[Path], batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
+        """Encode image files, see :func:`~visiontasks.prediction.predict_images`.
 
         Args:
             files: The files.
-            batch_size: Images that are computed at once.
+            batch_size: Images that are computed at once; by default 64, or 1 where files keep their own sizes.
 
         Returns:
             The codes of those that can be read, and the errors of the others.
         """
-        names: list[str] = []
-        codes: list[Tensor] = []
+        predictor = create_predictor(self.task, device=self.device)
+        found: list[Prediction] = []
         errors: list[str] = []
-        step = 1 if self.size is None else batch_size
-        for start in range(0, len(files), step):
-            images = []
-            for file in files[start : start + step]:
-                try:
-                    images.append(self.read(file))
-                    names.append(str(file))
-                except DataError as error:
-                    errors.append(str(error))
-            if images:
-                codes.append(self.encode(torch.stack(images)))
-        found = torch.cat(codes) if codes else torch.zeros(0, self.task.code_size)
-        return Embeddings(names, found, torch.full((len(names),), -1)), errors
+        for prediction in predict_images(predictor, files, batch_size=batch_size if self.size else None):
+            if prediction.error is None:
+                # What came out of the codes is of no use here, and large.
+                found.append(prediction._replace(reconstruction=None))
+            else:
+                errors.append(prediction.error)
+        codes = torch.tensor([prediction.code for prediction in found]).reshape(-1, self.task.code_size)
+        names = [str(prediction.name) for prediction in found]
+        return Embeddings(names, codes, torch.full((len(names),), -1)), errors
 
     def embed_batches(self, batches: Iterable[Any], name: Callable[[int], str]) -> Embeddings:
         """Encode the batches of a data set.

@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import Trainer
 from PIL import Image
 
-from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
 
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 NAMES = ["background", "cat", "dog"]
@@ -25,6 +25,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "detection": lambda **more: DetectionTask(
         2, NAMES[1:], backbone="resnet18", width=16, head_width=16, detections=9, **more
     ),
+    "autoencoding": lambda **more: AutoencodingTask(5, image_size=(20, 24), backbone_options=SMALL, **more),
     "segmentation": lambda **more: SegmentationTask(3, NAMES, backbone_options=SMALL, **more),
 }
 

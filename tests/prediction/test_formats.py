@@ -16,8 +16,9 @@ from visiontasks.data.index.voc_xml import read_annotation
 from visiontasks.data.masks import read_mask
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.coco_ids import number_images, read_ids
-from visiontasks.prediction.formats import CocoResults, Csv, JsonLines, MaskImages, VocXml, Writer
+from visiontasks.prediction.formats import CocoResults, Codes, Csv, JsonLines, MaskImages, VocXml
 from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.writers import Writer
 from visiontasks.prediction.writing import name_targets, write_predictions
 
 NAMES = ["cat", "dog"]
@@ -170,3 +171,20 @@ def test_a_result_never_replaces_an_image() -> None:
     with pytest.raises(ArgumentError, match="Write into another folder"):
         name_targets([Path("in/a.png"), Path("in/b.jpg")], Path("in"), ".png")
     assert name_targets([Path("in/a.png")], Path("out"), ".png") == {Path("in/a.png"): Path("a.png")}
+
+
+def test_codes_are_arrays_and_lines_of_json(tmp_path: Path) -> None:
+    codes = [
+        Prediction(Path("a.png"), (4, 6), code=(0.5, -1.25)),
+        FOUND[1],
+        Prediction(Path("b.png"), (2, 3), code=(1.0, 0.1)),
+    ]
+    write(Codes(tmp_path / "new" / "x.npz"), codes)
+    with np.load(tmp_path / "new" / "x.npz") as found:
+        assert found["files"].tolist() == ["a.png", "b.png"]
+        assert np.array_equal(found["codes"], np.array([[0.5, -1.25], [1.0, 0.1]], np.float32))
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["x.npz"]
+    write(JsonLines(tmp_path / "x.jsonl"), codes)
+    lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert lines[0] == {"file": "a.png", "height": 4, "width": 6, "code": [0.5, -1.25]}
+    assert set(lines[1]) == {"file", "error"}

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from tests.prediction.small_tasks import SMALL, TASKS, write_pictures
-from visiontasks import ClassificationTask, DetectionTask, Task
+from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, Task
 from visiontasks.data.images import read_image
 from visiontasks.data.proposals import ProposalFile, image_name
 from visiontasks.data.resizing import Within
@@ -45,6 +45,8 @@ def by_hand(task: Any, file: Path) -> dict[str, Any]:  # noqa: ANN401 - a task o
     if task.takes == "segmentation":
         return {"mask": task.predict(task(image[None])).labels[0]}
     found = task.predict(task(read_image(file, 3, task.image_size)[None]))
+    if isinstance(task, AutoencodingTask):
+        return {"code": found.codes[0], "reconstruction": found.images[0]}
     labels, scores = found.labels[0], found.scores[0]
     if labels.ndim:
         order = sorted(range(3), key=lambda label: -float(scores[label]))
@@ -65,6 +67,12 @@ def compare(prediction: Prediction, expected: dict[str, Tensor], names: Sequence
         shares = [(expected["mask"] == label).double().mean().item() for label in present]
         assert prediction.scores == pytest.approx(shares)
         return
+    if "code" in expected:
+        assert prediction.reconstruction is not None
+        torch.testing.assert_close(torch.tensor(prediction.code), expected["code"])
+        pixels = prediction.reconstruction.float() / 255
+        torch.testing.assert_close(pixels, expected["reconstruction"], atol=1 / 255, rtol=0)
+        return
     assert prediction.labels == tuple(expected["labels"].tolist())
     assert prediction.class_names == tuple(names[label] for label in prediction.labels)
     assert prediction.scores == pytest.approx(expected["scores"].tolist(), abs=1e-5)
@@ -84,7 +92,7 @@ def test_predictions_are_those_of_the_task_by_hand(kind: str, files: list[Path])
         bias.data.sub_(task.eval()(read_image(files[0])[None]).mean((0, 2, 3)))
     predictions = list(predict_images(task, files, batch_size=1 if kind == "detection" else 3))
     assert [prediction.name for prediction in predictions] == files
-    assert task.class_names is not None
+    names = task.class_names or []
     with torch.no_grad():
         for prediction, file in zip(predictions, files, strict=True):
             if file.name in BAD:
@@ -92,7 +100,7 @@ def test_predictions_are_those_of_the_task_by_hand(kind: str, files: list[Path])
                 assert file.name in str(prediction.error)
                 continue
             assert prediction.size == read_image(file).shape[1:]
-            compare(prediction, by_hand(task.eval(), file), task.class_names)
+            compare(prediction, by_hand(task.eval(), file), names)
     assert sum(prediction.error is not None for prediction in predictions) == len(BAD)
     if kind == "segmentation":
         assert len({label for prediction in predictions for label in prediction.labels}) == 3
@@ -214,7 +222,7 @@ def test_what_cannot_work_is_refused_at_once(files: list[Path]) -> None:
         (task, {"score": 0.5}, "score is for a DetectionTask"),
         (TASKS["detection"](), {"score": 2.0}, "expected 0 to 1"),
         (TASKS["segmentation"](), {"scales": []}, "scales"),
-        (Own(backbone_options=SMALL), {}, "ClassificationTask, LocalizationTask, DetectionTask, SegmentationTask"),
+        (Own(backbone_options=SMALL), {}, "LocalizationTask, AutoencodingTask, DetectionTask, SegmentationTask"),
     ]
     for model, options, message in wrong:
         with pytest.raises(ArgumentError, match=message):
@@ -228,3 +236,16 @@ def test_what_cannot_work_is_refused_at_once(files: list[Path]) -> None:
 def test_names_default_to_numbers(files: list[Path]) -> None:
     (one,) = predict_images(ClassificationTask(3, image_size=(20, 24), backbone_options=SMALL), files[:1])
     assert one.class_names == (str(one.labels[0]),)
+
+
+def test_codes_that_keep_place_are_of_images_in_their_own_size(files: list[Path]) -> None:
+    task = AutoencodingTask(5, "map", backbone_options={"filters": [4, 8], "depth": 1})
+    good = [prediction for prediction in predict_images(task, files) if prediction.error is None]
+    assert len(good) > 3
+    for prediction in good:
+        image = read_image(str(prediction.name))
+        assert prediction.reconstruction is not None
+        assert prediction.reconstruction.shape == image.shape
+        with torch.no_grad():
+            code = task.eval().encode(image[None]).mean((0, 2, 3))
+        torch.testing.assert_close(torch.tensor(prediction.code), code, rtol=1e-4, atol=1e-5)

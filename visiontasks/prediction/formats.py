@@ -3,127 +3,16 @@
 import csv
 import io
 import json
-import os
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TextIO
+from typing import Any, Self
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
+
+import numpy as np
 
 from visiontasks.prediction.coco_ids import CocoIds
 from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.writers import FolderWriter, TextWriter, Writer
 from visiontasks.visualization import index_image
-
-
-class Writer(ABC):
-    """Writes predictions in one format.
-
-    Args:
-        output: The file or folder.
-        targets: Where in the folder the result of each image goes, for formats with a file for each.
-        class_names: Names of all classes.
-
-    Attributes:
-        suffix: Ending of the files.
-        into_folder: Whether there is a file for each image.
-        least: Least score of a box that is written, where none is asked for.
-    """
-
-    suffix: ClassVar[str]
-    into_folder: ClassVar[bool] = True
-    least: ClassVar[float] = 0.0
-
-    def __init__(
-        self, output: Path | None, targets: Mapping[Path | int, Path] | None = None, class_names: Sequence[str] = ()
-    ) -> None:
-        self.output = output
-        self.targets = targets or {}
-        self.class_names = class_names
-
-    @abstractmethod
-    def encode(self, prediction: Prediction) -> str:
-        """Turn a prediction into text, or write its own file; called in several threads at once."""
-
-    @abstractmethod
-    def collect(self, text: str) -> None:
-        """Write the text of a prediction; called in the order of the images."""
-
-    @abstractmethod
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    @abstractmethod
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """End."""
-
-
-class FolderWriter(Writer):
-    """A file for each image, which is whole once it is encoded."""
-
-    def collect(self, text: str) -> None:
-        """Do nothing."""
-
-    def __enter__(self) -> Self:
-        """Make the folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Do nothing."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the files go."""
-        assert self.output is not None
-        return self.output
-
-    def target(self, prediction: Prediction) -> Path:
-        """Name the file of an image, in a folder that there is."""
-        target = self.folder / self.targets[prediction.name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
-
-
-class TextWriter(Writer):
-    """One file for all images, or the terminal; it has its final name once it is whole."""
-
-    into_folder = False
-    head = tail = separator = ""
-
-    def __enter__(self) -> Self:
-        """Open the file."""
-        self._part: Path | None = None
-        self._stream: TextIO = sys.stdout
-        if self.output is not None:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            # A pipe or a terminal cannot be renamed.
-            regular = not self.output.exists() or self.output.is_file()
-            self._part = self.output.with_name(f"{self.output.name}.part") if regular else None
-            # Names of files may be no UTF-8; they are written byte by byte as they are.
-            self._stream = (self._part or self.output).open("w", newline="", encoding="utf-8", errors="surrogateescape")
-        self._stream.write(self.head)
-        self._first = True
-        return self
-
-    def collect(self, text: str) -> None:
-        """Append the text of an image."""
-        if text:
-            self._stream.write(text if self._first else self.separator + text)
-            self._first = False
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Close the file; after an error what there is stays under another name, ``NAME.part``."""
-        if kind is None:
-            self._stream.write(self.tail)
-        self._stream.flush()
-        if self.output is None:
-            return
-        if self._part is not None and kind is None:
-            os.fsync(self._stream.fileno())
-        self._stream.close()
-        if self._part is not None and kind is None:
-            self._part.replace(self.output)
 
 
 class JsonLines(TextWriter):
@@ -254,12 +143,43 @@ class MaskImages(FolderWriter):
         return ""
 
 
+class Codes(TextWriter):
+    """Codes of all images as arrays of NumPy: ``files`` and ``codes``, a row for each that could be read."""
+
+    suffix = ".npz"
+
+    def __enter__(self) -> Self:
+        """Begin with no code."""
+        self._rows: list[tuple[str, list[float]]] = []
+        return self
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the code of an image; nothing when it could not be read."""
+        return "" if prediction.code is None else json.dumps([str(prediction.name), prediction.code])
+
+    def collect(self, text: str) -> None:
+        """Keep the code of an image."""
+        if text:
+            self._rows.append(json.loads(text))
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Write the file, unless there was an error."""
+        if kind is None and self.output is not None:
+            files, codes = [name for name, _ in self._rows], [code for _, code in self._rows]
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            part = self.output.with_name(f"{self.output.name}.part")
+            with part.open("wb") as stream:
+                np.savez_compressed(stream, files=np.array(files, np.str_), codes=np.array(codes, np.float32))
+            part.replace(self.output)
+
+
 FORMATS: dict[str, type[Writer]] = {
     "csv": Csv,
     "jsonl": JsonLines,
     "coco": CocoResults,
     "voc": VocXml,
     "png": MaskImages,
+    "npz": Codes,
 }
 
 

@@ -113,7 +113,8 @@ def predict_images(
         model: A checkpoint, a task with its weights, or what :func:`create_predictor` made with options.
         images: Files or pixels, or one of them; a single name may be that of a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
-        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation.
+        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
+            autoencoder for images of any size.
         threads: Threads that read images; by default one per core, 4 at most.
         max_pixels: Most pixels that an image may have.
         keep_images: Whether predictions hold the pixels that were read.

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from visiontasks.prediction.results import Prediction
 from visiontasks.visualization import Picture, class_color, overlay, to_rgb
@@ -14,16 +15,22 @@ _FONT = 11
 
 
 def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
-    """Draw a prediction onto its image: boxes with class and score, the colours of a mask, or a list of classes.
+    """Draw a prediction onto its image, or beside it what an autoencoder makes of it.
+
+    Drawn are boxes with class and score, the colours of a mask, or a list of classes.
 
     Args:
         prediction: With the pixels of its image (``keep_images``).
         class_names: Names of all classes.
 
     Returns:
-        uint8 RGB at the size of the image, shape [3, H, W].
+        uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W].
     """
     assert prediction.image is not None
+    if prediction.reconstruction is not None:
+        # Beside each other, and the second as large as the first.
+        made = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
+        return torch.cat([to_rgb(prediction.image), to_rgb(made[0].round().to(torch.uint8))], 2)
     if prediction.mask is not None:
         return overlay(prediction.image, prediction.mask, class_names)
     picture = Image.fromarray(to_rgb(prediction.image).permute(1, 2, 0).contiguous().numpy())

@@ -13,14 +13,18 @@ from torch import Tensor
 from visiontasks.data.collate import collate
 from visiontasks.data.images import Pixels
 from visiontasks.data.proposals import ProposalFile, image_name
-from visiontasks.data.resizing import Resizing, Stretch, Window, Within, show_boxes, show_image
+from visiontasks.data.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
 from visiontasks.errors import ArgumentError, DataError
+from visiontasks.heads.code import embedding
 from visiontasks.prediction.results import Box
+from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.classification import ClassificationTask
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.localization import LocalizationTask
 from visiontasks.types import (
+    AutoencodingBatch,
+    AutoencodingPredictions,
     ClassificationBatch,
     ClassificationPredictions,
     DetectionBatch,
@@ -204,6 +208,33 @@ class DetectionPredictor(BatchPredictor):
         return super()._resizing() if self.task.image_size else Within()
 
 
+class AutoencodingPredictor(BatchPredictor):
+    """Codes of images, and what the decoder makes of them."""
+
+    formats = ("jsonl", "npz")
+
+    def __init__(self, task: AutoencodingTask) -> None:
+        self.task = task
+        self.class_names = []
+        self.resizing = self._resizing()
+        # Images of their own sizes do not fit into one batch, and padding would change their codes.
+        if isinstance(self.resizing, Whole):
+            self.batch_size = 1
+
+    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
+        """Make a sample of no class."""
+        return AutoencodingBatch(image, torch.tensor(-1), torch.tensor(0))
+
+    def found(self, predictions: AutoencodingPredictions, index: int, scale: Tensor) -> Found:
+        """Take the code and the pixels."""
+        (code,) = embedding(predictions.codes[index : index + 1].float())
+        pixels = (255 * predictions.images[index]).round().to(torch.uint8)
+        return {"code": tuple(code.tolist()), "reconstruction": pixels}
+
+    def _resizing(self) -> Resizing:
+        return super()._resizing() if self.task.image_size else Whole()
+
+
 def _original(boxes: Tensor, scale: Tensor) -> tuple[Box, ...]:
     return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in (boxes * scale.flip(0).repeat(2)).tolist())
 
@@ -211,5 +242,6 @@ def _original(boxes: Tensor, scale: Tensor) -> tuple[Box, ...]:
 PREDICTORS: tuple[tuple[type[Task], type[BatchPredictor]], ...] = (
     (ClassificationTask, ClassificationPredictor),
     (LocalizationTask, LocalizationPredictor),
+    (AutoencodingTask, AutoencodingPredictor),
 )
 """Tasks that are predicted without options."""

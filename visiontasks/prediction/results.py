@@ -23,6 +23,8 @@ class Prediction(NamedTuple):
         scores: Their probabilities, 0 to 1. Segmentation: the share of the pixels that belong to each.
         boxes: xyxy, one for each label; None of a task without boxes.
         mask: Segmentation: class of each pixel; multilabel: for each class whether a pixel belongs to it, 1 or 0.
+        code: Autoencoding: the code; of one that keeps place the mean over its places.
+        reconstruction: Autoencoding: what the decoder makes of the code, at the size that the network takes.
         image: The pixels that were read, where they were asked for.
         error: Why the image could not be read; None when it could.
     """
@@ -34,6 +36,8 @@ class Prediction(NamedTuple):
     scores: tuple[float, ...] = ()
     boxes: tuple[Box, ...] | None = None
     mask: UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"] | None = None
+    code: tuple[float, ...] | None = None
+    reconstruction: UInt8[Tensor, "channels rows columns"] | None = None
     image: UInt8[Tensor, "channels height width"] | None = None
     error: str | None = None
 
@@ -56,9 +60,9 @@ class Prediction(NamedTuple):
         """Put it into plain values, as a line of JSON holds it.
 
         Returns:
-            ``file``, and ``error`` or ``height``, ``width`` and a list: ``classes`` (label, class, score), ``objects``
-            (with ``box``, xyxy), or of a segmentation ``classes`` (label, class, share, and ``mask``: COCO's run
-            lengths).
+            ``file``, and ``error`` or ``height``, ``width`` and one of: ``classes`` (label, class, score; of a
+            segmentation label, class, share, and ``mask``: COCO's run lengths), ``objects`` (with ``box``, xyxy), and
+            ``code`` (a list of numbers).
 
         Example:
             >>> Prediction(Path("a.jpg"), (20, 30), (1,), ("cat",), (0.75,)).as_dict()["classes"]
@@ -67,6 +71,8 @@ class Prediction(NamedTuple):
         name = self.name if isinstance(self.name, int) else str(self.name)
         if self.size is None:
             return {"file": name, "error": self.error}
+        if self.code is not None:
+            return {"file": name, "height": self.size[0], "width": self.size[1], "code": list(self.code)}
         entries: list[dict[str, Any]] = [
             {"label": label, "class": class_name, "score": round(score, 6)}
             for label, class_name, score in zip(self.labels, self.class_names, self.scores, strict=True)

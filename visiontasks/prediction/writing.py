@@ -5,11 +5,12 @@ from pathlib import Path
 
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.prediction.coco_ids import number_images, read_ids
-from visiontasks.prediction.formats import FORMATS, CocoResults, Csv, Writer
+from visiontasks.prediction.formats import FORMATS, CocoResults, Csv
 from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import ImagePredictor
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import target_names
+from visiontasks.prediction.writers import Writer
 
 _THREADS = 2
 _CLEAR = 0.5
@@ -36,6 +37,9 @@ def choose_format(predictor: ImagePredictor, name: str | None, output: Path | No
             f"format is {name!r}, which a {type(predictor.task).__name__} has no results for. "
             f"{near_matches(name, predictor.formats)}"
         )
+        raise ArgumentError(message)
+    if name == "npz" and output is None:
+        message = "The format 'npz' is no text for a terminal: name a file, --output FILE.npz."
         raise ArgumentError(message)
     if FORMATS[name].into_folder and (output is None or output.is_file()):
         message = f"The format {name!r} is a file for each image: give a folder to write into, --output FOLDER."
@@ -123,7 +127,7 @@ def write_predictions(
         text = writer.encode(prediction if all_boxes else prediction.at_least(writer.least))
         if overlay is not None and prediction.error is None:
             overlay(prediction if all_boxes else prediction.at_least(_CLEAR))
-        return prediction._replace(image=None, mask=None), text
+        return prediction._replace(image=None, mask=None, reconstruction=None), text
 
     for prediction, text in in_order(write, predictions, _THREADS, ahead=2 * _THREADS):
         writer.collect(text)

@@ -253,9 +253,8 @@ class FileDataModule(VisionDataModule):
         if self._measured is None:
             index = self.splits["train"].index
             resizing = Stretch(self.image_size) if self.image_size else Whole()
-            self._measured = load_statistics(
-                index, self.in_channels, resizing, self.num_workers, skip=self.on_error == "skip"
-            )
+            skip = self.on_error == "skip"
+            self._measured = load_statistics(index, self.in_channels, resizing, self.num_workers, skip=skip)
         return self._measured
 
     def class_counts(self) -> ClassCounts:
