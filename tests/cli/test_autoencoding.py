@@ -32,6 +32,11 @@ def best_of(run: Path) -> Path:
     return best
 
 
+def sides_of(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        return picture.size
+
+
 def test_fit_test_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     codes = ["--trainer.callbacks+=visiontasks.callbacks.code_images.CodeImages"]
     options = ["--model.variational", "true", "--model.denoising", "gaussian", "--model.decoder", "unpooling"]
@@ -40,7 +45,7 @@ def test_fit_test_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"val/knn_accuracy\s+[01]\.\d", printed)
     run = folder / "runs" / "fit" / "version_0"
     for name in ("predictions/val_epoch_0", "codes/map_epoch_0", "codes/between_epoch_0", "codes/samples_epoch_0"):
-        assert min(Image.open(run / f"{name}.png").size) > 100
+        assert min(sides_of(run / f"{name}.png")) > 100
     task = AutoencodingTask.load_from_checkpoint(best_of(run))
     assert task.fixed_size == (24, 32)
     assert task.class_names == ["circle", "square", "triangle", "star"]

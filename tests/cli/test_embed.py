@@ -50,9 +50,10 @@ def test_codes_of_files_are_those_of_the_task(folder: Path, capsys: pytest.Captu
     found = np.load(folder / "out" / "codes.npz")
     assert found["files"].tolist() == [f"images/{number}.png" for number in range(5)]
     assert "labels" not in found
-    image = Image.open(folder / "images" / "3.png").convert("RGB")
-    assert image.size != (32, 24)
-    pixels = torch.from_numpy(np.ascontiguousarray(resize(np.array(image), (24, 32)))).permute(2, 0, 1)
+    with Image.open(folder / "images" / "3.png") as picture:
+        image = np.array(picture.convert("RGB"))
+    assert image.shape[:2] != (24, 32)
+    pixels = torch.from_numpy(np.ascontiguousarray(resize(image, (24, 32)))).permute(2, 0, 1)
     with torch.no_grad():
         expected = task.eval().encode(pixels[None])[0]
     torch.testing.assert_close(torch.from_numpy(found["codes"][3]), expected, rtol=1e-4, atol=1e-5)
@@ -86,7 +87,8 @@ def test_an_image_is_nearest_to_itself(folder: Path, capsys: pytest.CaptureFixtu
     assert first == "1.0000  images/2.png"
     assert len(others) == 2
     assert written == "written: neighbours.png"
-    assert min(Image.open(folder / "neighbours.png").size) > 100
+    with Image.open(folder / "neighbours.png") as picture:
+        assert min(picture.size) > 100
 
 
 def test_parquet_holds_the_same(folder: Path) -> None:
