@@ -32,6 +32,11 @@ def best_of(run: Path) -> Path:
     return best
 
 
+def sides_of(file: Path) -> tuple[int, int]:
+    with Image.open(file) as picture:
+        return picture.size
+
+
 def test_fit_test_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     codes = ["--trainer.callbacks+=visiontasks.callbacks.code_images.CodeImages"]
     options = ["--model.variational", "true", "--model.denoising", "gaussian", "--model.decoder", "unpooling"]
@@ -40,8 +45,7 @@ def test_fit_test_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str])
     assert re.search(r"val/knn_accuracy\s+[01]\.\d", printed)
     run = folder / "runs" / "fit" / "version_0"
     for name in ("predictions/val_epoch_0", "codes/map_epoch_0", "codes/between_epoch_0", "codes/samples_epoch_0"):
-        with Image.open(run / f"{name}.png") as picture:
-            assert min(picture.size) > 100
+        assert min(sides_of(run / f"{name}.png")) > 100
     task = AutoencodingTask.load_from_checkpoint(best_of(run))
     assert task.fixed_size == (24, 32)
     assert task.class_names == ["circle", "square", "triangle", "star"]
@@ -83,7 +87,7 @@ def test_the_encoder_goes_into_the_other_tasks_by_one_flag(folder: Path, task: s
     flags = ["--model", f"{task}Task", "--model.backbone_weights", str(source), "--model.freeze", freeze, *SMALL]
     assert main(["fit", *flags, *SHAPES, "--data.task", task.lower(), "--model.optimizer.lr", "0"]) == 0
     target = best_of(folder / "runs" / "fit" / "version_1")
-    owner: type[AutoencodingTask] = import_class(f"visiontasks.{task}Task")
+    owner: type[AutoencodingTask] = import_class(f"visiontasks.{task}Task")  # type: ignore[assignment]  # has the same loader
     loaded, encoder = owner.load_from_checkpoint(target), AutoencodingTask.load_from_checkpoint(source)
     assert loaded.normalize.mode == "dataset"
     assert torch.equal(loaded.normalize.mean, encoder.normalize.mean)

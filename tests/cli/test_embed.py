@@ -1,15 +1,18 @@
 """Codes of files and of data sets, and the nearest of an image."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 
 from tests.data.datamodules.image_sets import shapes
 from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
 from visiontasks.cli import main
+from visiontasks.data.images import resize
 
 SMALL = {"filters": [4, 8], "depth": 1}
 
@@ -25,10 +28,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save(task: AutoencodingTask | ClassificationTask, file: Path) -> None:
     """Make a checkpoint without training."""
-    from lightning.pytorch import Trainer
-
-    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", enable_model_summary=False)
-    task.trainer = trainer
+    task.trainer = trainer = Trainer(
+        logger=False, enable_checkpointing=False, accelerator="cpu", enable_model_summary=False
+    )
     trainer.strategy.connect(task)
     trainer.save_checkpoint(file)
 
@@ -48,12 +50,10 @@ def test_codes_of_files_are_those_of_the_task(folder: Path, capsys: pytest.Captu
     found = np.load(folder / "out" / "codes.npz")
     assert found["files"].tolist() == [f"images/{number}.png" for number in range(5)]
     assert "labels" not in found
-    with Image.open(folder / "images" / "3.png") as opened:
-        image = opened.convert("RGB")
-    assert image.size != (32, 24)
-    from visiontasks.data.images import resize
-
-    pixels = torch.from_numpy(np.ascontiguousarray(resize(np.array(image), (24, 32)))).permute(2, 0, 1)
+    with Image.open(folder / "images" / "3.png") as picture:
+        image = np.array(picture.convert("RGB"))
+    assert image.shape[:2] != (24, 32)
+    pixels = torch.from_numpy(np.ascontiguousarray(resize(image, (24, 32)))).permute(2, 0, 1)
     with torch.no_grad():
         expected = task.eval().encode(pixels[None])[0]
     torch.testing.assert_close(torch.from_numpy(found["codes"][3]), expected, rtol=1e-4, atol=1e-5)
@@ -124,8 +124,8 @@ def test_wrong_arguments_are_named(
 def test_pyarrow_is_asked_for_only_when_it_is_needed(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     save(make(), folder / "task.ckpt")
     assert main(["embed", "task.ckpt", "images", "-o", "codes.parquet"]) == 2
     assert "pip install 'visiontasks[parquet]'" in capsys.readouterr().err
