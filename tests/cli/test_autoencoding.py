@@ -87,7 +87,7 @@ def test_the_encoder_goes_into_the_other_tasks_by_one_flag(folder: Path, task: s
     flags = ["--model", f"{task}Task", "--model.backbone_weights", str(source), "--model.freeze", freeze, *SMALL]
     assert main(["fit", *flags, *SHAPES, "--data.task", task.lower(), "--model.optimizer.lr", "0"]) == 0
     target = best_of(folder / "runs" / "fit" / "version_1")
-    owner: type[AutoencodingTask] = import_class(f"visiontasks.{task}Task")  # type: ignore[assignment]  # has the same loader
+    owner: type[AutoencodingTask] = import_class(f"visiontasks.{task}Task")
     loaded, encoder = owner.load_from_checkpoint(target), AutoencodingTask.load_from_checkpoint(source)
     assert loaded.normalize.mode == "dataset"
     assert torch.equal(loaded.normalize.mean, encoder.normalize.mean)
