@@ -15,7 +15,7 @@ from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, Seg
 from visiontasks.callbacks.confusion import ConfusionImages
 from visiontasks.callbacks.worst_samples import WorstSamples
 from visiontasks.metrics.detection_confusion import DetectionConfusion
-from visiontasks.visualization import draw_confusion, stack_pictures
+from visiontasks.visualization import draw_confusion, shelve
 
 SMALL = {"filters": [4, 8], "depth": 1}
 TASKS: dict[str, Any] = {
@@ -141,5 +141,7 @@ def test_pictures_of_many_classes_stay_small() -> None:
     assert max(shape) < 2000
     few = draw_confusion(torch.tensor([[3, 0], [1, 2]]), ["cat", "dog"])
     assert max(few.shape) < 400
-    wide = stack_pictures([few, few[:, :10, :20]])
-    assert wide.shape == (3, few.shape[1] + 10, few.shape[2])
+    beside = shelve([few, few[:, :10, :20]])
+    assert beside.shape == (3, few.shape[1], few.shape[2] + 20)
+    below = shelve([few, few[:, :10, :20]], width=few.shape[2] + 19)
+    assert below.shape == (3, few.shape[1] + 10, few.shape[2])

@@ -19,7 +19,7 @@ from visiontasks.types import (
     LocalizationPredictions,
     SegmentationPredictions,
 )
-from visiontasks.visualization import stack_pictures
+from visiontasks.visualization import shelve
 
 
 class _Sample(NamedTuple):
@@ -130,7 +130,7 @@ class WorstSamples(PictureCallback):
         native = None
         if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
             native = _table(found, names)
-        self.show(trainer, f"{stage}/worst", name, stack_pictures(pictures), native)
+        self.show(trainer, f"{stage}/worst", name, shelve(pictures), native)
 
 
 def _table(samples: Sequence[_Sample], names: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
-from visiontasks.visualization.pictures import Picture, draw_classification, grid, stack_pictures, to_rgb
+from visiontasks.visualization.pictures import Picture, draw_classification, grid, shelve, to_rgb
 from visiontasks.visualization.reliability import reliability_diagram
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "line_chart",
     "overlay",
     "reliability_diagram",
-    "stack_pictures",
+    "shelve",
     "to_rgb",
     "voc_color_map",
 ]

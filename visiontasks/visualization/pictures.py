@@ -68,16 +68,31 @@ def grid(
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
-def stack_pictures(pictures: Sequence[Tensor]) -> Picture:
-    """Put pictures of any sizes below one another, on white.
+def shelve(pictures: Sequence[Tensor], width: int = 1120) -> Picture:
+    """Put pictures of any sizes side by side and, where they are too wide for that, below one another, on white.
+
+    Args:
+        pictures: uint8 RGB.
+        width: Largest width of the whole in pixels, unless one picture is wider.
 
     Example:
-        >>> stack_pictures([torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 2, dtype=torch.uint8)]).shape
-        torch.Size([3, 9, 6])
+        >>> one, other = torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 2, dtype=torch.uint8)
+        >>> shelve([one, other]).shape, shelve([one, other], width=7).shape
+        (torch.Size([3, 5, 8]), torch.Size([3, 9, 6]))
     """
-    width = max(picture.shape[2] for picture in pictures)
-    padded = [F.pad(picture, (0, width - picture.shape[2]), value=PAPER[0]) for picture in pictures]
-    return torch.cat(padded, 1)
+    shelves: list[list[Tensor]] = [[]]
+    for picture in pictures:
+        if shelves[-1] and sum(other.shape[2] for other in shelves[-1]) + picture.shape[2] > width:
+            shelves.append([])
+        shelves[-1].append(picture)
+    rows = [
+        torch.cat([_paper(one, max(x.shape[1] for x in shelf), one.shape[2]) for one in shelf], 2) for shelf in shelves
+    ]
+    return torch.cat([_paper(row, row.shape[1], max(other.shape[2] for other in rows)) for row in rows], 1)
+
+
+def _paper(picture: Tensor, height: int, width: int) -> Tensor:
+    return F.pad(picture, (0, width - picture.shape[2], 0, height - picture.shape[1]), value=PAPER[0])
 
 
 def draw_classification(
