@@ -104,7 +104,7 @@ def test_padding_does_not_count() -> None:
 
 def test_data_of_any_task_will_do(make_trainer: Callable[..., Trainer]) -> None:
     for kind in ("classification", "localization", "detection", "segmentation"):
-        data = ShapesDataModule(kind, train_size=8, val_size=5, size=SIZE, batch_size=4)  # type: ignore[arg-type]
+        data = ShapesDataModule(kind, train_size=8, val_size=5, size=SIZE, batch_size=4)
         trainer = make_trainer(max_epochs=1, num_sanity_val_steps=0)
         trainer.fit(make(), datamodule=data)
         assert trainer.callback_metrics["val/mse"] > 0
