@@ -14,6 +14,7 @@ Hardware, time and metric: not yet measured.
 
 import argparse
 import csv
+import logging
 import statistics
 import warnings
 from collections import defaultdict
@@ -153,10 +154,8 @@ def propagate(graph: Tensor, chosen: Tensor, labels: Tensor, share: float = 0.99
     start = torch.zeros(graph.shape[0], 10)
     start[chosen, labels] = 1
     flow = start
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # sparse matrices are called a beta of torch
-        for _ in range(steps):
-            flow = share * torch.sparse.mm(graph, flow) + (1 - share) * start
+    for _ in range(steps):
+        flow = share * torch.sparse.mm(graph, flow) + (1 - share) * start
     # Classes whose labels lie in dense places would flow further than others.
     flow = flow / flow.sum(0).clamp(min=1e-12)
     shares = flow / flow.sum(1, keepdim=True).clamp(min=1e-12)
@@ -289,6 +288,7 @@ def main() -> None:
     """Run the study."""
     quiet()
     keep_freed_memory()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "The '\\w+_dataloader' does not have many workers")
     options = parse()
     options.output.mkdir(parents=True, exist_ok=True)

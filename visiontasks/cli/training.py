@@ -134,8 +134,11 @@ class TrainingCLI(LightningCLI):
             parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
         target = "model.init_args." if self.subclass_mode_model else "model."
+        taken = {action.dest for action in parser._actions}
         for name in FROM_DATA:
-            parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
+            # A recipe's task may have no classes.
+            if self.subclass_mode_model or target + name in taken:
+                parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         if isinstance(parser, Parser):
             parser.chosen, parser.outermost = self.chosen, True
 
