@@ -130,5 +130,5 @@ def _chart(counts: Tensor, names: list[str], stage: str) -> Any:
         for column, predicted in enumerate(names)
     ]
     table = wandb.Table(columns=["Actual", "Predicted", "nPredictions"], data=rows)
-    fields = {name: name for name in table.columns}
+    fields: dict[str, Any] = {str(name): name for name in table.columns}
     return wandb.plot_table("wandb/confusion_matrix/v1", table, fields, {"title": f"{stage}: confusion matrix"})
