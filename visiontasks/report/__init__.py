@@ -1,0 +1,17 @@
+"""The page of a run: plain data in, one HTML file out that needs no other file and no network."""
+
+from visiontasks.report.environment import Environment
+from visiontasks.report.history import History, read_history
+from visiontasks.report.page import Confusion, Gallery, Report, Sample, Thresholds, page
+
+__all__ = [
+    "Confusion",
+    "Environment",
+    "Gallery",
+    "History",
+    "Report",
+    "Sample",
+    "Thresholds",
+    "page",
+    "read_history",
+]
