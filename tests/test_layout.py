@@ -38,10 +38,11 @@ MAY_IMPORT = {
     "tasks": BASE | BLOCKS,
     "data": BASE,
     "visualization": BASE,
-    "callbacks": BASE | {"visualization"},
+    "report": BASE,
+    "callbacks": BASE | {"metrics", "report", "visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
-TOP = {"__main__", "cli", "export", "mask_prediction", "prediction", "report", "testing"}
+TOP = {"__main__", "cli", "export", "mask_prediction", "prediction", "testing"}
 
 
 def part_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """``visiontasks fit``, ``validate`` and ``test``, and what recipes run: LightningCLI with its traps closed."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from visiontasks import (
     VOCDataModule,
 )
 from visiontasks.callbacks.prediction_images import PredictionImages
+from visiontasks.callbacks.report import RunReport
+from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
@@ -81,6 +84,8 @@ class TrainingCLI(LightningCLI):
         self.command = command
         self.evaluates = command in ("validate", "test")
         self.defaults = defaults or {}
+        program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
+        self.line = shlex.join([*program, *arguments])
         # Classes that the command line chooses, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
@@ -117,6 +122,9 @@ class TrainingCLI(LightningCLI):
             help="Checkpoint to score."
             if self.evaluates
             else "Checkpoint to go on from, with its optimiser and epoch; 'last' for the newest of the run folder.",
+        )
+        parser.add_argument(
+            "--report", type=bool, default=True, help="Whether a test writes the page of the run, report.html."
         )
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
@@ -177,6 +185,8 @@ class TrainingCLI(LightningCLI):
         self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
         callbacks: list[Callback] = [PredictionImages()]
+        if self.config_init.report and not any(isinstance(one, RunReport) for one in config.callbacks or []):
+            callbacks.append(RunReport(command=self.line))
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
         if not self.evaluates and not replaced and config.enable_checkpointing is not False:
             monitor, mode = self.model.monitor, self.model.monitor_mode

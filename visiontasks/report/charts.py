@@ -70,7 +70,9 @@ def line_chart(
             end -= 30
     if not points:
         parts.append(f'<text text-anchor="middle" x="{(left + right) / 2}" y="{(top + bottom) / 2}">no values</text>')
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}{extra}</svg>'
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}{extra}</svg>'
+    )
 
 
 def ticks(low: float, high: float, whole: bool = False) -> list[float]:
@@ -95,7 +97,7 @@ def ticks(low: float, high: float, whole: bool = False) -> list[float]:
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     found = [round(index * step, 12) for index in range(first, last + 1)]
-    return found if len(found) > 1 or whole and found else [low, high]
+    return found if len(found) > 1 or (whole and found) else [low, high]
 
 
 def _spread(low: float, high: float, margin: float) -> tuple[float, float]:

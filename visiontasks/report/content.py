@@ -54,10 +54,12 @@ class Sample:
     Attributes:
         jpeg: Content of a JPEG file.
         caption: One line.
+        width: Of the picture, in pixels.
     """
 
     jpeg: bytes
     caption: str
+    width: int
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,7 @@ def page(report: Report) -> str:
     ]
     shown = [(title, content) for title, content in sections if content]
     links = "".join(f'<a href="#{_anchor(title)}">{title}</a>' for title, _ in shown[1:])
-    body = "".join(
-        f'<section id="{_anchor(title)}"><h2>{title}</h2>{content}</section>' for title, content in shown
-    )
+    body = "".join(f'<section id="{_anchor(title)}"><h2>{title}</h2>{content}</section>' for title, content in shown)
     style = files("visiontasks.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -97,7 +95,10 @@ def _galleries(report: Report) -> str:
             f'{b64encode(sample.jpeg).decode()}"><figcaption>{escape(sample.caption)}</figcaption></figure>'
             for sample in gallery.samples
         )
-        parts.append(f'<h3>{escape(gallery.title)}</h3><div class="gallery">{figures}</div>')
+        # Several images side by side are no tile for a phone's width.
+        width = min(440, max(130, max((sample.width for sample in gallery.samples), default=0) * 2 // 3))
+        tiles = f'<div class="gallery" style="--tile:{width}px">{figures}</div>'
+        parts.append(f"<h3>{escape(gallery.title)}</h3>{tiles}")
     return "".join(parts) if report.galleries else ""
 
 

@@ -76,7 +76,8 @@ def confusion_table(confusion: Confusion) -> str:
     frequent = sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:10]
     if frequent:
         rows = [
-            (names[i], escape(names[j]), f"{count:,}", f"{_share(count, sum(counts[i])):.1%}") for count, i, j in frequent
+            (names[i], escape(names[j]), f"{count:,}", f"{_share(count, sum(counts[i])):.1%}")
+            for count, i, j in frequent
         ]
         header = ("true class", "predicted", confusion.unit, "share of the true class")
         parts.append(f"<h3>Most frequent confusions</h3>{table(header, rows)}")

@@ -31,7 +31,9 @@ def rates(right: int, wrong: int, wanted: int) -> tuple[float, float, float]:
 
 def threshold_section(thresholds: Thresholds) -> str:
     """Make the slider, the numbers that it changes, and the curves of all classes together over the threshold."""
-    right, wrong = ([sum(column) for column in zip(*rows, strict=True)] for rows in (thresholds.right, thresholds.wrong))
+    right, wrong = (
+        [sum(column) for column in zip(*rows, strict=True)] for rows in (thresholds.right, thresholds.wrong)
+    )
     wanted = sum(thresholds.wanted)
     curves: dict[str, list[tuple[float, float]]] = {"precision": [], "recall": [], "F1": []}
     for step, counts in enumerate(zip(right, wrong, strict=True)):
