@@ -17,7 +17,7 @@ from visiontasks.metrics.detection_confusion import DetectionConfusion
 from visiontasks.metrics.detection_records import DetectionMetric
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.threshold_counts import DecisionCounts, ThresholdCounts, detection_counts
-from visiontasks.report import Confusion, Environment, Report, Thresholds, page, read_history
+from visiontasks.report import Confusion, Environment, Report, Thresholds, page, read_environment, read_history
 from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 
 _MOST_CLASSES = 1000
@@ -179,7 +179,7 @@ class RunReport(Callback):
             thresholds=self._thresholds,
             galleries=self._galleries.draw(names, name_of) if self.count else [],
             quality=" ".join(quality),
-            trained=Environment.read(source),
+            trained=read_environment(source),
             tested=Environment.of_now(self.command, task, data),
             configuration=configuration.read_text(encoding="utf-8")
             if configuration.is_file()

@@ -116,17 +116,17 @@ def _one(fields: Any, place: int, count: int) -> Any:
 
 
 def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
-    """Encode a picture, in so many bytes if that can be; return it and its width."""
+    """Encode a picture in so many bytes, coarser or smaller where it takes more; return it and its width."""
     image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
     image.thumbnail((_SIDE, _SIDE))
-    content = b""
-    for quality in (85, 70, 50, 30):
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=quality)
-        content = stream.getvalue()
-        if len(content) <= most:
-            break
-    return content, image.width
+    while True:
+        for quality in (85, 70, 50):
+            stream = io.BytesIO()
+            image.save(stream, "JPEG", quality=quality)
+            content = stream.getvalue()
+            if len(content) <= most:
+                return content, image.width
+        image = image.reduce(2)
 
 
 def _caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:

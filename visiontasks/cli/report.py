@@ -15,7 +15,7 @@ from visiontasks.cli.quiet import quiet
 from visiontasks.cli.training import FROM_DATA, TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task
-from visiontasks.report import Environment
+from visiontasks.report import Environment, read_environment
 from visiontasks.tasks.checkpoint import read_checkpoint
 
 
@@ -54,8 +54,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "count": options.count,
         "command": shlex.join(["visiontasks", command, *arguments]),
     }
+    callback = {"class_path": f"{RunReport.__module__}.{RunReport.__qualname__}", "init_args": report}
     RunReport(**report)  # complains of the count before anything is loaded
-    classes = Environment.read(folder)
+    classes = read_environment(folder)
     words = [
         f"--model={json.dumps(_model(checkpoint, classes, config))}",
         f"--data={json.dumps(_data(folder, classes, config))}",
@@ -64,7 +65,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "--trainer.logger=false",
         f"--ckpt_path={checkpoint}",
         *flags,
-        f"--trainer.callbacks+={json.dumps({'class_path': 'visiontasks.callbacks.report.RunReport', 'init_args': report})}",
+        f"--trainer.callbacks+={json.dumps(callback)}",
     ]
     quiet()
     keep_freed_memory()

@@ -1,8 +1,9 @@
 """The page of a run: plain data in, one HTML file out that needs no other file and no network."""
 
-from visiontasks.report.environment import Environment
+from visiontasks.report.content import Confusion, Gallery, Report, Sample, Thresholds
+from visiontasks.report.environment import Environment, read_environment
 from visiontasks.report.history import History, read_history
-from visiontasks.report.page import Confusion, Gallery, Report, Sample, Thresholds, page
+from visiontasks.report.page import page
 
 __all__ = [
     "Confusion",
@@ -13,5 +14,6 @@ __all__ = [
     "Sample",
     "Thresholds",
     "page",
+    "read_environment",
     "read_history",
 ]

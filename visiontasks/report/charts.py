@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 250, 58, 12, 30, 40
 PLOT = (_LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM)
@@ -63,11 +64,11 @@ def line_chart(
             parts.append(f'<path class="curve c{index}" d="M{path}"/>')
         if 0 < len(placed) <= 30 and x_label == "epoch":
             parts += [f'<circle class="c{index}" cx="{x}" cy="{y}" r="3"/>' for x, y in placed]
-        if name:
+        if name and placed:
             parts.append(f'<text text-anchor="end" x="{end:.0f}" y="14">{escape(name)}</text>')
-            end -= 7 * len(name) + 8
+            end -= 6.5 * len(name) + 5
             parts.append(f'<path class="curve c{index}" d="M{end - 16:.0f},10H{end:.0f}"/>')
-            end -= 30
+            end -= 32
     if not points:
         parts.append(f'<text text-anchor="middle" x="{(left + right) / 2}" y="{(top + bottom) / 2}">no values</text>')
     return (
@@ -107,5 +108,5 @@ def _spread(low: float, high: float, margin: float) -> tuple[float, float]:
 def _label(value: float, others: Sequence[float]) -> str:
     if max(abs(other) for other in others) >= 1e6 or 0 < max(abs(other) for other in others) < 1e-3:
         return f"{value:.1e}"
-    step = min((b - a for a, b in zip(others, others[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(others)), default=1.0)
     return f"{value:,.{max(0, min(6, -math.floor(math.log10(step) + 1e-9)))}f}"

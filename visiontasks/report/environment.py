@@ -65,22 +65,22 @@ class Environment:
         time = datetime.now().astimezone().isoformat(" ", "seconds")
         return cls(command or shlex.join(["python", *sys.argv]), time, *paths, versions)
 
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read that of a run folder; None where there is none.
-
-        Raises:
-            DataError: If the file is damaged.
-        """
-        file = folder / FILE
-        if not file.is_file():
-            return None
-        try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            message = f"{str(file)!r} is damaged: {error}. Delete it; the report then goes without what it held."
-            raise DataError(message) from error
-
     def write(self, folder: Path) -> None:
         """Write it into a run folder."""
         (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_environment(folder: Path) -> Environment | None:
+    """Read what a run was made with from its folder; None where it is not noted.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        return Environment(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        message = f"{str(file)!r} is damaged: {error}. Delete it; the report then goes without what it held."
+        raise DataError(message) from error

@@ -6,13 +6,11 @@ from html import escape
 from importlib.resources import files
 
 from visiontasks.report.charts import line_chart
-from visiontasks.report.content import Confusion, Gallery, Report, Sample, Thresholds
+from visiontasks.report.content import Report
 from visiontasks.report.environment import Environment
 from visiontasks.report.history import History
 from visiontasks.report.tables import class_table, confusion_table, metric_table, number, table
 from visiontasks.report.thresholds import threshold_section
-
-__all__ = ["Confusion", "Gallery", "Report", "Sample", "Thresholds", "page"]
 
 _FIRST_CURVES = 6
 # What the page may load: nothing but what is in it.
@@ -79,8 +77,8 @@ def _curves(history: History, monitor: str) -> str:
     order = sorted(history, key=lambda name: (name != "loss", name != monitor, name.startswith("loss_")))
     charts = []
     for name in order:
-        stages = {stage: history[name][stage] for stage in ("train", "val", "") if stage in history[name]}
-        stages |= {stage: points for stage, points in history[name].items() if stage not in stages}
+        # Every stage has its colour, whatever others there are.
+        stages = {stage: history[name].get(stage, []) for stage in dict.fromkeys(["train", "val", *history[name]])}
         charts.append(line_chart(name, stages, "epoch"))
     first, more = "".join(charts[:_FIRST_CURVES]), charts[_FIRST_CURVES:]
     rest = f'<details><summary>{len(more)} more</summary><div class="charts">{"".join(more)}</div></details>'
@@ -96,7 +94,7 @@ def _galleries(report: Report) -> str:
             for sample in gallery.samples
         )
         # Several images side by side are no tile for a phone's width.
-        width = min(440, max(130, max((sample.width for sample in gallery.samples), default=0) * 2 // 3))
+        width = min(440, max(118, *(sample.width for sample in gallery.samples)))
         tiles = f'<div class="gallery" style="--tile:{width}px">{figures}</div>'
         parts.append(f"<h3>{escape(gallery.title)}</h3>{tiles}")
     return "".join(parts) if report.galleries else ""
@@ -113,7 +111,7 @@ def _reproduction(report: Report) -> str:
     if len(versions) == 2 and versions[0] == versions[1]:
         versions = versions[1:]
     header = ("", "training", "test") if len(versions) == 2 else ("", "version")
-    rows = [[name, *(escape(found.get(name, "–")) for found in versions)] for name in names]
+    rows = [[name, *(escape(found.get(name, "-")) for found in versions)] for name in names]
     parts.append(f"<details><summary>Versions</summary>{table(header, rows)}</details>")
     configuration = f"<pre>{escape(report.configuration)}</pre>"
     parts.append(f"<details><summary>Configuration</summary>{configuration}</details>")

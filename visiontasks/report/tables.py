@@ -18,7 +18,7 @@ def number(value: float) -> str:
         >>> number(0.98765432)
         '<data value="0.98765432">0.9877</data>'
     """
-    text = "–" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1e4 else f"{value:,.0f}"
+    text = "-" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1e4 else f"{value:,.0f}"
     return f'<data value="{value!r}">{text}</data>'
 
 

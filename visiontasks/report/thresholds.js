@@ -6,7 +6,7 @@
   const mark = document.getElementById("threshold-mark");
   const rows = document.querySelectorAll("#threshold-table tbody tr");
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "–");
+  const share = (part, whole) => (whole ? (part / whole).toFixed(4) : "-");
 
   function show() {
     const step = Number(slider.value);

@@ -79,4 +79,4 @@ def threshold_section(thresholds: Thresholds) -> str:
 
 
 def _text(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4f}"
+    return "-" if math.isnan(value) else f"{value:.4f}"
