@@ -13,11 +13,12 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from visiontasks.callbacks.samples import SampleGalleries
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.confusion import ConfusionMatrix
-from visiontasks.metrics.detection_confusion import DetectionConfusion
+from visiontasks.metrics.detection_confusion import detection_confusion
 from visiontasks.metrics.detection_records import DetectionMetric
 from visiontasks.metrics.empty_states import fill_empty_states
+from visiontasks.metrics.sample_quality import SCORE
 from visiontasks.metrics.threshold_counts import DecisionCounts, ThresholdCounts, detection_counts
-from visiontasks.report import Confusion, Environment, Report, Thresholds, page, read_environment, read_history
+from visiontasks.report import Confusion, Environment, History, Report, Thresholds, page, read_environment, read_history
 from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 
 _MOST_CLASSES = 1000
@@ -110,35 +111,34 @@ class RunReport(Callback):
         if self.file is None:
             return
         names = _class_names(task)
-        if isinstance(self._counted, DecisionCounts):
-            unit = "decisions" if len(names) > 2 else "images"
-            found = names[1:] if self._counted.counts.shape[1] == 1 else names
-            note = "An image has the class from this probability on; the metrics above are at the task's own threshold."
-            self._thresholds = _thresholds(unit, found, self._counted.compute(), note)
-        elif self._counted is not None:
-            self._confusion = Confusion("images", self._counted.compute().tolist(), names)
+        if self._counted is not None:
+            with self._counted.sync_context():
+                self._look_at_classes(self._counted, names)
         for metric in task.test_metrics.values():
             if isinstance(metric, ConfusionMatrix) and self._confusion is None:
                 with metric.sync_context():
                     self._confusion = Confusion("pixels", metric.counts.tolist(), names)
             elif isinstance(metric, DetectionMetric) and self._thresholds is None:
-                self._look_at_detections(metric, names)
+                fill_empty_states([metric])
+                with metric.sync_context():
+                    self._look_at_detections(metric, names)
+
+    def _look_at_classes(self, counted: Metric, names: list[str]) -> None:
+        if isinstance(counted, MulticlassConfusionMatrix) and counted.confmat.any():
+            self._confusion = Confusion("images", counted.confmat.tolist(), names)
+        elif isinstance(counted, DecisionCounts) and counted.counts.any():
+            found = names[1:] if counted.counts.shape[1] == 1 else names
+            note = "An image has the class from this probability on; the metrics above are at the task's own threshold."
+            self._thresholds = _thresholds("images", found, counted.totals(), note)
 
     def _look_at_detections(self, metric: DetectionMetric, names: list[str]) -> None:
-        fill_empty_states([metric])
-        confusion = DetectionConfusion(len(names))
-        with metric.sync_context():
-            rows: Any = metric.rows
-            confusion.rows = list(rows) if isinstance(rows, list) else [rows]
-        # What was gathered already is not to be gathered again.
-        confusion.sync_on_compute = False
+        _, objects, detections = metric.records()
         note = "An object is found by a detection of its class at IoU 0.5, matched as COCO does, by falling score."
-        _, objects, detections = confusion.records()
         self._thresholds = _thresholds("objects", names, detection_counts(detections, objects, len(names)), note)
         if len(names) <= _MOST_CLASSES:
-            about = f"Detections from score {confusion.score} on, matched at IoU {confusion.threshold} whatever class."
-            labels = [*names, "background"]
-            self._confusion = Confusion("objects", confusion.compute().tolist(), labels, about)
+            counts = detection_confusion(detections, objects, len(names), score=SCORE)
+            about = f"Detections from score {SCORE} on, matched at IoU 0.5 whatever their class."
+            self._confusion = Confusion("objects", counts.tolist(), [*names, "background"], about)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the page."""
@@ -147,8 +147,8 @@ class RunReport(Callback):
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(page(self._report(trainer, pl_module)), encoding="utf-8")
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the task as it was, even after an error."""
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the task as it was."""
         pl_module.__dict__.pop("update_metrics", None)
 
     def _report(self, trainer: Trainer, task: Any) -> Report:
@@ -157,6 +157,7 @@ class RunReport(Callback):
         source = self._training_folder(trainer)
         history = read_history(source / "metrics.csv")
         configuration = source / "config.yaml"
+        trained, tested = read_environment(source), Environment.of_now(self.command, task, data)
         names = _class_names(task)
         index = getattr(getattr(data, "test_set", None), "index", None)
 
@@ -170,7 +171,7 @@ class RunReport(Callback):
             quality.append(f"Of the share of the test that the first of {trainer.world_size} processes saw.")
         return Report(
             title=title,
-            facts=_facts(trainer, task, data, history),
+            facts=_facts(trainer, task, data, history, (trained.images if trained else {}) | tested.images),
             metrics=metrics,
             monitor=task.monitor.partition("/")[2],
             class_names=names,
@@ -179,8 +180,8 @@ class RunReport(Callback):
             thresholds=self._thresholds,
             galleries=self._galleries.draw(names, name_of) if self.count else [],
             quality=" ".join(quality),
-            trained=read_environment(source),
-            tested=Environment.of_now(self.command, task, data),
+            trained=trained,
+            tested=tested,
             configuration=configuration.read_text(encoding="utf-8")
             if configuration.is_file()
             else yaml.safe_dump(dict(task.hparams), sort_keys=False),
@@ -214,7 +215,7 @@ def _class_names(task: Any) -> list[str]:
     return list(task.class_names or map(str, range(getattr(task, "num_classes", 0))))
 
 
-def _facts(trainer: Trainer, task: Any, data: Any, history: Any) -> dict[str, str]:
+def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dict[str, int]) -> dict[str, str]:
     parameters = list(task.parameters())
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     backbone = task.hparams.get("backbone")
@@ -227,8 +228,7 @@ def _facts(trainer: Trainer, task: Any, data: Any, history: Any) -> dict[str, st
     }
     if data is not None:
         facts["Data"] = type(data).__name__ + (f", {data.root}" if getattr(data, "root", None) is not None else "")
-        sets = [(name, getattr(data, f"{name}_set", None)) for name in ("train", "val", "test")]
-        facts["Images"] = ", ".join(f"{len(part):,} {name}" for name, part in sets if part is not None)
+        facts["Images"] = ", ".join(f"{count:,} {name}" for name, count in images.items())
         size = getattr(data, "image_size", None)
         facts["Image size"] = f"{size[0]} x {size[1]}" if size else "varies"
     names = _class_names(task)

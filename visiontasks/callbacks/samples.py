@@ -56,6 +56,8 @@ class SampleGalleries:
 
     def offer(self, predictions: Any, batch: Any) -> None:
         """Look at a batch, and keep what belongs to the best, the worst or the random samples so far."""
+        if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
+            return  # nothing that can be taken apart by images
         judged = sample_quality(predictions, batch)
         count = len(batch.images)
         values = [math.nan] * count if judged is None else judged.values.tolist()

@@ -30,27 +30,36 @@ class DetectionConfusion(DetectionMetric):
     def compute(self) -> Int64[Tensor, "objects found"]:
         """Return the counts, shape [num_classes + 1, num_classes + 1]."""
         _, objects, detections = self.records()
-        counted = Detections(*(field[detections.scores >= self.score] for field in detections))
-        counts = np.zeros((self.num_classes + 1, self.num_classes + 1), np.int64)
-        for image in np.union1d(objects.images, counted.images):
-            own = Objects(*(field[objects.images == image] for field in objects))
-            found = Detections(*(field[counted.images == image] for field in counted))
-            self._count(found, own, counts)
+        counts = detection_confusion(detections, objects, self.num_classes, self.score, self.threshold)
         return torch.from_numpy(counts).to(self.device)
 
-    def _count(self, found: Detections, own: Objects, counts: np.ndarray) -> None:
-        overlap = overlaps(found.boxes, own.boxes)
-        ignored = (overlap[:, own.ignore] >= self.threshold).any(1)
-        pairs = np.argwhere((overlap >= self.threshold) & ~own.ignore)
-        pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
-        matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
-        for detection, target in pairs:
-            if not matched[detection] and not taken[target]:
-                matched[detection] = taken[target] = True
-                counts[own.labels[target], found.labels[detection]] += 1
-        classes = self.num_classes
-        counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
-        counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
+
+def detection_confusion(
+    detections: Detections, objects: Objects, num_classes: int, score: float = 0.5, threshold: float = 0.5
+) -> Int64[np.ndarray, "objects found"]:
+    """Count objects by their class and the class that they were found as, see :class:`DetectionConfusion`."""
+    counted = Detections(*(field[detections.scores >= score] for field in detections))
+    counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    for image in np.union1d(objects.images, counted.images):
+        own = Objects(*(field[objects.images == image] for field in objects))
+        found = Detections(*(field[counted.images == image] for field in counted))
+        _count(found, own, threshold, counts)
+    return counts
+
+
+def _count(found: Detections, own: Objects, threshold: float, counts: np.ndarray) -> None:
+    overlap = overlaps(found.boxes, own.boxes)
+    ignored = (overlap[:, own.ignore] >= threshold).any(1)
+    pairs = np.argwhere((overlap >= threshold) & ~own.ignore)
+    pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
+    matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
+    for detection, target in pairs:
+        if not matched[detection] and not taken[target]:
+            matched[detection] = taken[target] = True
+            counts[own.labels[target], found.labels[detection]] += 1
+    classes = len(counts) - 1
+    counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
+    counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

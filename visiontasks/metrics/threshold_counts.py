@@ -65,6 +65,10 @@ class DecisionCounts(Metric):
 
     def compute(self) -> ThresholdCounts:
         """Return the counts."""
+        return self.totals()
+
+    def totals(self) -> ThresholdCounts:
+        """Return the counts so far; of all processes, within ``sync_context``."""
         wrong, right = self.counts.flip(-1).cumsum(-1).flip(-1).cpu().numpy()
         return ThresholdCounts(right, wrong, right[:, 0])
 
@@ -96,4 +100,4 @@ def _steps(scores: Tensor) -> Tensor:
     """Find the highest threshold that each score reaches."""
     # In the precision of the scores, as they are compared elsewhere: 0.3 as float32 is above 0.3.
     thresholds = (torch.arange(STEPS, dtype=torch.float64) / (STEPS - 1)).to(scores.device, torch.float32)
-    return torch.bucketize(scores.float(), thresholds, right=True) - 1
+    return torch.bucketize(scores.float().contiguous(), thresholds, right=True) - 1

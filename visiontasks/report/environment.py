@@ -4,6 +4,7 @@ import json
 import platform
 import shlex
 import sys
+from collections.abc import Sized
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,7 @@ class Environment:
         time: When it was begun, with the zone.
         task: Import path of the task's class; empty where it is not known.
         data: Import path of the data module's class; empty where it is not known.
+        images: How many images the splits have that were loaded.
         versions: Of Python, the system and the packages that matter.
     """
 
@@ -44,6 +46,7 @@ class Environment:
     time: str
     task: str = ""
     data: str = ""
+    images: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -62,8 +65,10 @@ class Environment:
             except PackageNotFoundError:
                 continue
         paths = ["" if one is None else f"{type(one).__module__}.{type(one).__qualname__}" for one in (task, data)]
+        sets = {name: getattr(data, f"{name}_set", None) for name in ("train", "val", "test")}
+        images = {name: len(part) for name, part in sets.items() if isinstance(part, Sized)}
         time = datetime.now().astimezone().isoformat(" ", "seconds")
-        return cls(command or shlex.join(["python", *sys.argv]), time, *paths, versions)
+        return cls(command or shlex.join(["python", *sys.argv]), time, *paths, images, versions)
 
     def write(self, folder: Path) -> None:
         """Write it into a run folder."""

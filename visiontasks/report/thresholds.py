@@ -62,7 +62,7 @@ def threshold_section(thresholds: Thresholds) -> str:
             f'<td data-column="{column}">{value}</td>' for column, value in zip(_COLUMNS, values, strict=True)
         )
         rows.append(f'<tr data-class="{index}"><th scope="row">{escape(name)}</th>{cells}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("class", *_COLUMNS))
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("from this score on", *_COLUMNS))
     data = json.dumps({"right": thresholds.right, "wrong": thresholds.wrong, "wanted": thresholds.wanted})
     script = files("visiontasks.report").joinpath("thresholds.js").read_text(encoding="utf-8")
     return (
