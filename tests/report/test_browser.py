@@ -43,11 +43,8 @@ def rows_at(step: int) -> list[list[str]]:
     """Compute the table of the threshold from the counts."""
     right, wrong = ([row[step] for row in counts] for counts in (RIGHT, WRONG))
     triples = [(sum(right), sum(wrong), sum(WANTED)), *zip(right, wrong, WANTED, strict=True)]
-    return [
-        [*("-" if value != value else f"{value:.4f}" for value in rates(*triple))]
-        + [str(triple[0]), str(triple[1]), str(triple[2] - triple[0])]
-        for triple in triples
-    ]
+    shares = [["-" if value != value else f"{value:.4f}" for value in rates(*triple)] for triple in triples]
+    return [[*share, f"{r}", f"{w}", f"{all_ - r}"] for share, (r, w, all_) in zip(shares, triples, strict=True)]
 
 
 @pytest.mark.parametrize(
