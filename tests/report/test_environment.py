@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-
 from visiontasks.errors import DataError
 from visiontasks.report import Environment, read_environment
 from visiontasks.report.environment import FILE

@@ -64,11 +64,13 @@ class Environment:
                 versions[name] = version(name)
             except PackageNotFoundError:
                 continue
-        paths = ["" if one is None else f"{type(one).__module__}.{type(one).__qualname__}" for one in (task, data)]
+        owner, source = (
+            "" if one is None else f"{type(one).__module__}.{type(one).__qualname__}" for one in (task, data)
+        )
         sets = {name: getattr(data, f"{name}_set", None) for name in ("train", "val", "test")}
         images = {name: len(part) for name, part in sets.items() if isinstance(part, Sized)}
         time = datetime.now().astimezone().isoformat(" ", "seconds")
-        return cls(command or shlex.join(["python", *sys.argv]), time, *paths, images, versions)
+        return cls(command or shlex.join(["python", *sys.argv]), time, owner, source, images, versions)
 
     def write(self, folder: Path) -> None:
         """Write it into a run folder."""

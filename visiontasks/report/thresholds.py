@@ -36,8 +36,8 @@ def threshold_section(thresholds: Thresholds) -> str:
     )
     wanted = sum(thresholds.wanted)
     curves: dict[str, list[tuple[float, float]]] = {"precision": [], "recall": [], "F1": []}
-    for step, counts in enumerate(zip(right, wrong, strict=True)):
-        for name, value in zip(curves, rates(*counts, wanted), strict=True):
+    for step, both in enumerate(zip(right, wrong, strict=True)):
+        for name, value in zip(curves, rates(*both, wanted), strict=True):
             if not math.isnan(value):
                 curves[name].append((step / 100, value))
     left, end, top, bottom = PLOT
