@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
     "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "report": ("visiontasks.cli.report", "Write the page of a run that was trained before."),
     "check": ("visiontasks.cli.check", "Validate a data set before training."),
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),

@@ -29,7 +29,7 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
         return
     print(f"Run folder: {folder}")
     for path in sorted(Path(folder).rglob("*.*")):
-        if path.name in ("metrics.csv", "config.yaml", "test.png"):
+        if path.name in ("metrics.csv", "config.yaml", "test.png", "report.html"):
             print(f"  {path.relative_to(folder)}")
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:

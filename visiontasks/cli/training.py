@@ -1,6 +1,7 @@
 """``visiontasks fit``, ``validate`` and ``test``, and what recipes run: LightningCLI with its traps closed."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,9 @@ from visiontasks import (
 )
 from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
+from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
-from visiontasks.cli.default_callbacks import default_callbacks
+from visiontasks.cli.default_callbacks import best_and_last, default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
@@ -92,6 +94,8 @@ class TrainingCLI(LightningCLI):
         self.command = command
         self.evaluates = command in ("validate", "test")
         self.defaults = defaults or {}
+        program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
+        self.line = shlex.join([*program, *arguments])
         # Classes that the command line chooses, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
@@ -125,11 +129,10 @@ class TrainingCLI(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="Checkpoint to score."
-            if self.evaluates
-            else "Checkpoint to go on from, with its optimiser and epoch; 'last' for the newest of the run folder.",
+            help="Checkpoint to score, or to go on from with its optimiser and epoch ('last': the newest of the run).",
         )
         add_flags(parser)
+        parser.add_argument("--report", type=bool, default=True, help="Whether a test writes the page report.html.")
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
@@ -195,16 +198,11 @@ class TrainingCLI(LightningCLI):
         self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
-        callbacks = default_callbacks(config.callbacks or [], described)
+        command = self.line if self.config_init.report else None
+        callbacks = default_callbacks(config.callbacks or [], described, command)
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
         if not self.evaluates and not replaced and config.enable_checkpointing is not False:
-            monitor, mode = self.model.monitor, self.model.monitor_mode
-            name = "epoch{epoch}-" + monitor.replace("/", "_") + "{" + monitor + ":.4f}"
-            callbacks.append(
-                ModelCheckpoint(
-                    monitor=monitor, mode=mode, filename=name, save_last=True, auto_insert_metric_name=False
-                )
-            )
+            callbacks.append(best_and_last(self.model))
         self.trainer_defaults["callbacks"] = callbacks
         return super().instantiate_trainer(**kwargs)
 

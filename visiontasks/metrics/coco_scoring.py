@@ -106,6 +106,28 @@ def coco_scores(
     return CocoScores(precision, recall, tuple(limits))
 
 
+def coco_hits(
+    detections: Detections, objects: Objects, num_classes: int, limit: int = 100
+) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
+    """Say which detections find an object of their class, at IoU 0.5.
+
+    Args:
+        detections: The detections.
+        objects: The objects.
+        num_classes: Classes.
+        limit: Most detections of a class in an image.
+
+    Returns:
+        The detections by image, class and falling score; whether each found an object; and whether it found one that is
+        to be ignored.
+    """
+    objects, detections, ranks = _sorted(objects, detections, num_classes, limit)
+    found, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
+    hit, skip = np.zeros(len(ranks), bool), np.zeros(len(ranks), bool)
+    hit[found], skip[found] = hits[0][0], skipped[0][0]
+    return detections, hit, skip
+
+
 def _sorted(
     objects: Objects, detections: Detections, classes: int, limit: int
 ) -> tuple[Objects, Detections, Int64[np.ndarray, " kept"]]:

@@ -1,0 +1,221 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
+
+from tests.report.reading import Page, check_self_contained
+from visiontasks import (
+    ClassificationBatch,
+    ClassificationTask,
+    DetectionTask,
+    LocalizationTask,
+    SegmentationTask,
+    ShapesDataModule,
+    Task,
+)
+from visiontasks.callbacks.report import RunReport
+from visiontasks.errors import ArgumentError
+
+TINY: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8, 8], "depth": 1}}
+HOSTILE = ["<script>alert(1)</script>", '"it\'s" & </td><b>', "🙂 smile", "a/b"]
+
+Run = Callable[..., tuple[Page, dict[str, float]]]
+
+
+def make_task(name: str) -> Task:
+    """Make a tiny network that was not trained."""
+    if name == "detection":
+        more = {"width": 8, "head_width": 8, "candidates": (50, 50), "proposal_counts": (20, 20), "score": 0.0}
+        return DetectionTask(4, **TINY, **more)
+    if name == "segmentation":
+        return SegmentationTask(5, **TINY)
+    return LocalizationTask(4, **TINY) if name == "localization" else ClassificationTask(4, **TINY)
+
+
+def shapes(name: str) -> ShapesDataModule:
+    size = (48, 64) if name == "detection" else (24, 32)
+    task: Any = name
+    return ShapesDataModule(task, train_size=8, val_size=8, test_size=12, size=size, batch_size=5)
+
+
+def decisions(classes: int, count: int = 20) -> list[ClassificationBatch]:
+    """Make batches of several classes, or of a binary one where there are none."""
+    shape = (count, classes) if classes else (count,)
+    labels = torch.randint(2, shape, dtype=torch.uint8 if classes else torch.int64)
+    images = torch.randint(256, (count, 3, 16, 16), dtype=torch.uint8)
+    whole = ClassificationBatch(images, labels, torch.arange(count))
+    return [ClassificationBatch(*(field[start : start + 8] for field in whole)) for start in range(0, count, 8)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Test a task with a report; return the page and the metrics."""
+
+    def test(task: Task, data: Any, report: RunReport | None = None) -> tuple[Page, dict[str, float]]:  # noqa: ANN401
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=CSVLogger(tmp_path),
+            callbacks=[report or RunReport(count=3)],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        given = {"datamodule": data} if isinstance(data, ShapesDataModule) else {"dataloaders": data}
+        (metrics,) = trainer.test(task, **given, verbose=False)
+        file = Path(str(trainer.log_dir)) / "report.html"
+        page = Page(file.read_text(encoding="utf-8"))
+        check_self_contained(page)
+        return page, dict(metrics)
+
+    return test
+
+
+def loader(batches: list[ClassificationBatch]) -> DataLoader[Any]:
+    dataset: Any = batches
+    return DataLoader(dataset, batch_size=None)
+
+
+def check_metrics(page: Page, metrics: dict[str, float]) -> None:
+    """Check that the page has every logged number, to the last digit."""
+    shown = page.table("metric", "value")
+    for name, value in metrics.items():
+        if name.count("/") == 1:
+            assert float(shown[name][0]) == pytest.approx(value, nan_ok=True, abs=0)
+            continue
+        _, metric, label = name.split("/", 2)
+        classes = page.table("class")
+        column = classes["class"].index(metric)
+        assert float(classes[label][column]) == pytest.approx(value, nan_ok=True, abs=0)
+
+
+@pytest.mark.parametrize("name", ["classification", "localization", "segmentation", "detection"])
+def test_the_page_has_the_logged_metrics_and_samples(name: str, run: Run) -> None:
+    page, metrics = run(make_task(name), shapes(name))
+    assert len(metrics) >= 3
+    check_metrics(page, metrics)
+    assert page.html.count("data:image/jpeg;base64,") >= (3 if name == "detection" else 9)
+    for text in ("Random 3", "12 test", "circle, square, triangle, star", "To repeat it"):
+        assert text in page.text
+    assert "There are no metrics of a training" in page.text
+
+
+@pytest.mark.parametrize("name", ["classification", "localization"])
+def test_the_confusion_matrix_is_that_of_a_plain_loop(name: str, run: Run) -> None:
+    task, data = make_task(name), shapes(name)
+    page, _ = run(task, data)
+    counts = torch.zeros(4, 4, dtype=torch.int64)
+    with torch.no_grad():
+        for batch in data.test_dataloader():
+            found = task.eval().predict(task(batch.images)).labels
+            for truth, guess in zip(batch.labels.tolist(), found.tolist(), strict=True):
+                counts[truth, guess] += 1
+    (matrix,) = [rows for rows in page.tables if rows[0] == ["", *data.class_names]]
+    shown = [[int(cell.replace("·", "0")) for cell in row[1:]] for row in matrix[1:]]
+    assert shown == counts.tolist()
+    classes = page.table("class", "images", "precision", "recall")
+    assert [int(classes[label][0]) for label in data.class_names] == counts.sum(1).tolist()
+
+
+def test_pixels_are_counted_as_the_metric_counts_them(run: Run) -> None:
+    page, metrics = run(make_task("segmentation"), shapes("segmentation"))
+    classes = page.table("class", "pixels")
+    assert sum(int(row[0].replace(",", "")) for name, row in classes.items() if name != "class") == 12 * 24 * 32
+    right = [float(row[2]) for name, row in classes.items() if name != "class"]
+    recalls = [value for value in right if value == value]
+    assert sum(recalls) / len(recalls) == pytest.approx(metrics["test/mean_accuracy"])
+
+
+def test_detections_are_counted_at_every_score(run: Run) -> None:
+    data = shapes("detection")
+    page, _ = run(make_task("detection"), data)
+    counts = page.thresholds()
+    objects = sum(int((sample.labels >= 0).sum()) for sample in data.test_dataloader())
+    assert sum(counts["wanted"]) == objects
+    # Every detection is right or wrong at threshold 0, and none reaches 1.
+    assert sum(row[0] for row in counts["right"]) + sum(row[0] for row in counts["wrong"]) > objects
+    assert not any(row[100] for row in counts["right"] + counts["wrong"])
+    matrix = next(rows for rows in page.tables if rows[0][-1:] == ["background"])
+    assert len(matrix) == 6
+
+
+@pytest.mark.parametrize("classes", [0, 3], ids=["binary", "multilabel"])
+def test_decisions_are_counted_at_every_probability(classes: int, run: Run) -> None:
+    batches = decisions(classes)
+    mode: Any = "multilabel" if classes else "binary"
+    task = ClassificationTask(classes or 2, mode=mode, **TINY)
+    page, metrics = run(task, loader(batches))
+    check_metrics(page, metrics)
+    counts = page.thresholds()
+    labels = torch.cat([batch.labels for batch in batches]).reshape(20, -1)
+    with torch.no_grad():
+        probabilities = torch.cat([task.eval().predict(task(batch.images)).probabilities for batch in batches])
+    probabilities = probabilities if classes else probabilities[:, 1:]
+    for step in (0, 30, 50, 70):
+        said = probabilities >= step / 100
+        for label in range(max(classes, 1)):
+            assert counts["right"][label][step] == int((said & (labels == 1))[:, label].sum())
+            assert counts["wrong"][label][step] == int((said & (labels == 0))[:, label].sum())
+    assert counts["wanted"] == labels.sum(0).tolist()
+
+
+def test_hostile_class_names_are_text(run: Run) -> None:
+    task = ClassificationTask(4, class_names=HOSTILE, **TINY)
+    labels = torch.arange(16) % 3  # no image of the last class
+    batch = ClassificationBatch(torch.randint(256, (16, 3, 16, 16), dtype=torch.uint8), labels, torch.arange(16))
+    page, metrics = run(task, loader([batch]))
+    assert "<script>alert" not in page.html
+    assert page.tags.count("script") == 0
+    assert "b" not in page.tags
+    check_metrics(page, metrics)
+    classes = page.table("class")
+    assert set(HOSTILE) <= set(classes)
+    assert classes["a/b"][:1] == ["0"]
+    assert classes["a/b"][2] == "nan"
+
+
+def test_the_task_is_left_as_it_was(run: Run) -> None:
+    task = make_task("classification")
+    run(task, shapes("classification"))
+    assert "update_metrics" not in vars(task)
+
+
+def test_the_task_is_left_as_it_was_after_an_error(run: Run) -> None:
+    class Broken(ClassificationTask):
+        def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 - as the base
+            raise RuntimeError("broken")  # noqa: EM101 - of a user
+
+    task = Broken(4, **TINY)
+    with pytest.raises(RuntimeError, match="broken"):
+        run(task, shapes("classification"))
+    assert "update_metrics" not in vars(task)
+
+
+def test_a_task_of_another_kind_gets_a_page_without_samples(run: Run) -> None:
+    class Means(ClassificationTask):
+        def predict(self, outputs: Any) -> Any:  # noqa: ANN401 - as the base
+            return outputs.mean(1)
+
+        def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 - as the base
+            self.metrics.update(torch.eye(4)[batch.labels], batch.labels)
+
+    page, metrics = run(Means(4, **TINY), shapes("classification"))
+    assert re.search(r"test/loss", page.text)
+    assert float(page.table("metric", "value")["test/loss"][0]) == pytest.approx(metrics["test/loss"], abs=0)
+    assert "data:image/jpeg" not in page.html
+
+
+def test_no_page_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer = Trainer(accelerator="cpu", logger=False, callbacks=[RunReport()], enable_progress_bar=False)
+    trainer.test(make_task("classification"), datamodule=shapes("classification"), verbose=False)
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_a_count_out_of_range_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="count is 51; expected 0 to 50"):
+        RunReport(count=51)

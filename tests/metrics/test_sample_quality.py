@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from tests.metrics.detection_sets import as_batches, random_setting
+from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
+from visiontasks.metrics.sample_quality import sample_quality
+from visiontasks.metrics.threshold_counts import detection_counts
+from visiontasks.types import (
+    ClassificationBatch,
+    ClassificationPredictions,
+    LocalizationBatch,
+    LocalizationPredictions,
+    SegmentationBatch,
+    SegmentationPredictions,
+)
+
+IMAGES, IDS = torch.zeros(6, 3, 9, 7, dtype=torch.uint8), torch.arange(6)
+
+
+def values(predictions: object, batch: object) -> np.ndarray:
+    found = sample_quality(predictions, batch)
+    assert found is not None
+    return found.values
+
+
+def test_a_classification_has_the_probability_of_the_truth() -> None:
+    probabilities = torch.rand(6, 3)
+    labels = torch.randint(3, (6,))
+    predictions = ClassificationPredictions(probabilities, labels, probabilities[:, 0])
+    expected = [probabilities[i, labels[i]].item() for i in range(6)]
+    assert values(predictions, ClassificationBatch(IMAGES, labels, IDS)).tolist() == expected
+    several = torch.randint(2, (6, 3), dtype=torch.uint8)
+    mean = [np.mean([p if y else 1 - p for p, y in zip(*pair, strict=True)]) for pair in zip(probabilities, several)]  # noqa: B905 - tensors
+    found = values(predictions, ClassificationBatch(IMAGES, several, IDS))
+    np.testing.assert_allclose(found, mean, rtol=1e-6)
+
+
+def test_a_localization_has_the_overlap_where_the_class_is_right() -> None:
+    corner = torch.rand(2, 6, 2) * 3
+    boxes, truth = torch.cat([corner, corner + 4], 2)
+    labels, found = torch.tensor([0, 1, 2, -1, 1, 0]), torch.tensor([0, 1, 0, 0, 1, 2])
+    predictions = LocalizationPredictions(torch.rand(6, 3), found, torch.rand(6), boxes, boxes[:, None].expand(6, 3, 4))
+    batch = LocalizationBatch(IMAGES, labels, truth, torch.full((6, 2), 7), torch.ones(6, 2), IDS)
+    expected = box_iou(boxes, truth).diagonal().double().numpy()
+    expected[[2, 5]], expected[3] = 0, np.nan
+    np.testing.assert_allclose(values(predictions, batch), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_a_segmentation_has_the_metric_of_each_image_alone(multilabel: bool) -> None:
+    shape = (6, 4, 9, 7) if multilabel else (6, 9, 7)
+    masks, found = (torch.randint(2 if multilabel else 4, shape, dtype=torch.uint8) for _ in range(2))
+    masks[torch.rand(shape) < 0.2] = 255
+    masks[0] = 255
+    masks[1] = torch.where(masks[1] == 255, masks[1], 1)
+    batch = SegmentationBatch(IMAGES, masks, torch.tensor([[9, 7]] * 6), torch.ones(6, 2), IDS)
+    expected = []
+    for index in range(6):
+        metric = MultilabelConfusion(4) if multilabel else ConfusionMatrix(4)
+        metric.update(found[index : index + 1], masks[index : index + 1])
+        expected.append(metric.compute()["miou"].item())
+    result = values(SegmentationPredictions(found, torch.rand(shape)), batch)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert np.isnan(result).tolist() == [True] + [False] * 5
+
+
+def test_a_detection_has_the_f1_of_each_image_alone() -> None:
+    for seed in range(10):
+        setting = random_setting(seed)
+        for predictions, batch in as_batches(setting, list(range(setting.images))):
+            for found, image in zip(values(predictions, batch), batch.ids.tolist(), strict=True):
+                own = (
+                    type(fields)(*(field[fields.images == image] for field in fields))
+                    for fields in (setting.detections, setting.objects)
+                )
+                counts = detection_counts(*own, setting.classes)
+                right, wrong = counts.right[:, 50].sum(), counts.wrong[:, 50].sum()
+                whole = right + wrong + counts.wanted.sum()
+                assert found == pytest.approx(2 * right / whole if whole else np.nan, nan_ok=True)
+
+
+def test_of_other_predictions_nothing_is_known() -> None:
+    assert sample_quality(torch.zeros(6), ClassificationBatch(IMAGES, IDS, IDS)) is None

@@ -1,0 +1,36 @@
+import math
+import re
+
+import pytest
+
+from visiontasks.report.charts import PLOT, line_chart, ticks
+
+
+@pytest.mark.parametrize("scale", [1e-7, 0.01, 1.0, 37.0, 1e9])
+@pytest.mark.parametrize("low", [-3.3, 0.0, 0.7])
+def test_ticks_are_few_round_and_inside(scale: float, low: float) -> None:
+    low, high = low * scale, (low + 1.23) * scale
+    found = ticks(low, high)
+    assert 2 <= len(found) <= 7
+    assert low - 1e-9 * scale <= found[0]
+    assert found[-1] <= high + 1e-9 * scale
+    step = found[1] - found[0]
+    leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
+    assert min(abs(leading - round_one) for round_one in (1, 2, 5)) < 1e-3
+
+
+def test_a_curve_is_drawn_where_its_values_are() -> None:
+    svg = line_chart("<loss>", {"val": [(0.0, 0.0), (0.5, 0.25), (1.0, 1.0)]}, "x", (0, 1), (0, 1))
+    assert "&lt;loss&gt;" in svg
+    (path,) = re.findall(r'<path class="curve c0" d="M([\d.,L]+)"/>', svg)
+    left, right, top, bottom = PLOT
+    points = [tuple(map(float, point.split(","))) for point in path.split("L")]
+    assert points == [(left, bottom), ((left + right) / 2, bottom - (bottom - top) / 4), (right, top)]
+
+
+@pytest.mark.parametrize("points", [[], [(1.0, 0.0)], [(1.0, 5.0), (2.0, 5.0)], [(1.0, -2e-9)], [(3.0, 1e12)]])
+def test_few_and_equal_values_have_a_chart(points: list[tuple[float, float]]) -> None:
+    svg = line_chart("loss", {"train": points}, "epoch")
+    assert "nan" not in svg
+    assert svg.count("<circle") == len(points)
+    assert ("no values" in svg) == (not points)

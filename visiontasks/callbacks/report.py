@@ -1,0 +1,239 @@
+"""The report of a run: one HTML page at the end of a test."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from visiontasks.callbacks.samples import SampleGalleries
+from visiontasks.errors import ArgumentError
+from visiontasks.metrics.confusion import ConfusionMatrix
+from visiontasks.metrics.detection_confusion import count_confusion
+from visiontasks.metrics.detection_records import DetectionMetric
+from visiontasks.metrics.empty_states import fill_empty_states
+from visiontasks.metrics.sample_quality import SCORE
+from visiontasks.metrics.threshold_counts import DecisionCounts, ThresholdCounts, detection_counts
+from visiontasks.report import Confusion, Environment, History, Report, Thresholds, page, read_environment, read_history
+from visiontasks.types import ClassificationPredictions, LocalizationPredictions
+
+_MOST_CLASSES = 1000
+"""Classes up to which confusions are counted."""
+
+
+class RunReport(Callback):
+    """Writes ``report.html`` at the end of a test: one page that needs no other file and no network.
+
+    At the start of a training it notes command and versions in the run folder, as ``environment.json``.
+
+    It shows what was trained on what, the curves of the training, the metrics, a table of the classes, how classes are
+    confused, what is found at which score, samples, and how to repeat the run. The curves and the configuration are
+    those of the run folder that the checkpoint lies in. The page is written into the run folder of the test; on several
+    processes the samples are those that the first of them saw.
+
+    Predictions are taken from the task's ``update_metrics``, and none are computed again. On the command line it is
+    always there; ``--report false`` leaves it out, and one of your own replaces it.
+
+    Args:
+        count: Samples of each kind, best, worst and random, 0 to 50.
+        folder: Run folder to read from and to write to, if it is not that of checkpoint and test.
+        command: The command line of this process; by default what Python was started with.
+
+    Raises:
+        ArgumentError: If the count is out of range.
+    """
+
+    def __init__(self, count: int = 8, folder: str | Path | None = None, command: str | None = None) -> None:
+        if not 0 <= count <= 50:
+            message = f"count is {count}; expected 0 to 50 samples of each kind: the page is to stay below 10 MB."
+            raise ArgumentError(message)
+        self.count = count
+        self.folder = None if folder is None else Path(folder)
+        self.command = command
+        self.file: Path | None = None
+        self._galleries = SampleGalleries(max(count, 1))
+        self._counted: Metric | None = None
+        self._confusion: Confusion | None = None
+        self._thresholds: Thresholds | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the run folder; asking the Trainer for it is a matter of all processes."""
+        own = Path(trainer.log_dir) if trainer.logger and trainer.log_dir else None
+        target = self.folder or own
+        self.file = None if target is None else target / "report.html"
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note in the run folder what the training is made with, in ``environment.json``."""
+        if self.file is not None and trainer.is_global_zero:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            data = getattr(trainer, "datamodule", None)
+            Environment.of_now(self.command, pl_module, data).write(self.file.parent)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to look at what the task predicts."""
+        task: Any = pl_module
+        self._galleries = SampleGalleries(max(self.count, 1))
+        self._counted = self._confusion = self._thresholds = None
+        if self.file is None:
+            return
+        update = task.update_metrics
+
+        def observed(predictions: Any, batch: Any) -> None:
+            update(predictions, batch)
+            self._observe(task, predictions, batch)
+
+        task.update_metrics = observed
+        # All processes have one, whether they see images or not.
+        self._counted = _counter(task)
+        if self._counted is not None:
+            self._counted.to(task.device)
+
+    def _observe(self, task: Any, predictions: Any, batch: Any) -> None:
+        if self.count and task.global_rank == 0:
+            self._galleries.offer(predictions, batch)
+        if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
+            return
+        if isinstance(self._counted, DecisionCounts):
+            binary = batch.labels.ndim == 1
+            probabilities = predictions.probabilities[:, 1:] if binary else predictions.probabilities
+            self._counted.update(probabilities, batch.labels[:, None] if binary else batch.labels)
+        elif self._counted is not None and batch.labels.ndim == 1:
+            self._counted.update(predictions.labels, batch.labels)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gather the counts of all processes; the task computes and forgets its metrics after this."""
+        task: Any = pl_module
+        task.__dict__.pop("update_metrics", None)
+        if self.file is None:
+            return
+        names = _class_names(task)
+        if self._counted is not None:
+            with self._counted.sync_context():
+                self._look_at_classes(self._counted, names)
+        for metric in task.test_metrics.values():
+            if isinstance(metric, ConfusionMatrix) and self._confusion is None:
+                with metric.sync_context():
+                    self._confusion = Confusion("pixels", metric.counts.tolist(), names)
+            elif isinstance(metric, DetectionMetric) and self._thresholds is None:
+                fill_empty_states([metric])
+                with metric.sync_context():
+                    self._look_at_detections(metric, names)
+
+    def _look_at_classes(self, counted: Metric, names: list[str]) -> None:
+        if isinstance(counted, MulticlassConfusionMatrix) and counted.confmat.any():
+            self._confusion = Confusion("images", counted.confmat.tolist(), names)
+        elif isinstance(counted, DecisionCounts) and counted.counts.any():
+            found = names[1:] if counted.counts.shape[1] == 1 else names
+            note = "An image has the class from this probability on; the metrics above are at the task's own threshold."
+            self._thresholds = _thresholds("images", found, counted.totals(), note)
+
+    def _look_at_detections(self, metric: DetectionMetric, names: list[str]) -> None:
+        records = metric.records()
+        _, objects, detections = records
+        note = "An object is found by a detection of its class at IoU 0.5, matched as COCO does, by falling score."
+        self._thresholds = _thresholds("objects", names, detection_counts(detections, objects, len(names)), note)
+        if len(names) <= _MOST_CLASSES:
+            counts = count_confusion(records, len(names), score=SCORE)
+            about = f"Detections from score {SCORE} on, matched at IoU 0.5 whatever their class."
+            self._confusion = Confusion("objects", counts.tolist(), [*names, "background"], about)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the page."""
+        if self.file is None or not trainer.is_global_zero:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(page(self._report(trainer, pl_module)), encoding="utf-8")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the task as it was."""
+        pl_module.__dict__.pop("update_metrics", None)
+
+    def _report(self, trainer: Trainer, task: Any) -> Report:
+        assert self.file is not None
+        data: Any = getattr(trainer, "datamodule", None)
+        source = self._training_folder(trainer)
+        history = read_history(source / "metrics.csv")
+        configuration = source / "config.yaml"
+        trained, tested = read_environment(source), Environment.of_now(self.command, task, data)
+        names = _class_names(task)
+        index = getattr(getattr(data, "test_set", None), "index", None)
+
+        def name_of(identifier: int) -> str:
+            return f"image {identifier}" if index is None else Path(str(index.files[identifier])).name
+
+        title = type(task).__name__ + (f" on {type(data).__name__}" if data is not None else "")
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        quality = [f"Best and worst by {self._galleries.quality}."] if self._galleries.quality else []
+        if trainer.world_size > 1:
+            quality.append(f"Of the share of the test that the first of {trainer.world_size} processes saw.")
+        return Report(
+            title=title,
+            facts=_facts(trainer, task, data, history, (trained.images if trained else {}) | tested.images),
+            metrics=metrics,
+            monitor=task.monitor.partition("/")[2],
+            class_names=names,
+            history=history,
+            confusion=self._confusion,
+            thresholds=self._thresholds,
+            galleries=self._galleries.draw(names, name_of) if self.count else [],
+            quality=" ".join(quality),
+            trained=trained,
+            tested=tested,
+            configuration=configuration.read_text(encoding="utf-8")
+            if configuration.is_file()
+            else yaml.safe_dump(dict(task.hparams), sort_keys=False),
+        )
+
+    def _training_folder(self, trainer: Trainer) -> Path:
+        """Find the run folder of the training: the one that the checkpoint lies in, else that of the test."""
+        assert self.file is not None
+        checkpoint = trainer.ckpt_path
+        around = [self.folder, Path(checkpoint).parent.parent if checkpoint else None, self.file.parent]
+        folders = [folder for folder in around if folder is not None]
+        return next((folder for folder in folders if (folder / "metrics.csv").is_file()), folders[0])
+
+
+def _counter(task: Any) -> Metric | None:
+    """Choose what is counted besides the task's own metrics."""
+    mode, classes = getattr(task, "mode", "multiclass"), getattr(task, "num_classes", None)
+    kind = task.takes or ""
+    if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
+        return None
+    if mode in ("binary", "multilabel"):
+        return DecisionCounts(1 if mode == "binary" else classes)
+    return MulticlassConfusionMatrix(max(classes, 2), ignore_index=-1, validate_args=False)
+
+
+def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str) -> Thresholds:
+    return Thresholds(unit, names, *(values.tolist() for values in counts), note)
+
+
+def _class_names(task: Any) -> list[str]:
+    return list(task.class_names or map(str, range(getattr(task, "num_classes", 0))))
+
+
+def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dict[str, int]) -> dict[str, str]:
+    parameters = list(task.parameters())
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    backbone = task.hparams.get("backbone")
+    facts = {
+        "Task": type(task).__name__ + (f", {task.mode}" if hasattr(task, "mode") else ""),
+        "Backbone": backbone if isinstance(backbone, str) else type(task.backbone).__name__,
+        "Parameters": f"{sum(map(Tensor.numel, parameters)):,}, of which {trained:,} are trained",
+        "Checkpoint": str(trainer.ckpt_path or "the weights as they are"),
+        "Epochs trained": f"{max((x for points in history.get('loss', {}).values() for x, _ in points), default=0):g}",
+    }
+    if data is not None:
+        facts["Data"] = type(data).__name__ + (f", {data.root}" if getattr(data, "root", None) is not None else "")
+        facts["Images"] = ", ".join(f"{count:,} {name}" for name, count in images.items())
+        size = getattr(data, "image_size", None)
+        facts["Image size"] = f"{size[0]} x {size[1]}" if size else "varies"
+    names = _class_names(task)
+    facts["Classes"] = f"{len(names)}: {', '.join(names[:30])}{', …' if len(names) > 30 else ''}"
+    device = torch.cuda.get_device_name() if task.device.type == "cuda" else task.device.type.upper()
+    facts["Tested on"] = f"{trainer.world_size} x {device}, precision {trainer.precision}"
+    return facts

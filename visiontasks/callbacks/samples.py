@@ -1,0 +1,149 @@
+"""The best, the worst and random samples of a test, as pictures."""
+
+import io
+import math
+from bisect import insort
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from visiontasks.callbacks.prediction_images import draw
+from visiontasks.metrics.sample_quality import SCORE, sample_quality
+from visiontasks.report import Gallery, Sample
+from visiontasks.types import (
+    ClassificationPredictions,
+    DetectionPredictions,
+    LocalizationPredictions,
+)
+from visiontasks.visualization import Picture
+
+_SIDE = 960
+_BYTES = 6 * 2**20
+"""Most that all pictures together take."""
+
+
+class _Kept(NamedTuple):
+    """A sample, ordered by the key; ids of plain pairs are not unique."""
+
+    key: float
+    order: tuple[int, int]
+    quality: float
+    batch: Any
+    predictions: Any
+
+
+class SampleGalleries:
+    """Keeps a few samples of a test: so many of the best, of the worst, and of random ones, and no more.
+
+    Which are random follows from their ids, so that they are the same in every test of the same data.
+
+    Args:
+        count: Samples of each kind.
+
+    Attributes:
+        quality: What is best and worst; empty where that is not known of a task.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.quality = ""
+        self._kept: dict[str, list[_Kept]] = {"Best": [], "Worst": [], "Random": []}
+        self._seen = 0
+
+    def offer(self, predictions: Any, batch: Any) -> None:
+        """Look at a batch, and keep what belongs to the best, the worst or the random samples so far."""
+        if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
+            return  # nothing that can be taken apart by images
+        judged = sample_quality(predictions, batch)
+        count = len(batch.images)
+        values = [math.nan] * count if judged is None else judged.values.tolist()
+        self.quality = "" if judged is None else judged.name
+        ids = batch.ids.tolist()
+        keys: dict[str, list[float]] = {
+            "Best": [-value for value in values],
+            "Worst": values,
+            "Random": [float(crc32(str(index).encode())) for index in ids],
+        }
+        for kind, own in keys.items():
+            kept = self._kept[kind]
+            for place in sorted((i for i in range(count) if not math.isnan(own[i])), key=own.__getitem__)[: self.count]:
+                order = (ids[place], self._seen + place)
+                if len(kept) == self.count and (own[place], order) > kept[-1][:2]:
+                    break
+                one = _one(batch, place, count), _one(predictions, place, count)
+                insort(kept, _Kept(own[place], order, values[place], *one), key=lambda sample: sample[:2])
+                del kept[self.count :]
+        self._seen += count
+
+    def draw(self, class_names: Sequence[str], name_of: Callable[[int], str]) -> list[Gallery]:
+        """Draw what was kept.
+
+        Args:
+            class_names: Names of the classes.
+            name_of: Names the image with an id.
+
+        Returns:
+            The galleries; none where nothing is known of how to draw a task.
+        """
+        galleries = []
+        for kind, kept in self._kept.items():
+            samples = []
+            for sample in kept:
+                picture = draw(sample.batch, sample.predictions, list(class_names))
+                if picture is None:
+                    return []
+                texts = [name_of(sample.order[0]), _caption(sample.predictions, sample.batch, class_names)]
+                if not math.isnan(sample.quality):
+                    texts.append(f"quality {sample.quality:.3f}")
+                jpeg, width = _jpeg(picture, _BYTES // (3 * self.count))
+                samples.append(Sample(jpeg, " · ".join(filter(None, texts)), width))
+            if samples:
+                galleries.append(Gallery(f"{kind} {len(samples)}", samples))
+        return galleries
+
+
+def _one(fields: Any, place: int, count: int) -> Any:
+    """Copy one image's part of a batch to the CPU, so that the rest can be freed."""
+
+    def part(field: Any) -> Any:
+        if isinstance(field, Tensor) and field.ndim and len(field) == count:
+            return field[place : place + 1].detach().to("cpu", copy=True)
+        return field
+
+    return type(fields)(*(part(field) for field in fields))
+
+
+def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
+    """Encode a picture in so many bytes, coarser or smaller where it takes more; return it and its width."""
+    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    image.thumbnail((_SIDE, _SIDE))
+    while True:
+        for quality in (85, 70, 50):
+            stream = io.BytesIO()
+            image.save(stream, "JPEG", quality=quality)
+            content = stream.getvalue()
+            if len(content) <= most:
+                return content, image.width
+        image = image.reduce(2)
+
+
+def _caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
+    if isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
+        found, truth, score = predictions.labels[0], batch.labels[0], predictions.scores[0]
+        certain = "" if found.ndim else f" {score:.2f}"
+        same = torch.equal(found.long(), truth.long())
+        return f"{_named(found, names)}{certain}" + ("" if same else f", true: {_named(truth, names)}")
+    if isinstance(predictions, DetectionPredictions):
+        objects = int(((batch.labels[0] >= 0) & ~batch.ignore[0]).sum())
+        return f"{objects} annotated, {int((predictions.scores[0] >= SCORE).sum())} found"
+    return ""
+
+
+def _named(labels: Tensor, names: Sequence[str]) -> str:
+    if not labels.ndim:
+        return names[int(labels)] if labels >= 0 else "no object"
+    return ", ".join(names[label] for label in labels.nonzero().flatten().tolist()) or "none"

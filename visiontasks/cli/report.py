@@ -1,0 +1,134 @@
+"""``visiontasks report``: the page of a run that was trained before."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from visiontasks.callbacks.report import RunReport
+from visiontasks.cli.hardware import keep_freed_memory
+from visiontasks.cli.quiet import quiet
+from visiontasks.cli.training import FROM_DATA, TrainingCLI
+from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.prediction import find_task
+from visiontasks.report import Environment, read_environment
+from visiontasks.tasks.checkpoint import read_checkpoint
+
+
+def main(command: str, arguments: Sequence[str]) -> int:
+    """Test the checkpoint of a run folder on the data of its configuration, and write ``report.html`` into it.
+
+    Args:
+        command: ``"report"``.
+        arguments: The command line after it.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        VisiontasksError: If the folder lacks a configuration or a checkpoint, or they cannot be used.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"visiontasks {command}",
+        description="Test the checkpoint of a run on the data that its configuration names, and write the page of the "
+        "run, report.html, into its folder.",
+        epilog="Flags of 'visiontasks test' may follow, and win over the configuration: --data.root FOLDER, "
+        "--trainer.accelerator cpu, ...",
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", type=Path, help="a run folder, such as runs/fit/version_0")
+    parser.add_argument("--ckpt_path", type=Path, help="checkpoint to test; the best one of the run by default")
+    parser.add_argument(
+        "--count", type=int, default=8, help="samples of each kind, best, worst and random (default: 8)"
+    )
+    options, flags = parser.parse_known_args(arguments)
+    folder: Path = options.run
+    config = _read_config(folder)
+    checkpoint = options.ckpt_path or _find_checkpoint(folder)
+    report = {
+        "folder": str(folder),
+        "count": options.count,
+        "command": shlex.join(["visiontasks", command, *arguments]),
+    }
+    callback = {"class_path": f"{RunReport.__module__}.{RunReport.__qualname__}", "init_args": report}
+    RunReport(**report)  # complains of the count before anything is loaded
+    classes = read_environment(folder)
+    words = [
+        f"--model={json.dumps(_model(checkpoint, classes, config))}",
+        f"--data={json.dumps(_data(folder, classes, config))}",
+        f"--seed_everything={json.dumps(config.get('seed_everything', 0))}",
+        *([f"--trainer.precision={precision}"] if (precision := config.get("trainer", {}).get("precision")) else []),
+        "--trainer.logger=false",
+        f"--ckpt_path={checkpoint}",
+        *flags,
+        f"--trainer.callbacks+={json.dumps(callback)}",
+    ]
+    quiet()
+    keep_freed_memory()
+    cli = TrainingCLI("test", words)
+    cli.trainer.test(cli.model, cli.datamodule, ckpt_path=str(checkpoint), verbose=False)
+    if cli.trainer.is_global_zero:
+        print(f"Report: {folder / 'report.html'}")
+    return 0
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.yaml"
+    if not file.is_file():
+        found = ", ".join(sorted(str(path.parent) for path in folder.glob("**/config.yaml"))[:5])
+        hint = f" Below it are: {found}." if found else ""
+        message = f"{str(folder)!r} is no run folder: it has no config.yaml, which fit and recipes write.{hint}"
+        raise ArgumentError(message)
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        message = f"{str(file)!r} cannot be read as YAML: {error}"
+        raise ArgumentError(message) from error
+    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
+        message = f"{str(file)!r} has no section 'data'; expected one, as fit writes it."
+        raise ArgumentError(message)
+    return config
+
+
+def _find_checkpoint(folder: Path) -> Path:
+    """Find the best checkpoint of a run; the last one where no best was kept."""
+    checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+    best = [path for path in checkpoints if not path.stem.startswith("last")]
+    if not checkpoints:
+        message = f"There is no checkpoint in {str(folder / 'checkpoints')!r}: name one by --ckpt_path FILE."
+        raise ArgumentError(message)
+    return (best or checkpoints)[-1]
+
+
+def _model(checkpoint: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the task by what its checkpoint saved; a class of the user's own by its path in the run folder."""
+    content = read_checkpoint(checkpoint)
+    try:
+        task = find_task(content, checkpoint)
+        path = f"{task.__module__}.{task.__qualname__}"
+    except VisiontasksError:
+        path = classes.task if classes else ""
+        path = path or config.get("model", {}).get("class_path", "")
+        if not path:
+            raise
+    saved = {name: value for name, value in content["hyper_parameters"].items() if name not in FROM_DATA}
+    return {"class_path": path, "init_args": saved}
+
+
+def _data(folder: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the data module; a recipe saves its arguments only, and its class beside them."""
+    data: dict[str, Any] = config["data"]
+    if "class_path" in data:
+        return data
+    if classes is None or not classes.data:
+        message = (
+            f"The config.yaml of {str(folder)!r} does not say which data module its data are for, and there is no "
+            "environment.json that does. Test it instead: visiontasks test --ckpt_path FILE --data CLASS ... writes "
+            "a report as well."
+        )
+        raise ArgumentError(message)
+    return {"class_path": classes.data, "init_args": data}

@@ -1,0 +1,19 @@
+"""The page of a run: plain data in, one HTML file out that needs no other file and no network."""
+
+from visiontasks.report.content import Confusion, Gallery, Report, Sample, Thresholds
+from visiontasks.report.environment import Environment, read_environment
+from visiontasks.report.history import History, read_history
+from visiontasks.report.page import page
+
+__all__ = [
+    "Confusion",
+    "Environment",
+    "Gallery",
+    "History",
+    "Report",
+    "Sample",
+    "Thresholds",
+    "page",
+    "read_environment",
+    "read_history",
+]

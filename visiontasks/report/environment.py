@@ -1,0 +1,93 @@
+"""What a run was made with: command, versions, hardware."""
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Sized
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+
+from visiontasks.errors import DataError
+
+FILE = "environment.json"
+"""Name of the file in the run folder that keeps it."""
+
+_PACKAGES = (
+    "visiontasks",
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "albumentations",
+    "opencv-python-headless",
+    "timm",
+)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a run was made with.
+
+    Attributes:
+        command: The command line, as it can be repeated.
+        time: When it was begun, with the zone.
+        task: Import path of the task's class; empty where it is not known.
+        data: Import path of the data module's class; empty where it is not known.
+        images: How many images the splits have that were loaded.
+        versions: Of Python, the system and the packages that matter.
+    """
+
+    command: str
+    time: str
+    task: str = ""
+    data: str = ""
+    images: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_now(cls, command: str | None = None, task: object = None, data: object = None) -> Self:
+        """Describe this process.
+
+        Args:
+            command: The command line; by default what Python was started with.
+            task: The task.
+            data: The data module.
+        """
+        versions = {"Python": platform.python_version(), "system": platform.platform()}
+        for name in _PACKAGES:
+            try:
+                versions[name] = version(name)
+            except PackageNotFoundError:
+                continue
+        owner, source = (
+            "" if one is None else f"{type(one).__module__}.{type(one).__qualname__}" for one in (task, data)
+        )
+        sets = {name: getattr(data, f"{name}_set", None) for name in ("train", "val", "test")}
+        images = {name: len(part) for name, part in sets.items() if isinstance(part, Sized)}
+        time = datetime.now().astimezone().isoformat(" ", "seconds")
+        return cls(command or shlex.join(["python", *sys.argv]), time, owner, source, images, versions)
+
+    def write(self, folder: Path) -> None:
+        """Write it into a run folder."""
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+
+def read_environment(folder: Path) -> Environment | None:
+    """Read what a run was made with from its folder; None where it is not noted.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        return Environment(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        message = f"{str(file)!r} is damaged: {error}. Delete it; the report then goes without what it held."
+        raise DataError(message) from error
