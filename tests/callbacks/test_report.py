@@ -31,7 +31,13 @@ Run = Callable[..., tuple[Page, dict[str, float]]]
 def make_task(name: str) -> Task:
     """Make a tiny network that was not trained."""
     if name == "detection":
-        more = {"width": 8, "head_width": 8, "candidates": (50, 50), "proposal_counts": (20, 20), "score": 0.0}
+        more: dict[str, Any] = {
+            "width": 8,
+            "head_width": 8,
+            "candidates": (50, 50),
+            "proposal_counts": (20, 20),
+            "score": 0.0,
+        }
         return DetectionTask(4, **TINY, **more)
     if name == "segmentation":
         return SegmentationTask(5, **TINY)

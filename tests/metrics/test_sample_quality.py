@@ -5,6 +5,7 @@ from torchvision.ops import box_iou
 
 from tests.metrics.detection_sets import as_batches, random_setting
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
+from visiontasks.metrics.detection_records import Detections, Objects
 from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.metrics.threshold_counts import detection_counts
 from visiontasks.types import (
@@ -71,11 +72,12 @@ def test_a_detection_has_the_f1_of_each_image_alone() -> None:
         setting = random_setting(seed)
         for predictions, batch in as_batches(setting, list(range(setting.images))):
             for found, image in zip(values(predictions, batch), batch.ids.tolist(), strict=True):
-                own = (
-                    type(fields)(*(field[fields.images == image] for field in fields))
-                    for fields in (setting.detections, setting.objects)
+                own, there = setting.detections, setting.objects
+                counts = detection_counts(
+                    Detections(*(field[own.images == image] for field in own)),
+                    Objects(*(field[there.images == image] for field in there)),
+                    setting.classes,
                 )
-                counts = detection_counts(*own, setting.classes)
                 right, wrong = counts.right[:, 50].sum(), counts.wrong[:, 50].sum()
                 whole = right + wrong + counts.wanted.sum()
                 assert found == pytest.approx(2 * right / whole if whole else np.nan, nan_ok=True)

@@ -209,7 +209,7 @@ def _counter(task: Any) -> Metric | None:
 
 
 def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str) -> Thresholds:
-    return Thresholds(unit, names, *(values.tolist() for values in counts), note)
+    return Thresholds(unit, names, counts.right.tolist(), counts.wrong.tolist(), counts.wanted.tolist(), note)
 
 
 def _class_names(task: Any) -> list[str]:

@@ -103,7 +103,8 @@ def _detection(predictions: DetectionPredictions, batch: Any) -> Float64[np.ndar
     wanted = np.bincount(objects.images[~objects.ignore], minlength=count)
     # Nothing to be found and nothing found is neither good nor bad.
     whole = right + wrong + wanted
-    return np.divide(2 * right, whole, out=np.full(count, np.nan), where=whole > 0)
+    shares: Float64[np.ndarray, " images"] = np.divide(2 * right, whole, out=np.full(count, np.nan), where=whole > 0)
+    return shares
 
 
 def _order(predictions: DetectionPredictions) -> tuple[Tensor, Tensor, Tensor]:
