@@ -9,6 +9,8 @@ from visiontasks.metrics.detection_records import Detections, Objects
 from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.metrics.threshold_counts import detection_counts
 from visiontasks.types import (
+    AutoencodingBatch,
+    AutoencodingPredictions,
     ClassificationBatch,
     ClassificationPredictions,
     LocalizationBatch,
@@ -81,6 +83,15 @@ def test_a_detection_has_the_f1_of_each_image_alone() -> None:
                 right, wrong = counts.right[:, 50].sum(), counts.wrong[:, 50].sum()
                 whole = right + wrong + counts.wanted.sum()
                 assert found == pytest.approx(2 * right / whole if whole else np.nan, nan_ok=True)
+
+
+def test_an_autoencoder_has_the_ratio_of_signal_and_noise() -> None:
+    images = torch.full((2, 3, 4, 6), 51, dtype=torch.uint8)
+    made = torch.full((2, 3, 4, 6), 0.3)
+    made[1] = 0.2
+    batch = AutoencodingBatch(images, torch.full((2,), -1), torch.arange(2))
+    found = values(AutoencodingPredictions(made, torch.zeros(2, 5)), batch)
+    assert found.tolist() == pytest.approx([20.0, 100.0], abs=1e-3)
 
 
 def test_of_other_predictions_nothing_is_known() -> None:

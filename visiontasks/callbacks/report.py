@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.samples import SampleGalleries
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.confusion import ConfusionMatrix
@@ -62,7 +63,7 @@ class RunReport(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the run folder; asking the Trainer for it is a matter of all processes."""
-        own = Path(trainer.log_dir) if trainer.logger and trainer.log_dir else None
+        own = run_folder(trainer)
         target = self.folder or own
         self.file = None if target is None else target / "report.html"
 

@@ -8,11 +8,13 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from visiontasks.losses.box import paired_iou
+from visiontasks.losses.pixels import mean_of_pixels, pixels_of
 from visiontasks.metrics.coco_scoring import coco_hits
 from visiontasks.metrics.confusion import segmentation_scores
 from visiontasks.metrics.detection_records import Detections, Objects
 from visiontasks.types import (
     IGNORED,
+    AutoencodingPredictions,
     ClassificationPredictions,
     DetectionPredictions,
     LocalizationPredictions,
@@ -40,10 +42,11 @@ def sample_quality(predictions: Any, batch: Any) -> SampleQuality | None:  # noq
 
     Of a classification it is the probability of the true class (of several classes, the mean over the classes of the
     probability of the true answer); of a localization the intersection over union of the box, 0 where the class is
-    wrong; of a segmentation the mean IoU over the classes in the image; of a detection F1 at IoU 0.5.
+    wrong; of a segmentation the mean IoU over the classes in the image; of a detection F1 at IoU 0.5; of an autoencoder
+    the ratio of signal and noise, at most 100 dB.
 
     Args:
-        predictions: Of the four tasks.
+        predictions: Of any of our tasks.
         batch: What they are of.
 
     Returns:
@@ -63,6 +66,10 @@ def sample_quality(predictions: Any, batch: Any) -> SampleQuality | None:  # noq
         values = torch.stack([_mean_iou(*pair) for pair in zip(predictions.labels, batch.masks, strict=True)])
     elif isinstance(predictions, DetectionPredictions):
         return SampleQuality(f"F1 at score {SCORE} and IoU 0.5", _detection(predictions, batch))
+    elif isinstance(predictions, AutoencodingPredictions):
+        name = "PSNR in dB"
+        error = (predictions.images - pixels_of(batch.images)).square()
+        values = -10 * mean_of_pixels(error, getattr(batch, "sizes", None)).clamp(min=1e-10).log10()
     else:
         return None
     return SampleQuality(name, values.float().cpu().numpy().astype(np.float64))
