@@ -74,8 +74,8 @@ def test_the_worst_are_those_of_the_highest_measure(kind: str, tmp_path: Path, m
     shown: list[int] = []
 
     class Noted(WorstSamples):
-        def _look(self, task: Any, outputs: Any, batch: Any) -> None:  # noqa: ANN401 - as the base
-            super()._look(task, outputs, batch)
+        def look(self, *seen: Any) -> None:  # noqa: ANN401 - as the base
+            super().look(*seen)
             shown[:] = [sample.number for _, _, sample in sorted(self._worst, key=lambda entry: entry[:2])[::-1]]
 
     _, pairs = evaluate(kind, tmp_path, Noted(count=3))

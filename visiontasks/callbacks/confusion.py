@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_confusion import count_confusion
@@ -19,7 +19,7 @@ _NATIVE = 100
 """Most classes of a chart in the browser."""
 
 
-class ConfusionImages(PictureCallback):
+class ConfusionImages(EvaluationPictures):
     """Shows the confusion matrix of every validation and test, of all processes together.
 
     Of classes of images and of pixels, and of detections with a score of at least 0.5, with background as a class of
@@ -33,48 +33,12 @@ class ConfusionImages(PictureCallback):
         super().__init__()
         self._counts: Tensor | None = None
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+    def begin(self) -> None:
+        """Count from 0."""
         self._counts = None
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
-        self._counts = None
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
         """Count a batch."""
-        self._count(pl_module, outputs, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count a batch."""
-        self._count(pl_module, outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw a validation; the task computes and forgets its metrics after this."""
-        if not trainer.sanity_checking:
-            self._draw(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw a test."""
-        self._draw(trainer, pl_module, "test", "test")
-
-    def _count(self, task: Any, outputs: Any, batch: Any) -> None:
         batch = task.as_batch(batch)
         if not isinstance(batch, ClassificationBatch | LocalizationBatch) or not len(batch.images):
             return
@@ -87,7 +51,8 @@ class ConfusionImages(PictureCallback):
         counts = counts.view(task.num_classes + 1, task.num_classes)[1:]
         self._counts = counts if self._counts is None else self._counts + counts
 
-    def _draw(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+    def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+        """Draw the counts of all processes."""
         if not hasattr(task, "num_classes"):
             return
         names = task.class_names or [str(index) for index in range(task.num_classes)]

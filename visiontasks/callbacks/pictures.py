@@ -61,3 +61,78 @@ class PictureCallback(Callback):
 
                 shown: Any = wandb.Image(pixels) if native is None else native
                 logger.log_metrics({tag: shown}, trainer.global_step)
+
+
+class EvaluationPictures(PictureCallback):
+    """Pictures of every validation and test, but of no sanity check.
+
+    A subclass implements :meth:`look`, or :meth:`finish`, or both.
+    """
+
+    def begin(self) -> None:
+        """Forget what an earlier evaluation left."""
+
+    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+        """Look at a batch.
+
+        Args:
+            trainer: Of the run.
+            task: The task.
+            outputs: What it computed.
+            batch: Of what.
+            index: Its number in the evaluation.
+            stage: ``"val"`` or ``"test"``.
+            name: Name of the evaluation, for files: ``"val_epoch_N"`` or ``"test"``.
+        """
+
+    def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+        """Do what is to be done at the end; the task computes and forgets its metrics after this.
+
+        Args:
+            trainer: Of the run.
+            task: The task.
+            stage: As in :meth:`look`.
+            name: As in :meth:`look`.
+        """
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self.begin()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew."""
+        self.begin()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Look at a batch."""
+        if not trainer.sanity_checking:
+            self.look(trainer, pl_module, outputs, batch, batch_idx, "val", f"val_epoch_{trainer.current_epoch}")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Look at a batch."""
+        self.look(trainer, pl_module, outputs, batch, batch_idx, "test", "test")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Finish a validation."""
+        if not trainer.sanity_checking:
+            self.finish(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Finish a test."""
+        self.finish(trainer, pl_module, "test", "test")

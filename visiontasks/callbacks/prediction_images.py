@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.types import (
     AutoencodingPredictions,
@@ -40,7 +40,7 @@ _DRAWN: tuple[tuple[Any, Any, Callable[..., Picture]], ...] = (
 )
 
 
-class PredictionImages(PictureCallback):
+class PredictionImages(EvaluationPictures):
     """Shows the first images with their predictions after every validation and test; they are the same every time.
 
     The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder, and figures in
@@ -56,33 +56,10 @@ class PredictionImages(PictureCallback):
         super().__init__()
         self.count = count
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Draw the first batch of a validation."""
-        if batch_idx == 0 and not trainer.sanity_checking:
-            self._draw(trainer, pl_module, batch, "val", f"val_epoch_{trainer.current_epoch}")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Draw the first batch of a test."""
-        if batch_idx == 0:
-            self._draw(trainer, pl_module, batch, "test", "test")
-
-    def _draw(self, trainer: Trainer, task: Any, batch: Any, stage: str, name: str) -> None:
+    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+        """Draw the first batch."""
+        if index:
+            return
         batch = task.as_batch(batch)
         if not self.shows(trainer) or not min(self.count, len(batch.images)):
             return

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.types import (
@@ -31,7 +31,7 @@ class _Sample(NamedTuple):
     predictions: Any
 
 
-class WorstSamples(PictureCallback):
+class WorstSamples(EvaluationPictures):
     """Shows the images of a validation or test that the task is most wrong about, the worst first.
 
     How wrong it is, is for a class of an image minus the logarithm of its probability (of several classes, their mean),
@@ -51,52 +51,14 @@ class WorstSamples(PictureCallback):
         self.count = count
         self._worst: list[tuple[float, int, _Sample]] = []
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+    def begin(self) -> None:
+        """Keep none."""
         self._worst = []
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
-        self._worst = []
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Look at a batch."""
-        if not trainer.sanity_checking and trainer.loggers:
-            self._look(pl_module, outputs, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Look at a batch."""
-        if trainer.loggers:
-            self._look(pl_module, outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw those of a validation."""
-        if not trainer.sanity_checking:
-            self._draw(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw those of a test."""
-        self._draw(trainer, pl_module, "test", "test")
-
-    def _look(self, task: Any, outputs: Any, batch: Any) -> None:
+    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+        """Keep the worst of a batch."""
         batch = task.as_batch(batch)
-        if not len(batch.images) or task.takes not in _JUDGES:
+        if not trainer.loggers or not len(batch.images) or task.takes not in _JUDGES:
             return
         predictions = task.predict(outputs)
         judge = _JUDGES[task.takes]
@@ -111,7 +73,8 @@ class WorstSamples(PictureCallback):
             if len(self._worst) > self.count:
                 heapq.heappop(self._worst)
 
-    def _draw(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+    def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+        """Draw the worst of all processes."""
         found = [sample for _, _, sample in self._worst]
         self._worst = []
         if trainer.world_size > 1:
