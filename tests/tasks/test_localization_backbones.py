@@ -20,8 +20,8 @@ NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for
 @pytest.mark.parametrize("backbone", NAMES)
 def test_a_batch_is_learnt_by_heart(backbone: str, fit: Callable[..., Trainer]) -> None:
     batch = random_batch(4, classes=3, size=(32, 48))
-    # Deep networks without batch normalisation learn nothing at a higher rate.
-    rate = 2e-4 if backbone in {"vgg11", "vgg13", "vgg16", "vgg19", "alexnet"} else 2e-3
+    # The deepest plain networks, and those without batch normalisation, learn nothing at a higher rate.
+    rate = 2e-4 if backbone in {"vgg11", "vgg13", "vgg16", "vgg19", "vgg16-bn", "vgg19-bn", "alexnet"} else 2e-3
     task = LocalizationTask(
         3,
         backbone=backbone,
