@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -15,6 +14,7 @@ from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, Seg
 from visiontasks.callbacks.confusion import ConfusionImages
 from visiontasks.callbacks.worst_samples import WorstSamples
 from visiontasks.metrics.detection_confusion import DetectionConfusion
+from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.visualization import draw_confusion, shelve
 
 SMALL = {"filters": [4, 8], "depth": 1}
@@ -69,8 +69,8 @@ def test_counts_are_those_of_a_loop(kind: str, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "run" / "0" / "confusion" / "val_epoch_0.png").is_file()
 
 
-@pytest.mark.parametrize("kind", ["classification", "localization", "segmentation"])
-def test_the_worst_are_those_of_the_highest_measure(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["classification", "localization", "segmentation", "detection"])
+def test_the_worst_are_those_of_the_lowest_quality(kind: str, tmp_path: Path) -> None:
     shown: list[int] = []
 
     class Noted(WorstSamples):
@@ -81,19 +81,10 @@ def test_the_worst_are_those_of_the_highest_measure(kind: str, tmp_path: Path, m
     _, pairs = evaluate(kind, tmp_path, Noted(count=3))
     measured: dict[int, float] = {}
     for batch, found in pairs:
-        for index, number in enumerate(batch.ids.tolist()):
-            if kind == "classification":
-                wrong = -np.log(float(found.probabilities[index, batch.labels[index]]))
-            elif kind == "segmentation":
-                wrong = float((found.labels[index] != batch.masks[index]).double().mean())
-            else:
-                one, other = found.boxes[index].tolist(), batch.boxes[index].tolist()
-                sides = [max(0.0, min(one[i + 2], other[i + 2]) - max(one[i], other[i])) for i in (0, 1)]
-                shared = sides[0] * sides[1]
-                union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
-                wrong = 1 - float(found.probabilities[index, batch.labels[index]]) * shared / union
-            measured[number] = wrong
-    expected = sorted(measured, key=lambda number: -measured[number])[:3]
+        judged = sample_quality(found, batch)
+        assert judged is not None
+        measured |= dict(zip(batch.ids.tolist(), judged.values.tolist(), strict=True))
+    expected = sorted(measured, key=lambda number: (measured[number], number))[:3]
     assert [measured[number] for number in shown] == pytest.approx([measured[number] for number in expected], abs=1e-5)
     assert (tmp_path / "run" / "0" / "worst" / "val_epoch_0.png").is_file()
 

@@ -56,10 +56,10 @@ def check_contents(log: Log) -> None:
     assert all("(true: " in caption for caption in pictures["captions"])
     worst = log.last("val/worst")
     table: dict[str, Any] = json.loads((log.folder / worst["path"]).read_text())
-    assert table["columns"] == ["image", "number", "wrong", "true", "predicted"]
-    wrong = [row[2] for row in table["data"]]
-    assert wrong == sorted(wrong, reverse=True)
-    assert len(wrong) == 8
+    assert table["columns"] == ["image", "number", "quality", "predicted"]
+    qualities = [row[2] for row in table["data"]]
+    assert qualities == sorted(qualities)
+    assert len(qualities) == 8
     (confusion,) = log.folder.glob("media/table/val/confusion*.json")
     rows = json.loads(confusion.read_text())["data"]
     assert len(rows) == 16

@@ -3,14 +3,14 @@
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 
-from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.visualization import draw_activations, draw_filters, first_convolution
 
 
-class FilterImages(PictureCallback):
+class FilterImages(EvaluationPictures):
     """Writes the filters of the first convolution, and the feature maps of one image, after every validation.
 
     The pictures are ``filters/epoch_N.png`` and ``filters/activations_epoch_N.png`` in the run folder. On the command
@@ -29,20 +29,11 @@ class FilterImages(PictureCallback):
         self.image = image
         self.count = count
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
         """Draw after the first batch of a validation."""
-        if batch_idx or trainer.sanity_checking or not self.shows(trainer):
+        if index or stage != "val" or not self.shows(trainer):
             return
-        task: Any = pl_module
-        images = task.as_batch(batch).images[:1] if self.image is None else self.image[None].to(pl_module.device)
+        images = task.as_batch(batch).images[:1] if self.image is None else self.image[None].to(task.device)
         if not len(images):
             return
         with torch.no_grad():

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 
-from visiontasks.callbacks.pictures import PictureCallback
+from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.visualization import reliability_diagram
 
 
-class ReliabilityDiagram(PictureCallback):
+class ReliabilityDiagram(EvaluationPictures):
     """Writes a reliability diagram of a classifier after every validation and test.
 
     The pictures are ``reliability/val_epoch_N.png`` and ``reliability/test.png`` in the run folder. On the command
@@ -17,16 +17,8 @@ class ReliabilityDiagram(PictureCallback):
 
     title = "reliability"
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw a validation; the task computes and forgets its metrics after this."""
-        if not trainer.sanity_checking:
-            self._draw(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw a test."""
-        self._draw(trainer, pl_module, "test", "test")
-
-    def _draw(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+    def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
+        """Draw the diagram of all processes."""
         metric = task.metrics["calibration_error"]
         with metric.sync_context():
             counts, confidence, accuracy = (values.cpu() for values in metric.reliability())

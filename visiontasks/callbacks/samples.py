@@ -74,7 +74,7 @@ class SampleGalleries:
                 order = (ids[place], self._seen + place)
                 if len(kept) == self.count and (own[place], order) > kept[-1][:2]:
                     break
-                one = _one(batch, place, count), _one(predictions, place, count)
+                one = take_one(batch, place, count), take_one(predictions, place, count)
                 insort(kept, _Kept(own[place], order, values[place], *one), key=lambda sample: sample[:2])
                 del kept[self.count :]
         self._seen += count
@@ -96,7 +96,7 @@ class SampleGalleries:
                 picture = draw(sample.batch, sample.predictions, list(class_names))
                 if picture is None:
                     return []
-                texts = [name_of(sample.order[0]), _caption(sample.predictions, sample.batch, class_names)]
+                texts = [name_of(sample.order[0]), caption(sample.predictions, sample.batch, class_names)]
                 if not math.isnan(sample.quality):
                     texts.append(f"quality {sample.quality:.3f}")
                 jpeg, width = _jpeg(picture, _BYTES // (3 * self.count))
@@ -106,7 +106,7 @@ class SampleGalleries:
         return galleries
 
 
-def _one(fields: Any, place: int, count: int) -> Any:
+def take_one(fields: Any, place: int, count: int) -> Any:
     """Copy one image's part of a batch to the CPU, so that the rest can be freed."""
 
     def part(field: Any) -> Any:
@@ -131,7 +131,14 @@ def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
         image = image.reduce(2)
 
 
-def _caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
+def caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
+    """Say what was predicted of one image, and what is true where that is something else; empty for masks.
+
+    Args:
+        predictions: Of the image.
+        batch: The image.
+        names: Names of the classes.
+    """
     if isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
         found, truth, score = predictions.labels[0], batch.labels[0], predictions.scores[0]
         certain = "" if found.ndim else f" {score:.2f}"

@@ -1,44 +1,36 @@
-"""The images that a task is most wrong about."""
+"""The images that a task is worst at."""
 
 import heapq
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
-from torch import Tensor
 
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.prediction_images import draw
+from visiontasks.callbacks.samples import caption, take_one
 from visiontasks.callbacks.wandb_images import wandb_images
-from visiontasks.types import (
-    IGNORED,
-    ClassificationPredictions,
-    LocalizationPredictions,
-    SegmentationPredictions,
-)
+from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.visualization import shelve
 
 
 class _Sample(NamedTuple):
-    """How wrong it is, the number of the image, and batch and predictions of it alone."""
+    """The quality and the number of an image, and batch and predictions of it alone."""
 
-    wrong: float
+    quality: float
     number: int
     batch: Any
     predictions: Any
 
 
 class WorstSamples(EvaluationPictures):
-    """Shows the images of a validation or test that the task is most wrong about, the worst first.
+    """Shows the images of a validation or test that the task is worst at, the worst first.
 
-    How wrong it is, is for a class of an image minus the logarithm of its probability (of several classes, their mean),
-    for a localization 1 minus probability times overlap, and for a segmentation the share of pixels that are wrong. For
-    detections use the gallery of :class:`~visiontasks.callbacks.prediction_images.PredictionImages`.
-
-    The pictures are ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
+    How good it is at an image, says :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures are
+    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
 
     Args:
         count: How many; 0 for none.
@@ -58,20 +50,19 @@ class WorstSamples(EvaluationPictures):
     def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
         """Keep the worst of a batch."""
         batch = task.as_batch(batch)
-        if not trainer.loggers or not len(batch.images) or task.takes not in _JUDGES:
+        if not self.count or not trainer.loggers or not len(batch.images):
             return
         predictions = task.predict(outputs)
-        judge = _JUDGES[task.takes]
-        if not isinstance(predictions, tuple) or not hasattr(predictions, "_fields"):
-            return
-        for index, wrong in enumerate(judge(predictions, batch).tolist()):
-            if len(self._worst) >= self.count and (not self.count or wrong <= self._worst[0][0]):
+        judged = sample_quality(predictions, batch)
+        for place, quality in enumerate([] if judged is None else judged.values.tolist()):
+            full = len(self._worst) == self.count
+            # The first of the heap is the best of the worst.
+            if math.isnan(quality) or (full and -quality <= self._worst[0][0]):
                 continue
-            alone = (_one(batch, index), _one(predictions, index))
-            number = int(batch.ids[index])
-            heapq.heappush(self._worst, (wrong, -number, _Sample(wrong, number, *alone)))
-            if len(self._worst) > self.count:
-                heapq.heappop(self._worst)
+            alone = (take_one(fields, place, len(batch.images)) for fields in (batch, predictions))
+            number = int(batch.ids[place])
+            push = heapq.heapreplace if full else heapq.heappush
+            push(self._worst, (-quality, -number, _Sample(quality, number, *alone)))
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the worst of all processes."""
@@ -81,13 +72,12 @@ class WorstSamples(EvaluationPictures):
             parts: list[list[_Sample]] = [[] for _ in range(trainer.world_size)]
             dist.all_gather_object(parts, found)
             found = [sample for part in parts for sample in part]
-        found = sorted(found, key=lambda sample: (-sample.wrong, sample.number))[: self.count]
+        found = sorted(found, key=lambda sample: (sample.quality, sample.number))[: self.count]
         if not found or not self.shows(trainer):
             return
-        names = task.class_names or [str(index) for index in range(task.num_classes)]
-        pictures = [
-            picture for sample in found if (picture := draw(sample.batch, sample.predictions, names)) is not None
-        ]
+        names = task.class_names or [str(label) for label in range(getattr(task, "num_classes", 0))]
+        drawn = [draw(sample.batch, sample.predictions, names) for sample in found]
+        pictures = [picture for picture in drawn if picture is not None]
         if not pictures:
             return
         native = None
@@ -99,62 +89,10 @@ class WorstSamples(EvaluationPictures):
 def _table(samples: Sequence[_Sample], names: Sequence[str]) -> Any:
     import wandb
 
-    table = wandb.Table(columns=["image", "number", "wrong", "true", "predicted"])
+    table = wandb.Table(columns=["image", "number", "quality", "predicted"])
     for sample in samples:
         images = wandb_images(sample.batch, sample.predictions, names)
-        assert images is not None
-        true, found = (_named(value, names) for value in (_labels(sample.batch), _labels(sample.predictions)))
-        table.add_data(images[0], sample.number, sample.wrong, true, found)
+        if images is None:
+            return None
+        table.add_data(images[0], sample.number, sample.quality, caption(sample.predictions, sample.batch, names))
     return table
-
-
-def _labels(fields: Any) -> Tensor:
-    """Take the classes of one image: one, several (a flag each), or those of its pixels."""
-    labels: Tensor = fields.masks[0] if hasattr(fields, "masks") else fields.labels[0]
-    return labels
-
-
-def _named(labels: Tensor, names: Sequence[str]) -> str:
-    if not labels.ndim:
-        return names[int(labels)] if labels >= 0 else "none"
-    chosen = labels.nonzero().flatten() if labels.ndim == 1 else torch.unique(labels)
-    return ", ".join(names[label] for label in chosen.tolist() if label < len(names))
-
-
-def _one(fields: Any, index: int) -> Any:
-    """Take one image of a batch, to the CPU."""
-    return type(fields)(*(field[index : index + 1].cpu() if isinstance(field, Tensor) else field for field in fields))
-
-
-def _classification(predictions: ClassificationPredictions, batch: Any) -> Tensor:
-    probabilities = predictions.probabilities.float().clamp(1e-12, 1)
-    if batch.labels.ndim == 1:
-        return -probabilities.gather(1, batch.labels[:, None]).log()[:, 0]
-    right = torch.where(batch.labels >= 0.5, probabilities, (1 - probabilities).clamp(min=1e-12))
-    return -right.log().mean(1)
-
-
-def _localization(predictions: LocalizationPredictions, batch: Any) -> Tensor:
-    label = batch.labels.clamp(min=0)
-    probability = predictions.probabilities.gather(1, label[:, None])[:, 0]
-    box = predictions.class_boxes[torch.arange(len(label), device=label.device), label]
-    sides = torch.minimum(box[:, 2:], batch.boxes[:, 2:]) - torch.maximum(box[:, :2], batch.boxes[:, :2])
-    shared = sides.clamp(min=0).prod(1)
-    areas = [(own[:, 2:] - own[:, :2]).prod(1) for own in (box, batch.boxes)]
-    overlap = shared / (areas[0] + areas[1] - shared).clamp(min=1e-9)
-    return torch.where(batch.labels >= 0, 1 - probability * overlap, predictions.scores)
-
-
-def _segmentation(predictions: SegmentationPredictions, batch: Any) -> Tensor:
-    counted = batch.masks != IGNORED
-    wrong = (predictions.labels != batch.masks) & counted
-    shares: Tensor = wrong.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
-    return shares
-
-
-_JUDGES: dict[str, Callable[..., Tensor]] = {
-    "classification": _classification,
-    "multilabel classification": _classification,
-    "localization": _localization,
-    "segmentation": _segmentation,
-}
