@@ -12,7 +12,7 @@ import warnings
 
 import torch
 import torch.nn.functional as F
-from common import alternate, mnist_root, report, setting
+from common import alternate, data_root, report, setting
 from mnist_training import OPTIMIZER, SKIPPED, STEPS, trainer_rate
 from torch import Tensor, nn
 
@@ -71,7 +71,7 @@ def main() -> int:
     setting()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    source = mnist_root()
+    source = data_root("MNIST/raw")
     torch.manual_seed(0)
     task = AutoencodingTask(
         code_size=32,

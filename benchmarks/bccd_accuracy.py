@@ -10,7 +10,6 @@ Command: VISIONTASKS_DATA=FOLDER python benchmarks/bccd_accuracy.py [--seed 0] [
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import half_cosine, run_recipe, setting
+from common import data_root, half_cosine, run_recipe, setting
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
@@ -124,10 +123,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, help="CPU time of the other side, without running the recipe")
     options = parser.parse_args()
-    root = Path(os.environ.get("VISIONTASKS_DATA", "")) / "BCCD"
-    if not root.is_dir():
-        print("skipped: set VISIONTASKS_DATA to a folder that holds BCCD.")
-        return 0
+    root = data_root("BCCD") / "BCCD"
     setting()
     met, seconds = True, options.seconds
     if seconds is None:

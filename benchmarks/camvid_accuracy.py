@@ -8,7 +8,6 @@ with --seconds the recipe is not run, and the other side gets as many)
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from common import half_cosine, run_recipe, setting
+from common import data_root, half_cosine, run_recipe, setting
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -92,10 +91,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, help="CPU time of the other side, without running the recipe")
     options = parser.parse_args()
-    root = Path(os.environ.get("VISIONTASKS_DATA", "")) / "CamVid"
-    if not root.is_dir():
-        print("skipped: set VISIONTASKS_DATA to a folder that holds CamVid.")
-        return 0
+    root = data_root("CamVid") / "CamVid"
     setting()
     ours: dict[str, float] = {}
     seconds: float | None = options.seconds

@@ -113,15 +113,15 @@ def half_cosine(optimizer: torch.optim.Optimizer, rate: float, share: float, war
         group["lr"] = rate * min(rising, (1 + math.cos(math.pi * min(1.0, share))) / 2)
 
 
-def mnist_root() -> Path:
-    """Find the folder that holds ``MNIST/raw``.
+def data_root(name: str) -> Path:
+    """Find the folder that holds the folder of a data set, such as ``MNIST/raw``.
 
     Raises:
         SystemExit: If the variable VISIONTASKS_DATA does not name one; the benchmark is skipped.
     """
     root = Path(os.environ.get("VISIONTASKS_DATA", ""))
-    if not (root / "MNIST" / "raw").is_dir():
-        print("skipped: set VISIONTASKS_DATA to a folder that holds MNIST/raw.")
+    if not (root / name).is_dir():
+        print(f"skipped: set VISIONTASKS_DATA to a folder that holds {name}.")
         raise SystemExit(0)
     return root
 

@@ -10,7 +10,6 @@ Command: VISIONTASKS_DATA=FOLDER python benchmarks/localization_accuracy.py --sp
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import half_cosine, run_recipe, setting
+from common import data_root, half_cosine, run_recipe, setting
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
@@ -124,10 +123,7 @@ def main() -> int:
     parser.add_argument("--split", choices=("val", "test"), default="val", help="what is scored (default: val)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    root = Path(os.environ.get("VISIONTASKS_DATA", "")) / "cards"
-    if not root.is_dir():
-        print("skipped: set VISIONTASKS_DATA to a folder that holds cards.")
-        return 0
+    root = data_root("cards") / "cards"
     setting()
     sides: dict[str, list[Tensor]] = {"recipe": [], "plain": []}
     for seed in options.seeds:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import alternate, mnist_root, report, setting
+from common import alternate, data_root, report, setting
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import MNIST
@@ -41,7 +41,7 @@ def usual_loader(root: Path, workers: int) -> DataLoader[Any]:
 def main() -> int:
     """Measure, compare the pixels of both sides, print the verdict."""
     setting()
-    source = mnist_root()
+    source = data_root("MNIST/raw")
     with tempfile.TemporaryDirectory() as folder:
         # torchvision unpacks the files beside the archives.
         shutil.copytree(source / "MNIST", Path(folder) / "MNIST", copy_function=shutil.copyfile)

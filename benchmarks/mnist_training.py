@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import alternate, mnist_root, report, setting
+from common import alternate, data_root, report, setting
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from mnist_input import usual_loader
@@ -141,7 +141,7 @@ def main() -> int:
     setting()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    source = mnist_root()
+    source = data_root("MNIST/raw")
     torch.manual_seed(0)
     task = ClassificationTask(
         num_classes=10, in_channels=1, backbone_options=BACKBONE, normalization="unit", optimizer=OPTIMIZER

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -53,3 +55,17 @@ def test_a_detection_at_the_least_score_may_be_missing() -> None:
 def test_other_detections_are_refused(name: str, place: tuple[int, ...], value: float) -> None:
     with pytest.raises(ExportError, match=f"other {name}"):
         compare(DETECTIONS, changed(DETECTIONS, name, place, value), "a.onnx", score=0.05)
+
+
+def test_where_nothing_is_found_nothing_is_compared() -> None:
+    nothing = {name: torch.zeros_like(values) for name, values in DETECTIONS.items()} | {
+        "labels": torch.full((1, 3), -1)
+    }
+    assert all(math.isnan(value) for value in compare(nothing, nothing, "a.onnx", score=0.05).values())
+    with pytest.raises(ExportError, match="other labels"):
+        compare(nothing, DETECTIONS, "a.onnx", score=0.05)
+
+
+def test_a_box_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ExportError, match="other labels"):
+        compare(DETECTIONS, changed(DETECTIONS, "boxes", (0, 1, 3), float("nan")), "a.onnx", score=0.05)

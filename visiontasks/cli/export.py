@@ -1,6 +1,7 @@
 """``visiontasks export``: a checkpoint as a file that runs without this library."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         arguments: The command line after it.
 
     Returns:
-        The exit code, 0.
+        The exit code: 0, or 1 for a detector that found nothing in the images, so that no box was compared.
 
     Raises:
         VisiontasksError: If the checkpoint cannot be exported; then there is no file.
@@ -59,6 +60,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
     print(f"{done.file}: {done.metadata['task']}, {done.file.stat().st_size / 2**20:.1f} MiB")
     print(f"takes {', '.join(done.metadata['inputs'])}: uint8 [{', '.join(map(str, shape))}]")
     print(f"gives {', '.join(done.metadata['outputs'])}")
+    if math.isnan(done.differences.get("labels", 0.0)):
+        print("nothing was found in these images, so that no box was compared: give others by --images")
+        return 1
     found = ", ".join(f"{name} {difference:.2g}" for name, difference in done.differences.items())
     print(f"largest differences from the checkpoint: {found}")
     return 0

@@ -1,5 +1,6 @@
 """Whether an exported file computes what the task does."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -29,7 +30,7 @@ def compare(
         score: Least score of a detection; None for results that are no detections.
 
     Returns:
-        Largest difference of each result; of labels the share that differs.
+        Largest difference of each result; of labels the share that differs. NaN where neither side found anything.
 
     Raises:
         ExportError: If a result differs by more.
@@ -41,6 +42,8 @@ def compare(
             raise ExportError(message)
     differences = _of_values(expected, found) if score is None else _of_detections(expected, found, score)
     for name, difference in differences.items():
+        if score is not None and math.isnan(difference):
+            continue
         limit = _DISAGREEING if name == "labels" else _BOX_TOLERANCE if name.endswith("boxes") else TOLERANCE
         if not difference <= limit:
             message = (
@@ -63,7 +66,9 @@ def _of_values(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> d
 
 def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], score: float) -> dict[str, float]:
     """Match each detection with one of the same class in the other set; those at the least score may be missing."""
-    boxes, scores, unmatched, total = [0.0], [0.0], 0, 0
+    boxes: list[float] = []
+    scores: list[float] = []
+    unmatched = total = 0
     for image in range(len(expected["labels"])):
         one, other = ({name: values[name][image] for name in expected} for values in (expected, found))
         for left, right in ((one, other), (other, one)):
@@ -73,12 +78,14 @@ def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], 
             overlap = torch.where(left["labels"][:, None] == right["labels"], overlap, -1.0)
             best, match = overlap.max(1) if overlap.numel() else (torch.zeros(len(sure)), None)
             total += int(sure.sum())
-            unmatched += int((sure & (best < 0.9)).sum())
+            unmatched += int((sure & ~(best >= 0.9)).sum())
             both = sure & (best >= 0.9)
             if match is not None and both.any():
                 boxes.append((left["boxes"] - right["boxes"][match])[both].abs().max().item())
                 scores.append((left["scores"] - right["scores"][match])[both].abs().max().item())
-    return {"boxes": max(boxes), "scores": max(scores), "labels": unmatched / max(total, 1)}
+    labels = unmatched / total if total else math.nan
+    # A box of NaN overlaps with nothing: it is unmatched, and seen by the labels.
+    return {"boxes": max(boxes, default=math.nan), "scores": max(scores, default=math.nan), "labels": labels}
 
 
 def _real(detections: Mapping[str, Tensor]) -> dict[str, Tensor]:
