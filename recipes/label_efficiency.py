@@ -79,14 +79,14 @@ def make_trainer(options: argparse.Namespace, **limits: int) -> Trainer:
     accelerator = "cpu" if options.cpu else "auto"
     precision: Any = default_precision(accelerator)
     silent = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
+    options: dict[str, Any] = {**dict.fromkeys(silent, False), **limits}
     return Trainer(
         accelerator=accelerator,
         devices=1,
         precision=precision,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=1_000_000,
-        **dict.fromkeys(silent, False),  # type: ignore[arg-type]  # flags
-        **limits,  # type: ignore[arg-type]  # numbers
+        **options,
     )
 
 
@@ -205,9 +205,10 @@ def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
     data = MNISTDataModule(options.root, val_size=options.val_size)
     for stage in ("fit", "test"):
         data.setup(stage)
-    judged = data.test_set if options.split == "test" else data.val_set
+    sets: dict[str, Any] = {"test": data.test_set, "val": data.val_set}
+    judged: MemoryDataset = sets[options.split]
     train: MemoryDataset = data.train_set
-    truth, wanted = train.labels, judged.labels  # type: ignore[attr-defined]  # in memory
+    truth, wanted = train.labels, judged.labels
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
 
     def note(way: str, count: int, accuracy: float) -> None:
@@ -221,7 +222,7 @@ def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
     for name in options.pretrainings:
         file = pretrain(name, options)
         codes = encode(file, train.pixels.permute(0, 3, 1, 2))
-        others = encode(file, judged.pixels.permute(0, 3, 1, 2))  # type: ignore[attr-defined]  # in memory
+        others = encode(file, judged.pixels.permute(0, 3, 1, 2))
         graph = neighbourhoods(codes)
         for count, seed in draws:
             chosen = choose(truth, count, seed)

@@ -63,7 +63,7 @@ def decisions(classes: int, count: int = 20) -> list[ClassificationBatch]:
 def run(tmp_path: Path) -> Run:
     """Test a task with a report; return the page and the metrics."""
 
-    def test(task: Task, data: Any, report: RunReport | None = None) -> tuple[Page, dict[str, float]]:  # noqa: ANN401
+    def test(task: Task, data: Any, report: RunReport | None = None) -> tuple[Page, dict[str, float]]:  # noqa: ANN401 - of any task
         trainer = Trainer(
             accelerator="cpu",
             logger=CSVLogger(tmp_path),

@@ -54,7 +54,8 @@ class ImagePredictor(ABC):
 
     def __init__(self, task: Any) -> None:  # noqa: ANN401 (the task of a subclass)
         self.task = task
-        self.class_names: list[str] = task.class_names or [str(index) for index in range(task.num_classes)]
+        count = getattr(task, "num_classes", 0)  # an autoencoder has none
+        self.class_names: list[str] = task.class_names or [str(index) for index in range(count)]
 
     @abstractmethod
     def prepare(self, pixels: Pixels, name: Path | int) -> Any:  # noqa: ANN401 (what predict takes)
@@ -214,9 +215,7 @@ class AutoencodingPredictor(BatchPredictor):
     formats = ("jsonl", "npz")
 
     def __init__(self, task: AutoencodingTask) -> None:
-        self.task = task
-        self.class_names = []
-        self.resizing = self._resizing()
+        super().__init__(task)
         # Images of their own sizes do not fit into one batch, and padding would change their codes.
         if isinstance(self.resizing, Whole):
             self.batch_size = 1
