@@ -79,14 +79,14 @@ def make_trainer(options: argparse.Namespace, **limits: int) -> Trainer:
     accelerator = "cpu" if options.cpu else "auto"
     precision: Any = default_precision(accelerator)
     silent = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
-    options: dict[str, Any] = {**dict.fromkeys(silent, False), **limits}
+    flags: dict[str, Any] = {**dict.fromkeys(silent, False), **limits}
     return Trainer(
         accelerator=accelerator,
         devices=1,
         precision=precision,
         num_sanity_val_steps=0,
         check_val_every_n_epoch=1_000_000,
-        **options,
+        **flags,
     )
 
 
