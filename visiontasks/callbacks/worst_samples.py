@@ -14,6 +14,7 @@ from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.samples import caption, take_one
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.metrics.sample_quality import sample_quality
+from visiontasks.types import DetectionBatch, ProposalBatch
 from visiontasks.visualization import shelve
 
 
@@ -30,7 +31,8 @@ class WorstSamples(EvaluationPictures):
     """Shows the images of a validation or test that the task is worst at, the worst first.
 
     How good it is at an image, says :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures are
-    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
+    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table. Those of a detector
+    are in the report of a test, see :class:`~visiontasks.callbacks.report.RunReport`.
 
     Args:
         count: How many; 0 for none.
@@ -52,6 +54,8 @@ class WorstSamples(EvaluationPictures):
         batch = task.as_batch(batch)
         if not self.count or not trainer.loggers or not len(batch.images):
             return
+        if isinstance(batch, DetectionBatch | ProposalBatch):
+            return  # to predict once more would take a detector's second stage
         predictions = task.predict(outputs)
         judged = sample_quality(predictions, batch)
         for place, quality in enumerate([] if judged is None else judged.values.tolist()):
