@@ -31,8 +31,8 @@ class WorstSamples(EvaluationPictures):
     """Shows the images of a validation or test that the task is worst at, the worst first.
 
     How good it is at an image, says :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures are
-    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table. Those of a detector
-    are in the report of a test, see :class:`~visiontasks.callbacks.report.RunReport`.
+    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table. Those of a
+    detector are in the report of a test, see :class:`~visiontasks.callbacks.report.RunReport`.
 
     Args:
         count: How many; 0 for none.
