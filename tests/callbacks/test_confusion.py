@@ -69,7 +69,7 @@ def test_counts_are_those_of_a_loop(kind: str, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "run" / "0" / "confusion" / "val_epoch_0.png").is_file()
 
 
-@pytest.mark.parametrize("kind", ["classification", "localization", "segmentation"])
+@pytest.mark.parametrize("kind", TASKS)
 def test_the_worst_are_those_of_the_lowest_quality(kind: str, tmp_path: Path) -> None:
     shown: list[int] = []
 
@@ -87,11 +87,6 @@ def test_the_worst_are_those_of_the_lowest_quality(kind: str, tmp_path: Path) ->
     expected = sorted(measured, key=lambda number: (measured[number], number))[:3]
     assert [measured[number] for number in shown] == pytest.approx([measured[number] for number in expected], abs=1e-5)
     assert (tmp_path / "run" / "0" / "worst" / "val_epoch_0.png").is_file()
-
-
-def test_a_detector_is_not_made_to_predict_twice(tmp_path: Path) -> None:
-    evaluate("detection", tmp_path, WorstSamples(count=3))
-    assert not (tmp_path / "run" / "0" / "worst").exists()
 
 
 def test_tensorboard_gets_figures(tmp_path: Path) -> None:

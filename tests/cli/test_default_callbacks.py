@@ -1,6 +1,7 @@
 """What every run shows, and how it is replaced."""
 
 from visiontasks.callbacks.confusion import ConfusionImages
+from visiontasks.callbacks.per_class import PerClassTable
 from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.callbacks.wandb_run import WandbRun
 from visiontasks.callbacks.worst_samples import WorstSamples
@@ -13,6 +14,6 @@ class Own(ConfusionImages):
 
 def test_a_callback_of_the_user_takes_the_place_of_its_kind() -> None:
     usual = [type(callback) for callback in default_callbacks([], {})]
-    assert usual == [PredictionImages, ConfusionImages, WorstSamples, WandbRun]
+    assert usual == [PredictionImages, ConfusionImages, WorstSamples, PerClassTable, WandbRun]
     left = [type(callback) for callback in default_callbacks([Own(), PredictionImages(0)], {})]
-    assert left == [WorstSamples, WandbRun]
+    assert left == [WorstSamples, PerClassTable, WandbRun]

@@ -40,21 +40,23 @@ class CodeImages(EvaluationPictures):
         self._codes: list[Tensor] = []
         self._labels: list[Tensor] = []
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
         """Keep the codes of a batch; draw after the first one what lies between."""
-        if stage != "val" or not self.shows(trainer) or not len(batch.images):
+        if stage != "val" or not self.shows(trainer):
             return
         if sum(map(len, self._codes)) < self.points:
-            codes = outputs.codes.flatten(2).mean(2) if outputs.codes.ndim == 4 else outputs.codes
-            labels = getattr(task.as_batch(batch), "labels", None)
+            codes = predictions.codes.flatten(2).mean(2) if predictions.codes.ndim == 4 else predictions.codes
+            labels = getattr(batch, "labels", None)
             if not isinstance(labels, Tensor) or labels.ndim != 1:
                 labels = torch.full((len(codes),), -1)
             self._codes.append(codes.cpu())
             self._labels.append(labels.cpu())
         if index == 0 and len(batch.images) > 1:
-            epoch, size = trainer.current_epoch, (outputs.logits.shape[-2], outputs.logits.shape[-1])
+            epoch, size = trainer.current_epoch, tuple(predictions.images.shape[-2:])
             pairs = min(self.pairs, len(batch.images) // 2)
-            one, other = outputs.codes[: 2 * pairs : 2, None], outputs.codes[1 : 2 * pairs : 2, None]
+            one, other = predictions.codes[: 2 * pairs : 2, None], predictions.codes[1 : 2 * pairs : 2, None]
             share = torch.linspace(0, 1, _STEPS, device=one.device).view(1, -1, *[1] * (one.ndim - 2))
             between = torch.lerp(one, other, share).flatten(0, 1)
             with torch.no_grad():

@@ -12,7 +12,7 @@ from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_confusion import count_confusion
 from visiontasks.metrics.empty_states import fill_empty_states
-from visiontasks.types import ClassificationBatch, LocalizationBatch
+from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 from visiontasks.visualization import draw_confusion
 
 _NATIVE = 100
@@ -37,16 +37,16 @@ class ConfusionImages(EvaluationPictures):
         """Count from 0."""
         self._counts = None
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
         """Count a batch."""
-        batch = task.as_batch(batch)
-        if not isinstance(batch, ClassificationBatch | LocalizationBatch) or not len(batch.images):
+        if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
             return
-        predicted = getattr(task.predict(outputs), "labels", None)
-        if not isinstance(predicted, Tensor) or predicted.ndim != 1 or batch.labels.ndim != 1:
+        if predictions.labels.ndim != 1 or batch.labels.ndim != 1:
             return
         # An image without an object lands in a row that is cut off.
-        places = (batch.labels + 1) * task.num_classes + predicted
+        places = (batch.labels + 1) * task.num_classes + predictions.labels
         counts = torch.bincount(places, minlength=(task.num_classes + 1) * task.num_classes)
         counts = counts.view(task.num_classes + 1, task.num_classes)[1:]
         self._counts = counts if self._counts is None else self._counts + counts

@@ -29,13 +29,13 @@ class FilterImages(EvaluationPictures):
         self.image = image
         self.count = count
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
         """Draw after the first batch of a validation."""
         if index or stage != "val" or not self.shows(trainer):
             return
-        images = task.as_batch(batch).images[:1] if self.image is None else self.image[None].to(task.device)
-        if not len(images):
-            return
+        images = batch.images[:1] if self.image is None else self.image[None].to(task.device)
         with torch.no_grad():
             features = task.backbone(task.normalize(images))
         filters = draw_filters(first_convolution(task.backbone).weight)

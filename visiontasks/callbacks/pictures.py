@@ -72,14 +72,16 @@ class EvaluationPictures(PictureCallback):
     def begin(self) -> None:
         """Forget what an earlier evaluation left."""
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
-        """Look at a batch.
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
+        """Look at a batch that has images.
 
         Args:
             trainer: Of the run.
             task: The task.
-            outputs: What it computed.
-            batch: Of what.
+            predictions: What its step returned.
+            batch: Of what, as :meth:`~visiontasks.tasks.base.Task.as_batch` returns it.
             index: Its number in the evaluation.
             stage: ``"val"`` or ``"test"``.
             name: Name of the evaluation, for files: ``"val_epoch_N"`` or ``"test"``.
@@ -106,27 +108,29 @@ class EvaluationPictures(PictureCallback):
     def on_validation_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: Any,
         outputs: Any,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Look at a batch."""
-        if not trainer.sanity_checking:
-            self.look(trainer, pl_module, outputs, batch, batch_idx, "val", f"val_epoch_{trainer.current_epoch}")
+        if not trainer.sanity_checking and outputs is not None:
+            name = f"val_epoch_{trainer.current_epoch}"
+            self.look(trainer, pl_module, outputs, pl_module.as_batch(batch), batch_idx, "val", name)
 
     def on_test_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: Any,
         outputs: Any,
         batch: Any,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Look at a batch."""
-        self.look(trainer, pl_module, outputs, batch, batch_idx, "test", "test")
+        if outputs is not None:
+            self.look(trainer, pl_module, outputs, pl_module.as_batch(batch), batch_idx, "test", "test")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finish a validation."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
@@ -56,22 +55,17 @@ class PredictionImages(EvaluationPictures):
         super().__init__()
         self.count = count
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
         """Draw the first batch."""
-        if index:
+        if index or not self.count or not self.shows(trainer):
             return
-        batch = task.as_batch(batch)
-        if not self.shows(trainer) or not min(self.count, len(batch.images)):
+        if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
             return
-        first = _named_fields(batch, [field[: self.count] if isinstance(field, Tensor) else field for field in batch])
-        with torch.no_grad():
-            predictions = task.predict(task.infer(*task.inputs(first)))
         names = task.class_names or [str(index) for index in range(1000)]
-        if not isinstance(predictions, tuple) or not hasattr(predictions, "_fields"):
-            return
-        first, predictions = (
-            _named_fields(fields, [_on_cpu(field) for field in fields]) for fields in (first, predictions)
-        )
+        count = len(batch.images)
+        first, predictions = (take(fields, slice(self.count), count) for fields in (batch, predictions))
         picture = draw(first, predictions, names)
         if picture is not None:
             native = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
@@ -87,9 +81,18 @@ def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | 
     return None
 
 
-def _on_cpu(field: Any) -> Any:
-    return field.cpu() if isinstance(field, Tensor) else field
+def take(fields: Any, places: slice, count: int) -> Any:
+    """Copy the part of some images to the CPU, so that the rest can be freed.
 
+    Args:
+        fields: A batch, or its predictions.
+        places: Which images.
+        count: How many the batch has.
+    """
 
-def _named_fields(kind: Any, fields: list[Any]) -> Any:
-    return type(kind)(*fields)
+    def part(field: Any) -> Any:
+        if isinstance(field, Tensor) and field.ndim and len(field) == count:
+            return field[places].detach().to("cpu", copy=True)
+        return field
+
+    return type(fields)(*(part(field) for field in fields))

@@ -36,7 +36,7 @@ class RunReport(Callback):
     those of the run folder that the checkpoint lies in. The page is written into the run folder of the test; on several
     processes the samples are those that the first of them saw.
 
-    Predictions are taken from the task's ``update_metrics``, and none are computed again. On the command line it is
+    Predictions are those that the test computed. On the command line it is
     always there; ``--report false`` leaves it out, and one of your own replaces it.
 
     Args:
@@ -81,20 +81,19 @@ class RunReport(Callback):
         self._counted = self._confusion = self._thresholds = None
         if self.file is None:
             return
-        update = task.update_metrics
-
-        def observed(predictions: Any, batch: Any) -> None:
-            update(predictions, batch)
-            self._observe(task, predictions, batch)
-
-        task.update_metrics = observed
         # All processes have one, whether they see images or not.
         self._counted = _counter(task)
         if self._counted is not None:
             self._counted.to(task.device)
 
-    def _observe(self, task: Any, predictions: Any, batch: Any) -> None:
-        if self.count and task.global_rank == 0:
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Look at the predictions of a batch."""
+        if self.file is None or outputs is None:
+            return
+        predictions, batch = outputs, pl_module.as_batch(batch)
+        if self.count and trainer.is_global_zero:
             self._galleries.offer(predictions, batch)
         if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
             return
@@ -108,7 +107,6 @@ class RunReport(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the counts of all processes; the task computes and forgets its metrics after this."""
         task: Any = pl_module
-        task.__dict__.pop("update_metrics", None)
         if self.file is None:
             return
         names = _class_names(task)
@@ -148,10 +146,6 @@ class RunReport(Callback):
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(page(self._report(trainer, pl_module)), encoding="utf-8")
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the task as it was."""
-        pl_module.__dict__.pop("update_metrics", None)
 
     def _report(self, trainer: Trainer, task: Any) -> Report:
         assert self.file is not None

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from visiontasks.callbacks.prediction_images import draw
+from visiontasks.callbacks.prediction_images import draw, take
 from visiontasks.metrics.sample_quality import SCORE, sample_quality
 from visiontasks.report import Gallery, Sample
 from visiontasks.types import (
@@ -74,7 +74,7 @@ class SampleGalleries:
                 order = (ids[place], self._seen + place)
                 if len(kept) == self.count and (own[place], order) > kept[-1][:2]:
                     break
-                one = take_one(batch, place, count), take_one(predictions, place, count)
+                one = (take(fields, slice(place, place + 1), count) for fields in (batch, predictions))
                 insort(kept, _Kept(own[place], order, values[place], *one), key=lambda sample: sample[:2])
                 del kept[self.count :]
         self._seen += count
@@ -104,17 +104,6 @@ class SampleGalleries:
             if samples:
                 galleries.append(Gallery(f"{kind} {len(samples)}", samples))
         return galleries
-
-
-def take_one(fields: Any, place: int, count: int) -> Any:
-    """Copy one image's part of a batch to the CPU, so that the rest can be freed."""
-
-    def part(field: Any) -> Any:
-        if isinstance(field, Tensor) and field.ndim and len(field) == count:
-            return field[place : place + 1].detach().to("cpu", copy=True)
-        return field
-
-    return type(fields)(*(part(field) for field in fields))
 
 
 def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:

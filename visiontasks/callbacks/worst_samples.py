@@ -10,11 +10,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from visiontasks.callbacks.pictures import EvaluationPictures
-from visiontasks.callbacks.prediction_images import draw
-from visiontasks.callbacks.samples import caption, take_one
+from visiontasks.callbacks.prediction_images import draw, take
+from visiontasks.callbacks.samples import caption
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.metrics.sample_quality import sample_quality
-from visiontasks.types import DetectionBatch, ProposalBatch
 from visiontasks.visualization import shelve
 
 
@@ -31,8 +30,7 @@ class WorstSamples(EvaluationPictures):
     """Shows the images of a validation or test that the task is worst at, the worst first.
 
     How good it is at an image, says :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures are
-    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table. Those of a
-    detector are in the report of a test, see :class:`~visiontasks.callbacks.report.RunReport`.
+    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
 
     Args:
         count: How many; 0 for none.
@@ -49,21 +47,19 @@ class WorstSamples(EvaluationPictures):
         """Keep none."""
         self._worst = []
 
-    def look(self, trainer: Trainer, task: Any, outputs: Any, batch: Any, index: int, stage: str, name: str) -> None:
+    def look(
+        self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
+    ) -> None:
         """Keep the worst of a batch."""
-        batch = task.as_batch(batch)
-        if not self.count or not trainer.loggers or not len(batch.images):
+        if not self.count or not trainer.loggers:
             return
-        if isinstance(batch, DetectionBatch | ProposalBatch):
-            return  # to predict once more would take a detector's second stage
-        predictions = task.predict(outputs)
         judged = sample_quality(predictions, batch)
         for place, quality in enumerate([] if judged is None else judged.values.tolist()):
             full = len(self._worst) == self.count
             # The first of the heap is the best of the worst.
             if math.isnan(quality) or (full and -quality <= self._worst[0][0]):
                 continue
-            alone = (take_one(fields, place, len(batch.images)) for fields in (batch, predictions))
+            alone = (take(fields, slice(place, place + 1), len(batch.images)) for fields in (batch, predictions))
             number = int(batch.ids[place])
             push = heapq.heapreplace if full else heapq.heappush
             push(self._worst, (-quality, -number, _Sample(quality, number, *alone)))

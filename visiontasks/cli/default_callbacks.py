@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from visiontasks.callbacks.confusion import ConfusionImages
+from visiontasks.callbacks.per_class import PerClassTable
 from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.callbacks.report import RunReport
 from visiontasks.callbacks.wandb_run import WandbRun
@@ -23,7 +24,7 @@ def default_callbacks(
         arguments: The whole configuration in plain types.
         command: The command line, for the report of the run; None for no report.
     """
-    shown: list[Callback] = [PredictionImages(), ConfusionImages(), WorstSamples()]
+    shown: list[Callback] = [PredictionImages(), ConfusionImages(), WorstSamples(), PerClassTable()]
     report = [] if command is None else [RunReport(command=command)]
     usual = [*shown, WandbRun({"arguments": dict(arguments)}), *report]
     return [callback for callback in usual if not any(isinstance(own, type(callback)) for own in given)]

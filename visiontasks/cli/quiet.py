@@ -1,5 +1,6 @@
 """Warnings of the stack underneath that a user of the command line can do nothing about."""
 
+import logging
 import warnings
 
 
@@ -20,3 +21,9 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     # Data in memory need no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # Lightning recommends another of its products at every start.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "litlogger" not in record.getMessage()

@@ -43,13 +43,24 @@ def metric_table(metrics: Mapping[str, float]) -> str:
     return table(("metric", "value"), rows)
 
 
-def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confusion: Confusion | None) -> str:
-    """List the classes with what was logged of each, and what the confusion matrix says of it; empty for neither."""
+def by_class(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Select the metrics of single classes: the value of each class by metric.
+
+    Example:
+        >>> by_class({"test/miou": 0.4, "test/iou/sky": 0.9, "test/iou/road": 0.8})
+        {'iou': {'sky': 0.9, 'road': 0.8}}
+    """
     columns: dict[str, dict[str, float]] = defaultdict(dict)
     for full, value in metrics.items():
         _, name, label = (*full.split("/", 2), "")[:3]
         if label:
             columns[name][label] = value
+    return dict(columns)
+
+
+def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confusion: Confusion | None) -> str:
+    """List the classes with what was logged of each, and what the confusion matrix says of it; empty for neither."""
+    columns = by_class(metrics)
     counted = confusion.counts if confusion else []
     if not columns and not counted:
         return ""

@@ -199,7 +199,7 @@ class Task(FinetunedModule, ABC):
         self._log_metrics(self.train_metrics)
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Update validation losses and metrics; return the outputs."""
+        """Update validation losses and metrics; return the predictions, None of a batch without images."""
         return self._evaluate(batch, self.val_losses)
 
     def on_validation_epoch_end(self) -> None:
@@ -208,7 +208,7 @@ class Task(FinetunedModule, ABC):
         self._log_metrics(self.val_metrics)
 
     def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Update test losses and metrics; return the outputs."""
+        """Update test losses and metrics; return the predictions, None of a batch without images."""
         return self._evaluate(batch, self.test_losses)
 
     def on_test_epoch_end(self) -> None:
@@ -235,9 +235,11 @@ class Task(FinetunedModule, ABC):
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))
         # A process without images left gets one empty batch, so that all take part in what they gather.
-        if len(batch.images):
-            self.update_metrics(self.predict(outputs), batch)
-        return outputs
+        if not len(batch.images):
+            return None
+        predictions = self.predict(outputs)
+        self.update_metrics(predictions, batch)
+        return predictions
 
     def _log_losses(self, stage: Stage, losses: LossMean) -> None:
         self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)

@@ -1,0 +1,60 @@
+"""What was measured of each class, as a table."""
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+
+from visiontasks.callbacks.pictures import run_folder
+from visiontasks.report.tables import by_class
+
+
+class PerClassTable(Callback):
+    """Writes a table of the classes after every validation and test: a row for each, a column for each metric.
+
+    The tables are ``per_class/val_epoch_N.csv`` and ``per_class/test.csv`` in the run folder; Weights & Biases gets a
+    table. They hold what is logged as ``STAGE/METRIC/CLASS``, and there is none where nothing is. What a class has no
+    value of is left empty.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the run folder; asking the Trainer for it is a matter of all processes."""
+        folder = run_folder(trainer)
+        self._folder = None if folder is None else folder / "per_class"
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table of a validation."""
+        if not trainer.sanity_checking:
+            self._write(trainer, "val", f"val_epoch_{trainer.current_epoch}")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table of a test."""
+        self._write(trainer, "test", "test")
+
+    def _write(self, trainer: Trainer, stage: str, name: str) -> None:
+        logged = trainer.callback_metrics.items()
+        columns = by_class({full: value.item() for full, value in logged if full.startswith(f"{stage}/")})
+        if not trainer.is_global_zero or not columns:
+            return
+        header = ["class", *columns]
+        labels = dict.fromkeys(label for column in columns.values() for label in column)
+        rows = {label: [column.get(label, math.nan) for column in columns.values()] for label in labels}
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(header)
+                for label, values in rows.items():
+                    writer.writerow([label, *("" if math.isnan(value) else f"{value:.6g}" for value in values)])
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                import wandb
+
+                table: Any = wandb.Table(columns=list(header), data=[[label, *row] for label, row in rows.items()])
+                logger.log_metrics({f"{stage}/per_class": table}, trainer.global_step)
