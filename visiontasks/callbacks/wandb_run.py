@@ -12,8 +12,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 class WandbRun(Callback):
     """Describes a run to Weights & Biases: configuration, class names, fingerprint of the data, the best metric.
 
-    The number of the run is saved in checkpoints, so that a training that goes on stays one run: the command line reads
-    it there. It does nothing without a ``WandbLogger``. On the command line it is always there.
+    The classes of task and data module are its tags. The number of the run is saved in checkpoints, so that a training
+    that goes on stays one run: the command line reads it there. It does nothing without a ``WandbLogger``. On the
+    command line it is always there.
 
     Args:
         config: The whole configuration in plain types, beside the arguments of the task that Lightning logs.
@@ -54,6 +55,8 @@ class WandbRun(Callback):
             self._runs[str(logger.name)] = run.id
             about = {"class_names": task.class_names, "image_size": task.image_size, "task": type(task).__name__}
             run.config.update({**self.config, **about}, allow_val_change=True)
+            tags = [type(part).__name__ for part in (task, data) if part is not None]
+            run.tags = tuple(dict.fromkeys((*(run.tags or ()), *tags)))
             if fingerprint:
                 run.config.update(
                     {"data_fingerprint": {**run.config.get("data_fingerprint", {}), **fingerprint}},

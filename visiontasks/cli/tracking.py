@@ -37,13 +37,12 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
     loggers = config.trainer.logger
     entries = [entry for entry in (loggers if isinstance(loggers, list) else [loggers]) if isinstance(entry, Namespace)]
     if config.wandb is not None:
-        parts = [part for part in (config.model, config.data) if "class_path" in part]
         entry = Namespace()
         entry.class_path = _LOGGER
         entry.init_args = Namespace()
         entry.init_args.project, entry.init_args.name, entry.init_args.save_dir = config.wandb, command, "runs"
         entry.init_args.log_model = config.wandb_artifacts
-        entry.dict_kwargs = {"tags": [str(part.class_path).rpartition(".")[2] for part in parts]}
+        entry.dict_kwargs = {}
         entries.append(entry)
         config.trainer.logger = entries
     found = [entry for entry in entries if str(entry.class_path).rpartition(".")[2] == WandbLogger.__name__]
