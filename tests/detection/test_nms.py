@@ -19,6 +19,17 @@ def test_boxes_that_stay_are_torchvisions(method: type) -> None:
         assert len(expected) < len(places) / 2
 
 
+def test_only_boxes_of_the_same_class_make_others_go() -> None:
+    boxes = random_boxes(3, 800, side=120.0, least=20.0)
+    valid, labels = torch.rand(3, 800) < 0.9, torch.randint(4, (3, 800))
+    expected = torch.zeros_like(valid)
+    for label in range(4):
+        own = valid & (labels == label)
+        expected |= suppress(boxes, own, 0.5)
+    assert torch.equal(suppress(boxes, valid, 0.5, labels), expected)
+    assert torch.equal(suppress_in_passes(boxes, valid, 0.5, labels), expected)
+
+
 def test_nothing_stays_of_nothing() -> None:
     for method in (suppress, suppress_in_passes):
         assert not method(torch.zeros(2, 5, 4), torch.zeros(2, 5, dtype=torch.bool), 0.5).any()

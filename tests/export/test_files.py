@@ -5,12 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tests.detection.scenes import random_boxes
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks.detection.nms import suppress
+from visiontasks.detection.operators import keep_operators
+from visiontasks.detection.roi_align import assign_levels, roi_align
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export import export_task, files
 from visiontasks.export.parity import compare, named
@@ -101,3 +106,41 @@ def test_a_task_that_cannot_be_traced_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match="Untraceable with this backbone cannot be exported"):
         export_task(Untraceable(3, **SMALL), tmp_path / "a.onnx", (16, 16))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_suppression_in_onnx_is_that_of_torch(labelled: bool, tmp_path: Path) -> None:
+    class Suppression(nn.Module):
+        def forward(self, boxes: Tensor, valid: Tensor, labels: Tensor) -> Tensor:
+            return suppress(boxes, valid, 0.5, labels if labelled else None) & (labels >= 0)
+
+    boxes = random_boxes(3, 600, side=120.0, least=20.0)
+    given = boxes, torch.rand(3, 600) < 0.9, torch.randint(4, (3, 600))
+    with keep_operators():
+        traced = torch.export.export(Suppression(), given)
+    names = ["boxes", "valid", "labels"]
+    files.to_onnx(traced, names, ["keep"]).save(tmp_path / "keep.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "keep.onnx")
+    (keep,) = session.run(None, {name: value.numpy() for name, value in zip(names, given, strict=True)})
+    assert torch.equal(torch.from_numpy(keep), Suppression()(*given))
+    assert 0 < keep.sum() < keep.size / 2
+    # None counts: nothing stays.
+    none = {**dict(zip(names, (value.numpy() for value in given), strict=True)), "valid": np.zeros((3, 600), bool)}
+    assert not session.run(None, none)[0].any()
+
+
+def test_features_of_regions_in_onnx_are_those_of_torch(tmp_path: Path) -> None:
+    class Reading(nn.Module):
+        def forward(self, fine: Tensor, coarse: Tensor, boxes: Tensor, images: Tensor) -> Tensor:
+            return roi_align([fine, coarse], (2, 4), boxes, images, (3, 2))
+
+    boxes = random_boxes(40, side=300.0, least=5.0)
+    given = torch.rand(2, 5, 160, 160), torch.rand(2, 5, 80, 80), boxes, torch.randint(2, (40,))
+    with keep_operators():
+        traced = torch.export.export(Reading(), given)
+    names = ["fine", "coarse", "boxes", "images"]
+    files.to_onnx(traced, names, ["cells"]).save(tmp_path / "cells.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "cells.onnx")
+    (cells,) = session.run(None, {name: value.numpy() for name, value in zip(names, given, strict=True)})
+    torch.testing.assert_close(torch.from_numpy(cells), Reading()(*given))
+    assert len(set(assign_levels(boxes, (2, 4)).tolist())) == 2

@@ -6,6 +6,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from visiontasks.detection.boxes import box_iou
+from visiontasks.detection.operators import operators_are_kept
 
 PASSES = 32
 """Passes on a GPU. After n of them all is settled but boxes at the end of chains of more than n, each suppressed by the
@@ -13,30 +14,50 @@ one before: in 2,000 random boxes chains have a dozen."""
 
 
 def suppress(
-    boxes: Float[Tensor, "groups boxes 4"], valid: Bool[Tensor, "groups boxes"], threshold: float
+    boxes: Float[Tensor, "groups boxes 4"],
+    valid: Bool[Tensor, "groups boxes"],
+    threshold: float,
+    labels: Int64[Tensor, "groups boxes"] | None = None,
 ) -> Bool[Tensor, "groups boxes"]:
     """Find the boxes that stay, in several groups at once and with an output of fixed shape.
 
-    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay, and an
-    exported graph cannot know it; there, the rule
-    "a box stays if none that stays before it overlaps" is applied to all boxes at once, again and again (Zheng et al.,
-    Enhancing geometric factors, 2021, Cluster-NMS).
+    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay, and an exported
+    graph cannot know it; there, the rule "a box stays if none that stays before it overlaps" is applied to all boxes at
+    once, again and again (Zheng et al., Enhancing geometric factors, 2021, Cluster-NMS).
 
     Args:
         boxes: Boxes by falling score.
         valid: Which of them count.
         threshold: IoU above which the later box goes.
+        labels: Class of each, where only a box of the same class makes another go.
 
     Returns:
         Whether each box stays.
     """
+    if operators_are_kept():
+        stays: Tensor = _operator(boxes, valid, threshold, labels)
+        return stays
     if boxes.is_cuda or torch.compiler.is_exporting():
-        return suppress_in_passes(boxes, valid, threshold)
+        return suppress_in_passes(boxes, valid, threshold, labels)
     keep = torch.zeros_like(valid)
-    for group, counts, stays in zip(boxes, valid, keep, strict=True):
+    for group, (counts, stays) in enumerate(zip(valid, keep, strict=True)):
         places = counts.nonzero().flatten()
-        stays[places[nms(group[places], -places.float(), threshold)]] = True
+        candidates, order = boxes[group, places], -places.float()
+        if labels is None:
+            stays[places[nms(candidates, order, threshold)]] = True
+        else:
+            stays[places[grouped_nms(candidates, order, labels[group, places], threshold)]] = True
     return keep
+
+
+@torch.library.custom_op("visiontasks::suppress", mutates_args=())
+def _operator(boxes: Tensor, valid: Tensor, threshold: float, labels: Tensor | None = None) -> Tensor:
+    return suppress_in_passes(boxes, valid, threshold, labels)
+
+
+@_operator.register_fake
+def _(boxes: Tensor, valid: Tensor, threshold: float, labels: Tensor | None = None) -> Tensor:
+    return torch.empty_like(valid)
 
 
 def suppress_in_passes(
@@ -55,7 +76,7 @@ def suppress_in_passes(
     """
     over = box_iou(boxes, boxes) > threshold
     if labels is not None:
-        over &= labels[:, :, None] == labels[:, None]
+        over = over & (labels[:, :, None] == labels[:, None])
     over = over.triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
     keep = valid
     for _ in range(PASSES):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchvision.ops import roi_align as torchvision_roi_align
 
 from visiontasks.backbones.base import Features
+from visiontasks.detection.operators import operators_are_kept
 
 SAMPLES = 2
 """Points along each side of a cell that a feature is read at, and averaged over."""
@@ -62,9 +63,28 @@ def roi_align(
         size: Rows and columns of the grid.
     """
     levels = assign_levels(boxes, strides)
-    if boxes.is_cuda or torch.compiler.is_exporting():  # other runtimes have that operator
+    if operators_are_kept():
+        cells: Tensor = _operator(list(features), list(strides), boxes, images, levels, list(size))
+        return cells.permute(0, 2, 3, 1)
+    if boxes.is_cuda or torch.compiler.is_exporting():
         return align_by_torchvision(features, strides, boxes, images, levels, size)
     return align_by_rows(features, strides, boxes, images, levels, size)
+
+
+@torch.library.custom_op("visiontasks::align", mutates_args=())
+def _operator(
+    features: list[Tensor], strides: list[int], boxes: Tensor, images: Tensor, levels: Tensor, size: list[int]
+) -> Tensor:
+    rows, columns = size
+    cells = align_by_torchvision(features, strides, boxes, images, levels, (rows, columns))
+    return cells.permute(0, 3, 1, 2).contiguous()
+
+
+@_operator.register_fake
+def _(
+    features: list[Tensor], strides: list[int], boxes: Tensor, images: Tensor, levels: Tensor, size: list[int]
+) -> Tensor:
+    return boxes.new_empty(boxes.shape[0], features[0].shape[1], *size)
 
 
 def align_by_rows(

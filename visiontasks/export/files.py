@@ -14,12 +14,16 @@ from torch import Tensor
 from visiontasks import __version__
 from visiontasks.data.datasets.shapes import ShapesDataset
 from visiontasks.data.images import read_image
+from visiontasks.detection.operators import keep_operators
+from visiontasks.detection.roi_align import SAMPLES
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export.parity import compare, named
 from visiontasks.export.programs import DetectionProgram, Program, make_program
 from visiontasks.tasks.base import Task
 
 OPSET = 18
+_FLOAT, _BOOL = 1, 9
+"""Types of values in ONNX."""
 _TRIED = 4
 
 
@@ -169,16 +173,78 @@ def _load_program(path: Path) -> Callable[..., Iterable[Tensor]]:
 def _save_onnx(program: Program, path: Path, metadata: Mapping[str, Any]) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         _import(package)
-    exported = torch.onnx.export(
-        _exported(program),
-        input_names=list(program.inputs),
-        output_names=list(program.outputs),
-        opset_version=OPSET,
-        verbose=False,
-    )
-    assert exported is not None
+    with keep_operators():
+        traced = _exported(program)
+    exported = to_onnx(traced, program.inputs, program.outputs)
     exported.model.metadata_props.update({name: _text(value) for name, value in metadata.items()})
     exported.save(path, external_data=False)
+
+
+def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs: Iterable[str]) -> Any:  # noqa: ANN401 (torch.onnx keeps the class to itself)
+    """Translate a program to ONNX.
+
+    Args:
+        traced: The program.
+        inputs: Names of what it takes.
+        outputs: Names of what it gives.
+    """
+    return torch.onnx.export(
+        traced,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        opset_version=OPSET,
+        custom_translation_table={
+            torch.ops.visiontasks.suppress.default: _suppress,
+            torch.ops.visiontasks.align.default: _align,
+        },
+        verbose=False,
+    )
+
+
+def _suppress(boxes: Any, valid: Any, threshold: float, labels: Any = None) -> Any:  # noqa: ANN401 (nodes of a graph)
+    """Write :func:`~visiontasks.detection.nms.suppress` in the operators of ONNX."""
+    op = _import("onnxscript").opset18
+    count = op.Squeeze(op.Shape(valid, start=1))
+    # The scores say no more than the order, and whether a box counts: what is not above 0 does not.
+    order = op.Range(count, op.Constant(value_int=0), op.Constant(value_int=-1))
+    scores = op.Unsqueeze(op.Where(valid, op.Cast(order, to=_FLOAT), op.Constant(value_float=0.0)), [1])
+    if labels is not None:
+        # Every class sees all boxes, those of the others with a score of 0.
+        classes = op.Add(op.ReduceMax(labels, keepdims=0), op.Constant(value_int=1))
+        own = op.OneHot(labels, classes, op.Constant(value_floats=[0.0, 1.0]), axis=1)
+        scores = op.Mul(scores, own)
+    bounds = (op.Constant(value_float=value) for value in (threshold, 0.0))
+    chosen = op.NonMaxSuppression(boxes, scores, count, *bounds)
+    places = op.Gather(chosen, op.Constant(value_ints=[0, 2]), axis=1)
+    nothing = op.ConstantOfShape(op.Shape(valid))
+    ones = op.Expand(op.Constant(value_float=1.0), op.Shape(chosen, end=1))
+    return op.Cast(op.ScatterND(nothing, places, ones), to=_BOOL)
+
+
+def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, size: Any) -> Any:  # noqa: ANN401 (as above)
+    """Write :func:`~visiontasks.detection.roi_align.roi_align` in the operators of ONNX."""
+    op = _import("onnxscript").opset18
+    rows, columns = size
+    cells = None
+    for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
+        own = op.Transpose(op.NonZero(op.Equal(levels, op.Constant(value_int=level))), perm=[1, 0])
+        read = op.RoiAlign(
+            feature,
+            op.GatherND(boxes, own),
+            op.GatherND(images, own),
+            coordinate_transformation_mode="output_half_pixel",
+            output_height=rows,
+            output_width=columns,
+            sampling_ratio=SAMPLES,
+            spatial_scale=1 / stride,
+        )
+        if cells is None:
+            shape = op.Concat(
+                op.Shape(boxes, end=1), op.Shape(feature, start=1, end=2), op.Constant(value_ints=size), axis=0
+            )
+            cells = op.ConstantOfShape(shape)
+        cells = op.ScatterND(cells, own, read)
+    return cells
 
 
 def _load_onnx(path: Path) -> Callable[..., Iterable[Tensor]]:

@@ -8,7 +8,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor, nn
 
 from visiontasks.detection.boxes import clip_to, is_box, take
-from visiontasks.detection.nms import suppress_in_passes
+from visiontasks.detection.nms import suppress
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.detection import DetectionTask
@@ -111,7 +111,7 @@ class DetectionProgram(Program):
         boxes = head.coder.decode(take(differences.reshape(batch, -1, 4), boxed), region_boxes)
         boxes = clip_to(boxes, sizes)
         valid = (likely > head.score) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
-        keep = suppress_in_passes(boxes, valid, head.overlap, labels)
+        keep = suppress(boxes, valid, head.overlap, labels)
         kept, places = torch.where(keep, likely, 0.0).topk(min(head.detections, likely.shape[1]), 1)
         found = kept > 0
         room = (0, head.detections - kept.shape[1])
