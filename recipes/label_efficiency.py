@@ -98,16 +98,16 @@ def pretrain(name: str, options: argparse.Namespace) -> Path:
         task = AutoencodingTask(
             code_size=32,
             backbone_options=BACKBONE,
-            decoder_options={"widths": [128, 64, 32]},
+            decoder_options={"widths": [128, 64, 16]},
             in_channels=1,
             image_size=(28, 28),
             normalization="dataset",
             bank_size=0,
-            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=4e-3, weight_decay=0.01),
+            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=5e-3, weight_decay=0.01),
             **PRETRAININGS[name],
         ).to(memory_format=torch.channels_last)
         run = make_trainer(options, max_epochs=options.pretrain_epochs)
-        run.fit(task, datamodule=MNISTDataModule(options.root, val_size=options.val_size, batch_size=128))
+        run.fit(task, datamodule=MNISTDataModule(options.root, val_size=options.val_size, batch_size=64))
         run.save_checkpoint(file)
     return file
 
@@ -274,7 +274,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--labels", type=int, nargs="+", default=counts, help="all where there are fewer")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS))
-    parser.add_argument("--pretrain_epochs", type=int, default=20)
+    parser.add_argument("--pretrain_epochs", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300, help="of each classifier, whatever it starts from")
     parser.add_argument("--batch_size", type=int, default=100)
     parser.add_argument("--lr", type=float, default=3e-3)

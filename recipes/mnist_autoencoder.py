@@ -11,7 +11,7 @@ from visiontasks import AutoencodingTask, MNISTDataModule
 from visiontasks.cli.training import run_recipe
 
 CHOICES = {
-    "data.batch_size": 128,
+    "data.batch_size": 64,
     "data.eval_batch_size": 500,
     "data.val_size": 2000,
     "model.code_size": 32,
@@ -23,10 +23,10 @@ CHOICES = {
         "stride": 2,
         "pool": "none",
     },
-    "model.decoder_options": {"widths": [128, 64, 32]},
+    "model.decoder_options": {"widths": [128, 64, 16]},
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 4e-3, "weight_decay": 0.01}},
-    "trainer.max_epochs": 24,
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.01}},
+    "trainer.max_epochs": 16,
     "trainer.callbacks": [{"class_path": "visiontasks.callbacks.code_images.CodeImages"}],
 }
 

@@ -13,7 +13,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.optimization import exempt_from_decay, named_schedule, scale_rate, settle_joined_groups
+from visiontasks.tasks.optimization import (
+    exempt_from_decay,
+    fuse_on_cpu,
+    named_schedule,
+    scale_rate,
+    settle_joined_groups,
+)
 from visiontasks.types import ClassificationBatch
 
 SMALL = {"filters": [4], "depth": 1}
@@ -249,3 +255,36 @@ def test_a_schedule_that_waits_for_a_plateau(
     options = {"optimizer": lambda parameters: SGD(parameters, lr=1e-12), "lr_scheduler": scheduler}
     found = rates_of(fit, batch, epochs=3, batches=1, **options)
     assert found == pytest.approx([1e-12, 1e-12, 1e-13])
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_a_fused_update_is_the_usual_one(kind: Callable[..., Optimizer]) -> None:
+    layers = [nn.Linear(20, 30) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    optimizers = [kind(layer.parameters(), lr=0.01, weight_decay=0.1) for layer in layers]
+    exempt_from_decay(optimizers[0])
+    exempt_from_decay(optimizers[1])
+    fuse_on_cpu(optimizers[0])
+    assert [group["fused"] for group in optimizers[0].param_groups] == [True, True]
+    for _ in range(5):
+        images = torch.randn(8, 20)
+        for layer, optimizer in zip(layers, optimizers, strict=True):
+            optimizer.zero_grad()
+            layer(images).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_what_was_asked_for_stays() -> None:
+    parameters = [nn.Parameter(torch.zeros(2, 2))]
+    for optimizer in (
+        AdamW(parameters, foreach=True),
+        AdamW(parameters, fused=False),
+        AdamW(parameters, differentiable=True),
+        AdamW(parameters, capturable=True),
+        torch.optim.RMSprop(parameters),
+    ):
+        before = dict(optimizer.param_groups[0])
+        fuse_on_cpu(optimizer)
+        assert optimizer.param_groups[0] == before

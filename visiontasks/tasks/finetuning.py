@@ -19,6 +19,7 @@ from visiontasks.tasks.normalization import Normalization, Normalize
 from visiontasks.tasks.optimization import (
     NamedSchedule,
     exempt_from_decay,
+    fuse_on_cpu,
     named_schedule,
     scale_rate,
     settle_joined_groups,
@@ -189,6 +190,7 @@ class FinetunedModule(CheckpointedModule):
         if self._backbone_lr_factor != 1:
             scale_rate(optimizer, self.backbone.parameters(), self._backbone_lr_factor)
         exempt_from_decay(optimizer)
+        fuse_on_cpu(optimizer)
         self._groups, self._joined = len(optimizer.param_groups), 0
         if isinstance(self._lr_scheduler, str):
             total = self.trainer.estimated_stepping_batches
