@@ -38,7 +38,7 @@ from visiontasks.visualization import line_chart
 
 BACKBONE: dict[str, Any] = {
     "filters": [32, 64, 128],
-    "depth": [1, 2, 2],
+    "depth": 1,
     "kernel_size": [5, 3, 3],
     "stride": 2,
     "pool": "none",
@@ -103,7 +103,7 @@ def pretrain(name: str, options: argparse.Namespace) -> Path:
             image_size=(28, 28),
             normalization="dataset",
             bank_size=0,
-            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=5e-3, weight_decay=0.01),
+            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=8e-3, weight_decay=0.01),
             **PRETRAININGS[name],
         ).to(memory_format=torch.channels_last)
         run = make_trainer(options, max_epochs=options.pretrain_epochs)

@@ -3,8 +3,9 @@
 Source: LeCun et al. 1998; 58,000 training images without their labels, 2,000 held out for every choice, 10,000 test
 images. Labels are looked at to judge the codes only.
 Command: python recipes/mnist_autoencoder.py --data.root FOLDER   (or --data.download true)
-Hardware and time: made for 10 minutes on 2 cores with bf16 arithmetic; not yet measured.
-Metric: test mean squared error (pixels in 0 to 1), and accuracy of 5 nearest neighbours by the codes: not yet measured.
+Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic, 17 epochs in 675 s.
+Metric: test mean squared error 0.00233 (pixels in 0 to 1), 98.36 % by 5 nearest neighbours of the codes (seed 0, best
+epoch on the held-out images, scored once).
 """
 
 from visiontasks import AutoencodingTask, MNISTDataModule
@@ -18,15 +19,15 @@ CHOICES = {
     "model.backbone": "cnn",
     "model.backbone_options": {
         "filters": [32, 64, 128],
-        "depth": [1, 2, 2],
+        "depth": 1,
         "kernel_size": [5, 3, 3],
         "stride": 2,
         "pool": "none",
     },
     "model.decoder_options": {"widths": [128, 64, 16]},
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 5e-3, "weight_decay": 0.01}},
-    "trainer.max_epochs": 16,
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 8e-3, "weight_decay": 0.01}},
+    "trainer.max_epochs": 17,
     "trainer.callbacks": [{"class_path": "visiontasks.callbacks.code_images.CodeImages"}],
 }
 
