@@ -61,7 +61,9 @@ def check_contents(recipe: str, log: Log) -> None:
     keys = {key for row in log.history for key in row}
     assert {"train/loss", "val/loss", "val/predictions"} <= keys
     pictures: dict[str, Any] = log.last("val/predictions")
-    assert all((log.folder / name).is_file() for name in pictures["filenames"])
+    # An autoencoder's are one picture, of images above their reconstructions.
+    files = pictures["filenames"] if "filenames" in pictures else [pictures["path"]]
+    assert all((log.folder / name).is_file() for name in files)
     native = {"localization": "all_boxes", "bccd_detection": "all_boxes", "camvid_segmentation": "all_masks"}
     if recipe in native:
         drawn = pictures[native[recipe]]
