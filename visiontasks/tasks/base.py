@@ -126,6 +126,9 @@ class Task(FinetunedModule, ABC):
     def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Update ``self.metrics``, the metrics of the running stage."""
 
+    def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
+        """Look at the raw outputs of an evaluated batch that has images; by default nothing is done."""
+
     def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
         """Log more metrics, as ``val/NAME`` and ``test/NAME``.
 
@@ -237,6 +240,7 @@ class Task(FinetunedModule, ABC):
         # A process without images left gets one empty batch, so that all take part in what they gather.
         if not len(batch.images):
             return None
+        self.observe(outputs, batch)
         predictions = self.predict(outputs)
         self.update_metrics(predictions, batch)
         return predictions

@@ -49,17 +49,10 @@ class CalibratedTask(Task, ABC):
             self.decision.reset()
             self.validated.reset()
 
-    def on_validation_batch_end(
-        self,
-        outputs: Any,  # noqa: ANN401 (as in Lightning)
-        batch: Any,  # noqa: ANN401
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the outputs where something is to be fitted to them."""
-        labels = self.as_batch(batch).labels
-        if self.decision.fitted and self._measuring and len(labels):
-            self.validated.update(self.class_logits(outputs), labels)
+    def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (as in the base)
+        """Keep the outputs of a validation where something is to be fitted to them."""
+        if self.decision.fitted and self._measuring:
+            self.validated.update(self.class_logits(outputs), batch.labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log losses and metrics; fit what is to be fitted."""
