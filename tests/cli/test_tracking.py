@@ -76,9 +76,8 @@ def test_one_flag_logs_all_and_a_resumed_training_stays_one_run(folder: Path) ->
     assert (log.project, log.name, log.tags) == ("shapes", "fit", ["ClassificationTask", "ShapesDataModule"])
     check_contents(log)
     run = folder / "runs" / "fit" / "version_0"
-    assert {"config.yaml", "metrics.csv", "predictions", "confusion", "worst", "per_class"} <= {
-        file.name for file in run.iterdir()
-    }
+    written = {file.name for file in run.iterdir()}
+    assert {"config.yaml", "metrics.csv", "predictions", "confusion", "worst", "per_class"} <= written
 
     last = run / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["callbacks"]["WandbRun"] == {"shapes": log.number}

@@ -16,6 +16,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.tasks.optimization import (
     exempt_from_decay,
     fuse_on_cpu,
+    given_options,
     named_schedule,
     scale_rate,
     settle_joined_groups,
@@ -288,3 +289,11 @@ def test_what_was_asked_for_stays() -> None:
         before = dict(optimizer.param_groups[0])
         fuse_on_cpu(optimizer)
         assert optimizer.param_groups[0] == before
+
+
+def test_how_an_update_is_computed_is_no_option_that_was_given() -> None:
+    optimizer = AdamW([nn.Parameter(torch.zeros(2, 2))])
+    before = given_options(optimizer)
+    fuse_on_cpu(optimizer)
+    assert optimizer.param_groups[0]["fused"]
+    assert given_options(optimizer) == before

@@ -180,7 +180,7 @@ def _save_onnx(program: Program, path: Path, metadata: Mapping[str, Any]) -> Non
     exported.save(path, external_data=False)
 
 
-def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs: Iterable[str]) -> Any:  # noqa: ANN401 (torch.onnx keeps the class to itself)
+def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs: Iterable[str]) -> Any:  # noqa: ANN401 (a private class)
     """Translate a program to ONNX.
 
     Args:

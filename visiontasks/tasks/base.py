@@ -284,13 +284,8 @@ class Task(FinetunedModule, ABC):
                 self.image_bounds = getattr(data, "image_bounds", None)
                 if self.normalize.mode in MEASURED and not self.normalize.measured:
                     self.normalize.set_statistics(data.statistics())
-        if stage == "fit" and not self.normalize.measured:
-            message = (
-                f"normalization {self.normalize.mode!r} is measured on the training data, and there is no data module "
-                "to ask. Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or "
-                "'unit'."
-            )
-            raise ArgumentError(message)
+        if stage == "fit":
+            self.normalize.check_measured()
 
     def check_data(self, data: DataDescription) -> None:
         """Check that a data module fits the task.

@@ -91,6 +91,19 @@ class Normalize(nn.Module):
             self.std.copy_(statistics.std[:, None, None].clamp(min=1 / 255))
         self.measured.fill_(True)
 
+    def check_measured(self) -> None:
+        """Check that statistics that are measured were measured.
+
+        Raises:
+            ArgumentError: If they were not.
+        """
+        if not self.measured:
+            message = (
+                f"normalization {self.mode!r} is measured on the training data, and there is no data module to ask. "
+                "Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or 'unit'."
+            )
+            raise ArgumentError(message)
+
     def check_image_size(self, image_size: tuple[int, int] | None) -> None:
         """Check that there is a mean for every pixel of the images.
 
