@@ -17,3 +17,9 @@ def test_a_callback_of_the_user_takes_the_place_of_its_kind() -> None:
     assert usual == [PredictionImages, ConfusionImages, WorstSamples, PerClassTable, WandbRun]
     left = [type(callback) for callback in default_callbacks([Own(), PredictionImages(0)], {})]
     assert left == [WorstSamples, PerClassTable, WandbRun]
+
+
+def test_each_is_left_out_where_it_is_not_asked_for() -> None:
+    assert [type(callback) for callback in default_callbacks([], {}, shown=[])] == [WandbRun]
+    kept = [type(callback) for callback in default_callbacks([], {}, shown=["per_class", "confusion"])]
+    assert kept == [PerClassTable, ConfusionImages, WandbRun]

@@ -1,9 +1,10 @@
 """What the command line shows of every run."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser
 
 from visiontasks.callbacks.confusion import ConfusionImages
 from visiontasks.callbacks.per_class import PerClassTable
@@ -13,20 +14,39 @@ from visiontasks.callbacks.wandb_run import WandbRun
 from visiontasks.callbacks.worst_samples import WorstSamples
 from visiontasks.tasks.base import Task
 
+Shown = Literal["predictions", "confusion", "worst_samples", "per_class"]
+
+_SHOWS: Mapping[str, Callable[[], Callback]] = {
+    "predictions": PredictionImages,
+    "confusion": ConfusionImages,
+    "worst_samples": WorstSamples,
+    "per_class": PerClassTable,
+}
+
+
+def add_flags_of_what_is_shown(parser: LightningArgumentParser) -> None:
+    """Add what leaves pictures, tables and the page out."""
+    parser.add_argument("--report", type=bool, default=True, help="Whether a test writes the page report.html.")
+    help_text = "Pictures and tables of every validation and test in the run folder; [] for none."
+    parser.add_argument("--shown", type=list[Shown], default=list(get_args(Shown)), help=help_text)
+
 
 def default_callbacks(
-    given: Sequence[Callback], arguments: Mapping[str, Any], command: str | None = None
+    given: Sequence[Callback],
+    arguments: Mapping[str, Any],
+    command: str | None = None,
+    shown: Collection[Shown] = get_args(Shown),
 ) -> list[Callback]:
     """Create the callbacks that every run has; one that the user gives takes the place of that of its kind.
 
     Args:
-        given: Callbacks of the user, of our classes or subclasses of them; with ``count: 0`` nothing is shown.
+        given: Callbacks of the user, of our classes or subclasses of them.
         arguments: The whole configuration in plain types.
         command: The command line, for the report of the run; None for no report.
+        shown: What is shown of every validation and test.
     """
-    shown: list[Callback] = [PredictionImages(), ConfusionImages(), WorstSamples(), PerClassTable()]
     report = [] if command is None else [RunReport(command=command)]
-    usual = [*shown, WandbRun({"arguments": dict(arguments)}), *report]
+    usual = [*(_SHOWS[name]() for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
     return [callback for callback in usual if not any(isinstance(own, type(callback)) for own in given)]
 
 

@@ -33,7 +33,7 @@ from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
-from visiontasks.cli.default_callbacks import best_and_last, default_callbacks
+from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, best_and_last, default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
@@ -132,7 +132,7 @@ class TrainingCLI(LightningCLI):
             help="Checkpoint to score, or to go on from with its optimiser and epoch ('last': the newest of the run).",
         )
         add_flags(parser)
-        parser.add_argument("--report", type=bool, default=True, help="Whether a test writes the page report.html.")
+        add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
@@ -199,7 +199,7 @@ class TrainingCLI(LightningCLI):
         config = self.config_init.trainer
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
         command = self.line if self.config_init.report else None
-        callbacks = default_callbacks(config.callbacks or [], described, command)
+        callbacks = default_callbacks(config.callbacks or [], described, command, self.config_init.shown)
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
         if not self.evaluates and not replaced and config.enable_checkpointing is not False:
             callbacks.append(best_and_last(self.model))

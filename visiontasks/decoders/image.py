@@ -78,7 +78,7 @@ class ImageDecoder(nn.Module):
         self.steps = nn.ModuleList()
         width = channels[-1]
         for (coarse, fine), out in zip(pairwise((strides[-1], *self.reached)), widths, strict=True):
-            self.steps.append(_step(width, out, coarse // fine, upsampling, depth, norm))
+            self.steps.append(_Step(width, out, coarse // fine, upsampling, depth, norm))
             width = out
         self.pixels = nn.Conv2d(width, num_outputs, 3, padding=1)
 
@@ -92,7 +92,7 @@ class ImageDecoder(nn.Module):
             size: Height and width of the image in pixels.
         """
         for step, stride in zip(self.steps, self.reached, strict=True):
-            x = crop(step(x), ceil_divide(size, stride))
+            x = step(x, ceil_divide(size, stride))
         pixels: Tensor = self.pixels(x)
         return pixels
 
@@ -140,16 +140,27 @@ def ceil_divide(size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-size[0] // stride), -(-size[1] // stride)
 
 
-def _step(
-    in_channels: int, out_channels: int, factor: int, upsampling: ImageUpsampling, depth: int, norm: Norm
-) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    if factor > 1 and upsampling == "transpose":
-        transpose = nn.ConvTranspose2d(in_channels, out_channels, 2 * factor, factor, factor // 2, bias=norm == "none")
-        layers += [transpose, make_norm(norm, out_channels), nn.ReLU()]
-        in_channels, depth = out_channels, depth - 1
-    elif factor > 1:
-        nearest = nn.Upsample(scale_factor=float(factor))
-        layers.append(Unpool(in_channels, factor) if upsampling == "unpooling" else nearest)
-    widths = [in_channels] + [out_channels] * depth
-    return nn.Sequential(*layers, *(ConvBlock(before, after, norm=norm) for before, after in pairwise(widths)))
+class _Step(nn.Module):
+    """Enlarge a map, cut what is beyond the image, then normalise and convolve."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, factor: int, upsampling: ImageUpsampling, depth: int, norm: Norm
+    ) -> None:
+        super().__init__()
+        self.enlarge: nn.Module = nn.Identity()
+        refine: list[nn.Module] = []
+        if factor > 1 and upsampling == "transpose":
+            side = 2 * factor
+            self.enlarge = nn.ConvTranspose2d(in_channels, out_channels, side, factor, factor // 2, bias=norm == "none")
+            refine += [make_norm(norm, out_channels), nn.ReLU()]
+            in_channels, depth = out_channels, depth - 1
+        elif factor > 1:
+            nearest = nn.Upsample(scale_factor=float(factor))
+            self.enlarge = Unpool(in_channels, factor) if upsampling == "unpooling" else nearest
+        widths = [in_channels] + [out_channels] * depth
+        refine += [ConvBlock(before, after, norm=norm) for before, after in pairwise(widths)]
+        self.refine = nn.Sequential(*refine)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        refined: Tensor = self.refine(crop(self.enlarge(x), size))
+        return refined
