@@ -8,7 +8,8 @@ weighted by how sure it is: Iscen et al., Label propagation for deep semi-superv
 
 Command: python recipes/label_efficiency.py --root FOLDER   (--split val for every choice, test once at the end)
 Data: MNIST; labels are drawn with the same number of each class, other ones for each seed.
-Output: label_efficiency/accuracy.csv, accuracy.png (means, bars of one standard deviation), and the checkpoints.
+Output: label_efficiency/test.csv, test.png (means, bars of one standard deviation), and the checkpoints; a study that
+was stopped goes on from them.
 Hardware, time and metric: not yet measured.
 """
 
@@ -17,8 +18,8 @@ import csv
 import logging
 import statistics
 import warnings
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ BACKBONE: dict[str, Any] = {
     "kernel_size": [5, 3, 3],
     "stride": 2,
     "pool": "none",
+    "activation": "silu",
 }
 PRETRAININGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -98,12 +100,12 @@ def pretrain(name: str, options: argparse.Namespace) -> Path:
         task = AutoencodingTask(
             code_size=32,
             backbone_options=BACKBONE,
-            decoder_options={"widths": [128, 64, 16]},
+            decoder_options={"widths": [128, 64, 16], "activation": "silu"},
             in_channels=1,
             image_size=(28, 28),
             normalization="dataset",
             bank_size=0,
-            optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=8e-3, weight_decay=0.01),
+            optimizer=lambda parameters: torch.optim.Adam(parameters, lr=8e-3, betas=(0.9, 0.99)),
             **PRETRAININGS[name],
         ).to(memory_format=torch.channels_last)
         run = make_trainer(options, max_epochs=options.pretrain_epochs)
@@ -196,12 +198,38 @@ def choose(labels: Tensor, count: int, seed: int) -> Tensor:
     return torch.cat(rows)
 
 
-def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
-    """Measure every way with every number of labels and every seed.
+class Measured:
+    """Accuracies by way, number of labels and seed, in a file that a study goes on from.
 
-    Returns:
-        Accuracies by way and number of labels.
+    Args:
+        file: CSV file.
     """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.found: dict[tuple[str, int, int], float] = {}
+        if file.is_file():
+            with file.open(newline="") as stream:
+                for way, count, seed, accuracy in list(csv.reader(stream))[1:]:
+                    self.found[way, int(count), int(seed)] = float(accuracy)
+        else:
+            file.write_text("way,labels,seed,accuracy\n")
+
+    def add(self, way: str, count: int, seed: int, measure: Callable[[], float]) -> None:
+        """Measure what is not there yet."""
+        if (way, count, seed) not in self.found:
+            self.found[way, count, seed] = accuracy = measure()
+            print(f"{way}, {count} labels, seed {seed}: {accuracy:.4f}", flush=True)
+            with self.file.open("a", newline="") as stream:
+                csv.writer(stream).writerow([way, count, seed, f"{accuracy:.4f}"])
+
+    def of(self, way: str, count: int) -> list[float]:
+        """List the accuracies of all seeds."""
+        return [accuracy for (other, labels, _), accuracy in self.found.items() if (other, labels) == (way, count)]
+
+
+def study(options: argparse.Namespace, measured: Measured) -> None:
+    """Measure every way with every number of labels and every seed."""
     data = MNISTDataModule(options.root, val_size=options.val_size)
     for stage in ("fit", "test"):
         data.setup(stage)
@@ -209,16 +237,10 @@ def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
     judged: MemoryDataset = sets[options.split]
     train: MemoryDataset = data.train_set
     truth, wanted = train.labels, judged.labels
-    found: dict[tuple[str, int], list[float]] = defaultdict(list)
-
-    def note(way: str, count: int, accuracy: float) -> None:
-        found[way, count].append(accuracy)
-        print(f"{way}, {count} labels: {accuracy:.4f}", flush=True)
-
     draws = [(min(count, len(truth)), seed) for count in options.labels for seed in range(options.seeds)]
     for count, seed in draws:
         chosen = choose(truth, count, seed)
-        note("scratch", count, classify(options, seed, chosen, truth[chosen], None))
+        measured.add("scratch", count, seed, partial(classify, options, seed, chosen, truth[chosen], None))
     for name in options.pretrainings:
         file = pretrain(name, options)
         codes = encode(file, train.pixels.permute(0, 3, 1, 2))
@@ -229,39 +251,32 @@ def study(options: argparse.Namespace) -> dict[tuple[str, int], list[float]]:
             known, labels = codes[chosen], truth[chosen]
             linear = fit_linear(known, labels)(others).argmax(1)
             nearest = nearest_classes(others, known, labels, min(5, max(1, count // 20)))
-            note(f"{name}, linear", count, (linear == wanted).float().mean().item())
-            note(f"{name}, k-NN", count, (nearest == wanted).float().mean().item())
-            note(f"{name}, fine-tuned", count, classify(options, seed, chosen, labels, file))
+            for way, classes in (("linear", linear), ("k-NN", nearest)):
+                measured.add(f"{name}, {way}", count, seed, (classes == wanted).float().mean().item)
+            start = partial(classify, options, seed)
+            measured.add(f"{name}, fine-tuned", count, seed, partial(start, chosen, labels, file))
             if count < len(truth):
                 targets = propagate(graph, chosen, labels)
-                right = (targets.argmax(1) == truth).float().mean().item()
-                print(f"{name}, {count} labels: {right:.4f} of the pseudo-labels are right")
                 everything = torch.arange(len(truth))
-                note(f"{name}, propagated", count, classify(options, seed, everything, targets, None))
-                note(f"{name}, propagated and fine-tuned", count, classify(options, seed, everything, targets, file))
-    return found
+                measured.add(f"{name}, propagated", count, seed, partial(start, everything, targets, None))
+                way = f"{name}, propagated and fine-tuned"
+                measured.add(way, count, seed, partial(start, everything, targets, file))
 
 
-def write(options: argparse.Namespace, found: dict[tuple[str, int], list[float]]) -> None:
-    """Write all figures, and the picture of their means and deviations."""
-    with (options.output / "accuracy.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["way", "labels", "seed", "accuracy"])
-        writer.writerows(
-            [way, count, seed, f"{value:.4f}"]
-            for (way, count), values in found.items()
-            for seed, value in enumerate(values)
-        )
-    counts = sorted({count for _, count in found})
+def show(options: argparse.Namespace, measured: Measured) -> None:
+    """Print means and deviations, and draw them."""
+    counts = sorted({count for _, count, _ in measured.found})
     series: dict[str, list[tuple[float, float]]] = {}
-    for way in dict.fromkeys(way for way, _ in found):
+    for way in dict.fromkeys(way for way, *_ in measured.found):
         # Where every image has its label, there is nothing to propagate.
         plain = way.replace("propagated and ", "") if "and" in way else "scratch"
-        rows = [found.get((way, count)) or found[plain, count] for count in counts]
+        rows = [measured.of(way, count) or measured.of(plain, count) for count in counts]
         series[way] = [(100 * statistics.mean(row), 100 * statistics.pstdev(row)) for row in rows]
-    title = f"MNIST, accuracy on the {options.split} images by the number of labels, {options.seeds} seeds"
+    seeds = len({seed for *_, seed in measured.found})
+    title = f"MNIST, accuracy on the {options.split} images by the number of labels, {seeds} seeds"
     picture = line_chart(title, [f"{count:,}" for count in counts], series, " %")
-    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(options.output / "accuracy.png")
+    file = measured.file.with_suffix(".png")
+    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file)
     for way, row in series.items():
         print(f"{way:<36}", *(f"{mean:6.2f} +- {std:4.2f}" for mean, std in row))
 
@@ -293,7 +308,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", "The '\\w+_dataloader' does not have many workers")
     options = parse()
     options.output.mkdir(parents=True, exist_ok=True)
-    write(options, study(options))
+    measured = Measured(options.output / f"{options.split}.csv")
+    study(options, measured)
+    show(options, measured)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ CHOICES = {
         "kernel_size": [5, 3, 3],
         "stride": 2,
         "pool": "none",
+        "activation": "silu",
     },
-    "model.decoder_options": {"widths": [128, 64, 16]},
+    "model.decoder_options": {"widths": [128, 64, 16], "activation": "silu"},
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 8e-3, "weight_decay": 0.01}},
-    "trainer.max_epochs": 17,
+    "model.optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 8e-3, "betas": [0.9, 0.99]}},
+    "trainer.max_epochs": 15,
+    "trainer.check_val_every_n_epoch": 5,
     "trainer.callbacks": [{"class_path": "visiontasks.callbacks.code_images.CodeImages"}],
 }
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.base import Backbone, Features
-from visiontasks.backbones.layers import ConvBlock, Norm
+from visiontasks.backbones.layers import Activation, ConvBlock, Norm
 from visiontasks.backbones.pooling import AveragePool, MaxPool
 from visiontasks.errors import ArgumentError
 
@@ -57,6 +57,7 @@ class CNN(Backbone):
         layer: ``"convolution"``, or ``"locally_connected"`` for different filters at every place; one name, or one per
             stage. See :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`.
         input_size: Side of the images in pixels, or (height, width); needed by locally connected layers only.
+        activation: ``"relu"``, ``"silu"`` or ``"gelu"``, see :func:`~visiontasks.backbones.layers.make_activation`.
 
     Raises:
         ArgumentError: If an argument is out of range, or a list has another length than ``filters``.
@@ -83,6 +84,7 @@ class CNN(Backbone):
         pool_size: int = 2,
         layer: Layer | Sequence[Layer] = "convolution",
         input_size: int | tuple[int, int] | None = None,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         depths = _per_stage("depth", depth, len(filters))
@@ -114,7 +116,7 @@ class CNN(Backbone):
             blocks = []
             for block_stride in (step, *[1] * (repeats - 1)):
                 size = (-(-height // total), -(-width // total)) if kind == "locally_connected" else None
-                blocks.append(ConvBlock(inputs, count, kernel, block_stride, padding, norm, size))
+                blocks.append(ConvBlock(inputs, count, kernel, block_stride, padding, norm, size, activation))
                 inputs, total = count, total * block_stride
             self.stages.append(nn.Sequential(*blocks))
             channels.append(count)

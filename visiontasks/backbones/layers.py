@@ -1,15 +1,16 @@
 """Layers that backbones are built from."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.locally_connected import LocallyConnected2d
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, near_matches
 
 Norm = Literal["batch", "group", "instance", "none"]
+Activation = Literal["relu", "silu", "gelu"]
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -38,8 +39,28 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     raise ArgumentError(message)
 
 
+def make_activation(activation: Activation) -> nn.Module:
+    """Create an activation by name.
+
+    Args:
+        activation: ``"relu"``; ``"silu"`` (x times its logistic function) or ``"gelu"`` (x times the normal
+            distribution function; both Hendrycks and Gimpel, Gaussian error linear units, 2016).
+
+    Returns:
+        The layer.
+
+    Raises:
+        ArgumentError: If the name is unknown.
+    """
+    layers: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+    if activation not in layers:
+        message = f"unknown activation {activation!r}. {near_matches(activation, get_args(Activation))}"
+        raise ArgumentError(message)
+    return layers[activation]()
+
+
 class ConvBlock(nn.Module):
-    """Convolution, normalisation, ReLU; the output has size ``ceil(H / stride)`` whatever the padding.
+    """Convolution, normalisation, activation; the output has size ``ceil(H / stride)`` whatever the padding.
 
     With the default padding every place of the image has an output. With fewer zeros around the image, the filters that
     would reach further out than them have no output; zeros stand in their place, so that pixel (i, j) of the output
@@ -54,9 +75,10 @@ class ConvBlock(nn.Module):
         norm: Normalisation, see :func:`make_norm`.
         input_size: (height, width) of the input in pixels, for different filters at every place, see
             :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`; None for a convolution.
+        activation: Activation, see :func:`make_activation`.
 
     Raises:
-        ArgumentError: If the kernel size is even or not positive, or the padding is out of range.
+        ArgumentError: If the kernel size is even or not positive, the padding is out of range, or a name unknown.
     """
 
     def __init__(
@@ -68,6 +90,7 @@ class ConvBlock(nn.Module):
         padding: int | None = None,
         norm: Norm = "batch",
         input_size: tuple[int, int] | None = None,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
@@ -88,15 +111,17 @@ class ConvBlock(nn.Module):
             else LocallyConnected2d(in_channels, out_channels, input_size, kernel_size, stride, same, bias)
         )
         self.norm = make_norm(norm, out_channels)
+        self.activation = make_activation(activation)
 
     def forward(self, x: Float[Tensor, "batch _ height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Apply the block, shape [B, C, H, W] to [B, out_channels, ceil(H / stride), ceil(W / stride)]."""
         if not self.lack:
-            return F.relu(self.norm(self.conv(x)))
+            activated: Tensor = self.activation(self.norm(self.conv(x)))
+            return activated
         rows, columns = (self._covered(size, self.stride) for size in x.shape[-2:])
         x = self.conv(x)
         height, width = x.shape[-2:]
-        x = F.relu(self.norm(x[..., slice(*rows), slice(*columns)]))
+        x = self.activation(self.norm(x[..., slice(*rows), slice(*columns)]))
         return F.pad(x, (columns[0], width - columns[1], rows[0], height - rows[1]))
 
     def _covered(self, size: int, stride: int) -> tuple[int, int]:

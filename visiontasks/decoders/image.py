@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.layers import ConvBlock, Norm, make_norm
+from visiontasks.backbones.layers import Activation, ConvBlock, Norm, make_activation, make_norm
 from visiontasks.decoders.upsampling import crop
 from visiontasks.errors import ArgumentError, near_matches
 
@@ -36,6 +36,7 @@ class ImageDecoder(nn.Module):
             finest at the pixels.
         depth: Convolutions of each step, a transpose convolution counted.
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
+        activation: Activation after it: ``"relu"``, ``"silu"`` or ``"gelu"``.
 
     Raises:
         ArgumentError: If the way of upsampling is unknown, or a number is out of range.
@@ -57,6 +58,7 @@ class ImageDecoder(nn.Module):
         widths: Sequence[int] | None = None,
         depth: int = 1,
         norm: Norm = "batch",
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         if upsampling not in get_args(ImageUpsampling):
@@ -78,7 +80,7 @@ class ImageDecoder(nn.Module):
         self.steps = nn.ModuleList()
         width = channels[-1]
         for (coarse, fine), out in zip(pairwise((strides[-1], *self.reached)), widths, strict=True):
-            self.steps.append(_Step(width, out, coarse // fine, upsampling, depth, norm))
+            self.steps.append(_Step(width, out, coarse // fine, upsampling, depth, norm, activation))
             width = out
         self.pixels = nn.Conv2d(width, num_outputs, 3, padding=1)
 
@@ -144,7 +146,14 @@ class _Step(nn.Module):
     """Enlarge a map, cut what is beyond the image, then normalise and convolve."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, factor: int, upsampling: ImageUpsampling, depth: int, norm: Norm
+        self,
+        in_channels: int,
+        out_channels: int,
+        factor: int,
+        upsampling: ImageUpsampling,
+        depth: int,
+        norm: Norm,
+        activation: Activation,
     ) -> None:
         super().__init__()
         self.enlarge: nn.Module = nn.Identity()
@@ -152,13 +161,14 @@ class _Step(nn.Module):
         if factor > 1 and upsampling == "transpose":
             side = 2 * factor
             self.enlarge = nn.ConvTranspose2d(in_channels, out_channels, side, factor, factor // 2, bias=norm == "none")
-            refine += [make_norm(norm, out_channels), nn.ReLU()]
+            refine += [make_norm(norm, out_channels), make_activation(activation)]
             in_channels, depth = out_channels, depth - 1
         elif factor > 1:
             nearest = nn.Upsample(scale_factor=float(factor))
             self.enlarge = Unpool(in_channels, factor) if upsampling == "unpooling" else nearest
         widths = [in_channels] + [out_channels] * depth
-        refine += [ConvBlock(before, after, norm=norm) for before, after in pairwise(widths)]
+        for before, after in pairwise(widths):
+            refine.append(ConvBlock(before, after, norm=norm, activation=activation))
         self.refine = nn.Sequential(*refine)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:

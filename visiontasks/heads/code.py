@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.layers import Norm, make_norm
+from visiontasks.backbones.layers import Activation, Norm, make_activation, make_norm
 from visiontasks.errors import ArgumentError, near_matches
 
 CodeForm = Literal["vector", "map"]
@@ -24,17 +24,25 @@ class VectorCode(nn.Module):
         code_size: Numbers of a code.
         outputs: Vectors that :meth:`encode` gives, such as a mean and a variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, map_size: tuple[int, int], code_size: int, outputs: int, norm: Norm
+        self,
+        in_channels: int,
+        out_channels: int,
+        map_size: tuple[int, int],
+        code_size: int,
+        outputs: int,
+        norm: Norm,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         self.shape = (out_channels, *map_size)
         self.into = nn.Linear(in_channels * math.prod(map_size), outputs * code_size)
         self.out_of = nn.Linear(code_size, math.prod(self.shape))
         self.norm = make_norm(norm, out_channels)
-        self.activation = nn.ReLU()
+        self.activation = make_activation(activation)
 
     def encode(self, features: Map) -> Float[Tensor, "batch code"]:
         """Compute codes.
@@ -70,14 +78,23 @@ class MapCode(nn.Module):
         code_size: Channels of a code.
         outputs: Maps that :meth:`encode` gives, such as a mean and a variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, code_size: int, outputs: int, norm: Norm) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        code_size: int,
+        outputs: int,
+        norm: Norm,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         self.into = nn.Conv2d(in_channels, outputs * code_size, 1)
         self.out_of = nn.Conv2d(code_size, out_channels, 1)
         self.norm = make_norm(norm, out_channels)
-        self.activation = nn.ReLU()
+        self.activation = make_activation(activation)
 
     def encode(self, features: Map) -> Map:
         """Compute codes, of the height and width of the map."""
@@ -98,6 +115,7 @@ def create_code(
     map_size: tuple[int, int] | None,
     outputs: int = 1,
     norm: Norm = "batch",
+    activation: Activation = "relu",
 ) -> VectorCode | MapCode:
     """Create a code by name.
 
@@ -109,6 +127,7 @@ def create_code(
         map_size: Height and width of both maps; needed by a vector.
         outputs: Codes that an image gets, such as a mean and a variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
+        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
 
     Raises:
         ArgumentError: If the name is unknown, or a vector does not know the size.
@@ -117,14 +136,14 @@ def create_code(
         message = f"code is {form!r}. {near_matches(form, get_args(CodeForm))}"
         raise ArgumentError(message)
     if form == "map":
-        return MapCode(in_channels, out_channels, code_size, outputs, norm)
+        return MapCode(in_channels, out_channels, code_size, outputs, norm, activation)
     if map_size is None:
         message = (
             "A code that is a vector is made for images of one size: give image_size=(height, width), or code='map', "
             "which takes images of any size."
         )
         raise ArgumentError(message)
-    return VectorCode(in_channels, out_channels, map_size, code_size, outputs, norm)
+    return VectorCode(in_channels, out_channels, map_size, code_size, outputs, norm, activation)
 
 
 def embedding(codes: Float[Tensor, "batch code"] | Map) -> Float[Tensor, "batch code"]:

@@ -121,9 +121,8 @@ class AutoencodingTask(Task):
         mirrored, options = (*channels[:-1], min(channels[-1], _WIDEST)), decoder_options or {}
         self.fixed_size = None if code == "map" else self.image_size
         map_size = None if self.fixed_size is None else ceil_divide(self.fixed_size, strides[-1])
-        self.code = create_code(
-            code, channels[-1], mirrored[-1], code_size, map_size, 1 + variational, options.get("norm", "batch")
-        )
+        shared = {name: options[name] for name in ("norm", "activation") if name in options}
+        self.code = create_code(code, channels[-1], mirrored[-1], code_size, map_size, 1 + variational, **shared)
         try:
             self.decoder = ImageDecoder(mirrored, strides, self.in_channels, upsampling=decoder, **options)
         except TypeError as error:
