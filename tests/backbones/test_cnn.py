@@ -21,7 +21,7 @@ VARIANTS: list[tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
     ({"filters": (4, 6), "pool_size": 4, "pool": "average", "norm": "instance"}, (4, 6, 6), (1, 4, 16)),
     ({"filters": (4, 6, 8), "stride": 2, "pool": "none"}, (4, 6, 8), (2, 4, 8)),
     ({"filters": (4, 4), "pool": "none"}, (4, 4), (1, 1)),
-    ({"filters": (4, 6), "kernel_size": 5, "padding": 0}, (4, 6, 6), (1, 2, 4)),
+    ({"filters": (4, 6), "kernel_size": 5, "padding": 0, "activation": "silu"}, (4, 6, 6), (1, 2, 4)),
 ]
 
 

@@ -1,5 +1,6 @@
 import itertools
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from visiontasks.backbones.layers import ConvBlock, Norm, make_norm
+from visiontasks.backbones.layers import Activation, ConvBlock, Norm, make_activation, make_norm
 from visiontasks.errors import ArgumentError
 
 
@@ -102,3 +103,25 @@ def test_group_norm_takes_any_number_of_channels(channels: int, groups: int) -> 
 def test_a_block_that_cannot_work_is_refused(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(ArgumentError, match=re.escape(message)):
         ConvBlock(3, 8, **arguments)  # type: ignore[arg-type]  # wrong values are the point
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("relu", lambda x: x.clamp(min=0)),
+        ("silu", lambda x: x / (1 + (-x).exp())),
+        ("gelu", lambda x: x * (1 + torch.special.erf(x / 2**0.5)) / 2),
+    ],
+)
+def test_activations_are_made_by_name(activation: Activation, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    x = torch.linspace(-5, 5, 101)
+    torch.testing.assert_close(make_activation(activation)(x), function(x))
+    images = torch.randn(2, 3, 6, 6)
+    block = ConvBlock(3, 4, norm="none", activation=activation)
+    torch.testing.assert_close(block(images), function(block.conv(images)))
+
+
+@pytest.mark.unchecked
+def test_an_unknown_activation_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="Did you mean 'gelu'"):
+        make_activation("gelo")  # type: ignore[arg-type]

@@ -92,3 +92,11 @@ def test_unpooling_puts_a_value_where_its_layer_says() -> None:
 def test_wrong_arguments_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         ImageDecoder((8, 8), (2, 4), 3, **options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_activation_is_that_of_every_convolution_but_the_last(way: ImageUpsampling) -> None:
+    decoder = ImageDecoder((8, 12), (1, 2), 3, upsampling=way, depth=2, activation="silu")
+    kinds = [type(layer) for layer in decoder.modules()]
+    assert kinds.count(nn.SiLU) == 2
+    assert nn.ReLU not in kinds
