@@ -45,6 +45,8 @@ BACKBONE: dict[str, Any] = {
     "pool": "none",
     "activation": "silu",
 }
+HEAD: dict[str, Any] = {"pool_size": 4, "dropout": 0.5}
+AUGMENTATION: dict[str, float] = {"degrees": 20, "translate": 0.1, "scale": 0.2, "shear": 20}
 PRETRAININGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "gaussian": {"denoising": "gaussian", "noise": 0.4},
@@ -71,9 +73,8 @@ class LabelledMNIST(MNISTDataModule):
         super().setup(stage)
         if stage == "fit":
             pixels = self.train_set.pixels[self.images].permute(0, 3, 1, 2)
-            self.train_set = MemoryDataset(
-                pixels, self.targets, augmentation=BatchAffine(translate=0.08, seed=self.seed)
-            )
+            augmentation = BatchAffine(**AUGMENTATION, seed=self.seed)
+            self.train_set = MemoryDataset(pixels, self.targets, augmentation=augmentation)
 
 
 def make_trainer(options: argparse.Namespace, **limits: int) -> Trainer:
@@ -181,6 +182,7 @@ def classify(options: argparse.Namespace, seed: int, images: Tensor, targets: Te
         in_channels=1,
         normalization="dataset",
         optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=options.lr, weight_decay=0.05),
+        **HEAD,
     ).to(memory_format=torch.channels_last)
     run = make_trainer(options, max_steps=options.steps, max_epochs=-1)
     run.fit(task, datamodule=data)
@@ -292,7 +294,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pretrain_epochs", type=int, default=8)
     parser.add_argument("--steps", type=int, default=300, help="of each classifier, whatever it starts from")
     parser.add_argument("--batch_size", type=int, default=100)
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--split", choices=("val", "test"), default="val", help="images that accuracies are of")
     parser.add_argument("--val_size", type=int, default=5000)
     parser.add_argument("--output", type=Path, default=Path("label_efficiency"))
