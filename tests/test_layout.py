@@ -38,11 +38,11 @@ MAY_IMPORT = {
     "tasks": BASE | BLOCKS,
     "data": BASE,
     "visualization": BASE,
-    "report": BASE,
+    "report": BASE | {"visualization"},
     "callbacks": BASE | {"metrics", "report", "visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
-TOP = {"__main__", "cli", "embedding", "export", "prediction", "testing"}
+TOP = {"__main__", "cli", "embedding", "export", "prediction", "propagation", "testing"}
 
 
 def part_of(path: Path) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, Task
 from visiontasks.cli import main
-from visiontasks.cli.training import TrainingCLI
+from visiontasks.cli.training import TrainingCLI, run_recipe
 
 SMALL = (
     "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24] "
@@ -253,3 +253,12 @@ def test_without_a_logger_a_second_run_in_the_folder_trains_as_well(folder: Path
         assert run(f"fit {SMALL} --trainer.max_epochs 1 --trainer.logger false") == 0
     assert not (folder / "config.yaml").exists()
     assert list(folder.glob("checkpoints/*.ckpt"))
+
+
+def test_a_recipe_that_ends_before_its_first_validation_scores_what_it_has(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choices = {"trainer.check_val_every_n_epoch": 5}
+    run_recipe("shapes", ClassificationTask, ShapesDataModule, choices, [*SMALL.split(), "--trainer.max_epochs", "1"])
+    assert "test/accuracy" in capsys.readouterr().out
+    assert (folder / "runs" / "shapes" / "version_0" / "checkpoints" / "last.ckpt").exists()

@@ -1,6 +1,10 @@
+import math
+
+import pytest
 import torch
 
 from visiontasks.visualization import class_color, line_chart
+from visiontasks.visualization.charts import ticks
 
 
 def test_every_figure_stands_at_its_height_with_its_bar() -> None:
@@ -21,3 +25,22 @@ def test_every_figure_stands_at_its_height_with_its_bar() -> None:
 
 def test_equal_figures_are_drawn() -> None:
     assert line_chart("one", ["10"], {"a": [(5.0, 0.0)]}).shape[0] == 3
+
+
+@pytest.mark.parametrize("scale", [1e-7, 0.01, 1.0, 37.0, 1e9])
+@pytest.mark.parametrize("low", [-3.3, 0.0, 0.7])
+def test_ticks_are_few_round_and_inside(scale: float, low: float) -> None:
+    low, high = low * scale, (low + 1.23) * scale
+    found = ticks(low, high)
+    assert 2 <= len(found) <= 7
+    assert low - 1e-9 * scale <= found[0]
+    assert found[-1] <= high + 1e-9 * scale
+    step = found[1] - found[0]
+    leading = step / 10 ** math.floor(math.log10(step) + 1e-6)
+    assert min(abs(leading - round_one) for round_one in (1, 2, 5)) < 1e-3
+
+
+def test_the_names_of_the_lines_fit_into_the_picture() -> None:
+    short, long = (line_chart("", ["10"], {name: [(5.0, 1.0)]}) for name in ("a", "propagated and fine-tuned at once"))
+    assert long.shape[2] > short.shape[2] + 100
+    assert (long[:, :, -3:] == 255).all()

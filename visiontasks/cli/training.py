@@ -226,8 +226,8 @@ class TrainingCLI(LightningCLI):
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start
         if self.command != "fit":
-            # A trial run keeps no checkpoint.
-            best = None if not self.trainer.checkpoint_callback else "best"
+            # A trial run keeps no checkpoint; one that ends before its first validation knows no best.
+            best = "best" if getattr(self.trainer.checkpoint_callback, "best_model_path", "") else None
             self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
         print_summary(self.trainer, seconds)
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
 
+from visiontasks.visualization.charts import ticks
+
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460, 250, 58, 12, 30, 40
 PLOT = (_LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM)
 """Left, right, top and bottom of the axes, in units of the picture."""
@@ -74,31 +76,6 @@ def line_chart(
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}{extra}</svg>'
     )
-
-
-def ticks(low: float, high: float, whole: bool = False) -> list[float]:
-    """Choose round numbers between two.
-
-    Args:
-        low: The lower one.
-        high: The higher one.
-        whole: Whether they are to be whole numbers.
-
-    Returns:
-        Two to seven of them, 1, 2 or 5 times a power of ten apart; for want of them, the ends.
-
-    Example:
-        >>> ticks(0.13, 0.94)
-        [0.2, 0.4, 0.6, 0.8]
-        >>> ticks(1, 3, whole=True)
-        [1.0, 2.0, 3.0]
-    """
-    power = 10.0 ** math.floor(math.log10((high - low) / 5))
-    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 5.5)
-    step = max(step, 1.0) if whole else step
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    found = [round(index * step, 12) for index in range(first, last + 1)]
-    return found if len(found) > 1 or (whole and found) else [low, high]
 
 
 def _spread(low: float, high: float, margin: float) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Counts as bars, and figures with their spread as lines."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -65,7 +66,8 @@ def line_chart(
     """
     font, small = ImageFont.load_default(13), ImageFont.load_default(11)
     left, top, width, height = 60, 40, 520, 360
-    canvas = Image.new("RGB", (left + width + 210, top + height + 50), PAPER)
+    longest = round(max(small.getlength(name) for name in series))
+    canvas = Image.new("RGB", (left + width + 30 + longest + MARGIN, top + height + 50), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((MARGIN, MARGIN), title, fill=INK, font=font)
     known = [point for points in series.values() for point in points]
@@ -75,8 +77,7 @@ def line_chart(
     def y_of(value: float) -> float:
         return top + height - 10 - (value - low) / (high - low) * (height - 20)
 
-    for step in range(6):
-        value = low + (high - low) * step / 5
+    for value in ticks(low, high):
         draw.line((left, y_of(value), left + width, y_of(value)), fill=_GRID)
         draw.text((left - 6, y_of(value)), f"{value:.4g}{unit}", fill=INK, font=small, anchor="rm")
     for position, (label, points) in enumerate(series.items()):
@@ -99,3 +100,28 @@ def line_chart(
         )
     draw.rectangle((left, top, left + width, top + height), outline=INK)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+
+
+def ticks(low: float, high: float, whole: bool = False) -> list[float]:
+    """Choose round numbers between two.
+
+    Args:
+        low: The lower one.
+        high: The higher one.
+        whole: Whether they are to be whole numbers.
+
+    Returns:
+        Two to seven of them, 1, 2 or 5 times a power of ten apart; for want of them, the ends.
+
+    Example:
+        >>> ticks(0.13, 0.94)
+        [0.2, 0.4, 0.6, 0.8]
+        >>> ticks(1, 3, whole=True)
+        [1.0, 2.0, 3.0]
+    """
+    power = 10.0 ** math.floor(math.log10((high - low) / 5))
+    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 5.5)
+    step = max(step, 1.0) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    found = [round(index * step, 12) for index in range(first, last + 1)]
+    return found if len(found) > 1 or (whole and found) else [low, high]
