@@ -10,7 +10,7 @@ Data: MNIST; labels are drawn with the same number of each class, other ones for
 Output: label_efficiency/test.csv, test-plain.png (means, bars of one standard deviation) and so on, and checkpoints; a
 study that was stopped goes on from them.
 Hardware and time: one core of an AMD EPYC with bf16 arithmetic, 8 min a pretraining, 5 to 10 s a classifier.
-Metric: test accuracy with 100 labels, mean of 5 seeds: 94.7 % from scratch, 97.2 % with propagated labels.
+Metric: test accuracy with 100 labels, mean of 5 seeds: 94.7 % from scratch, 97.1 % with propagated labels.
 """
 
 import argparse
@@ -156,21 +156,24 @@ def choose(labels: Tensor, count: int, seed: int) -> Tensor:
 
 
 class Measured:
-    """Accuracies by way, number of labels and seed, in a file that a study goes on from.
+    """Accuracies by way, number of labels and seed, in a file that a study of the same settings goes on from.
 
     Args:
         file: CSV file.
+        settings: What else they depend on.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, settings: str) -> None:
         self.file = file
+        self.settings = settings
         self.found: dict[tuple[str, int, int], float] = {}
         if file.is_file():
             with file.open(newline="") as stream:
-                for way, count, seed, accuracy in list(csv.reader(stream))[1:]:
-                    self.found[way, int(count), int(seed)] = float(accuracy)
+                for way, count, seed, accuracy, others in list(csv.reader(stream))[1:]:
+                    if others == settings:
+                        self.found[way, int(count), int(seed)] = float(accuracy)
         else:
-            file.write_text("way,labels,seed,accuracy\n")
+            file.write_text("way,labels,seed,accuracy,settings\n")
 
     def add(self, way: str, count: int, seed: int, measure: Callable[[], float]) -> None:
         """Measure what is not there yet."""
@@ -178,7 +181,7 @@ class Measured:
             self.found[way, count, seed] = accuracy = measure()
             print(f"{way}, {count} labels, seed {seed}: {accuracy:.4f}", flush=True)
             with self.file.open("a", newline="") as stream:
-                csv.writer(stream).writerow([way, count, seed, f"{accuracy:.4f}"])
+                csv.writer(stream).writerow([way, count, seed, f"{accuracy:.4f}", self.settings])
 
     def lacks(self, way: str, count: int, seed: int) -> bool:
         """Whether it is not there yet."""
@@ -280,7 +283,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", "The '\\w+_dataloader' does not have many workers")
     options = parse()
     options.output.mkdir(parents=True, exist_ok=True)
-    measured = Measured(options.output / f"{options.split}.csv")
+    names = ("pretrain_epochs", "steps", "batch_size", "lr", "val_size")
+    settings = " ".join(f"{name} {getattr(options, name)}" for name in names)
+    measured = Measured(options.output / f"{options.split}.csv", settings)
     study(options, measured)
     show(options, measured)
 

@@ -37,12 +37,13 @@ MAY_IMPORT = {
     **dict.fromkeys(BLOCKS, BASE | BLOCKS),
     "tasks": BASE | BLOCKS,
     "data": BASE,
+    "propagation": BASE,
     "visualization": BASE,
     "report": BASE | {"visualization"},
     "callbacks": BASE | {"metrics", "report", "visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
-TOP = {"__main__", "cli", "embedding", "export", "prediction", "propagation", "testing"}
+TOP = {"__main__", "cli", "embedding", "export", "prediction", "testing"}
 
 
 def part_of(path: Path) -> str:

@@ -1,5 +1,7 @@
 """Labels that flow through neighbourhoods."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -80,8 +82,22 @@ def test_a_graph_needs_neighbours(images: int, neighbours: int, power: float) ->
 
 
 @pytest.mark.parametrize("wrong", [{"num_classes": 1}, {"share": 1.0}, {"share": 0.0}, {"steps": 0}])
-def test_numbers_out_of_range_are_errors(wrong: dict[str, float]) -> None:
+def test_numbers_out_of_range_are_errors(wrong: dict[str, Any]) -> None:
     graph = neighbourhoods(torch.randn(4, 2), 1)
-    arguments: dict[str, float] = {"num_classes": 2} | wrong
     with pytest.raises(ArgumentError, match="expected at least 2"):
-        propagate(graph, torch.tensor([0]), torch.tensor([1]), **arguments)  # type: ignore[arg-type]
+        propagate(graph, torch.tensor([0]), torch.tensor([1]), **{"num_classes": 2} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "labels", "message"),
+    [
+        ([0], [-1], "labels has -1; expected 0 to 1"),
+        ([0], [2], "labels has 2; expected 0 to 1"),
+        ([4], [0], "chosen has 4; expected 0 to 3"),
+        ([1, -1], [0, 0], "chosen has -1; expected 0 to 3"),
+    ],
+)
+def test_labels_and_places_out_of_range_are_errors(chosen: list[int], labels: list[int], message: str) -> None:
+    graph = neighbourhoods(torch.randn(4, 2), 1)
+    with pytest.raises(ArgumentError, match=message):
+        propagate(graph, torch.tensor(chosen), torch.tensor(labels), num_classes=2)

@@ -86,11 +86,16 @@ def propagate(
         classifier that weighs images by it. All 0 where no label arrives.
 
     Raises:
-        ArgumentError: If a number is out of range.
+        ArgumentError: If a number, a position or a label is out of range.
     """
     if num_classes < 2 or not 0 < share < 1 or steps < 1:
         message = f"num_classes is {num_classes}, share {share} and steps {steps}; expected at least 2, 0 to 1, and 1."
         raise ArgumentError(message)
+    for name, values, count in (("chosen", chosen, len(graph)), ("labels", labels, num_classes)):
+        wrong = values[(values < 0) | (values >= count)]
+        if len(wrong):
+            message = f"{name} has {int(wrong[0])}; expected 0 to {count - 1}."
+            raise ArgumentError(message)
     start = torch.zeros(graph.shape[0], num_classes, device=graph.device)
     start[chosen, labels] = 1
     flow = start

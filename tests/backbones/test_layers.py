@@ -124,4 +124,4 @@ def test_activations_are_made_by_name(activation: Activation, function: Callable
 @pytest.mark.unchecked
 def test_an_unknown_activation_is_an_error() -> None:
     with pytest.raises(ArgumentError, match="Did you mean 'gelu'"):
-        make_activation("gelo")  # type: ignore[arg-type]
+        make_activation("gelo")  # type: ignore[arg-type]  # wrong on purpose

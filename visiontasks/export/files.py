@@ -180,7 +180,9 @@ def _save_onnx(program: Program, path: Path, metadata: Mapping[str, Any]) -> Non
     exported.save(path, external_data=False)
 
 
-def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs: Iterable[str]) -> Any:  # noqa: ANN401 (a private class)
+def to_onnx(
+    traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs: Iterable[str]
+) -> torch.onnx.ONNXProgram:
     """Translate a program to ONNX.
 
     Args:
@@ -188,7 +190,7 @@ def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs
         inputs: Names of what it takes.
         outputs: Names of what it gives.
     """
-    return torch.onnx.export(
+    program = torch.onnx.export(
         traced,
         input_names=list(inputs),
         output_names=list(outputs),
@@ -199,6 +201,8 @@ def to_onnx(traced: torch.export.ExportedProgram, inputs: Iterable[str], outputs
         },
         verbose=False,
     )
+    assert program is not None  # as when it writes a file by itself
+    return program
 
 
 def _suppress(boxes: Any, valid: Any, threshold: float, labels: Any = None) -> Any:  # noqa: ANN401 (nodes of a graph)
