@@ -81,7 +81,7 @@ class Files:
         """Return the objects of an image."""
         return Objects(self.boxes[image], self.labels[image], np.zeros(OBJECTS, np.bool_))
 
-    def class_map(self, image: int) -> np.ndarray:
+    def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
         """There are mask files instead."""
         raise NotImplementedError
 

@@ -67,7 +67,7 @@ class Records:
         """Return the areas of the objects."""
         return np.array([entry["area"] for entry in self.coco.imgToAnns[self.images[image]["id"]]], np.float64)
 
-    def class_map(self, image: int) -> np.ndarray:
+    def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
         """Nobody asks for it."""
         raise NotImplementedError
 

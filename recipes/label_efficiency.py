@@ -26,7 +26,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer, seed_everything
-from PIL import Image
 from torch import Tensor
 
 from visiontasks import AutoencodingTask, ClassificationTask, MNISTDataModule
@@ -36,7 +35,7 @@ from visiontasks.data.affine import BatchAffine
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.metrics.code import fit_linear, nearest_classes
 from visiontasks.propagation import neighbourhoods, propagate
-from visiontasks.visualization import line_chart
+from visiontasks.visualization import line_chart, save_picture
 
 BACKBONE: dict[str, Any] = {
     "filters": [32, 64, 128],
@@ -161,9 +160,11 @@ class Measured:
     Args:
         file: CSV file.
         settings: What else they depend on.
+        seeds: How many seeds are asked for.
     """
 
-    def __init__(self, file: Path, settings: str) -> None:
+    def __init__(self, file: Path, settings: str, seeds: int) -> None:
+        self.seeds = seeds
         self.file = file
         self.settings = settings
         self.found: dict[tuple[str, int, int], float] = {}
@@ -188,18 +189,18 @@ class Measured:
         return (way, count, seed) not in self.found
 
     def of(self, way: str, count: int) -> list[float]:
-        """List the accuracies of all seeds."""
-        return [accuracy for (other, labels, _), accuracy in self.found.items() if (other, labels) == (way, count)]
+        """List the accuracies of the seeds that are asked for."""
+        return [self.found[way, count, seed] for seed in range(self.seeds) if not self.lacks(way, count, seed)]
 
 
-def ways(name: str, count: int, total: int) -> list[str]:
+def ways(name: str, all_labels: bool = False) -> list[str]:
     """List what is measured of a pretraining; where every image has its label, there is nothing to propagate."""
     kinds = ["linear", "k-NN", "fine-tuned", "propagated", "propagated and fine-tuned"]
-    return [f"{name}, {kind}" for kind in (kinds if count < total else kinds[:3])]
+    return [f"{name}, {kind}" for kind in (kinds[:3] if all_labels else kinds)]
 
 
-def study(options: argparse.Namespace, measured: Measured) -> None:
-    """Measure every way with every number of labels and every seed."""
+def study(options: argparse.Namespace, measured: Measured) -> list[int]:
+    """Measure every way with every number of labels and every seed; return the numbers."""
     data = MNISTDataModule(options.root, val_size=options.val_size)
     for stage in ("fit", "test"):
         data.setup(stage)
@@ -207,12 +208,15 @@ def study(options: argparse.Namespace, measured: Measured) -> None:
     judged: MemoryDataset = sets[options.split]
     train: MemoryDataset = data.train_set
     truth, wanted = train.labels, judged.labels
-    draws = [(min(count, len(truth)), seed) for count in options.labels for seed in range(options.seeds)]
+    counts = sorted({min(count, len(truth)) for count in options.labels})
+    draws = [(count, seed) for count in counts for seed in range(options.seeds)]
     for count, seed in draws:
         chosen = choose(truth, count, seed)
         measured.add("scratch", count, seed, partial(classify, options, seed, chosen, truth[chosen], None))
     for name in options.pretrainings:
-        missing = [draw for draw in draws if any(measured.lacks(way, *draw) for way in ways(name, draw[0], len(truth)))]
+        missing = [
+            draw for draw in draws if any(measured.lacks(way, *draw) for way in ways(name, draw[0] == len(truth)))
+        ]
         if not missing:
             continue
         file = pretrain(name, options)
@@ -234,24 +238,22 @@ def study(options: argparse.Namespace, measured: Measured) -> None:
                 measured.add(f"{name}, propagated", count, seed, partial(start, everything, targets, None))
                 way = f"{name}, propagated and fine-tuned"
                 measured.add(way, count, seed, partial(start, everything, targets, file))
+    return counts
 
 
-def show(options: argparse.Namespace, measured: Measured) -> None:
+def show(options: argparse.Namespace, measured: Measured, counts: Sequence[int]) -> None:
     """Print means and deviations, and draw them."""
-    counts = sorted({count for _, count, _ in measured.found})
     series: dict[str, list[tuple[float, float]]] = {}
-    for way in dict.fromkeys(way for way, *_ in measured.found):
+    for way in ["scratch", *(way for name in options.pretrainings for way in ways(name))]:
         # Where every image has its label, there is nothing to propagate.
         plain = way.replace("propagated and ", "") if "and" in way else "scratch"
         rows = [measured.of(way, count) or measured.of(plain, count) for count in counts]
         series[way] = [(100 * statistics.mean(row), 100 * statistics.pstdev(row)) for row in rows]
-    seeds = len({seed for *_, seed in measured.found})
-    title = f"MNIST, accuracy on the {options.split} images by the number of labels, {seeds} seeds"
+    title = f"MNIST, accuracy on the {options.split} images by the number of labels, {options.seeds} seeds"
     for name in options.pretrainings:
         drawn = {way: row for way, row in series.items() if way == "scratch" or way.startswith(f"{name}, ")}
         picture = line_chart(title, [f"{count:,}" for count in counts], drawn, " %")
-        file = options.output / f"{options.split}-{name}.png"
-        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file)
+        save_picture(picture, options.output / f"{options.split}-{name}.png")
     for way, row in series.items():
         print(f"{way:<36}", *(f"{mean:6.2f} +- {std:4.2f}" for mean, std in row))
 
@@ -285,9 +287,8 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     names = ("pretrain_epochs", "steps", "batch_size", "lr", "val_size")
     settings = " ".join(f"{name} {getattr(options, name)}" for name in names)
-    measured = Measured(options.output / f"{options.split}.csv", settings)
-    study(options, measured)
-    show(options, measured)
+    measured = Measured(options.output / f"{options.split}.csv", settings, options.seeds)
+    show(options, measured, study(options, measured))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from visiontasks.data.images import read_pixels, resize
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import embedding
 from visiontasks.prediction import Prediction, create_predictor, load_task, predict_images
-from visiontasks.tasks.autoencoding import AutoencodingTask, labels_of
+from visiontasks.tasks.autoencoding import AutoencodingTask
+from visiontasks.types import labels_of
 
 Image = UInt8[Tensor, "channels height width"]
 

@@ -9,8 +9,9 @@ in pixels of the batch's images; ``sizes`` and ``scale`` are height first, as th
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
@@ -272,3 +273,11 @@ class CountsClasses(Protocol):
     def class_counts(self) -> ClassCounts:
         """Count the images of the training split with each class."""
         ...
+
+
+def labels_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
+    """Find the class of each image; -1 where a batch does not say one."""
+    labels = getattr(batch, "labels", None)
+    if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point():
+        return labels
+    return torch.full((len(batch.images),), -1, device=batch.images.device)

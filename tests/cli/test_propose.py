@@ -1,10 +1,14 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch import Trainer
 
 from tests.data.datamodules.image_sets import write_coco
+from visiontasks import DetectionTask, ShapesDataModule
 from visiontasks.cli import main
 from visiontasks.data.proposals import ProposalFile
 
@@ -25,7 +29,7 @@ def test_shapes_get_proposals_which_fit_reads(tmp_path: Path, capsys: pytest.Cap
     assert "6 images, 0 to do" in printed
     assert "train: recall_50_100 " in printed
     file = ProposalFile(path)
-    assert file.images == ["train/0", "train/1", "train/2", "val/0", "val/1", "test/0"]
+    assert [name.partition("/")[2] for name in file.images] == ["0", "1", "2", "0", "1", "0"]
     assert all(len(file.boxes(row)) > 3 for row in range(6))
 
 
@@ -38,16 +42,60 @@ def test_files_get_proposals(tmp_path: Path) -> None:
     assert not np.isnan(file.array).any()
 
 
+@pytest.fixture
+def checkpoint(make_trainer: Callable[..., Trainer], tmp_path: Path) -> Path:
+    """A detector of shapes."""
+    small = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "width": 8, "head_width": 16}
+    trainer = make_trainer(max_steps=1)
+    data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
+    trainer.fit(DetectionTask(4, **small, proposal_counts=(20, 20)), datamodule=data)  # type: ignore[arg-type]
+    trainer.save_checkpoint(tmp_path / "detector.ckpt")
+    return tmp_path / "detector.ckpt"
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_a_file_that_is_left_out_has_no_proposals(
+    learnt: bool, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path / "data", count=3)
+    for split in ("train", "val"):
+        (tmp_path / "data" / split / "1.png").write_bytes(b"")
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path / "data"), "--data.task", "detection"]
+    words += ["--output", str(tmp_path / "found.npy"), "--data.image_size", "[48, 48]"]
+    words += ["--checkpoint", str(checkpoint)] if learnt else []
+    assert propose(*words, "--data.on_error", "skip") == 0
+    file = ProposalFile(tmp_path / "found.npy")
+    # The validation split stands in for the test split.
+    assert [len(file.boxes(row)) > 0 for row in range(6)] == [True, False, True] * 2
+    printed = capsys.readouterr().out
+    assert re.findall(r"(\w+): recall", printed) == ["train", "val", "test"]
+    assert "nan" not in printed
+
+
+def test_another_checkpoint_of_the_same_name_is_another_method(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*SHAPES, "--data.test_size", "1", "--output", str(tmp_path / "x.npy"), "--checkpoint", str(checkpoint)]
+    assert propose(*words) == 0
+    assert propose(*words) == 0
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["neck.layer_blocks.0.0.bias"] += 1
+    torch.save(content, checkpoint)
+    assert propose(*words) == 2
+    assert "made in another way" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([*SHAPES, "--splits", '["training"]'], r"splits is \['training'\]; expected some of train, val, test"),
         (["--data", "ShapesDataModule"], "yields classification; expected detection"),
+        ([*SHAPES, "--checkpoint", "gone.ckpt"], "There is no checkpoint 'gone.ckpt'"),
     ],
 )
 def test_what_cannot_work_is_an_error(
     words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert propose(*words, "--output", str(tmp_path / "x.npy")) == 2
-
+    assert not (tmp_path / "x.npy").exists()
     assert re.search(message, capsys.readouterr().err)

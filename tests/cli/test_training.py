@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,16 @@ def test_flags_win_over_the_checkpoint(folder: Path, capsys: pytest.CaptureFixtu
     assert "trained with torch.optim.adamw.AdamW, and would go on with torch.optim.sgd.SGD" in capsys.readouterr().err
 
 
+def test_a_configuration_takes_no_checkpoint_back(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"fit {SMALL} --trainer.max_epochs 1") == 0
+    last, config = "runs/fit/version_0/checkpoints/last.ckpt", "runs/fit/version_0/config.yaml"
+    assert run(f"test --ckpt_path {last} --config {config}") == 0
+    assert run(f"fit --ckpt_path={last} --config {config} --trainer.max_epochs 2") == 0
+    assert torch.load(folder / "runs/fit/version_1/checkpoints/last.ckpt", weights_only=True)["epoch"] == 1
+    rows = (folder / "runs/fit/version_1/metrics.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[0] for row in rows} == {"1"}
+
+
 class Brightness(Task):
     """Another task: predicts how bright an image is."""
 
@@ -226,11 +237,12 @@ def test_a_class_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch)
         "    def losses(self, outputs, batch):\n"
         "        return {'scaled': self.factor * super().losses(outputs, batch)['cross_entropy']}\n"
     )
-    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "path", [*sys.path])
     path = "my_tasks_on_the_command_line.MyTask"
     assert run(f"fit --model {path} --model.factor 3 {SMALL} --trainer.max_epochs 1") == 0
     last = "runs/fit/version_0/checkpoints/last.ckpt"
     assert torch.load(last, weights_only=True)["hyper_parameters"]["factor"] == 3.0
+    assert run("fit --config runs/fit/version_0/config.yaml") == 0
     picture = next(folder.rglob("*.png"))
     assert main(["predict", last, str(picture)]) == 2
     assert main(["predict", last, str(picture), "--task", path]) == 0

@@ -1,11 +1,14 @@
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Trainer, seed_everything
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from visiontasks import VisionDataModule
+from visiontasks import ClassificationTask, VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
@@ -217,3 +220,36 @@ def test_a_bank_is_of_training_images_that_are_not_augmented() -> None:
 
 def test_a_bank_is_read_where_only_tests_were_set_up() -> None:
     assert ids_of(Noise(train_size=3).bank_dataloader()) == [[0, 1, 2]]
+
+
+class Learner(ClassificationTask):
+    """Notes the images of each training batch."""
+
+    def on_fit_start(self) -> None:
+        self.seen: list[list[int]] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 - as in Task
+        self.seen.append(batch.ids.tolist())
+        return super().training_step(batch, batch_idx)
+
+
+def learner() -> Learner:
+    return Learner(2, in_channels=2, backbone_options={"filters": [4], "depth": 1})
+
+
+def test_a_checkpoint_that_is_scored_leaves_the_next_training_whole(make_trainer: Callable[..., Trainer]) -> None:
+    data = Noise(train_size=8, batch_size=2)
+    first = make_trainer(max_epochs=1)
+    first.fit(learner(), datamodule=data)
+    first.save_checkpoint(path := Path(first.default_root_dir) / "one.ckpt")
+    for score in (make_trainer().validate, make_trainer().test):
+        score(learner(), datamodule=data, ckpt_path=str(path), verbose=False)
+        task = learner()
+        make_trainer(max_epochs=1).fit(task, datamodule=data)
+        assert len(task.seen) == 4
+
+
+def test_overfit_batches_trains_on_the_same_images(make_trainer: Callable[..., Trainer]) -> None:
+    task = learner()
+    make_trainer(max_epochs=2, overfit_batches=2).fit(task, datamodule=Noise(train_size=9, batch_size=2))
+    assert task.seen == [[0, 1], [2, 3]] * 2

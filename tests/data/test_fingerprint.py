@@ -35,5 +35,21 @@ def test_data_in_files_differ_by_names_and_boxes(tmp_path: Path) -> None:
     assert len(train()) == 16
 
 
+def test_data_differ_by_polygons_and_by_boxes_in_memory(tmp_path: Path) -> None:
+    data = COCODataModule(write_coco(tmp_path, 3), "segmentation", num_workers=0)
+    data.setup("fit")
+    one, index = fingerprint(data.train_set), data.train_set.index  # type: ignore[attr-defined]  # of files
+    values = index.segments.values.copy()
+    values[0] += 1
+    object.__setattr__(index.segments, "values", values)
+    assert fingerprint(data.train_set) != one
+
+    shapes = ShapesDataModule("detection", train_size=2, val_size=1, size=(24, 24))
+    shapes.setup("fit")
+    one = fingerprint(shapes.train_set)
+    shapes.train_set.samples[1].boxes[0, 0] += 1  # type: ignore[attr-defined]  # of detection
+    assert fingerprint(shapes.train_set) != one
+
+
 def test_of_another_data_set_its_length_counts() -> None:
     assert fingerprint(torch.utils.data.TensorDataset(torch.zeros(3))) == fingerprint([1, 2, 3])

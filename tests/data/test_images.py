@@ -110,7 +110,7 @@ def test_floating_point_is_taken_for_0_to_1(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([[0, 0.5, 1]], np.float32))
     assert read_image(tmp_path / "a.npy", 1).tolist() == [[[0, 128, 255]]]
     np.save(tmp_path / "b.npy", np.array([[0, 255.0]]))
-    with pytest.raises(DataError, match=r"b\.npy.*run from 0\.0 to 255\.0; expected 8 or 16 bits"):
+    with pytest.raises(DataError, match=r"b\.npy.*run from 0\.0 to 255\.0; expected uint8, uint16, or"):
         read_image(tmp_path / "b.npy", 1)
 
 
@@ -199,3 +199,10 @@ def test_opencv_has_one_thread_in_workers_and_does_not_wait_for_those_of_the_par
     cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 5)  # starts the threads of this process
     loader = DataLoader(Threads(tmp_path / "a.png"), num_workers=2, timeout=60, multiprocessing_context="fork")
     assert [int(threads) for threads in loader] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "uint32"])
+def test_integers_of_other_sizes_are_refused(dtype: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.full((4, 5, 3), 200, dtype))
+    with pytest.raises(UnreadableFileError, match=rf"its {dtype} values run from 200 to 200; expected uint8, uint16"):
+        read_pixels(tmp_path / "image.npy", 3)

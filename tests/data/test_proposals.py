@@ -1,5 +1,6 @@
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.data.datasets.image_files import Files
 from visiontasks import ShapesDataModule
 from visiontasks.data.datasets.proposals import ProposalDataset
-from visiontasks.data.proposals import ProposalFile, image_name
+from visiontasks.data.proposals import ProposalFile, image_names
 from visiontasks.data.resizing import Stretch
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
@@ -63,7 +64,7 @@ def test_files_that_do_not_belong_together_are_an_error(tmp_path: Path) -> None:
 
 def test_proposals_are_flipped_and_resized_with_their_image(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    file = write(tmp_path / "boxes.npy", [image_name(files.file(image)) for image in range(len(files))])
+    file = write(tmp_path / "boxes.npy", [*image_names([files.file(image) for image in range(len(files))])])
     flip = Augmentation.create("detection", {"HorizontalFlip": {"p": 1.0}})
     plain, changed = (
         ProposalDataset(files, proposals=file, resizing=Stretch((96, 96)), augmentation=augmentation)
@@ -85,13 +86,33 @@ def test_proposals_are_flipped_and_resized_with_their_image(tmp_path: Path) -> N
     assert batch.ignore[0, :count].tolist() == ignore.tolist()
 
 
-def test_shapes_have_proposals_by_split_and_number(tmp_path: Path) -> None:
-    names = [f"{split}/{index}" for split in ("train", "val", "test") for index in range(4)]
+def test_shapes_have_proposals_by_what_they_are(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"train_size": 4, "val_size": 4, "batch_size": 2}
+    plain = ShapesDataModule("detection", **sizes)
+    plain.setup("fit")
+    sets: list[Any] = [plain.train_set, plain.val_set]
+    names = [name for dataset in sets for name in dataset.names()]
     write(tmp_path / "boxes.npy", names)
-    data = ShapesDataModule(
-        "detection", train_size=4, val_size=4, test_size=4, batch_size=2, proposals=str(tmp_path / "boxes.npy")
-    )
+    data = ShapesDataModule("detection", **sizes, proposals=str(tmp_path / "boxes.npy"))
     data.setup("fit")
     batch = next(iter(data.val_dataloader()))
     assert type(batch) is ProposalBatch
     np.testing.assert_allclose(batch.proposals[0].numpy(), BOXES + 4)
+    others = ShapesDataModule("detection", **sizes, data_seed=1, proposals=str(tmp_path / "boxes.npy"))
+    with pytest.raises(DataError, match="4 of 4 images are not in"):
+        others.setup("fit")
+
+
+def test_images_of_the_same_name_have_proposals_each(tmp_path: Path) -> None:
+    places = [tmp_path / folder / "images" / "1.png" for folder in ("train", "val")]
+    names = image_names(places)
+    assert names == ["train/images/1.png", "val/images/1.png"]
+    file = write(tmp_path / "boxes.npy", names)
+    assert file.rows([Path("moved", *place.parts[-3:]) for place in reversed(places)]).tolist() == [1, 0]
+
+
+def test_what_was_interrupted_while_it_was_made_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "boxes.npy.part").write_bytes(b"half")
+    (tmp_path / "boxes.json").write_text("{")
+    assert ProposalFile.create(tmp_path / "boxes.npy", ["a"], 3, METHOD).missing() == [0]
+    assert not (tmp_path / "boxes.npy.part").exists()

@@ -198,3 +198,10 @@ def test_the_colour_matrix_is_the_four_changes_one_after_another() -> None:
     assert np.abs(turned - pixels).max() > 3
     # A full turn is none.
     assert np.array_equal(cv2.transform(image, color_matrix(1, 1, 1, 1, mean)), image)
+
+
+def test_transforms_that_look_at_boxes_take_an_image_without_any() -> None:
+    crop = Augmentation.create("detection", {"BBoxSafeRandomCrop": {"p": 1.0}})
+    pixels, boxes, _ = scene(0)
+    assert len(crop(pixels, 0, boxes).boxes) == len(boxes)
+    assert crop(pixels, 0, boxes[:0]).boxes.shape == (0, 4)

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.prediction.small_tasks import SMALL, TASKS, write_pictures
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, Task
 from visiontasks.data.images import read_image
-from visiontasks.data.proposals import ProposalFile, image_name
+from visiontasks.data.proposals import ProposalFile, image_names
 from visiontasks.data.resizing import Within
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction, create_predictor, predict_images
@@ -177,7 +177,7 @@ def test_precomputed_proposals_are_read_from_their_file(files: list[Path], tmp_p
         create_predictor(task)
     with pytest.raises(ArgumentError, match="makes its own"):
         create_predictor(TASKS["detection"](), proposals=tmp_path / "p.npy")
-    proposals = ProposalFile.create(tmp_path / "p.npy", [image_name(files[0])], 3, {})
+    proposals = ProposalFile.create(tmp_path / "p.npy", image_names(files[:1]), 3, {})
     boxes = np.array([[0, 0, 10.5, 16.5], [5, 6, 21, 33]])  # of 33 x 21 pixels
     proposals.write(0, boxes)
     one, missing = predict_images(create_predictor(task, proposals=tmp_path / "p.npy"), files[:2])

@@ -200,3 +200,8 @@ def test_label_efficiency(mnist: Path) -> None:
     assert file.read_text() == "".join([*before, other, last])
     assert again.splitlines()[1:] == first.splitlines()[-len(ways) :]
     assert again.splitlines()[0] in first
+
+    # Another study in the same folder shows what it was asked for.
+    fewer = start("label_efficiency.py", mnist, "--root", str(mnist), flags=["--labels", "20", *few[4:]])
+    assert len(fewer.splitlines()) == len(ways)
+    assert all(line.count("+-") == 1 for line in fewer.splitlines())

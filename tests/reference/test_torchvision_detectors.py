@@ -13,7 +13,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
 from visiontasks.detection.boxes import is_box
-from visiontasks.detection.published import COCO_IDS, load_detector
+from visiontasks.detection.published import COCO_IDS, load_detector, read_detector
 from visiontasks.detection.sampler import Sample, Sampler
 from visiontasks.errors import CheckpointError
 from visiontasks.tasks.detection import DetectionTask
@@ -144,7 +144,7 @@ def test_detections_are_torchvisions(name: str, scene: Scene, tmp_path: Path) ->
     images, _, batch = scene
     theirs, ours = make(name)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    load_detector(ours, tmp_path / "weights.pth", CLASSES)
+    load_detector(ours, read_detector(tmp_path / "weights.pth"), CLASSES)
     with torch.no_grad():
         expected = theirs.eval()(images)
         outputs = ours.eval()(*ours.inputs(batch))
@@ -158,7 +158,7 @@ def test_losses_are_torchvisions_for_the_same_samples(name: str, scene: Scene, t
     images, targets, batch = scene
     theirs, ours = make(name)
     torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    load_detector(ours, tmp_path / "weights.pth", CLASSES)
+    load_detector(ours, read_detector(tmp_path / "weights.pth"), CLASSES)
     assert ours.rpn is not None
     anchors, proposals = Recording(ours.rpn.sampler), RecordingProposals(ours.roi_head.sampler, 6)
     ours.rpn.sampler, ours.roi_head.sampler = anchors, proposals  # type: ignore[assignment]  # called the same way

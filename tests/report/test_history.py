@@ -38,3 +38,8 @@ def test_a_file_of_another_kind_is_an_error(text: str, said: str, tmp_path: Path
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_history(tmp_path / "metrics.csv")
+
+
+def test_rows_without_an_epoch_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,step,lr-AdamW,train/loss\n,0,0.1,\n0,1,,3.0\n")
+    assert read_history(tmp_path / "metrics.csv") == {"loss": {"train": [(1.0, 3.0)]}}

@@ -1,4 +1,4 @@
-"""What the tests of tasks share: a quick trainer, and a batch to learn."""
+"""What the tests of tasks share: a quick training, and a batch to learn."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,25 +10,6 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader
 
 from visiontasks.types import ClassificationBatch
-
-
-@pytest.fixture
-def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
-    """Make a Trainer that writes nothing of its own accord; options change it."""
-
-    def make(**options: Any) -> Trainer:  # noqa: ANN401 - what a Trainer takes
-        quiet: dict[str, Any] = {
-            "accelerator": "cpu",
-            "devices": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "default_root_dir": tmp_path,
-        }
-        return Trainer(**(quiet | options))
-
-    return make
 
 
 @pytest.fixture

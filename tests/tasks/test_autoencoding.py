@@ -20,6 +20,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.losses.reconstruction import ReconstructionLoss
 from visiontasks.metrics.code import fit_linear, nearest_classes
 from visiontasks.testing import check_task
+from visiontasks.types import labels_of
 
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 SIZE = (17, 22)
@@ -187,12 +188,8 @@ def test_judging_codes_leaves_the_training_as_it_is(make_trainer: Callable[..., 
 
 def test_labels_that_are_not_one_class_per_image_are_left_out() -> None:
     images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
-    from visiontasks.tasks.autoencoding import labels_of
-
-    assert labels_of(ClassificationBatch(images, torch.ones(2, 4, dtype=torch.uint8), torch.arange(2))).tolist() == [
-        -1,
-        -1,
-    ]
+    several = ClassificationBatch(images, torch.ones(2, 4, dtype=torch.uint8), torch.arange(2))
+    assert labels_of(several).tolist() == [-1, -1]
     assert labels_of(ClassificationBatch(images, torch.tensor([3, 1]), torch.arange(2))).tolist() == [3, 1]
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.samples import SampleGalleries
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, DataError
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_confusion import count_confusion
 from visiontasks.metrics.detection_records import DetectionMetric
@@ -151,7 +152,11 @@ class RunReport(Callback):
         assert self.file is not None
         data: Any = getattr(trainer, "datamodule", None)
         source = self._training_folder(trainer)
-        history = read_history(source / "metrics.csv")
+        try:
+            history = read_history(source / "metrics.csv")
+        except DataError as error:
+            rank_zero_warn(f"The report has no curves: {error}")
+            history = {}
         configuration = source / "config.yaml"
         trained, tested = read_environment(source), Environment.of_now(self.command, task, data)
         names = _class_names(task)

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that ``visiontasks --help`` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -49,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: there is no command {command!r}. {near_matches(command, COMMANDS)}", file=sys.stderr)
         return 2
     # Classes of the user's own, given by their path, are found beside where the command was called.
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    here = os.getcwd()  # noqa: PTH109 (as sys.path has it; "" would be the folder of a YAML while it is parsed)
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         code: int = import_module(COMMANDS[command][0]).main(command, words[1:])
     except VisiontasksError as error:

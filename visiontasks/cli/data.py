@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from visiontasks.cli.choices import DATA_MODULES
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
-from visiontasks.cli.training import DATA_MODULES
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 

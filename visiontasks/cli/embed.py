@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -18,7 +17,7 @@ from visiontasks.data.samplers import BatchRequest
 from visiontasks.embedding import Embedder, Embeddings, check_output, nearest, save_embeddings
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_files
-from visiontasks.visualization import draw_neighbours
+from visiontasks.visualization import check_picture_file, draw_neighbours, save_picture
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -46,6 +45,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
         raise ArgumentError(message)
     if options.output is not None:
         check_output(options.output)
+    if options.neighbours is not None:
+        check_picture_file(options.picture)
     embedder = Embedder.from_checkpoint(options.checkpoint, options.device)
     errors: list[str] = []
     show: Callable[[int], Tensor]
@@ -93,8 +94,7 @@ def _neighbours(embedder: Embedder, found: Embeddings, show: Callable[[int], Ten
         side = (128, 128)
         image, *pictures = (_resized(picture, side) for picture in [image, *pictures])
     picture = draw_neighbours(image, pictures, titles)
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(options.picture)
+    save_picture(picture, options.picture)
     print(f"written: {options.picture}")
 
 

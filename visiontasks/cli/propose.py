@@ -1,10 +1,12 @@
 """``visiontasks propose``: proposals for every image of a data set, into a file that training reads."""
 
+import hashlib
+import logging
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from pathlib import Path, PurePath
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +20,15 @@ from visiontasks.data.base import VisionDataModule
 from visiontasks.data.datasets.files import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.images import Pixels, read_pixels
-from visiontasks.data.proposals import ProposalFile, image_name
+from visiontasks.data.proposals import ProposalFile, image_names
 from visiontasks.data.samplers import BatchRequest
-from visiontasks.detection.selective_search import selective_search
-from visiontasks.errors import ArgumentError
+from visiontasks.detection.selective_search import STRATEGIES, selective_search
+from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
+from visiontasks.prediction import load_task
 from visiontasks.tasks.detection import DetectionTask
+
+_logger = logging.getLogger(__name__)
 
 _SPLITS = {"train": "fit", "val": "fit", "test": "test"}
 
@@ -41,6 +46,8 @@ class _Job(NamedTuple):
     source: Path | Pixels
     mode: str
     least: int
+    skips: bool
+    """Whether a file that cannot be read has no proposals, instead of ending all."""
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -58,25 +65,25 @@ def main(command: str, arguments: Sequence[str]) -> int:
     """
     quiet()
     data, options = parse_data(command, "Propose boxes for the images of a data set.", arguments, _add_options)
-    images = _list_images(data, options.splits)
-    method = {
-        "name": "rpn" if options.checkpoint else "selective-search",
-        "mode": None if options.checkpoint else options.mode,
-        "least": options.least,
-        "checkpoint": options.checkpoint,
-    }
+    images, rows = _list_images(data, options.splits)
+    method = {"name": "selective-search", "mode": options.mode, "least": options.least}
+    task = None
+    if options.checkpoint:
+        task = _load(options.checkpoint)
+        # Another checkpoint may come to have the same name.
+        digest = hashlib.sha256(Path(options.checkpoint).read_bytes()).hexdigest()[:16]
+        method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest}
     file = ProposalFile.create(options.output, [image.name for image in images], options.count, method)
     missing = file.missing()
     print(f"{len(images)} images, {len(missing)} to do, into {file.path}.")
-    if options.checkpoint:
-        found = _by_checkpoint(options.checkpoint, [(row, images[row]) for row in missing])
+    if task is not None:
+        found = _by_network(task, [(row, images[row]) for row in missing])
     else:
-        jobs = [_Job(row, _source(images[row]), options.mode, options.least) for row in missing]
-        found = _by_search(jobs, options.workers)
+        found = _by_search([_job(row, images[row], options) for row in missing], options.workers)
     for row, boxes in tqdm(found, total=len(missing), unit="image", disable=not sys.stderr.isatty()):
         file.write(row, boxes)
     for split in options.splits:
-        figures = proposal_recall(_pairs(file, images, getattr(data, f"{split}_set")))
+        figures = proposal_recall((file.boxes(row), _objects(images[row])) for row in rows[split])
         print(f"{split}: {', '.join(f'{name} {value:.3f}' for name, value in figures.items())}")
     return 0
 
@@ -84,14 +91,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
 def _add_options(parser: Parser) -> None:
     parser.add_argument("--output", type=str, required=True, help="file to write: NAME.npy, and NAME.json beside it")
     parser.add_argument("--count", type=int, default=2000, help="most proposals of an image")
-    parser.add_argument("--mode", type=str, default="fast", help="selective search: single, fast or quality")
+    parser.add_argument("--mode", type=Literal[*STRATEGIES], default="fast", help="strategies of selective search")
     parser.add_argument("--least", type=int, default=10, help="least side of a proposal in pixels")
     parser.add_argument("--checkpoint", type=str | None, default=None, help="a DetectionTask whose proposals to take")
     parser.add_argument("--workers", type=int, default=2, help="processes of selective search")
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")
 
 
-def _list_images(data: VisionDataModule, splits: Sequence[str]) -> list[_Image]:
+def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
+    """List the images, each once, and which of them each split has."""
     if data.yields != "detection":
         message = f"{type(data).__name__} yields {data.yields}; expected detection (--data.task detection)."
         raise ArgumentError(message)
@@ -101,20 +109,27 @@ def _list_images(data: VisionDataModule, splits: Sequence[str]) -> list[_Image]:
         raise ArgumentError(message)
     for stage in dict.fromkeys(_SPLITS[split] for split in splits):
         data.setup(stage)
-    images: dict[str, _Image] = {}
+    places: dict[PurePath, tuple[Any, int]] = {}
+    files: dict[str, list[PurePath]] = {}
     for split in splits:
-        dataset = getattr(data, f"{split}_set")
-        for index in range(len(dataset)):
-            name = f"{split}/{index}" if isinstance(dataset, MemorySamples) else image_name(dataset.index.file(index))
-            images.setdefault(name, _Image(name, dataset, index))
-    return list(images.values())
+        dataset: Any = data.plain_train_set() if split == "train" else getattr(data, f"{split}_set")
+        in_memory = isinstance(dataset, MemorySamples)
+        files[split] = list(
+            map(PurePath, dataset.names()) if in_memory else map(dataset.index.file, range(len(dataset)))
+        )
+        for position, file in enumerate(files[split]):
+            places.setdefault(file, (dataset, position))
+    row_of = {file: row for row, file in enumerate(places)}
+    names = image_names(list(places))
+    images = [_Image(name, *place) for name, place in zip(names, places.values(), strict=True)]
+    return images, {split: [row_of[file] for file in files[split]] for split in splits}
 
 
-def _source(image: _Image) -> Path | Pixels:
-    if isinstance(image.dataset, MemorySamples):
-        return image.dataset.pixels[image.position].numpy()
-    path: Path = image.dataset.index.file(image.position)
-    return path
+def _job(row: int, image: _Image, options: Any) -> _Job:  # noqa: ANN401 (a namespace)
+    dataset, mode, least = image.dataset, options.mode, options.least
+    if isinstance(dataset, MemorySamples):
+        return _Job(row, dataset.pixels[image.position].numpy(), mode, least, skips=False)
+    return _Job(row, dataset.index.file(image.position), mode, least, skips=dataset.on_error != "raise")
 
 
 def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, Float64[np.ndarray, "found 4"]]]:
@@ -126,39 +141,41 @@ def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, Float6
 
 
 def _search(job: _Job) -> tuple[int, Float64[np.ndarray, "found 4"]]:
-    pixels = read_pixels(job.source, 3) if isinstance(job.source, Path) else job.source
+    try:
+        pixels = read_pixels(job.source, 3) if isinstance(job.source, Path) else job.source
+    except UnreadableFileError as error:
+        if not job.skips:
+            raise
+        _logger.warning("%s. It has no proposals.", error)
+        return job.row, np.empty((0, 4))
     return job.row, selective_search(pixels, job.mode, job.least, seed=job.row)
 
 
-def _by_checkpoint(
-    checkpoint: str, images: Sequence[tuple[int, _Image]]
-) -> Iterator[tuple[int, Float64[np.ndarray, "found 4"]]]:
-    task = DetectionTask.load_from_checkpoint(checkpoint).eval()
-    if task.rpn is None:
-        message = f"The detector of {checkpoint!r} has no network of proposals; train one with proposals='rpn'."
+def _load(checkpoint: str) -> DetectionTask:
+    task = load_task(checkpoint)
+    if not isinstance(task, DetectionTask) or task.rpn is None:
+        message = (
+            f"{checkpoint!r} holds a {type(task).__name__} without a network of proposals; expected a DetectionTask "
+            "with proposals='rpn'."
+        )
         raise ArgumentError(message)
+    return task.eval()
+
+
+def _by_network(
+    task: DetectionTask, images: Sequence[tuple[int, _Image]]
+) -> Iterator[tuple[int, Float64[np.ndarray, "found 4"]]]:
     for row, image in images:
-        dataset = image.dataset
-        # Training images as evaluation sees them.
-        augmentation, dataset.augmentation = dataset.augmentation, None
-        batch = dataset[BatchRequest([image.position], 0)]
-        dataset.augmentation = augmentation
+        batch = image.dataset[BatchRequest([image.position], 0)]
+        if not len(batch.images):
+            # A file that cannot be read and that the data set leaves out.
+            yield row, np.empty((0, 4))
+            continue
         with torch.inference_mode():
             boxes = task(batch.images, batch.sizes).proposals[0].double()
         boxes = boxes * batch.scale.double().flip(1).repeat(1, 2)
         found = boxes.numpy()
         yield row, found[(found[:, 2:] > found[:, :2]).all(1)]
-
-
-def _pairs(
-    file: ProposalFile,
-    images: Sequence[_Image],
-    dataset: Any,  # noqa: ANN401 (of files or in memory)
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield proposals and objects that count of the images of a data set."""
-    for row, image in enumerate(images):
-        if image.dataset is dataset:
-            yield file.boxes(row), _objects(image)
 
 
 def _objects(image: _Image) -> np.ndarray:

@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
@@ -22,7 +21,7 @@ from visiontasks.data.resizing import Whole
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
 from visiontasks.errors import ArgumentError
-from visiontasks.visualization import Picture, bar_chart, draw_sample, grid
+from visiontasks.visualization import Picture, bar_chart, check_picture_file, draw_sample, grid, save_picture
 
 _BINS = (0, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, float("inf"))
 
@@ -43,6 +42,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if options.n < 1:
         message = f"--n is {options.n}; expected at least 1."
         raise ArgumentError(message)
+    check_picture_file(options.output)
     data.prepare_data()
     data.setup("test" if options.split == "test" else "fit")
     dataset: Any = getattr(data, f"{options.split}_set")
@@ -97,6 +97,5 @@ def _histograms(report: Report) -> dict[str, Picture]:
 
 
 def _save(picture: Picture, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file)
+    save_picture(picture, file)
     print(f"written: {file}")

@@ -15,24 +15,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from visiontasks import (
-    AutoencodingTask,
-    ClassificationTask,
-    COCODataModule,
-    CSVDataModule,
-    DetectionTask,
-    FolderDataModule,
-    LocalizationTask,
-    MaskFolderDataModule,
-    MNISTDataModule,
-    SegmentationTask,
-    ShapesDataModule,
-    VOCDataModule,
-)
 from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
+from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, best_and_last, default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
@@ -45,22 +32,6 @@ from visiontasks.prediction import find_task, import_class
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
-TASKS: tuple[type[Task], ...] = (
-    ClassificationTask,
-    LocalizationTask,
-    DetectionTask,
-    SegmentationTask,
-    AutoencodingTask,
-)
-DATA_MODULES: tuple[type[VisionDataModule], ...] = (
-    ShapesDataModule,
-    MNISTDataModule,
-    FolderDataModule,
-    CSVDataModule,
-    COCODataModule,
-    VOCDataModule,
-    MaskFolderDataModule,
-)
 FROM_DATA = ("num_classes", "in_channels", "image_size")
 
 
@@ -148,6 +119,10 @@ class TrainingCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse; the arguments come from the command line even though they are handed over."""
         self.config = parser.parse_args(args)
+        # The configuration of a run says null, which takes nothing back that a flag before it says.
+        given = flag_value("--ckpt_path", args)
+        if self.config.ckpt_path is None and given not in ("", "null"):
+            self.config.ckpt_path = given
 
     def before_instantiate_classes(self) -> None:
         """Choose the precision by the hardware where the user does not.

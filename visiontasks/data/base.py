@@ -6,6 +6,7 @@ from copy import copy
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
@@ -110,6 +111,9 @@ class VisionDataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Load shuffled training batches."""
+        if getattr(self.trainer, "overfit_batches", 0):
+            # Lightning's flag for the same batches in every epoch.
+            return self._loader(self.train_set, EvaluationSampler(self.train_set, self.batch_size))
         sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
         if left_out:
@@ -134,9 +138,11 @@ class VisionDataModule(LightningDataModule, ABC):
         """Let the next training loader go on where the checkpoint was made.
 
         Lightning gives the state of a loader back only if it has not needed the loader before, which it has when a
-        schedule asks for the number of steps.
+        schedule asks for the number of steps. It also calls this where a checkpoint is only scored, from which no
+        training goes on.
         """
-        self._resumed = state_dict or None
+        scored = self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
+        self._resumed = None if scored else state_dict or None
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Load validation batches, every image once on any number of processes."""

@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+_ANNOTATIONS = (
+    *("offsets", "labels", "boxes", "ignore", "pixels", "masks"),
+    *("values", "polygon_offsets", "object_offsets", "blob"),
+)
+
 
 def fingerprint(dataset: Any) -> str:  # noqa: ANN401 (any data set)
     """Digest a data set: names and annotations of images in files, pixels and labels of those in memory.
@@ -34,10 +39,13 @@ def fingerprint(dataset: Any) -> str:  # noqa: ANN401 (any data set)
         for name in getattr(index, "files", ()):
             digest.update(f"{name}\0".encode(errors="surrogateescape"))
         digest.update(repr(tuple(index.class_names)).encode())
-    for name in ("offsets", "labels", "boxes", "ignore", "pixels"):
-        values = getattr(index if in_files else dataset, name, None)
-        if isinstance(values, Tensor):
-            values = values.numpy()
-        if isinstance(values, np.ndarray):
-            digest.update(np.ascontiguousarray(values).data)
+    segments = getattr(index, "segments", None)
+    in_memory = (dataset, *getattr(dataset, "samples", ()))
+    for holder in (index, segments, getattr(segments, "runs", None)) if in_files else in_memory:
+        for name in _ANNOTATIONS:
+            values = getattr(holder, name, None)
+            if isinstance(values, Tensor):
+                values = values.numpy()
+            if isinstance(values, np.ndarray):
+                digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()[:16]

@@ -216,7 +216,10 @@ def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndar
             image = image.convert("L")
         elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX") or (image.mode == "RGBA" and channels != 4):
             image = image.convert("RGB")
-        return _as_bytes(np.array(image))
+        pixels = np.array(image)
+        # Pillow has 16 bits of some formats in integers of 32.
+        sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
+        return _as_bytes(pixels.astype(np.uint16) if sixteen else pixels)
 
 
 def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
@@ -239,14 +242,14 @@ def _as_bytes(pixels: np.ndarray) -> np.ndarray:
         return pixels
     if pixels.dtype == np.bool_:
         return pixels * np.uint8(255)
-    if pixels.dtype.kind in "iu" and pixels.size and pixels.min() >= 0 and pixels.max() <= 0xFFFF:
+    if pixels.dtype.kind in "iu" and pixels.itemsize == 2 and pixels.size and pixels.min() >= 0:
         return (pixels >> 8).astype(np.uint8)
     if pixels.dtype.kind == "f" and np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1:
         scaled: np.ndarray = np.rint(pixels * 255).astype(np.uint8)
         return scaled
     message = (
-        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, or "
-        "floating point in 0 to 1"
+        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected uint8, uint16, "
+        "or floating point in 0 to 1"
     )
     raise ValueError(message)
 

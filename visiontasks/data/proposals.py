@@ -2,13 +2,13 @@
 
 Two files side by side. ``NAME.npy`` is a NumPy array of float32, shape [images, P, 4]: boxes x1, y1, x2, y2 in pixels
 of the original image, the most likely first, then zeros; NaN where an image was not done yet. It is mapped, not read.
-``NAME.json`` holds ``images``, the name of each image (its folder and its file, or its split and its number), and
-``method``, how the boxes were made.
+``NAME.json`` holds ``images``, the name of each image (see :func:`image_names`), and ``method``, how the boxes were
+made.
 """
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,14 +17,28 @@ from jaxtyping import Float32, Float64, Int64
 from visiontasks.errors import DataError
 
 
-def image_name(file: Path) -> str:
-    """Name an image by its folder and its file, wherever the data set lies.
+def image_names(files: Sequence[PurePath]) -> list[str]:
+    """Name images by their folder and their file, wherever the data set lies, and by more folders where they need it.
+
+    Args:
+        files: All different.
 
     Example:
-        >>> image_name(Path("/data/VOC2012/JPEGImages/2007_000027.jpg"))
-        'JPEGImages/2007_000027.jpg'
+        >>> image_names([PurePath("/data/VOC2012/JPEGImages/2007_000027.jpg")])
+        ['JPEGImages/2007_000027.jpg']
+        >>> image_names([PurePath("/data/a/images/1.jpg"), PurePath("/data/b/images/1.jpg")])
+        ['a/images/1.jpg', 'b/images/1.jpg']
     """
-    return f"{file.parent.name}/{file.name}"
+    longest = max((len(file.parts) for file in files), default=0)
+    for parts in range(2, longest):
+        names = [_name(file, parts) for file in files]
+        if len(set(names)) == len(names):
+            return names
+    return [_name(file, max(2, longest)) for file in files]
+
+
+def _name(file: str | PurePath, parts: int) -> str:
+    return "/".join(PurePath(file).parts[-parts:])
 
 
 class ProposalFile:
@@ -58,6 +72,7 @@ class ProposalFile:
             )
             raise DataError(message)
         self._rows = {name: row for row, name in enumerate(self.images)}
+        self._parts = max((len(PurePath(name).parts) for name in self.images), default=2)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
         # A worker maps the same file instead of receiving a copy.
@@ -84,11 +99,13 @@ class ProposalFile:
                 raise DataError(message)
             return found
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The description comes last: with it, the array is whole.
-        array = np.lib.format.open_memmap(path, "w+", np.float32, (len(images), count, 4))
+        # The array gets its name last: whatever interrupts this, one with that name is whole and described.
+        begun = path.with_suffix(".npy.part")
+        array = np.lib.format.open_memmap(begun, "w+", np.float32, (len(images), count, 4))
         array[:] = np.nan
         array.flush()
         path.with_suffix(".json").write_text(json.dumps({"images": list(images), "method": method}))
+        begun.rename(path)
         return cls(path, "r+")
 
     def missing(self) -> list[int]:
@@ -101,19 +118,24 @@ class ProposalFile:
         full[: len(boxes)] = boxes[: len(full)]
         self.array[row] = full
 
-    def rows(self, images: Sequence[str]) -> Int64[np.ndarray, " images"]:
+    def rows(self, images: Sequence[str | PurePath]) -> Int64[np.ndarray, " images"]:
         """Find the rows of images.
+
+        Args:
+            images: Their files, wherever these lie, or their names.
 
         Raises:
             DataError: If an image is not in the file, or not done.
         """
-        unknown = [name for name in images if name not in self._rows]
-        rows = np.array([self._rows[name] for name in images if name in self._rows], np.int64)
+        names = [_name(image, self._parts) for image in images]
+        unknown = [name for name in names if name not in self._rows]
+        rows = np.array([self._rows[name] for name in names if name in self._rows], np.int64)
         undone = [self.images[row] for row in np.intersect1d(rows, self.missing())]
         if unknown or undone:
-            what, names = ("not in", unknown) if unknown else ("not done in", undone)
+            what, lacking = ("not in", unknown) if unknown else ("not done in", undone)
             message = (
-                f"{len(names)} of {len(images)} images are {what} {str(self.path)!r}, such as {', '.join(names[:3])}. "
+                f"{len(lacking)} of {len(images)} images are {what} {str(self.path)!r}, such as "
+                f"{', '.join(lacking[:3])}. "
                 "Run visiontasks propose on the same data."
             )
             raise DataError(message)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import distributed
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, SequentialSampler
 
 from visiontasks.data.ordering import arrange_by_group
 from visiontasks.errors import ArgumentError
@@ -117,7 +117,8 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
 
 
-class EvaluationSampler(DistributedSampler[BatchRequest]):
+# Lightning's overfit_batches leaves samplers alone that are sequential by their type.
+class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
     """Every sample exactly once, in order, whatever the number of processes.
 
     The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out
@@ -156,7 +157,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest]):
         """Count the batches of this process, an empty one included."""
         return self.batches
 
-    def __iter__(self) -> Iterator[BatchRequest]:
+    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # sequential, but of batches
         """Yield the batches of this process."""
         for step in range(self.start, self.batches):
             start = (step * self.num_replicas + self.rank) * self.batch_size

@@ -188,24 +188,23 @@ class Augmentation:
             boxes: xyxy in pixels.
             mask: Class of each pixel.
         """
-        if boxes is None:
-            boxes = np.empty((0, 4))
-        clipped, inside = clip_boxes(boxes, (pixels.shape[0], pixels.shape[1]))
+        clipped, inside = clip_boxes(np.empty((0, 4)) if boxes is None else boxes, (pixels.shape[0], pixels.shape[1]))
         kept = np.flatnonzero(inside)
         if self.empty:
             return Augmented(pixels, clipped[kept], kept, mask)
-        pipeline = self.pipeline_with_boxes if len(kept) else self.pipeline
+        # Transforms that look at boxes ask for them also where an image shows no object.
+        pipeline = self.pipeline if boxes is None else self.pipeline_with_boxes
         pipeline.set_random_state(np.random.Generator(np.random.PCG64(seed)), Random(seed))
         data: dict[str, Any] = {"image": pixels}
         if mask is not None:
             data["mask"] = mask
-        if len(kept):
+        if boxes is not None:
             data["bboxes"] = np.column_stack((clipped[kept], np.arange(len(kept))))
         data = pipeline(**data)
         pixels = np.ascontiguousarray(data["image"])
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
-        if len(kept):
+        if boxes is not None:
             found = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
             moved, inside = clip_boxes(found[:, :4], (pixels.shape[0], pixels.shape[1]))
             return Augmented(pixels, moved[inside], kept[found[inside, 4].astype(np.int64)], data.get("mask"))

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from visiontasks.backbones.weights import WeightsSource
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 from visiontasks.state_dicts import load_file, mismatches
 
@@ -35,7 +37,7 @@ _OUTPUTS = {f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") f
 COCO_IDS = tuple(index for index in range(1, 91) if index not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 
-def read_detector(weights: str | Path) -> tuple[str, dict[str, Tensor]]:
+def read_detector(weights: str | Path) -> WeightsSource:
     """Read the weights of a detector, by our names.
 
     Args:
@@ -44,7 +46,7 @@ def read_detector(weights: str | Path) -> tuple[str, dict[str, Tensor]]:
             pyramid, or a checkpoint of a DetectionTask.
 
     Returns:
-        What to call their origin, and the tensors.
+        The weights, and what a checkpoint holds besides.
 
     Raises:
         ArgumentError: If there is no such file.
@@ -53,7 +55,7 @@ def read_detector(weights: str | Path) -> tuple[str, dict[str, Tensor]]:
     """
     name = str(weights)
     if name in PUBLISHED:
-        return f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0])
+        return WeightsSource(f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0]))
     path = Path(weights)
     if not path.is_file():
         message = (
@@ -62,14 +64,15 @@ def read_detector(weights: str | Path) -> tuple[str, dict[str, Tensor]]:
         )
         raise ArgumentError(message)
     found = load_file(path)
-    state = found.get("state_dict", found) if isinstance(found, dict) else {}
+    contents: dict[str, Any] = found if isinstance(found, dict) else {}
+    state = contents.get("state_dict", contents)
     tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         message = f"{name!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict'."
         raise CheckpointError(message)
     if any(key.startswith("roi_heads.") for key in tensors):
         tensors = from_torchvision(tensors, frozen=path.name.startswith(_FROZEN_FILE))
-    return repr(name), tensors
+    return WeightsSource(repr(name), tensors, contents if state is not contents else {})
 
 
 def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[str, Tensor]:
@@ -129,25 +132,22 @@ def fit_classes(weights: dict[str, Tensor], num_classes: int) -> bool:
     return False
 
 
-def load_detector(task: nn.Module, weights: str | Path, num_classes: int) -> str:
+def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> str:
     """Load the weights of a whole detector.
 
     Args:
         task: A module with ``backbone``, ``neck``, ``rpn`` and ``roi_head``; changed in place.
-        weights: See :func:`read_detector`.
+        source: What :func:`read_detector` reads.
         num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90.
 
     Returns:
         What was loaded, in a sentence.
 
     Raises:
-        ArgumentError: If there is no such file.
-        CheckpointError: If the weights are damaged, unsafe, or not those of this detector; nothing is loaded then.
-        DownloadError: If the published weights are not in the cache and cannot be downloaded.
+        CheckpointError: If the weights are not those of this detector; nothing is loaded then.
     """
-    origin, tensors = read_detector(weights)
     own = task.state_dict()
-    tensors = {key: value for key, value in tensors.items() if key.startswith(_PARTS)}
+    tensors = {key: value for key, value in source.weights.items() if key.startswith(_PARTS)}
     dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
     # Frozen batch norm does not count batches, and nothing here depends on how many there were.
     left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
@@ -157,13 +157,14 @@ def load_detector(task: nn.Module, weights: str | Path, num_classes: int) -> str
     if problems:
         listed = "\n  ".join(problems)
         message = (
-            f"The weights from {origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate the "
-            "task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or 'v2' for "
-            "torchvision's."
+            f"The weights from {source.origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate "
+            "the task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or 'v2' "
+            "for torchvision's."
         )
         raise CheckpointError(message)
     task.load_state_dict({**own, **tensors})
-    return f"Weights of the detector from {origin}{'; its outputs for other classes were left out' if dropped else ''}."
+    left_out = "; its outputs for other classes were left out" if dropped else ""
+    return f"Weights of the detector from {source.origin}{left_out}."
 
 
 def _download(name: str) -> dict[str, Tensor]:

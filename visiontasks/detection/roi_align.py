@@ -66,7 +66,7 @@ def roi_align(
     if operators_are_kept():
         cells: Tensor = _operator(list(features), list(strides), boxes, images, levels, list(size))
         return cells.permute(0, 2, 3, 1)
-    if boxes.is_cuda or torch.compiler.is_exporting():
+    if boxes.device.type != "cpu" or torch.compiler.is_exporting():
         return align_by_torchvision(features, strides, boxes, images, levels, size)
     return align_by_rows(features, strides, boxes, images, levels, size)
 

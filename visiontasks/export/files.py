@@ -80,6 +80,9 @@ def export_task(
     if size is None:
         message = "The task does not say which size of images it was trained on: give image_size=(H, W)."
         raise ArgumentError(message)
+    if min(size) < 1:
+        message = f"image_size is {size}; expected positive numbers."
+        raise ArgumentError(message)
     task = task.cpu().eval()
     program = make_program(task, size)
     metadata = describe(program)

@@ -26,7 +26,7 @@ class LocalizationMetric(Metric):
     def __init__(self) -> None:
         super().__init__()
         # MPS has no float64; the counts that most metrics sum up are exact in either.
-        dtype = torch.float32 if torch.get_default_device().type == "mps" else torch.float64
+        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
         self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 

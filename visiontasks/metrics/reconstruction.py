@@ -32,7 +32,7 @@ class ReconstructionQuality(Metric):
     def __init__(self) -> None:
         super().__init__()
         # MPS has no float64.
-        dtype = torch.float32 if torch.get_default_device().type == "mps" else torch.float64
+        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
         for name in ("squares", "similarity"):
             self.add_state(name, torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")

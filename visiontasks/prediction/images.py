@@ -80,7 +80,12 @@ def create_predictor(
     if score is not None and not 0 <= score <= 1:
         message = f"score is {score}; expected 0 to 1."
         raise ArgumentError(message)
-    task = task.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    try:
+        task = task.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    except (RuntimeError, AssertionError) as error:  # the latter of a torch without CUDA
+        reason = str(error).partition("\n")[0]
+        message = f"device is {device!r}: {reason}"
+        raise ArgumentError(message) from error
     task = task.to(memory_format=torch.channels_last).eval()
     if isinstance(task, DetectionTask):
         return DetectionPredictor(task, score or 0.0, proposals)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visiontasks.data.collate import collate
 from visiontasks.data.images import Pixels
-from visiontasks.data.proposals import ProposalFile, image_name
+from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.heads.code import embedding
@@ -193,7 +193,7 @@ class DetectionPredictor(BatchPredictor):
         if isinstance(name, int):
             message = f"Array {name} has no name, by which proposals are found. Give files."
             raise DataError(message)
-        (row,) = self.proposals.rows([image_name(name)])
+        (row,) = self.proposals.rows([name])
         boxes = show_boxes(self.proposals.boxes(int(row)), window)
         return ProposalBatch(*fields, torch.from_numpy(boxes).float())
 

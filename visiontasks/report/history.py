@@ -39,6 +39,9 @@ def read_history(file: Path) -> History:
             message = f"{str(file)!r} has no column 'epoch'; expected the metrics.csv of Lightning's CSVLogger."
             raise DataError(message)
         for number, row in enumerate(rows, 2):
+            # Callbacks that log by themselves, such as LearningRateMonitor, write rows of a step without its epoch.
+            if not row["epoch"]:
+                continue
             for column, text in row.items():
                 stage, _, name = (column or "").partition("/")
                 if not text or column in ("epoch", "step") or stage == "test" or "/" in name:

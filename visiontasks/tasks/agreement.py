@@ -64,6 +64,23 @@ def check_classes(data: DataDescription, num_classes: int, class_names: Sequence
     return names
 
 
+def check_precision(precision: str) -> None:
+    """Check that boxes stay in float32: Lightning rounds all numbers of batches and anchors in the "true" precisions.
+
+    Args:
+        precision: The trainer's.
+
+    Raises:
+        ArgumentError: If it has 16 bits for everything.
+    """
+    if precision in ("bf16-true", "16-true"):
+        message = (
+            f"precision is {precision!r}, in which boxes are off by pixels. Use "
+            f"{precision.replace('true', 'mixed')!r}, in which they stay in float32."
+        )
+        raise ArgumentError(message)
+
+
 def check_masks(batch: SegmentationBatch, num_classes: int, mode: str) -> None:
     """Check the labels of a batch's pixels, where they are on the host.
 

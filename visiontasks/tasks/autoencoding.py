@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor
 
 from visiontasks.decoders.image import ImageDecoder, ImageUpsampling, ceil_divide
@@ -16,7 +16,7 @@ from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
-from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages
+from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
 Pixels = Float32[Tensor, "batch channels height width"]
@@ -136,7 +136,8 @@ class AutoencodingTask(Task):
         if self.corruption is None or not self.training:
             return (batch.images,)
         # The same again when a training is resumed, and different on every process.
-        step = None if self._trainer is None else self.global_step * self.trainer.world_size + self.global_rank
+        trainer = self._trainer
+        step = None if trainer is None else trainer.fit_loop.total_batch_idx * trainer.world_size + self.global_rank
         return (self.corruption(pixels_of(batch.images), step),)
 
     def forward(self, images: Images) -> AutoencodingOutputs:
@@ -281,19 +282,13 @@ class AutoencodingTask(Task):
         if not self.bank_size or not isinstance(data, OffersTrainingImages):
             return
         accuracy: Any = self.metrics["code"]
-        if not any((labels >= 0).any() for labels in accuracy.labels):
-            return
         strategy: Any = self.trainer.strategy
+        # Together, since a process that had no image still does its share.
+        found = any((labels >= 0).any() for labels in accuracy.labels)
+        if not strategy.reduce_boolean_decision(bool(found), all=False):
+            return
         # A loader draws a random number, which must not change those of the training.
         with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
             for loaded in data.bank_dataloader(count):
                 batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))
                 accuracy.remember(embedding(self.encode(batch.images)), labels_of(batch))
-
-
-def labels_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
-    """Find the class of each image; -1 where a batch does not say one."""
-    labels = getattr(batch, "labels", None)
-    if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point():
-        return labels
-    return torch.full((len(batch.images),), -1, device=batch.images.device)

@@ -15,7 +15,7 @@ from torchmetrics import Metric, MetricCollection
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
-from visiontasks.metrics.empty_states import fill_empty_states
+from visiontasks.metrics.collection import compute_all
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.agreement import check_agreement
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
@@ -134,7 +134,8 @@ class Task(FinetunedModule, ABC):
 
         Args:
             metrics: Metrics by name; every stage gets clones of them. They see what :meth:`update_metrics` gives them.
-                One that gives a value per class is logged as ``NAME/CLASS``.
+                One that gives a value per class is logged as ``NAME/CLASS``; of one that gives several by name, each
+                has that name, behind the metric's own where another metric has it.
             stages: The stages that log them.
         """
         collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
@@ -253,8 +254,7 @@ class Task(FinetunedModule, ABC):
         """Log and reset; the metrics gather from all processes by themselves."""
         if not len(metrics):
             return
-        fill_empty_states(metrics.values())
-        for name, value in metrics.compute().items():
+        for name, value in compute_all(metrics).items():
             named = {name: value} if value.ndim == 0 else self._per_class(name, value)
             self._log_epoch(named, prog_bar=name == self.monitor)
         metrics.reset()
@@ -265,6 +265,9 @@ class Task(FinetunedModule, ABC):
 
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
         names = self.class_names or [str(index) for index in range(len(values))]
+        if values.shape != (len(names),):
+            message = f"{name} has the shape {list(values.shape)}; expected one value, or one for each class, to log."
+            raise ArgumentError(message)
         return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
 
     def setup(self, stage: str) -> None:

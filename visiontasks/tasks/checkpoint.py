@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError
@@ -121,11 +122,41 @@ class CheckpointedModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what a checkpoint knows of the data."""
+        """Take over what a checkpoint knows of the data.
+
+        Raises:
+            CheckpointError: If a trainer goes on from it with as many classes that have other names.
+        """
         self._record = record = checkpoint.get(RECORD, {})
+        names, saved = self.class_names or [], record.get("class_names") or []
+        # Lightning sets a task up, with the names of the data, before it restores it.
+        if self._trainer is not None and "num_classes" in self.hparams and len(names) == len(saved) and names != saved:
+            message = (
+                f"The classes of the checkpoint are {saved}, those of the data {names}; expected the same, in the same "
+                "order. Check that these are the data that you mean."
+            )
+            raise CheckpointError(message)
         self.class_names = self.class_names or record.get("class_names")
         self.image_size = self.image_size or record.get("image_size")
         self.image_bounds = self.image_bounds or record.get("image_bounds")
+
+    def on_validation_start(self) -> None:
+        """Warn where images have another size than in training."""
+        self._compare_size()
+
+    def on_test_start(self) -> None:
+        """Warn where images have another size than in training."""
+        self._compare_size()
+
+    def _compare_size(self) -> None:
+        found = getattr(getattr(self.trainer, "datamodule", None), "image_size", None)
+        # What the checkpoint says; the task's own may have come from these data.
+        trained = self._record.get("image_size")
+        if self.trainer.state.fn != TrainerFn.FITTING and found and trained and tuple(found) != tuple(trained):
+            rank_zero_warn(
+                f"The images are {found[0]} x {found[1]} pixels (height x width), the task was trained on "
+                f"{trained[0]} x {trained[1]}. Give the data that size, unless this is meant."
+            )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401 (a type private to torch)
         """Copy weights, whether this model or the one that they come from is compiled.

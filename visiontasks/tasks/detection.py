@@ -15,7 +15,7 @@ from visiontasks.detection.boxes import is_box
 from visiontasks.detection.levels import only_level, pyramid_levels
 from visiontasks.detection.matcher import Targets
 from visiontasks.detection.outputs import DetectionOutputs
-from visiontasks.detection.published import load_detector
+from visiontasks.detection.published import load_detector, read_detector
 from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN
@@ -23,7 +23,10 @@ from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
+from visiontasks.tasks.agreement import check_classes, check_precision
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.finetuning import expected_normalization
 from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images, ProposalBatch
 
 _CELLS = (7, 7)
@@ -53,8 +56,8 @@ class DetectionTask(Task):
             without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
         weights: Weights of a whole detector to start from, see
             :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
-            torchvision has published. Outputs for other classes are left at random. A checkpoint does not need them
-            again.
+            torchvision has published. Outputs for other classes are left at random; the normalisation of images comes
+            along unless one is given. A checkpoint does not need them again.
         neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
             not trained.
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
@@ -162,8 +165,11 @@ class DetectionTask(Task):
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
         if weights is not None and not self._restored:
-            rank_zero_info(load_detector(self, weights, num_classes))
-        self.save_instead(weights=None)
+            source = read_detector(weights)
+            rank_zero_info(load_detector(self, source, num_classes))
+            if kwargs.get("normalization") is None and RECORD in source.contents:
+                self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
+        self.save_instead(weights=None, normalization=self.normalize.mode)
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and proposals that are precomputed."""
@@ -255,15 +261,16 @@ class DetectionTask(Task):
             ArgumentError: If they differ.
         """
         super().check_data(data)
-        names = list(data.class_names)
-        if data.num_classes != self.num_classes or (self.class_names or names) != names:
-            message = (
-                f"The classes of the data are {names}, the task was made for {self.class_names or self.num_classes}; "
-                "expected the same, in the same order. Leave num_classes to the data, or check that these are the data "
-                "that you mean."
-            )
-            raise ArgumentError(message)
-        self.class_names = names
+        self.class_names = check_classes(data, self.num_classes, self.class_names)
+
+    def setup(self, stage: str) -> None:
+        """Check data and precision; take over from the data module what the checkpoint has to know.
+
+        Raises:
+            ArgumentError: If they do not fit the task.
+        """
+        super().setup(stage)
+        check_precision(self.trainer.precision)
 
 
 def _check(

@@ -6,6 +6,7 @@ from visiontasks.visualization.codes import code_map, draw_interpolation, draw_n
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.confusion import draw_confusion
 from visiontasks.visualization.detections import draw_detections
+from visiontasks.visualization.files import check_picture_file, save_picture
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
@@ -15,6 +16,7 @@ from visiontasks.visualization.reliability import reliability_diagram
 __all__ = [
     "Picture",
     "bar_chart",
+    "check_picture_file",
     "class_color",
     "code_map",
     "draw_activations",
@@ -34,6 +36,7 @@ __all__ = [
     "line_chart",
     "overlay",
     "reliability_diagram",
+    "save_picture",
     "shelve",
     "to_rgb",
     "voc_color_map",

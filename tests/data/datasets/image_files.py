@@ -48,7 +48,7 @@ class Files:
         boxes = self.found[image].boxes
         return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(1))
 
-    def class_map(self, image: int) -> np.ndarray:
+    def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
         return self.maps[image]
 
     def write_masks(self) -> None:

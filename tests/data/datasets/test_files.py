@@ -231,3 +231,14 @@ def test_spawned_workers_get_an_equal_data_set_and_refuse_a_lambda(files: Files)
 def test_seeds_of_samples_differ() -> None:
     seeds = {sample_seed(seed, epoch, index) for seed in range(5) for epoch in range(5) for index in range(40)}
     assert len(seeds) == 1000
+
+
+def test_a_cache_leaves_out_what_cannot_be_read(files: Files) -> None:
+    files.sizes[4] = 0
+    files.file(4).write_bytes(b"")
+    with pytest.raises(UnreadableFileError):
+        DetectionDataset(files, cache=True)
+    dataset = DetectionDataset(files, cache=True, on_error="skip")
+    assert dataset.sizes()[4].tolist() == [0, 0]
+    assert dataset[BatchRequest([3, 4, 5], 0)].ids.tolist() == [3, 5]
+    assert dataset.unreadable == [files.file(4)]

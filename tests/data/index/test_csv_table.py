@@ -107,6 +107,9 @@ def test_unknown_classes_and_empty_boxes(tmp_path: Path) -> None:
 def test_columns_that_are_needed(tmp_path: Path, text: str, kind: str) -> None:
     assert only(parse(tmp_path, text)).kind == kind
     assert "split" in only(parse(tmp_path, "file,class\na b.jpg,x\n", split="train")).kind
+    others = "file,class,x1,y1,x2,y2\na b.jpg,x,1,2,3,4\n"
+    assert only(parse(tmp_path, others, needs_boxes=True)).kind == "table lacks xmin, ymin, xmax, ymax"
+    assert not parse(tmp_path, others).problems
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:

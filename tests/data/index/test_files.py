@@ -55,3 +55,15 @@ def test_listing_goes_deep_and_leaves_out_what_is_hidden(tmp_path: Path) -> None
         (tmp_path / name).touch()
     assert list_files(tmp_path) == ["a/deep er/é.tiff", "a/x.png", "b.JPG"]
     assert list_files(tmp_path / "none") == []
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "1.png").touch()
+    (tmp_path / "data" / "a").mkdir(parents=True)
+    (tmp_path / "data" / "a" / "2.png").touch()
+    (tmp_path / "data" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "data" / "a")
+    (tmp_path / "data" / "a" / "up").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "a" / "over").symlink_to(tmp_path / "elsewhere")
+    assert list_files(tmp_path / "data") == ["a/2.png", "a/over/1.png", "b/1.png", "b/back/2.png"]

@@ -25,7 +25,6 @@ from visiontasks.data.datasets.tasks import (
     SegmentationDataset,
 )
 from visiontasks.data.frequencies import median_frequency_weights
-from visiontasks.data.images import read_size
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.ordering import aspect_groups, class_balanced_weights
@@ -204,12 +203,13 @@ class FileDataModule(VisionDataModule):
                 rank_zero_info("The data set has no test split; the validation split stands in for it.")
             self.test_set = self.dataset("test")
 
-    def dataset(self, split: str, *, training: bool = False) -> FileDataset[Any]:
+    def dataset(self, split: str, *, training: bool = False, cache: bool | None = None) -> FileDataset[Any]:
         """Make the data set of a split.
 
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
             training: Whether images are augmented and cut out at random.
+            cache: Whether it keeps decoded images in memory; None for the choice of the data module.
         """
         kind = _DATASETS[self.task]
         options: dict[str, Any] = {}
@@ -227,14 +227,16 @@ class FileDataModule(VisionDataModule):
             augmentation=self.transform if training else None,
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
-            cache=self.cache,
+            cache=self.cache if cache is None else cache,
             multiple=32 if self.task == "detection" and self.size is None else 1,
             **options,
         )
 
     def plain_train_set(self) -> FileDataset[Any]:
-        """Make the training split without augmentation and random crops."""
-        return self.dataset("train")
+        """Make the training split without augmentation and random crops; decoded images are those of training."""
+        plain = self.dataset("train", cache=False)
+        plain.cache = self.train_set.cache  # type: ignore[attr-defined]  # made by this class
+        return plain
 
     def train_sampler(self) -> TrainingSampler:
         """Draw training images: in batches of like shape where shapes vary, and balanced when asked for."""
@@ -243,7 +245,7 @@ class FileDataModule(VisionDataModule):
         if self.balanced:
             weights = class_balanced_weights(index.labels, index.offsets)
         elif self.task == "detection" and self.size is None:
-            groups = aspect_groups(_known_sizes(index))
+            groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))  # type: ignore[attr-defined]
         return TrainingSampler(
             self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
         )
@@ -285,14 +287,6 @@ class FileDataModule(VisionDataModule):
         if training and self.yields == "classification" and name not in ("none", "light"):
             return RandomResizedCrop(self.size, area=(0.25, 1.0))
         return Stretch(self.size)
-
-
-def _known_sizes(index: ImageIndex) -> np.ndarray:
-    """Return the sizes that the annotations state, and read those that they do not."""
-    sizes = index.sizes.copy()
-    for image in np.flatnonzero((sizes < 1).any(1)).tolist():
-        sizes[image] = read_size(index.file(image))
-    return sizes
 
 
 def _cores() -> int:

@@ -131,7 +131,7 @@ class ShapesDataModule(VisionDataModule):
         samples = [_sample(self.task, sample, torch.tensor(index)) for index, sample in enumerate(drawn)]
         if self.proposals is not None:
             file = ProposalFile(self.proposals)
-            rows = file.rows([f"{split}/{index}" for index in range(len(samples))]).tolist()
+            rows = file.rows(MemorySamples(samples).names()).tolist()
             found = [torch.from_numpy(file.boxes(row)).float() for row in rows]
             samples = [
                 ProposalBatch(**sample._asdict(), proposals=boxes) for sample, boxes in zip(samples, found, strict=True)

@@ -92,7 +92,8 @@ class CSVDataModule(FileDataModule):
             folder = self.root / self.images
         else:
             folder = find_images_folder(self.root, _first_file(table), ("images",))
-        return CsvTable(table, folder, split, self.box_format, class_names)
+        boxed = self.task in ("localization", "detection")
+        return CsvTable(table, folder, split, self.box_format, class_names, boxed)
 
     def _single(self) -> Path:
         if self.table is not None:

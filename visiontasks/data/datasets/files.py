@@ -65,8 +65,8 @@ class ImageFiles(Sized, Protocol):
     def areas_of(self, image: int) -> np.ndarray:
         """Return the area of each object of an image in square pixels."""
 
-    def class_map(self, image: int) -> np.ndarray:
-        """Return the class of each pixel from the polygons of an image."""
+    def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
+        """Return the class of each pixel from the polygons of an image of that height and width."""
 
 
 class View(NamedTuple):
@@ -138,9 +138,7 @@ class FileDataset(Dataset[BatchT], ABC):
         self.max_pixels = max_pixels
         self.cache: ImageCache | None = None
         if cache:
-            known = (tuple(map(int, size)) for size in index.sizes)
-            sizes = [size if all(size) else read_size(index.file(image)) for image, size in enumerate(known)]
-            self.cache = ImageCache(np.array(sizes).reshape(-1, 2), channels)
+            self.cache = ImageCache(self.sizes(), channels)
         # Shared, so that what a worker finds is known to the main process and to the other workers.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
 
@@ -152,6 +150,30 @@ class FileDataset(Dataset[BatchT], ABC):
     def unreadable(self) -> list[Path]:
         """The files that could not be read so far; with ``on_error="raise"`` there are none."""
         return [self.index.file(image) for image in torch.nonzero(self._unreadable).flatten().tolist()]
+
+    def size(self, image: int) -> tuple[int, int]:
+        """Return height and width of an image: as annotated, else as its file says.
+
+        Raises:
+            UnreadableFileError: If the file does not say it.
+        """
+        height, width = map(int, self.index.sizes[image])
+        return (height, width) if height and width else read_size(self.index.file(image))
+
+    def sizes(self) -> Int64[np.ndarray, "images 2"]:
+        """Return height and width of all images; 0 for files that cannot be read and are to be left out.
+
+        Raises:
+            UnreadableFileError: If a file does not say its size and ``on_error`` is ``"raise"``.
+        """
+        sizes = np.zeros((len(self), 2), np.int64)
+        for image in range(len(self)):
+            try:
+                sizes[image] = self.size(image)
+            except UnreadableFileError:
+                if self.on_error == "raise":
+                    raise
+        return sizes
 
     @abstractmethod
     def sample(self, index: int, epoch: int) -> BatchT:
@@ -201,11 +223,12 @@ class FileDataset(Dataset[BatchT], ABC):
         """
         pixels = self.pixels(index)
         seed = sample_seed(self.seed, epoch, index)
-        boxes = np.empty((0, 4)) if boxes is None else boxes
-        kept, visible = np.arange(len(boxes)), 0.0
         if self.augmentation is not None:
             pixels, boxes, kept, mask = self.augmentation(pixels, seed, boxes, mask)
             visible = self.augmentation.visible
+        else:
+            boxes = np.empty((0, 4)) if boxes is None else boxes
+            kept, visible = np.arange(len(boxes)), 0.0
         # A stream of its own: that of the augmentation starts with the same seed.
         window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(f"resizing {seed}"))
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)

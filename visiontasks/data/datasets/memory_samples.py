@@ -10,6 +10,7 @@ from torch import Tensor
 from visiontasks.data.collate import collate, empty_like
 from visiontasks.data.datasets.files import sample_seed
 from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.fingerprint import fingerprint
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
 from visiontasks.types import IGNORED, ClassCounts
@@ -43,6 +44,11 @@ class MemorySamples(MemoryDataset):
         """Make a batch, shape [B, C, H, W]."""
         samples = [self._sample(index, request.epoch) for index in request.indices]
         return collate(samples) if samples else empty_like(collate([self._sample(0, request.epoch)]))
+
+    def names(self) -> list[str]:
+        """Name the samples, by what they hold and their number: proposals are found by it."""
+        digest = fingerprint(self)
+        return [f"{digest}/{index}" for index in range(len(self))]
 
     def class_counts(self, num_classes: int) -> ClassCounts:
         """Count the images, and those with each class."""

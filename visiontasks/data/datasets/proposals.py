@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from visiontasks.data.datasets.files import FileDataset, ImageFiles
-from visiontasks.data.proposals import ProposalFile, image_name
+from visiontasks.data.proposals import ProposalFile
 from visiontasks.types import ProposalBatch
 
 
@@ -25,7 +25,7 @@ class ProposalDataset(FileDataset[ProposalBatch]):
     def __init__(self, index: ImageFiles, *, proposals: ProposalFile, **kwargs: Any) -> None:  # noqa: ANN401 (see Args)
         super().__init__(index, **kwargs)
         self.proposals = proposals
-        self.rows = proposals.rows([image_name(index.file(image)) for image in range(len(index))])
+        self.rows = proposals.rows([index.file(image) for image in range(len(index))])
 
     def sample(self, index: int, epoch: int) -> ProposalBatch:
         """Make one sample."""

@@ -140,11 +140,9 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
             UnreadableFileError: If the file is missing, damaged, or no mask.
             DataError: If its size is not that of the image, or a value is no class.
         """
-        size = (int(self.index.sizes[index][0]), int(self.index.sizes[index][1]))
-        if not all(size):
-            size = self.pixels(index).shape[:2]
+        size = self.size(index)
         if self.index.masks is None:
-            return check_mask(self.index.class_map(index), self.index.file(index), size, self.classes, IGNORED)
+            return check_mask(self.index.class_map(index, size), self.index.file(index), size, self.classes, IGNORED)
         name = self.index.masks[index]
         if not name:
             message = f"{str(self.index.file(index))!r} has no mask file; expected one. Leave the image out."

@@ -34,6 +34,7 @@ class CsvTable:
         split: Rows to take, by their column ``split``; None takes all.
         box_format: Notation of the boxes. For ``xywh`` the columns ``xmax`` and ``ymax`` are width and height.
         class_names: Classes in the order of the labels; None takes the names in all rows of all splits, sorted.
+        needs_boxes: Whether a table without the columns of boxes is an error.
     """
 
     table: Path
@@ -41,6 +42,7 @@ class CsvTable:
     split: str | None = None
     box_format: BoxFormat = "xyxy"
     class_names: tuple[str, ...] | None = None
+    needs_boxes: bool = False
 
     def sources(self) -> Sequence[Path]:
         """Name the table."""
@@ -132,7 +134,7 @@ class CsvTable:
             problems.append(self._problem("table cannot be read", 1, str(error), "Save it as CSV in UTF-8."))
             return []
         needed = ["file", "class", *(["split"] if self.split is not None else [])]
-        if any(corner in names for corner in _CORNERS):
+        if self.needs_boxes or any(corner in names for corner in _CORNERS):
             needed += _CORNERS
         lacking = [name for name in needed if name not in names]
         if lacking:

@@ -55,13 +55,16 @@ def missing_files(index: ImageIndex, source: str) -> list[Problem]:
 def list_files(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[str]:
     """List the files of a folder and of those below it, sorted, as posix paths relative to it; hidden ones left out.
 
+    Links to folders are followed, but for those that lead back.
+
     Args:
         folder: Where to look.
         suffixes: Endings that count, in lower case.
     """
     found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        shown = (name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(name for name in shown if not _leads_back(Path(parent, name), folder))
         below = Path(parent).relative_to(folder)
         found += [
             (below / name).as_posix()
@@ -69,6 +72,13 @@ def list_files(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (many names)
         ]
     return sorted(found)
+
+
+def _leads_back(link: Path, top: Path) -> bool:
+    """Tell whether a folder is a link to one that it is reached through."""
+    if not link.is_symlink():
+        return False
+    return link.resolve() in {above.resolve() for above in link.parents if above.is_relative_to(top)}
 
 
 def _absent(root: Path, names: Iterable[str]) -> list[str]:

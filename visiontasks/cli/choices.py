@@ -1,0 +1,35 @@
+"""The classes that the command line knows by their names alone."""
+
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    COCODataModule,
+    CSVDataModule,
+    DetectionTask,
+    FolderDataModule,
+    LocalizationTask,
+    MaskFolderDataModule,
+    MNISTDataModule,
+    SegmentationTask,
+    ShapesDataModule,
+    VOCDataModule,
+)
+from visiontasks.data.base import VisionDataModule
+from visiontasks.tasks.base import Task
+
+TASKS: tuple[type[Task], ...] = (
+    ClassificationTask,
+    LocalizationTask,
+    DetectionTask,
+    SegmentationTask,
+    AutoencodingTask,
+)
+DATA_MODULES: tuple[type[VisionDataModule], ...] = (
+    ShapesDataModule,
+    MNISTDataModule,
+    FolderDataModule,
+    CSVDataModule,
+    COCODataModule,
+    VOCDataModule,
+    MaskFolderDataModule,
+)

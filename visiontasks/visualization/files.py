@@ -1,0 +1,30 @@
+"""Pictures as files."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from visiontasks.errors import ArgumentError
+from visiontasks.visualization.pictures import Picture
+
+
+def check_picture_file(file: Path) -> None:
+    """Check that the name of a file says its format, before a picture is made.
+
+    Raises:
+        ArgumentError: If it does not.
+    """
+    if file.suffix.lower() not in Image.registered_extensions():
+        message = f"{str(file)!r} is no name of a picture; expected one that ends in .png, .jpg or another such format."
+        raise ArgumentError(message)
+
+
+def save_picture(picture: Picture, file: Path) -> None:
+    """Write a picture, in the format that the name of the file says; its folder is made.
+
+    Raises:
+        ArgumentError: If the name says none.
+    """
+    check_picture_file(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file)
