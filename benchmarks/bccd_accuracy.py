@@ -127,7 +127,8 @@ def main() -> int:
     setting()
     met, seconds = True, options.seconds
     if seconds is None:
-        arguments = ["--data.root", str(root), "--data.test", options.split, "--seed_everything", str(options.seed)]
+        annotations = f"annotations/instances_{options.split}.json"
+        arguments = ["--data.root", str(root), "--data.test", annotations, "--seed_everything", str(options.seed)]
         with tempfile.TemporaryDirectory() as folder:
             ours, seconds = run_recipe("bccd_detection", arguments, folder)
         met = all(ours[name] >= target for name, target in TARGETS.items())

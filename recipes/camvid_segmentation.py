@@ -15,9 +15,10 @@ CHOICES = {
         *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
     ],
     "data.ignore_index": 11,
-    "data.image_size": [256, 320],
-    "data.crop_scale": [0.6, 1.5],
-    "data.batch_size": 8,
+    # Half the size of the images, in training and in the test: four times the epochs in the same time.
+    "data.image_size": [128, 160],
+    "data.crop_scale": [0.35, 0.9],
+    "data.batch_size": 16,
     "data.eval_batch_size": 4,
     # Decoded once, the images cost the training process less than workers would cost it on 2 cores.
     "data.cache": True,
@@ -26,10 +27,11 @@ CHOICES = {
     # Roots of the weights that balance the classes: those themselves paint rare classes over frequent ones.
     "model.class_weights": [0.53, 0.45, 2.19, 0.39, 1.0, 0.65, 1.96, 1.41, 0.89, 2.53, 2.97],
     "model.loss": {"cross_entropy": 1.0, "lovasz": 1.0},
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 2e-3, "weight_decay": 0.05}},
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
     "model.test_flip": True,
-    "trainer.max_epochs": 45,
-    "trainer.check_val_every_n_epoch": 5,
+    "model.test_scales": [0.5],
+    "trainer.max_epochs": 100,
+    "trainer.check_val_every_n_epoch": 10,
 }
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor
 from visiontasks.data.images import read_pixels, resize
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import embedding
-from visiontasks.prediction import Prediction, create_predictor, load_task, predict_images
+from visiontasks.prediction import Prediction, create_predictor, load_task, on_device, predict_images
 from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.types import labels_of
 
@@ -46,15 +46,15 @@ class Embedder:
         device: Where it runs; by default a GPU if there is one.
 
     Raises:
-        ArgumentError: If the task is none of autoencoding.
+        ArgumentError: If the task is none of autoencoding, or there is no such device.
     """
 
     def __init__(self, task: Any, device: str | torch.device | None = None) -> None:  # noqa: ANN401 (checked below)
         if not isinstance(task, AutoencodingTask):
             message = f"Codes are those of an AutoencodingTask; the checkpoint holds {type(task).__name__}."
             raise ArgumentError(message)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.task = task.to(self.device).eval()
+        self.task = on_device(task, device).eval()
+        self.device = self.task.device
         self.size = task.fixed_size or task.image_size
 
     @classmethod

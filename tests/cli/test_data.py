@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.data.datamodules.image_sets import write_coco, write_folders
+from visiontasks import ClassificationTask, COCODataModule
 from visiontasks.cli import main
+from visiontasks.cli.training import run_recipe
 
 
 @pytest.fixture
@@ -116,6 +118,7 @@ MESSAGES = {
     ),
     "show --data COCODataModule --data.task detecton": "error: --data.task detecton: unknown. Did you mean 'detection'",
     "show --data COCODataModule --data.root coco --n 0": "error: --n is 0; expected at least 1.",
+    "show --output samples": "error: 'samples' is no name of a picture; expected one that ends in .png",
     "fit --data COCODataModule --data.root coco": (
         "error: COCODataModule yields batches of detection, ClassificationTask takes classification."
     ),
@@ -172,3 +175,13 @@ def test_fit_says_what_was_dropped_and_refuses_errors(folder: Path, capsys: pyte
     Image.new("RGB", (20, 20)).save(folder / "folders" / "val" / "other" / "x.png")
     assert main(["fit", *SMALL]) == 2
     assert "1 x unknown class" in capsys.readouterr().err
+
+
+def test_a_recipe_finds_a_missing_test_split_before_it_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(folder / "coco", 4)
+    words = ["--data.root", "coco", "--data.task", "classification", "--data.test", "gone.json", *SMALL[4:]]
+    with pytest.raises(SystemExit) as ended:
+        run_recipe("cocos", ClassificationTask, COCODataModule, {"model.mode": "multilabel"}, words)
+    assert ended.value.code == 2
+    assert "test is 'gone.json', but there is no file" in capsys.readouterr().err
+    assert not list(folder.rglob("*.ckpt"))

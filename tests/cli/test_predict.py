@@ -129,6 +129,11 @@ def test_wrong_options_give_one_message(words: str, folder: Path, capsys: pytest
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_device_that_there_is_not_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", checkpoint("multiclass"), "in", "--device", "gpu"]) == 2
+    assert capsys.readouterr().err.startswith("error: device is 'gpu': ")
+
+
 def test_nothing_readable_is_a_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(checkpoint("multiclass"), "in/text.jpg") == 1
     assert "0 of 1 images predicted" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from visiontasks import (
 )
 from visiontasks.errors import ArgumentError
 from visiontasks.losses.reconstruction import ReconstructionLoss
-from visiontasks.metrics.code import fit_linear, nearest_classes
+from visiontasks.metrics.code import CodeAccuracy, fit_linear, nearest_classes
 from visiontasks.testing import check_task
 from visiontasks.types import labels_of
 
@@ -137,16 +137,19 @@ def test_what_is_spoilt_depends_on_seed_and_step(fit: Callable[..., Trainer]) ->
                 self.seen.append(images)
             return super().forward(images)
 
-    def train(draws: int) -> list[Tensor]:
+    def train(draws: int, **options: Any) -> list[Tensor]:  # noqa: ANN401 - of the Trainer
         torch.manual_seed(3)
         task = Noting(code_size=6, backbone_options=SMALL, image_size=SIZE, denoising="gaussian")
         torch.rand(draws)  # what else a program draws does not matter
-        fit(task, [random_batch()._replace(images=torch.full((4, 3, *SIZE), 128, dtype=torch.uint8))] * 2, max_epochs=1)
+        grey = random_batch()._replace(images=torch.full((4, 3, *SIZE), 128, dtype=torch.uint8))
+        fit(task, [grey, grey], max_epochs=1, **options)
         return task.seen
 
     first, second = train(0), train(5)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not torch.equal(first[0], first[1])
+    # Also where two batches make one step.
+    for one, other in (first, train(0, accumulate_grad_batches=2)):
+        assert not torch.equal(one, other)
 
 
 def test_codes_are_judged_by_training_images(make_trainer: Callable[..., Trainer]) -> None:
@@ -171,6 +174,21 @@ def test_codes_are_judged_by_training_images(make_trainer: Callable[..., Trainer
         task, datamodule=ShapesDataModule(train_size=40, test_size=7, size=SIZE), verbose=False
     )
     assert alone["test/knn_accuracy"] == tested["test/knn_accuracy"]
+
+
+def test_a_process_without_validation_images_encodes_its_share(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, trainer = make(), make_trainer()
+    encoded: list[int] = []
+    monkeypatch.setattr(CodeAccuracy, "remember", lambda self, codes, labels: encoded.append(len(codes)))
+    monkeypatch.setattr(CodeAccuracy, "compute", lambda self: {})
+    # This process has no labels; another one has.
+    monkeypatch.setattr(CodeAccuracy, "update", lambda self, predictions, batch: None)
+    monkeypatch.setattr(trainer.strategy, "reduce_boolean_decision", lambda decision, all: not all)
+    data = ShapesDataModule(train_size=12, val_size=4, size=SIZE, eval_batch_size=8)
+    trainer.validate(task, datamodule=data, verbose=False)
+    assert encoded == [8, 4]
 
 
 def test_judging_codes_leaves_the_training_as_it_is(make_trainer: Callable[..., Trainer]) -> None:

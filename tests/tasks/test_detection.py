@@ -266,6 +266,23 @@ def test_a_checkpoint_needs_no_weights_file(make_trainer: Callable[..., Trainer]
     assert loaded.image_size == (64, 64)
 
 
+def test_weights_of_a_detector_bring_their_normalization(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    source = DetectionTask(4, **SMALL, normalization="dataset")
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(source, datamodule=ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2))
+    trainer.save_checkpoint(tmp_path / "source.ckpt")
+    task = DetectionTask(7, **SMALL, weights=tmp_path / "source.ckpt")
+    assert task.normalize.mode == task.hparams["normalization"] == "dataset"
+    torch.testing.assert_close(task.normalize.mean, source.normalize.mean)
+    assert DetectionTask(7, **SMALL, weights=tmp_path / "source.ckpt", normalization="unit").normalize.mode == "unit"
+
+
+def test_a_precision_that_rounds_boxes_is_refused(make_trainer: Callable[..., Trainer]) -> None:
+    data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
+    with pytest.raises(ArgumentError, match=r"boxes are off by pixels\. Use 'bf16-mixed'"):
+        make_trainer(max_steps=1, precision="bf16-true").fit(DetectionTask(4, **SMALL), datamodule=data)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -285,5 +302,5 @@ def test_arguments_that_cannot_work_are_an_error(arguments: dict[str, Any], mess
 def test_data_of_other_classes_are_an_error(make_trainer: Callable[..., Trainer]) -> None:
     data = ShapesDataModule("detection", train_size=2, val_size=1)
     for task in (DetectionTask(3, **SMALL), DetectionTask(4, class_names=list("abcd"), **SMALL)):
-        with pytest.raises(ArgumentError, match=r"classes of the data are \['circle'"):
+        with pytest.raises(ArgumentError, match=r"The data have 4 classes|classes of the data are \['circle'"):
             make_trainer(max_steps=1).fit(task, datamodule=data)

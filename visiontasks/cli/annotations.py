@@ -8,8 +8,12 @@ from visiontasks.data.index.problems import count_kinds
 
 
 @rank_zero_only
-def check_annotations(data: VisionDataModule) -> None:
+def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
     """Read the annotations to train and validate on, and say in one line what was dropped or changed.
+
+    Args:
+        data: The data module.
+        tests: Whether those of the test split are read as well, which is then not found missing after the training.
 
     Raises:
         DataError: If they have errors; the message counts them and lists the first ten.
@@ -17,7 +21,12 @@ def check_annotations(data: VisionDataModule) -> None:
     if not isinstance(data, FileDataModule):
         return
     train, val = data.splits["train"], data.splits["val"]
-    problems = [*train.problems, *(problem for problem in val.problems if problem not in train.problems)]
+    more = [val, data.splits["test"]] if tests else [val]
+    # Splits of one file share its problems.
+    problems = list(dict.fromkeys(problem for split in (train, *more) for problem in split.problems))
     kinds = [f"{count} x {kind}" for kind, count in count_kinds(problems).items()]
     found = f"; {', '.join(kinds)} (visiontasks check lists them)" if kinds else ""
-    print(f"Annotations: {len(train.index)} training and {len(val.index)} validation images{found}.")
+    counts = f"{len(train.index)} training and {len(val.index)} validation images"
+    if tests:
+        counts = f"{len(train.index)} training, {len(val.index)} validation and {len(more[-1].index)} test images"
+    print(f"Annotations: {counts}{found}.")

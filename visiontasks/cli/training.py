@@ -196,7 +196,7 @@ class TrainingCLI(LightningCLI):
             print_summary(self.trainer)
             return
         self.model.check_data(self.datamodule)
-        check_annotations(self.datamodule)
+        check_annotations(self.datamodule, tests=self.command != "fit")
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start

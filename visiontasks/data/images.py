@@ -84,7 +84,7 @@ def as_pixels(array: np.ndarray, channels: int = 3) -> Pixels:
     """Bring an array to the form that files are read in.
 
     Args:
-        array: Shape [H, W] or [H, W, C]; 8 or 16 bits, or floating point in 0 to 1.
+        array: Shape [H, W] or [H, W, C]; uint8, uint16, or floating point in 0 to 1.
         channels: 1 for grey, 3 for RGB, or what the array holds.
 
     Returns:

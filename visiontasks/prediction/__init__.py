@@ -1,6 +1,6 @@
 """A checkpoint on images, and nothing else needed."""
 
-from visiontasks.prediction.checkpoints import find_task, import_class, load_task
+from visiontasks.prediction.checkpoints import find_task, import_class, load_task, on_device
 from visiontasks.prediction.images import create_predictor, predict_images
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
@@ -12,5 +12,6 @@ __all__ = [
     "find_task",
     "import_class",
     "load_task",
+    "on_device",
     "predict_images",
 ]

@@ -2,12 +2,16 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
 
 import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD, read_checkpoint
+
+TaskT = TypeVar("TaskT", bound=Task)
 
 
 def load_task(path: str | Path, kind: type[Task] | None = None) -> Task:
@@ -24,6 +28,24 @@ def load_task(path: str | Path, kind: type[Task] | None = None) -> Task:
         CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
     """
     return (kind or find_task(read_checkpoint(path), path)).load_from_checkpoint(path, map_location="cpu")
+
+
+def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:
+    """Move a task.
+
+    Args:
+        task: The task.
+        device: Where to; by default a GPU if there is one.
+
+    Raises:
+        ArgumentError: If there is no such device.
+    """
+    try:
+        return task.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        reason = str(error).partition("\n")[0]
+        message = f"device is {str(device)!r}: {reason}"
+        raise ArgumentError(message) from error
 
 
 def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels
 from visiontasks.errors import ArgumentError, DataError
-from visiontasks.prediction.checkpoints import load_task
+from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.masks import MaskPredictor
 from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
@@ -80,13 +80,7 @@ def create_predictor(
     if score is not None and not 0 <= score <= 1:
         message = f"score is {score}; expected 0 to 1."
         raise ArgumentError(message)
-    try:
-        task = task.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-    except (RuntimeError, AssertionError) as error:  # the latter of a torch without CUDA
-        reason = str(error).partition("\n")[0]
-        message = f"device is {device!r}: {reason}"
-        raise ArgumentError(message) from error
-    task = task.to(memory_format=torch.channels_last).eval()
+    task = on_device(task, device).to(memory_format=torch.channels_last).eval()
     if isinstance(task, DetectionTask):
         return DetectionPredictor(task, score or 0.0, proposals)
     if isinstance(task, SegmentationTask):

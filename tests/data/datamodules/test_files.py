@@ -1,5 +1,6 @@
 """What all data modules of files keep to, each with generated data of its form."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,35 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
     assert torch.equal(bank, torch.cat(plain))
     augmented = data.train_set[BatchRequest(list(range(len(data.train_set))), 0)].images
     assert not torch.equal(bank, augmented)
+
+
+def test_a_bank_takes_the_decoded_images_of_training(tmp_path: Path) -> None:
+    data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), cache=True, num_workers=0)
+    data.setup("fit")
+    first = torch.cat([batch.images for batch in data.bank_dataloader()])
+    assert data.train_set.cache.filled.all()  # type: ignore[attr-defined]  # of files
+    for image in range(len(data.train_set)):
+        data.train_set.index.file(image).unlink()  # type: ignore[attr-defined]
+    assert torch.equal(torch.cat([batch.images for batch in data.bank_dataloader()]), first)
+
+
+def test_masks_are_made_where_a_json_does_not_say_the_sizes(tmp_path: Path) -> None:
+    root = write_coco(tmp_path)
+    stated = make(COCODataModule, root, task="segmentation")
+    stated.setup("fit")
+    expected = [batch.masks for batch in stated.val_dataloader()]
+    for file in (root / "annotations").iterdir():
+        content = json.loads(file.read_text())
+        content["images"] = [{name: entry[name] for name in ("id", "file_name")} for entry in content["images"]]
+        file.write_text(json.dumps(content))
+    silent = make(COCODataModule, root, task="segmentation")
+    silent.setup("fit")
+    assert not silent.val_set.index.sizes.any()  # type: ignore[attr-defined]  # of files
+    assert all(torch.equal(a, b.masks) for a, b in zip(expected, silent.val_dataloader(), strict=True))
+
+
+def test_balance_without_classes_is_an_error(tmp_path: Path) -> None:
+    data = make(MaskFolderDataModule, write_masks(tmp_path), class_names=["ground", *CLASS_NAMES], balanced=True)
+    data.setup("fit")
+    with pytest.raises(ArgumentError, match="balanced draws images by the classes of their objects"):
+        data.train_dataloader()
