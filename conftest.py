@@ -13,7 +13,8 @@ from jaxtyping import install_import_hook
 # These are read once, when the libraries that heed them are first imported.
 if not os.environ.get("VISIONTASKS_GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-os.environ["OMP_NUM_THREADS"] = "2"
+# Two threads: of one process, or one of each of the two that pytest-xdist starts.
+os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 os.environ["WANDB_ERROR_REPORTING"] = "false"
 
 # The hook decorates methods one by one, where beartype cannot know what Self is. It takes no NamedTuple for a class,

@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests and doctests with coverage, then those that need the annotations unchecked."""
-    run(session, "pytest", "--cov", "--ignore=tests/recipes", *session.posargs)
+    run(session, "pytest", "--numprocesses=2", "--cov", "--ignore=tests/recipes", *session.posargs)
     run(session, "pytest", "-m", "unchecked and not slow and not gpu", "tests", JAXTYPING_DISABLE="1")
 
 

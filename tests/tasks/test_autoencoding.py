@@ -11,7 +11,6 @@ from torch import Tensor
 from visiontasks import (
     AutoencodingBatch,
     AutoencodingTask,
-    ClassificationBatch,
     MNISTDataModule,
     SegmentationBatch,
     ShapesDataModule,
@@ -20,7 +19,6 @@ from visiontasks.errors import ArgumentError
 from visiontasks.losses.reconstruction import ReconstructionLoss
 from visiontasks.metrics.code import CodeAccuracy, fit_linear, nearest_classes
 from visiontasks.testing import check_task
-from visiontasks.types import labels_of
 
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 SIZE = (17, 22)
@@ -202,13 +200,6 @@ def test_judging_codes_leaves_the_training_as_it_is(make_trainer: Callable[..., 
         assert ("val/knn_accuracy" in trainer.callback_metrics) == bool(bank_size)
         weights.append(task.state_dict())
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
-
-
-def test_labels_that_are_not_one_class_per_image_are_left_out() -> None:
-    images = torch.zeros(2, 3, *SIZE, dtype=torch.uint8)
-    several = ClassificationBatch(images, torch.ones(2, 4, dtype=torch.uint8), torch.arange(2))
-    assert labels_of(several).tolist() == [-1, -1]
-    assert labels_of(ClassificationBatch(images, torch.tensor([3, 1]), torch.arange(2))).tolist() == [3, 1]
 
 
 def test_a_variational_autoencoder_draws_codes_in_training_and_images_afterwards() -> None:

@@ -269,25 +269,6 @@ def test_what_breaks_the_contract_is_found(
         check_task(broken(3, backbone_options={"filters": [4], "depth": 1}), batch)
 
 
-class Pair(MeanMetric):
-    """Gives two values."""
-
-    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]  # as detection's metrics do
-        return {"one": super().compute(), "two": super().compute() + 1}
-
-
-def test_names_of_metrics_do_not_depend_on_which_others_there_are(
-    fit: Callable[..., Trainer], pairs: list[PairBatch]
-) -> None:
-    task = Regression(backbone_options=SMALL)
-    task.add_metrics({"first": Pair()}, stages=("val",))
-    task.add_metrics({"again": Pair()}, stages=("val",))
-    logged = fit(task, pairs, max_epochs=1).callback_metrics
-    names = {name.removeprefix("val/") for name in logged if name.startswith("val/") and "loss" not in name}
-    assert names == {"error", "one", "two", "again_one", "again_two"}
-    assert logged["val/two"] == logged["val/one"] + 1
-
-
 class Table(MeanMetric):
     """Gives a matrix."""
 

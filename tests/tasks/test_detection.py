@@ -1,12 +1,10 @@
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader
 
 from visiontasks import DetectionBatch, DetectionTask, ProposalBatch, ShapesDataModule
 from visiontasks.detection.matcher import Targets
@@ -217,39 +215,6 @@ def test_the_stages_behind_a_single_map_are_not_trained() -> None:
     frozen = {name.split(".")[1] for name, value in task.named_parameters() if not value.requires_grad}
     assert frozen == {"layer4"}
     assert task.region_strides == (16,)
-
-
-def overfit(make_trainer: Callable[..., Trainer], steps: int, **options: Any) -> float:  # noqa: ANN401 - what a task takes
-    """Train on two images of shapes and return AP50 on them."""
-    data = ShapesDataModule("detection", train_size=2, val_size=1, size=(64, 64), batch_size=2, max_objects=2)
-    data.setup("fit")
-    (batch,) = data.train_dataloader()
-    given = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "lr_scheduler": "constant", "warmup": 0.1}
-    task = DetectionTask(4, **{**given, **options})
-    trainer = make_trainer(max_epochs=1, num_sanity_val_steps=0, gradient_clip_val=10.0)
-    train, val = (DataLoader([batch] * count, batch_size=None) for count in (steps, 1))  # type: ignore[arg-type,var-annotated]  # a list
-    trainer.fit(task, train, val)
-    figures = trainer.callback_metrics
-    assert {name.removeprefix("val/loss_") for name in figures} >= {"classification", "box"}
-    return float(figures["val/map_50"])
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"class_agnostic": True}, {"neck": "none"}, {"proposals": "sliding-window"}, {"design": "v2"}]
-)
-def test_two_images_are_learnt_by_heart(options: dict[str, Any], make_trainer: Callable[..., Trainer]) -> None:
-    small = {**SMALL, "backbone_options": {"filters": [16, 32, 32], "depth": 1}, "width": 32, "head_width": 64}
-    assert overfit(make_trainer, 120, **{**small, **options}) >= 0.95
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone", ["vgg11-bn", "googlenet", "inception_v3", "resnet18", "resnet50", "timm/resnet10t.c3_in1k"]
-)
-def test_every_backbone_learns_two_images_by_heart(backbone: str, make_trainer: Callable[..., Trainer]) -> None:
-    # Statistics of batch norm over two small images say nothing of each of them.
-    small = {**SMALL, "backbone_options": None, "width": 64, "head_width": 128}
-    assert overfit(make_trainer, 150, **small, backbone=backbone) >= 0.95
 
 
 def test_a_checkpoint_needs_no_weights_file(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
