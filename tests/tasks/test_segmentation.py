@@ -119,16 +119,12 @@ def test_logged_scores_are_those_of_the_confusion_matrix(stage: str, make_traine
     assert found == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
-def test_averaging_is_not_for_the_validation_of_a_fit(make_trainer: Callable[..., Trainer]) -> None:
+def test_sizes_and_mirrored_images_are_averaged(make_trainer: Callable[..., Trainer]) -> None:
     batch = random_batch(2, 3, (32, 32))
     plain = SegmentationTask(3, **SMALL).eval()
     averaged = SegmentationTask(3, test_flip=True, test_scales=[1.0, 1.5], **SMALL).eval()
     averaged.load_state_dict(plain.state_dict())
     loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type, var-annotated]  # a list of one batch
-    frozen = {"max_epochs": 1, "limit_train_batches": 0, "num_sanity_val_steps": 1}
-    for task in (plain, averaged):
-        monitored = make_trainer(**frozen)
-        monitored.fit(task, loader, loader)
     trainer = make_trainer()
     for run in (trainer.validate, trainer.test):
         one, other = (run(task, loader, verbose=False) for task in (plain, averaged))
@@ -142,6 +138,27 @@ def test_averaging_is_not_for_the_validation_of_a_fit(make_trainer: Callable[...
     flipped.load_state_dict(plain.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(flipped.probabilities(batch.images), both.mean(0))
+
+
+@pytest.mark.parametrize("scales", [[1.0, 1.5], [0.5, 1.0]])
+def test_a_fit_validates_with_the_first_size(
+    scales: list[float], fit: Callable[..., Trainer], make_trainer: Callable[..., Trainer]
+) -> None:
+    options: dict[str, Any] = {
+        "backbone_options": {"filters": [4, 8], "depth": 1, "norm": "none"},
+        "decoder_options": {"norm": "none"},
+        "optimizer": partial(torch.optim.SGD, lr=0.0),
+    }
+    batch = random_batch(2, 3, (32, 32))
+    task = SegmentationTask(3, test_flip=True, test_scales=scales, **options)
+    single = SegmentationTask(3, test_scales=scales[:1], **options)
+    single.load_state_dict(task.state_dict())
+    logged = fit(task, [batch], max_epochs=1).callback_metrics
+    loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type, var-annotated]  # a list of one batch
+    (expected,) = make_trainer().validate(single, loader, verbose=False)
+    (averaged,) = make_trainer().validate(task, loader, verbose=False)
+    assert logged["val/loss"].item() == pytest.approx(expected["val/loss"])
+    assert averaged["val/loss"] != pytest.approx(expected["val/loss"])
 
 
 def test_a_batch_of_ignored_pixels_has_no_loss(fit: Callable[..., Trainer]) -> None:

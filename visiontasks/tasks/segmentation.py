@@ -49,7 +49,7 @@ class SegmentationTask(Task):
             et al. 2017, section 3.3); 0 for none.
         test_flip: Whether to average the probabilities with those of the mirrored image, in ``validate``, ``test`` and
             ``predict``; a fit validates without.
-        test_scales: Factors of the image's size whose probabilities are averaged there.
+        test_scales: Factors of the image's size whose probabilities are averaged there; a fit validates with the first.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -163,12 +163,14 @@ class SegmentationTask(Task):
         Returns:
             Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
         """
+        return self._average(images, self.test_flip, self.test_scales)
 
+    def _average(self, images: Images, flip: bool, scales: Sequence[float]) -> Tensor:
         def predict(view: Images) -> Tensor:
             logits = self._final(self(view))
             return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
 
-        return average_probabilities(predict, images, self.test_flip, self.test_scales)
+        return average_probabilities(predict, images, flip, scales)
 
     def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
         """Update the metrics of the running stage with classes of pixels."""
@@ -177,10 +179,11 @@ class SegmentationTask(Task):
     def infer(self, images: Images) -> Outputs:
         """Compute outputs, whose probabilities are averaged where that is asked for; not while a fit validates."""
         fits = self._trainer is not None and self._trainer.state.fn == "fit"
-        if fits or (not self.test_flip and self.test_scales == (1.0,)):
+        flip, scales = (False, self.test_scales[:1]) if fits else (self.test_flip, self.test_scales)
+        if not flip and scales == (1.0,):
             outputs: Outputs = self(images)
             return outputs
-        probabilities = self.probabilities(images)
+        probabilities = self._average(images, flip, scales)
         logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
         # Finite where a probability is 0 or 1, so that the loss is, too.
         logits = logits.clamp(-100, 100)
