@@ -1,5 +1,6 @@
-"""Work that one of several processes does for all."""
+"""How many processes there may be, and work that one of several does for all."""
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,6 +9,12 @@ from torch import distributed
 from visiontasks.errors import VisiontasksError
 
 ResultT = TypeVar("ResultT")
+
+
+def usable_cores(most: int) -> int:
+    """Count the cores that this process may use, where the system tells; ``most`` at most."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(most, usable)
 
 
 def on_first_process(compute: Callable[[], ResultT]) -> ResultT:

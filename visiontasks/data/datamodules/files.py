@@ -1,6 +1,5 @@
 """What the data modules of images in files share, from annotations to batches."""
 
-import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.presets import detection_resizing
+from visiontasks.data.processes import usable_cores
 from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
 from visiontasks.data.samplers import TrainingSampler
@@ -116,7 +116,8 @@ class FileDataModule(VisionDataModule):
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
     ) -> None:
-        super().__init__(batch_size=batch_size, num_workers=_cores() if num_workers is None else num_workers, **kwargs)
+        workers = usable_cores(8) if num_workers is None else num_workers
+        super().__init__(batch_size=batch_size, num_workers=workers, **kwargs)
         if task not in self.tasks:
             message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
             raise ArgumentError(message)
@@ -239,10 +240,17 @@ class FileDataModule(VisionDataModule):
         return plain
 
     def train_sampler(self) -> TrainingSampler:
-        """Draw training images: in batches of like shape where shapes vary, and balanced when asked for."""
+        """Draw training images: in batches of like shape where shapes vary, and balanced when asked for.
+
+        Raises:
+            ArgumentError: If they are to be balanced and have no classes.
+        """
         index: ImageIndex = self.train_set.index  # type: ignore[attr-defined]  # made by this class
         groups = weights = None
         if self.balanced:
+            if not len(index.labels):
+                message = "balanced draws images by the classes of their objects, which the annotations do not have."
+                raise ArgumentError(message)
             weights = class_balanced_weights(index.labels, index.offsets)
         elif self.task == "detection" and self.size is None:
             groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))  # type: ignore[attr-defined]
@@ -287,8 +295,3 @@ class FileDataModule(VisionDataModule):
         if training and self.yields == "classification" and name not in ("none", "light"):
             return RandomResizedCrop(self.size, area=(0.25, 1.0))
         return Stretch(self.size)
-
-
-def _cores() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, usable)

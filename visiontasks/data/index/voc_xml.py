@@ -1,7 +1,6 @@
 """One XML file of PASCAL VOC's form, and many of them in parallel."""
 
 import multiprocessing
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +12,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from visiontasks.data.index.problems import Problem
+from visiontasks.data.processes import usable_cores
 
 _CHUNK = 500
 _PARALLEL = 4_000
@@ -46,7 +46,7 @@ class VocAnnotation(NamedTuple):
 
 def read_annotations(files: Sequence[Path]) -> list[VocAnnotation]:
     """Read files, in parallel processes when there are thousands."""
-    workers = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
+    workers = usable_cores(16)
     context = multiprocessing.get_context()
     # Without fork, a worker would run the user's script again, which need not be written for that.
     if len(files) < _PARALLEL or workers < 2 or context.get_start_method() != "fork":
