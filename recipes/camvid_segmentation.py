@@ -15,7 +15,7 @@ CHOICES = {
         *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
     ],
     "data.ignore_index": 11,
-    # Half the size of the images, in training and in the test: four times the epochs in the same time.
+    # Half the size of the images, in training and in the test, where an epoch costs a quarter.
     "data.image_size": [128, 160],
     "data.crop_scale": [0.35, 0.9],
     "data.batch_size": 16,

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,10 +46,10 @@ def test_files_get_proposals(tmp_path: Path) -> None:
 @pytest.fixture
 def checkpoint(make_trainer: Callable[..., Trainer], tmp_path: Path) -> Path:
     """A detector of shapes."""
-    small = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "width": 8, "head_width": 16}
+    small: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "width": 8, "head_width": 16}
     trainer = make_trainer(max_steps=1)
     data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
-    trainer.fit(DetectionTask(4, **small, proposal_counts=(20, 20)), datamodule=data)  # type: ignore[arg-type]
+    trainer.fit(DetectionTask(4, **small, proposal_counts=(20, 20)), datamodule=data)
     trainer.save_checkpoint(tmp_path / "detector.ckpt")
     return tmp_path / "detector.ckpt"
 

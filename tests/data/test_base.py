@@ -228,7 +228,7 @@ class Learner(ClassificationTask):
     def on_fit_start(self) -> None:
         self.seen: list[list[int]] = []
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 - as in Task
+    def training_step(self, batch: ClassificationBatch, batch_idx: int) -> Tensor:
         self.seen.append(batch.ids.tolist())
         return super().training_step(batch, batch_idx)
 

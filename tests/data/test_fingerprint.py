@@ -6,7 +6,9 @@ import torch
 
 from tests.data.datamodules.image_sets import write_coco
 from visiontasks import COCODataModule, ShapesDataModule
+from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.fingerprint import fingerprint
+from visiontasks.data.index.packed import ImageIndex
 
 
 def test_data_in_memory_differ_by_pixels_and_labels() -> None:
@@ -25,7 +27,9 @@ def test_data_in_files_differ_by_names_and_boxes(tmp_path: Path) -> None:
         data = COCODataModule(write_coco(tmp_path, 3), "detection", num_workers=0)
         data.setup("fit")
         one = data.fingerprint()["train"]
-        index = data.train_set.index  # type: ignore[attr-defined]  # of files
+        index = data.train_set.index
+        assert isinstance(index, ImageIndex)
+        assert index.boxes is not None
         boxes = index.boxes.copy()
         boxes[0, 0] += 1
         object.__setattr__(index, "boxes", boxes)
@@ -38,7 +42,9 @@ def test_data_in_files_differ_by_names_and_boxes(tmp_path: Path) -> None:
 def test_data_differ_by_polygons_and_by_boxes_in_memory(tmp_path: Path) -> None:
     data = COCODataModule(write_coco(tmp_path, 3), "segmentation", num_workers=0)
     data.setup("fit")
-    one, index = fingerprint(data.train_set), data.train_set.index  # type: ignore[attr-defined]  # of files
+    one, index = fingerprint(data.train_set), data.train_set.index
+    assert isinstance(index, ImageIndex)
+    assert index.segments is not None
     values = index.segments.values.copy()
     values[0] += 1
     object.__setattr__(index.segments, "values", values)
@@ -47,7 +53,8 @@ def test_data_differ_by_polygons_and_by_boxes_in_memory(tmp_path: Path) -> None:
     shapes = ShapesDataModule("detection", train_size=2, val_size=1, size=(24, 24))
     shapes.setup("fit")
     one = fingerprint(shapes.train_set)
-    shapes.train_set.samples[1].boxes[0, 0] += 1  # type: ignore[attr-defined]  # of detection
+    assert isinstance(shapes.train_set, MemorySamples)
+    shapes.train_set.samples[1].boxes[0, 0] += 1
     assert fingerprint(shapes.train_set) != one
 
 

@@ -135,18 +135,18 @@ def test_what_is_spoilt_depends_on_seed_and_step(fit: Callable[..., Trainer]) ->
                 self.seen.append(images)
             return super().forward(images)
 
-    def train(draws: int, **options: Any) -> list[Tensor]:  # noqa: ANN401 - of the Trainer
+    def train(draws: int, accumulated: int = 1) -> list[Tensor]:
         torch.manual_seed(3)
         task = Noting(code_size=6, backbone_options=SMALL, image_size=SIZE, denoising="gaussian")
         torch.rand(draws)  # what else a program draws does not matter
         grey = random_batch()._replace(images=torch.full((4, 3, *SIZE), 128, dtype=torch.uint8))
-        fit(task, [grey, grey], max_epochs=1, **options)
+        fit(task, [grey, grey], max_epochs=1, accumulate_grad_batches=accumulated)
         return task.seen
 
     first, second = train(0), train(5)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     # Also where two batches make one step.
-    for one, other in (first, train(0, accumulate_grad_batches=2)):
+    for one, other in (first, train(0, accumulated=2)):
         assert not torch.equal(one, other)
 
 

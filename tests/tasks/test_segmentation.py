@@ -153,8 +153,8 @@ def test_a_fit_validates_with_the_first_size(
     task = SegmentationTask(3, test_flip=True, test_scales=scales, **options)
     single = SegmentationTask(3, test_scales=scales[:1], **options)
     single.load_state_dict(task.state_dict())
-    logged = fit(task, [batch], max_epochs=1).callback_metrics
-    loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type, var-annotated]  # a list of one batch
+    fitted = fit(task, [batch], max_epochs=1)
+    logged, loader = dict(fitted.callback_metrics), fitted.val_dataloaders
     (expected,) = make_trainer().validate(single, loader, verbose=False)
     (averaged,) = make_trainer().validate(task, loader, verbose=False)
     assert logged["val/loss"].item() == pytest.approx(expected["val/loss"])

@@ -3,11 +3,11 @@
 Nothing heavy is imported here, so that ``visiontasks --help`` answers at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 
 from visiontasks import __version__
 from visiontasks.errors import VisiontasksError, near_matches
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: there is no command {command!r}. {near_matches(command, COMMANDS)}", file=sys.stderr)
         return 2
     # Classes of the user's own, given by their path, are found beside where the command was called.
-    here = os.getcwd()  # noqa: PTH109 (as sys.path has it; "" would be the folder of a YAML while it is parsed)
+    # By its path: while a YAML is parsed, "" is the folder of that.
+    here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

@@ -172,7 +172,7 @@ def test_unreadable_files_stop_or_are_left_out_as_asked(task: str, tmp_path: Pat
     skipping = make(COCODataModule, root, on_error="skip", **options)
     skipping.setup("fit")
     assert sum(len(batch.images) for batch in skipping.train_dataloader()) == 12
-    assert [path.name for path in skipping.train_set.unreadable] == ["3.png"]  # type: ignore[attr-defined]
+    assert [path.name for path in skipping.train_set.unreadable] == ["3.png"]
 
 
 def test_balanced_drawing_evens_out_the_classes(tmp_path: Path) -> None:
@@ -255,9 +255,10 @@ def test_a_bank_takes_the_decoded_images_of_training(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), cache=True, num_workers=0)
     data.setup("fit")
     first = torch.cat([batch.images for batch in data.bank_dataloader()])
-    assert data.train_set.cache.filled.all()  # type: ignore[attr-defined]  # of files
+    assert data.train_set.cache is not None
+    assert data.train_set.cache.filled.all()
     for image in range(len(data.train_set)):
-        data.train_set.index.file(image).unlink()  # type: ignore[attr-defined]
+        data.train_set.index.file(image).unlink()
     assert torch.equal(torch.cat([batch.images for batch in data.bank_dataloader()]), first)
 
 
@@ -272,7 +273,7 @@ def test_masks_are_made_where_a_json_does_not_say_the_sizes(tmp_path: Path) -> N
         file.write_text(json.dumps(content))
     silent = make(COCODataModule, root, task="segmentation")
     silent.setup("fit")
-    assert not silent.val_set.index.sizes.any()  # type: ignore[attr-defined]  # of files
+    assert not silent.train_set.index.sizes.any()
     assert all(torch.equal(a, b.masks) for a, b in zip(expected, silent.val_dataloader(), strict=True))
 
 

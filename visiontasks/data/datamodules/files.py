@@ -92,6 +92,7 @@ class FileDataModule(VisionDataModule):
     """Whether an image of classification may have several classes."""
     ignore_index = IGNORED
     """Value of ignored pixels in mask files."""
+    train_set: FileDataset[Any]
 
     def __init__(
         self,
@@ -236,7 +237,7 @@ class FileDataModule(VisionDataModule):
     def plain_train_set(self) -> FileDataset[Any]:
         """Make the training split without augmentation and random crops; decoded images are those of training."""
         plain = self.dataset("train", cache=False)
-        plain.cache = self.train_set.cache  # type: ignore[attr-defined]  # made by this class
+        plain.cache = self.train_set.cache
         return plain
 
     def train_sampler(self) -> TrainingSampler:
@@ -245,7 +246,7 @@ class FileDataModule(VisionDataModule):
         Raises:
             ArgumentError: If they are to be balanced and have no classes.
         """
-        index: ImageIndex = self.train_set.index  # type: ignore[attr-defined]  # made by this class
+        index = self.splits["train"].index
         groups = weights = None
         if self.balanced:
             if not len(index.labels):
@@ -253,7 +254,7 @@ class FileDataModule(VisionDataModule):
                 raise ArgumentError(message)
             weights = class_balanced_weights(index.labels, index.offsets)
         elif self.task == "detection" and self.size is None:
-            groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))  # type: ignore[attr-defined]
+            groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))
         return TrainingSampler(
             self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
         )

@@ -166,8 +166,9 @@ class FileDataset(Dataset[BatchT], ABC):
         Raises:
             UnreadableFileError: If a file does not say its size and ``on_error`` is ``"raise"``.
         """
-        sizes = np.zeros((len(self), 2), np.int64)
-        for image in range(len(self)):
+        sizes = self.index.sizes.astype(np.int64)
+        for image in np.flatnonzero((sizes < 1).any(1)).tolist():
+            sizes[image] = 0
             try:
                 sizes[image] = self.size(image)
             except UnreadableFileError:
