@@ -20,7 +20,8 @@ from visiontasks import (
     Task,
 )
 from visiontasks.callbacks.report import RunReport
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.report import History
 
 TINY: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8, 8], "depth": 1}}
 HOSTILE = ["<script>alert(1)</script>", '"it\'s" & </td><b>', "🙂 smile", "a/b"]
@@ -97,6 +98,19 @@ def check_metrics(page: Page, metrics: dict[str, float]) -> None:
         classes = page.table("class")
         column = classes["class"].index(metric)
         assert float(classes[label][column]) == pytest.approx(value, nan_ok=True, abs=0)
+
+
+def test_metrics_of_the_training_that_cannot_be_read_leave_the_page_without_curves(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(file: Path) -> History:
+        message = f"{file} is damaged"
+        raise DataError(message)
+
+    monkeypatch.setattr("visiontasks.callbacks.report.read_history", damaged)
+    with pytest.warns(UserWarning, match="The report has no curves: .* is damaged"):
+        page, metrics = run(make_task("classification"), shapes("classification"))
+    check_metrics(page, metrics)
 
 
 @pytest.mark.parametrize("name", ["classification", "localization", "segmentation", "detection"])

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from tests.data.datamodules.image_sets import write_coco
-from visiontasks import DetectionTask, ShapesDataModule
+from visiontasks import ClassificationTask, DetectionTask, ShapesDataModule
 from visiontasks.cli import main
 from visiontasks.data.proposals import ProposalFile
 
@@ -100,3 +100,14 @@ def test_what_cannot_work_is_an_error(
     assert propose(*words, "--output", str(tmp_path / "x.npy")) == 2
     assert not (tmp_path / "x.npy").exists()
     assert re.search(message, capsys.readouterr().err)
+
+
+def test_a_checkpoint_without_a_network_of_proposals_is_refused(
+    make_trainer: Callable[..., Trainer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    classifier = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1})
+    trainer.fit(classifier, datamodule=ShapesDataModule(train_size=2, val_size=1, batch_size=2))
+    trainer.save_checkpoint(tmp_path / "classifier.ckpt")
+    assert propose(*SHAPES, "--output", str(tmp_path / "x.npy"), "--checkpoint", str(tmp_path / "classifier.ckpt")) == 2
+    assert "holds a ClassificationTask without a network of proposals" in capsys.readouterr().err
