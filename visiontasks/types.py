@@ -275,6 +275,12 @@ class CountsClasses(Protocol):
         ...
 
 
+def ids_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
+    """Find the position of each image in its data set; in the batch where a tuple of one's own does not say it."""
+    ids = getattr(batch, "ids", None)
+    return ids if isinstance(ids, Tensor) else torch.arange(len(batch.images), device=batch.images.device)
+
+
 def labels_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
     """Find the class of each image; -1 where a batch does not say one."""
     labels = getattr(batch, "labels", None)

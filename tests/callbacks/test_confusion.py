@@ -76,7 +76,7 @@ def test_the_worst_are_those_of_the_lowest_quality(kind: str, tmp_path: Path) ->
     class Noted(WorstSamples):
         def look(self, *seen: Any) -> None:  # noqa: ANN401 - as the base
             super().look(*seen)
-            shown[:] = [sample.number for _, _, sample in sorted(self._worst, key=lambda entry: entry[:2])[::-1]]
+            shown[:] = [sample.order[0] for sample in self._worst.kept]
 
     _, pairs = evaluate(kind, tmp_path, Noted(count=3))
     measured: dict[int, float] = {}

@@ -145,3 +145,13 @@ def test_batches_of_workers_lie_in_shared_memory() -> None:
     (batch,) = BatchLoader(dataset, EvaluationSampler(dataset, 3), 1)
     assert all(field.is_shared() for field in batch)
     assert not dataset[BatchRequest([0], 0)].images.is_shared()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_trainer_predicts_the_test_images(workers: int, make_trainer: Callable[..., Trainer]) -> None:
+    data = ShapesDataModule(train_size=4, val_size=2, test_size=5, size=(16, 16), batch_size=2, num_workers=workers)
+    task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}).eval()
+    found = make_trainer().predict(task, datamodule=data) or []
+    probabilities = torch.cat([batch.probabilities for batch in found])  # type: ignore[union-attr]  # not several loaders
+    images = torch.cat([batch.images for batch in data.test_dataloader()])
+    torch.testing.assert_close(probabilities, task.predict(task(images)).probabilities)

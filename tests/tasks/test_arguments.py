@@ -1,6 +1,8 @@
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +10,10 @@ from visiontasks import ClassificationTask
 from visiontasks.tasks.arguments import noted_arguments, noting, plain
 
 SMALL = {"filters": (4,), "depth": 1}
+
+
+class Colour(StrEnum):
+    RED = "red"
 
 
 class Base:
@@ -58,5 +64,8 @@ def test_a_later_default_changes_no_earlier_task() -> None:
 def test_plain_values_stay_as_they_are() -> None:
     value = {"a": (1, [2.5, None]), "b": Path("x/y"), "c": torch.eye(2), "d": True, "e": {"f": "g"}}
     assert plain(value) == {"a": (1, [2.5, None]), "b": "x/y", "c": [[1, 0], [0, 1]], "d": True, "e": {"f": "g"}}
+    for value, expected in ((np.int64(4), 4), (np.bool_(True), True), (np.arange(2), [0, 1]), (Colour.RED, "red")):
+        assert plain(value) == expected
+        assert type(plain(value)) is type(expected)
     with pytest.raises(TypeError, match="Conv2d is not a plain value"):
         plain({"a": [torch.nn.Conv2d(1, 1, 1)]})

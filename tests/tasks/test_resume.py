@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import SGD, AdamW
+from torch.optim.lr_scheduler import LambdaLR
 
 from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.errors import CheckpointError
@@ -129,3 +131,58 @@ def test_a_missing_file_is_an_error_and_no_fresh_start(make_trainer: Callable[..
     with pytest.raises(CheckpointError, match=r"There is no checkpoint .*epoch=9\.ckpt'"):
         Run(make_trainer, tmp_path, 1, tmp_path / "epoch=9.ckpt")
     assert not list(tmp_path.glob("*.ckpt"))
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`, callbacks used")
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_longer_training_goes_on_at_the_rate_of_its_own_schedule(
+    finished: bool, make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    rates: list[float] = []
+
+    class Note(TrainedIds):
+        def on_train_batch_start(self, trainer: Trainer, task: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as above
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    first = Run(make_trainer, tmp_path, 2 if finished else 4, warmup=0.0)
+    path = tmp_path / "epoch=1.ckpt"
+    task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}, normalization="dataset", warmup=0.0)
+    data = ShapesDataModule(train_size=11, val_size=3, size=(16, 16), batch_size=3, augmentation="default")
+    make_trainer(max_epochs=4, callbacks=[Note()]).fit(task, datamodule=data, ckpt_path=path)
+    steps = len(first.ids.seen) // (2 if finished else 4)
+    expected = [5e-4 * (1 + math.cos(math.pi * step / (4 * steps))) for step in range(2 * steps, 4 * steps)]
+    assert rates == pytest.approx(expected)
+
+
+class Two(ClassificationTask):
+    """Steps backbone and head by optimisers of their own."""
+
+    def __init__(self, rates: tuple[float, float]) -> None:
+        super().__init__(4, backbone_options={"filters": [4], "depth": 1})
+        self.rates = rates
+        self.automatic_optimization = False
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - as Lightning documents it
+        parts = (self.backbone, self.head)
+        optimizers = [SGD(part.parameters(), rate) for part, rate in zip(parts, self.rates, strict=True)]
+        return optimizers, [LambdaLR(optimizer, lambda _: 1.0) for optimizer in optimizers]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 - as the base
+        loss = super().training_step(batch, batch_idx)
+        optimizers: Any = self.optimizers()
+        self.manual_backward(loss)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def test_each_optimiser_goes_on_with_its_own_options(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    def train(rates: tuple[float, float], epochs: int, path: Path | None = None) -> Trainer:
+        trainer = make_trainer(max_epochs=epochs)
+        data = ShapesDataModule(train_size=6, val_size=3, size=(16, 16), batch_size=3)
+        trainer.fit(Two(rates), datamodule=data, ckpt_path=path)
+        return trainer
+
+    train((0.1, 0.2), 1).save_checkpoint(tmp_path / "two.ckpt")
+    trainer = train((0.1, 0.02), 2, tmp_path / "two.ckpt")
+    assert [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers] == [0.1, 0.02]

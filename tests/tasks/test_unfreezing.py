@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint
+from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint, StochasticWeightAveraging
 from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from visiontasks import ClassificationBatch, ClassificationTask
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, CheckpointError
 
 Fit = Callable[..., Trainer]
@@ -163,3 +163,10 @@ def test_a_schedule_that_sets_the_rate_of_the_backbone_is_an_error(fit: Fit, bat
 def test_a_factor_out_of_range_is_an_error(factor: float) -> None:
     with pytest.raises(ArgumentError, match=re.escape(f"backbone_lr_factor is {factor}; expected more than 0")):
         ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=factor)
+
+
+def test_averaging_that_would_spoil_frozen_statistics_is_refused(make_trainer: Callable[..., Trainer]) -> None:
+    task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}, freeze="all")
+    trainer = make_trainer(max_epochs=2, callbacks=[StochasticWeightAveraging(1e-3)])
+    with pytest.raises(ArgumentError, match="Use EMAWeightAveraging, or freeze='none'"):
+        trainer.fit(task, ShapesDataModule(train_size=4, val_size=2, size=(16, 16), batch_size=2))

@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from visiontasks.callbacks.pictures import run_folder
+from visiontasks.callbacks.pictures import run_folder, validation_name
 from visiontasks.report.tables import by_class
 
 
@@ -31,7 +31,7 @@ class PerClassTable(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table of a validation."""
         if not trainer.sanity_checking:
-            self._write(trainer, "val", f"val_epoch_{trainer.current_epoch}")
+            self._write(trainer, "val", validation_name(trainer))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table of a test."""

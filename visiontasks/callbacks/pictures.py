@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 
 from visiontasks.visualization import Picture
@@ -16,6 +17,14 @@ def run_folder(trainer: Trainer) -> Path | None:
     if not trainer.loggers or isinstance(trainer.loggers[0], WandbLogger):
         return None
     return Path(trainer.log_dir) if trainer.log_dir else None
+
+
+def validation_name(trainer: Trainer) -> str:
+    """Name the files of a validation by its epoch, and by the step where an epoch has several or none of its own."""
+    name = f"val_epoch_{trainer.current_epoch}"
+    once = trainer.val_check_batch in (float("inf"), trainer.num_training_batches)
+    fitting = trainer.state.fn == TrainerFn.FITTING
+    return name if once or not fitting else f"{name}_step_{trainer.global_step}"
 
 
 class PictureCallback(Callback):
@@ -116,7 +125,7 @@ class EvaluationPictures(PictureCallback):
     ) -> None:
         """Look at a batch."""
         if not trainer.sanity_checking and outputs is not None:
-            name = f"val_epoch_{trainer.current_epoch}"
+            name = validation_name(trainer)
             self.look(trainer, pl_module, outputs, pl_module.as_batch(batch), batch_idx, "val", name)
 
     def on_test_batch_end(
@@ -135,7 +144,7 @@ class EvaluationPictures(PictureCallback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finish a validation."""
         if not trainer.sanity_checking:
-            self.finish(trainer, pl_module, "val", f"val_epoch_{trainer.current_epoch}")
+            self.finish(trainer, pl_module, "val", validation_name(trainer))
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finish a test."""

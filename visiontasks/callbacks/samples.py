@@ -2,38 +2,29 @@
 
 import io
 import math
-from bisect import insort
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from visiontasks.callbacks.prediction_images import draw, take
+from visiontasks.callbacks.prediction_images import draw
+from visiontasks.callbacks.ranking import Ranking
 from visiontasks.metrics.sample_quality import SCORE, sample_quality
 from visiontasks.report import Gallery, Sample
 from visiontasks.types import (
     ClassificationPredictions,
     DetectionPredictions,
     LocalizationPredictions,
+    ids_of,
 )
 from visiontasks.visualization import Picture
 
 _SIDE = 960
 _BYTES = 6 * 2**20
 """Most that all pictures together take."""
-
-
-class _Kept(NamedTuple):
-    """A sample, ordered by the key; ids of plain pairs are not unique."""
-
-    key: float
-    order: tuple[int, int]
-    quality: float
-    batch: Any
-    predictions: Any
 
 
 class SampleGalleries:
@@ -51,8 +42,7 @@ class SampleGalleries:
     def __init__(self, count: int) -> None:
         self.count = count
         self.quality = ""
-        self._kept: dict[str, list[_Kept]] = {"Best": [], "Worst": [], "Random": []}
-        self._seen = 0
+        self._rankings = {name: Ranking(count) for name in ("Best", "Worst", "Random")}
 
     def offer(self, predictions: Any, batch: Any) -> None:
         """Look at a batch, and keep what belongs to the best, the worst or the random samples so far."""
@@ -62,22 +52,13 @@ class SampleGalleries:
         count = len(batch.images)
         values = [math.nan] * count if judged is None else judged.values.tolist()
         self.quality = "" if judged is None else judged.name
-        ids = batch.ids.tolist()
-        keys: dict[str, list[float]] = {
+        keys = {
             "Best": [-value for value in values],
             "Worst": values,
-            "Random": [float(crc32(str(index).encode())) for index in ids],
+            "Random": [float(crc32(str(number).encode())) for number in ids_of(batch).tolist()],
         }
-        for kind, own in keys.items():
-            kept = self._kept[kind]
-            for place in sorted((i for i in range(count) if not math.isnan(own[i])), key=own.__getitem__)[: self.count]:
-                order = (ids[place], self._seen + place)
-                if len(kept) == self.count and (own[place], order) > kept[-1][:2]:
-                    break
-                one = (take(fields, slice(place, place + 1), count) for fields in (batch, predictions))
-                insort(kept, _Kept(own[place], order, values[place], *one), key=lambda sample: sample[:2])
-                del kept[self.count :]
-        self._seen += count
+        for name, ranking in self._rankings.items():
+            ranking.offer(keys[name], values, predictions, batch)
 
     def draw(self, class_names: Sequence[str], name_of: Callable[[int], str]) -> list[Gallery]:
         """Draw what was kept.
@@ -90,9 +71,9 @@ class SampleGalleries:
             The galleries; none where nothing is known of how to draw a task.
         """
         galleries = []
-        for kind, kept in self._kept.items():
+        for kind, ranking in self._rankings.items():
             samples = []
-            for sample in kept:
+            for sample in ranking.kept:
                 picture = draw(sample.batch, sample.predictions, list(class_names))
                 if picture is None:
                     return []

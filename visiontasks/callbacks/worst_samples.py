@@ -1,29 +1,19 @@
 """The images that a task is worst at."""
 
-import heapq
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from visiontasks.callbacks.pictures import EvaluationPictures
-from visiontasks.callbacks.prediction_images import draw, take
+from visiontasks.callbacks.prediction_images import draw
+from visiontasks.callbacks.ranking import Ranked, Ranking
 from visiontasks.callbacks.samples import caption
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.visualization import shelve
-
-
-class _Sample(NamedTuple):
-    """The quality and the number of an image, and batch and predictions of it alone."""
-
-    quality: float
-    number: int
-    batch: Any
-    predictions: Any
 
 
 class WorstSamples(EvaluationPictures):
@@ -41,11 +31,11 @@ class WorstSamples(EvaluationPictures):
     def __init__(self, count: int = 16) -> None:
         super().__init__()
         self.count = count
-        self._worst: list[tuple[float, int, _Sample]] = []
+        self._worst = Ranking(count)
 
     def begin(self) -> None:
         """Keep none."""
-        self._worst = []
+        self._worst = Ranking(self.count)
 
     def look(
         self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
@@ -54,25 +44,18 @@ class WorstSamples(EvaluationPictures):
         if not self.count or not trainer.loggers:
             return
         judged = sample_quality(predictions, batch)
-        for place, quality in enumerate([] if judged is None else judged.values.tolist()):
-            full = len(self._worst) == self.count
-            # The first of the heap is the best of the worst.
-            if math.isnan(quality) or (full and -quality <= self._worst[0][0]):
-                continue
-            alone = (take(fields, slice(place, place + 1), len(batch.images)) for fields in (batch, predictions))
-            number = int(batch.ids[place])
-            push = heapq.heapreplace if full else heapq.heappush
-            push(self._worst, (-quality, -number, _Sample(quality, number, *alone)))
+        if judged is not None:
+            values = judged.values.tolist()
+            self._worst.offer(values, values, predictions, batch)
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the worst of all processes."""
-        found = [sample for _, _, sample in self._worst]
-        self._worst = []
+        found, self._worst = self._worst.kept, Ranking(self.count)
         if trainer.world_size > 1:
-            parts: list[list[_Sample]] = [[] for _ in range(trainer.world_size)]
+            parts: list[list[Ranked]] = [[] for _ in range(trainer.world_size)]
             dist.all_gather_object(parts, found)
             found = [sample for part in parts for sample in part]
-        found = sorted(found, key=lambda sample: (sample.quality, sample.number))[: self.count]
+        found = sorted(found, key=lambda sample: sample[:2])[: self.count]
         if not found or not self.shows(trainer):
             return
         names = task.class_names or [str(label) for label in range(getattr(task, "num_classes", 0))]
@@ -86,7 +69,7 @@ class WorstSamples(EvaluationPictures):
         self.show(trainer, f"{stage}/worst", name, shelve(pictures), native)
 
 
-def _table(samples: Sequence[_Sample], names: Sequence[str]) -> Any:
+def _table(samples: Sequence[Ranked], names: Sequence[str]) -> Any:
     import wandb
 
     table = wandb.Table(columns=["image", "number", "quality", "predicted"])
@@ -94,5 +77,5 @@ def _table(samples: Sequence[_Sample], names: Sequence[str]) -> Any:
         images = wandb_images(sample.batch, sample.predictions, names)
         if images is None:
             return None
-        table.add_data(images[0], sample.number, sample.quality, caption(sample.predictions, sample.batch, names))
+        table.add_data(images[0], sample.order[0], sample.quality, caption(sample.predictions, sample.batch, names))
     return table

@@ -177,4 +177,5 @@ class VisionDataModule(LightningDataModule, ABC):
         return self.test_dataloader()
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
-        return BatchLoader(dataset, sampler, self.num_workers)
+        # By name, as Lightning gives them when it makes the loader again.
+        return BatchLoader(dataset=dataset, sampler=sampler, num_workers=self.num_workers)

@@ -31,12 +31,19 @@ class BatchLoader(DataLoader[Any]):
         dataset: Makes a batch of a request.
         sampler: Yields requests.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        batch_sampler: Not used; Lightning gives it when it makes the loader again, to predict.
+        shuffle: Not used, likewise.
     """
 
     sampler: TrainingSampler | EvaluationSampler
 
     def __init__(
-        self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler, num_workers: int = 0
+        self,
+        dataset: BatchDataset,
+        sampler: TrainingSampler | EvaluationSampler,
+        num_workers: int = 0,
+        batch_sampler: None = None,
+        shuffle: bool | None = None,
     ) -> None:
         super().__init__(
             dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset

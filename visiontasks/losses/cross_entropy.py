@@ -34,8 +34,9 @@ def pixel_cross_entropy(
         >>> pixel_cross_entropy(logits, torch.tensor([[[3, 255]]], dtype=torch.uint8)).item()  # log(4)
         1.386...
     """
+    weights = None if class_weights is None else class_weights.to(logits.dtype)
     total = F.cross_entropy(
-        logits, masks.long(), class_weights, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
+        logits, masks.long(), weights, ignore_index=IGNORED, reduction="sum", label_smoothing=label_smoothing
     )
     return total / _counted(masks, class_weights, total.dtype)
 

@@ -40,6 +40,8 @@ def focal_loss(
         >>> focal_loss(logits, torch.tensor([0, 0]), gamma=2).tolist()
         [0.001..., 1.650...]
     """
+    if class_weights is not None:
+        class_weights = class_weights.to(logits.dtype)
     if not gamma:
         return F.cross_entropy(
             logits,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from visiontasks.errors import ArgumentError
-from visiontasks.types import IGNORED, DataDescription, SegmentationBatch
+from visiontasks.types import IGNORED, DataDescription, SegmentationBatch, ids_of
 
 
 def check_agreement(data: DataDescription, data_name: str, task_name: str, takes: str | None, in_channels: int) -> None:
@@ -107,7 +107,7 @@ def check_masks(batch: SegmentationBatch, num_classes: int, mode: str) -> None:
     wrong = (masks > largest) & (masks != IGNORED)
     if wrong.any():
         values = masks[wrong].unique().tolist()
-        ids = batch.ids[wrong.flatten(1).any(1)].tolist()
+        ids = ids_of(batch)[wrong.flatten(1).any(1)].tolist()
         message = (
             f"The masks of the images with ids {ids} have pixels of value {', '.join(map(str, values[:5]))}; expected "
             f"0 to {largest}, or {IGNORED} for what is to be ignored. Correct the masks or num_classes."

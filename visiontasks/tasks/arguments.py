@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 
@@ -74,10 +75,10 @@ def plain(value: object) -> object:
     """Turn an argument into what a checkpoint can hold safely.
 
     Args:
-        value: None, a bool, number, string, path or tensor, or lists, tuples and mappings of them.
+        value: None, a bool, number, string, path, tensor or array, or lists, tuples and mappings of them.
 
     Returns:
-        The same as plain Python values, tensors as lists.
+        The same as plain Python values, tensors and arrays as lists.
 
     Raises:
         TypeError: If it is anything else.
@@ -87,11 +88,20 @@ def plain(value: object) -> object:
         >>> plain({"weights": torch.tensor([1.0, 2.0]), "filters": (8, 16)})
         {'weights': [1.0, 2.0], 'filters': (8, 16)}
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool):
         return value
+    # Of subclasses, such as enumerations, their value: a class of its own would be refused when the file is read.
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
         items = [plain(item) for item in value]
@@ -100,3 +110,21 @@ def plain(value: object) -> object:
         return {str(key): plain(item) for key, item in value.items()}
     message = f"{type(value).__name__} is not a plain value"
     raise TypeError(message)
+
+
+def plain_part(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    """Turn the arguments that can be plain into what a checkpoint can hold safely.
+
+    Args:
+        values: Arguments by name.
+
+    Returns:
+        Those, and the names of the others.
+    """
+    saved, unsaved = {}, []
+    for name, value in values.items():
+        try:
+            saved[name] = plain(value)
+        except TypeError:
+            unsaved.append(name)
+    return saved, unsaved

@@ -16,6 +16,7 @@ from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
+from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
@@ -230,16 +231,15 @@ class AutoencodingTask(Task):
             labels=labels_of(batch),
         )
 
-    def on_validation_epoch_end(self) -> None:
-        """Encode training images to judge the codes by, where there are labels; then log."""
-        if not self.trainer.sanity_checking:
+    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
+        """Encode training images to judge the codes by, where there are labels, with the weights that made them."""
+        if self.last_evaluated and not self.trainer.sanity_checking:
             self._fill_bank(self.bank_size)
-        super().on_validation_epoch_end()
 
-    def on_test_epoch_end(self) -> None:
-        """Encode the training images to judge the codes by, where there are labels; then log."""
-        self._fill_bank(None)
-        super().on_test_epoch_end()
+    def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
+        """Encode the training images to judge the codes by, where there are labels."""
+        if self.last_evaluated:
+            self._fill_bank(None)
 
     def check_data(self, data: DataDescription) -> None:
         """Check the channels, and the size where a code is made for one; take over the names of the classes.
@@ -265,15 +265,17 @@ class AutoencodingTask(Task):
         return means, log_variances.clamp(*_LOG_VARIANCES)
 
     def _decode(self, codes: Tensor, size: tuple[int, int]) -> Tensor:
-        logits: Tensor = self.decoder(self.code.decode(codes), size).float()
+        # The codes are in float32 also where the parameters are not.
+        dtype = next(self.decoder.parameters()).dtype
+        logits: Tensor = self.decoder(self.code.decode(codes.to(dtype)), size).float()
         return logits
 
     def _kl_share(self) -> float:
         if not self.training or self._trainer is None or not self.kl_warmup:
             return 1.0
-        total = self.trainer.estimated_stepping_batches
+        total = training_steps(self.trainer)
         if math.isinf(total):
-            message = "kl_warmup needs to know the end of the training: set max_epochs or max_steps of the trainer."
+            message = f"kl_warmup needs to know the end of the training: {SET_AN_END}."
             raise ArgumentError(message)
         return min(1.0, self.global_step / (self.kl_warmup * total))
 
@@ -287,6 +289,8 @@ class AutoencodingTask(Task):
         found = any((labels >= 0).any() for labels in accuracy.labels)
         if not strategy.reduce_boolean_decision(bool(found), all=False):
             return
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+            count = 64
         # A loader draws a random number, which must not change those of the training.
         with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
             for loaded in data.bank_dataloader(count):

@@ -1,7 +1,7 @@
 """What every task shares: steps, logging, optimiser, checkpoints."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,24 +10,21 @@ from jaxtyping import Float
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
 
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
-from visiontasks.metrics.collection import compute_all
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.agreement import check_agreement
+from visiontasks.tasks.batches import name_fields
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
-from visiontasks.tasks.finetuning import FinetunedModule
+from visiontasks.tasks.logged import LoggedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
-from visiontasks.types import DataDescription
-
-Stage = Literal["train", "val", "test"]
+from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
 
-class Task(FinetunedModule, ABC):
+class Task(LoggedModule, ABC):
     """A backbone that learns a task.
 
     A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and
@@ -64,10 +61,8 @@ class Task(FinetunedModule, ABC):
 
     takes: str | None = None
     """What a data module yields for it; None for anything."""
-    monitor: str = "val/loss"
-    """The logged metric by which checkpoints are chosen."""
-    monitor_mode: Literal["min", "max"] = "min"
-    """Whether a low or a high value of it is good."""
+    batch_type: type[tuple[Any, ...]] = AutoencodingBatch
+    """The named tuple of its batches, which a plain pair of tensors becomes where that says enough."""
 
     def __init__(
         self,
@@ -98,12 +93,6 @@ class Task(FinetunedModule, ABC):
         self.class_names: list[str] | None = None
         self.start_from(backbone_weights, name, normalization)
         self.freeze_backbone(freeze, backbone_lr_factor)
-        # Compute groups are formed at the first update, which a process without images never sees.
-        self.train_metrics = MetricCollection({}, prefix="train/", compute_groups=False)
-        self.val_metrics = MetricCollection({}, prefix="val/", compute_groups=False)
-        self.test_metrics = MetricCollection({}, prefix="test/", compute_groups=False)
-        self.val_losses = LossMean()
-        self.test_losses = LossMean()
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
         self._lr_interval = lr_interval
@@ -129,25 +118,6 @@ class Task(FinetunedModule, ABC):
     def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Look at the raw outputs of an evaluated batch that has images; by default nothing is done."""
 
-    def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
-        """Log more metrics, as ``val/NAME`` and ``test/NAME``.
-
-        Args:
-            metrics: Metrics by name; every stage gets clones of them. They see what :meth:`update_metrics` gives them.
-                One that gives a value per class is logged as ``NAME/CLASS``; of one that gives several by name, each
-                has that name, behind the metric's own where another metric has it.
-            stages: The stages that log them.
-        """
-        collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
-        for stage in stages:
-            collections[stage].add_metrics({name: metric.clone() for name, metric in metrics.items()})
-
-    @property
-    def metrics(self) -> MetricCollection:
-        """The metrics of the running stage; empty where it has none."""
-        evaluated = self.test_metrics if self.trainer.testing else self.val_metrics
-        return self.train_metrics if self.trainer.training else evaluated
-
     # Steps.
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
@@ -169,13 +139,12 @@ class Task(FinetunedModule, ABC):
                 "'group'."
             )
             raise ArgumentError(message) from error
-        terms = self.losses(outputs, batch)
-        loss = torch.stack(list(terms.values())).sum()
+        loss, terms = self.add_up(self.losses(outputs, batch))
         if not torch.isfinite(loss):
             values = ", ".join(f"{name} {term.item()}" for name, term in terms.items())
             message = (
                 f"The loss is not finite at step {self.global_step} ({values}) for the images with ids "
-                f"{batch.ids.tolist()}; the weights were not updated with it. Lower the learning rate, or look at "
+                f"{ids_of(batch).tolist()}; the weights were not updated with it. Lower the learning rate, or look at "
                 "these images."
             )
             raise NonFiniteLossError(message)
@@ -185,40 +154,13 @@ class Task(FinetunedModule, ABC):
         self._log_terms(loss, terms, len(batch.images))
         return loss
 
-    def _log_terms(self, loss: Tensor, terms: dict[str, Tensor], count: int) -> None:
-        # Logging is a third of Lightning's time per step; what is not written down need not be logged.
-        interval = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        # An epoch that is shorter than the interval logs its last batch.
-        short = self.trainer.num_training_batches < interval
-        due = self.trainer.is_last_batch if short else interval and (self.global_step + 1) % interval == 0
-        if due:
-            how: dict[str, Any] = {"on_step": not short, "on_epoch": short, "sync_dist": short, "batch_size": count}
-            self.log("train/loss", loss, prog_bar=True, **how)
-            if len(terms) > 1:
-                named = {f"train/loss_{name}": term for name, term in terms.items()}
-                self.log_dict(named, **how)
-
-    def on_train_epoch_end(self) -> None:
-        """Log the training metrics of the epoch."""
-        self._log_metrics(self.train_metrics)
-
     def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
         """Update validation losses and metrics; return the predictions, None of a batch without images."""
         return self._evaluate(batch, self.val_losses)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation losses and metrics."""
-        self._log_losses("val", self.val_losses)
-        self._log_metrics(self.val_metrics)
-
     def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
         """Update test losses and metrics; return the predictions, None of a batch without images."""
         return self._evaluate(batch, self.test_losses)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test losses and metrics."""
-        self._log_losses("test", self.test_losses)
-        self._log_metrics(self.test_metrics)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
         """Predict a batch."""
@@ -229,15 +171,19 @@ class Task(FinetunedModule, ABC):
         return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Give the fields of a batch their names; by default it has them already."""
-        return batch
+        """Give the fields of a batch their names, where a loader yields plain images, or pairs of images and truth.
+
+        Raises:
+            ArgumentError: If the batch has no ``images`` and is no such pair.
+        """
+        return name_fields(batch, self.batch_type, type(self).__name__)
 
     def _evaluate(self, batch: Any, losses: LossMean) -> Any:  # noqa: ANN401 (each task has its own)
         batch = self.as_batch(batch)
         outputs = self.infer(*self.inputs(batch))
-        terms = self.losses(outputs, batch)
+        loss, terms = self.add_up(self.losses(outputs, batch))
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
-        losses.update({"loss": torch.stack(list(terms.values())).sum(), **named}, len(batch.images))
+        losses.update({"loss": loss, **named}, len(batch.images))
         # A process without images left gets one empty batch, so that all take part in what they gather.
         if not len(batch.images):
             return None
@@ -245,30 +191,6 @@ class Task(FinetunedModule, ABC):
         predictions = self.predict(outputs)
         self.update_metrics(predictions, batch)
         return predictions
-
-    def _log_losses(self, stage: Stage, losses: LossMean) -> None:
-        self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
-        losses.reset()
-
-    def _log_metrics(self, metrics: MetricCollection) -> None:
-        """Log and reset; the metrics gather from all processes by themselves."""
-        if not len(metrics):
-            return
-        for name, value in compute_all(metrics).items():
-            named = {name: value} if value.ndim == 0 else self._per_class(name, value)
-            self._log_epoch(named, prog_bar=name == self.monitor)
-        metrics.reset()
-
-    def _log_epoch(self, values: dict[str, Tensor], prog_bar: bool) -> None:
-        # They are the same on every process; unlike the mean of them, their maximum is exactly that.
-        self.log_dict(values, prog_bar=prog_bar, sync_dist=True, reduce_fx="max")
-
-    def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
-        names = self.class_names or [str(index) for index in range(len(values))]
-        if values.shape != (len(names),):
-            message = f"{name} has the shape {list(values.shape)}; expected one value, or one for each class, to log."
-            raise ArgumentError(message)
-        return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
 
     def setup(self, stage: str) -> None:
         """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.
@@ -284,6 +206,8 @@ class Task(FinetunedModule, ABC):
             self.check_data(data)
             if stage == "fit":
                 self.image_size = data.image_size or self.image_size
+                # Lightning compares the hyperparameters of task and data, where a data module saves its own.
+                self.save_instead(image_size=self.image_size)
                 self.image_bounds = getattr(data, "image_bounds", None)
                 if self.normalize.mode in MEASURED and not self.normalize.measured:
                     self.normalize.set_statistics(data.statistics())
@@ -298,3 +222,9 @@ class Task(FinetunedModule, ABC):
         """
         check_agreement(data, type(data).__name__, type(self).__name__, self.takes, self.in_channels)
         self.normalize.check_image_size(data.image_size)
+
+
+# The default is a lambda, out of whose source the command line reads class and arguments. Pickle looks a function up by
+# its qualified name, and finds it here.
+_default = inspect.signature(Task).parameters["optimizer"].default
+setattr(Task, _default.__qualname__.rpartition(".")[2], staticmethod(_default))

@@ -33,6 +33,7 @@ class CalibratedTask(Task, ABC):
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 (the arguments of Task)
         super().__init__(**kwargs)
         self.validated = Gathered()
+        self._fitted: dict[str, Tensor] = {}
 
     @abstractmethod
     def class_logits(self, outputs: Any) -> Tensor:  # noqa: ANN401 (each task has its own)
@@ -45,6 +46,7 @@ class CalibratedTask(Task, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Let a fit validate what the network says by itself."""
+        super().on_validation_epoch_start()
         if self._measuring:
             self.decision.reset()
             self.validated.reset()
@@ -54,16 +56,20 @@ class CalibratedTask(Task, ABC):
         if self.decision.fitted and self._measuring:
             self.validated.update(self.class_logits(outputs), batch.labels)
 
+    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
+        """Fit what is to be fitted after the last batch, while weights that a callback has averaged are in place."""
+        if self.decision.fitted and self._measuring and self.last_evaluated:
+            fill_empty_states([self.validated])
+            self._fitted = self.decision.fit(*self.validated.compute())
+            self.validated.reset()
+
     def on_validation_epoch_end(self) -> None:
-        """Log losses and metrics; fit what is to be fitted."""
+        """Log losses and metrics, and what was fitted."""
         super().on_validation_epoch_end()
-        if not (self.decision.fitted and self._measuring):
-            return
-        fill_empty_states([self.validated])
-        for name, value in self.decision.fit(*self.validated.compute()).items():
+        for name, value in self._fitted.items():
             named = self._per_class(f"val/{name}", value) if value.ndim else {f"val/{name}": value}
             self._log_epoch(named, prog_bar=False)
-        self.validated.reset()
+        self._fitted = {}
 
     def on_fit_start(self) -> None:
         """See the base; check that there is a validation to fit to.

@@ -5,15 +5,15 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Self
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError
 from visiontasks.state_dicts import COMPILED, load_file, mismatches
-from visiontasks.tasks.arguments import noted_arguments, noting, plain
-from visiontasks.tasks.optimization import change_options, given_options, qualified_name
+from visiontasks.tasks.arguments import noted_arguments, noting, plain, plain_part
+from visiontasks.tasks.optimization import change_options, given_options, qualified_name, schedulers_of
 
 RECORD = "visiontasks"
 """Key under which a checkpoint holds what Lightning does not: the task, what it learned of the data, its optimiser."""
@@ -91,29 +91,29 @@ class CheckpointedModule(LightningModule):
 
     def __init__(self) -> None:
         super().__init__()
-        saved, self._unsaved = {}, []
-        for name, value in noted_arguments(self).items():
-            if name in _TRAINING_ONLY:
-                continue
-            try:
-                saved[name] = plain(value)
-            except TypeError:
-                self._unsaved.append(name)
+        noted = {name: value for name, value in noted_arguments(self).items() if name not in _TRAINING_ONLY}
+        saved, self._unsaved = plain_part(noted)
         self.save_hyperparameters(saved)
         self._restored = _RESTORING.get()
         self._record: dict[str, Any] = {}
-        self._given_options: list[dict[str, Any]] = []
+        self._given_options: list[list[dict[str, Any]]] = []
 
     def save_instead(self, **values: object) -> None:
         """Save other values of arguments than those that the caller gave; arguments that are not saved stay so."""
-        self.hparams.update({name: plain(value) for name, value in values.items() if name in self.hparams})
+        changed = {name: plain(value) for name, value in values.items() if name in self.hparams}
+        # Saved, not updated: loggers are given what was saved first.
+        self.save_hyperparameters({**self.hparams, **changed})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add which task it is, what it knows of the data, its optimiser, and which arguments could not be saved."""
+        # A subclass, or a data module, that calls save_hyperparameters itself saves whatever it was given.
+        for key in (self.CHECKPOINT_HYPER_PARAMS_KEY, LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY):
+            if key in checkpoint:
+                checkpoint[key], _ = plain_part(checkpoint[key])
         optimizers = self.trainer.optimizers
         checkpoint[RECORD] = {
             "task": type(self).__name__,
-            "class_names": self.class_names,
+            "class_names": plain(self.class_names),
             "image_size": self.image_size,
             "image_bounds": self.image_bounds,
             "unsaved": self._unsaved,
@@ -194,15 +194,16 @@ class CheckpointedModule(LightningModule):
                 "fit. Use the same optimiser, or start a new training from the weights with load_from_checkpoint."
             )
             raise CheckpointError(message)
-        self._given_options = given_options(self.trainer.optimizers[0])
+        self._given_options = [given_options(optimizer) for optimizer in self.trainer.optimizers]
 
     def on_train_start(self) -> None:
         """Let what was given now win over what the checkpoint brought back: the learning rate, the weight decay, ..."""
         before = self._record.get("optimizer_options", [])
         if self.trainer.ckpt_path and before:
-            schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
-            now = [{name: plain(value) for name, value in group.items()} for group in self._given_options]
-            changed = change_options(self.trainer.optimizers[0], schedulers, before, now)
+            changed: dict[str, None] = {}
+            for optimizer, old, new in zip(self.trainer.optimizers, before, self._given_options, strict=False):
+                now = [{name: plain(value) for name, value in group.items()} for group in new]
+                changed |= dict.fromkeys(change_options(optimizer, schedulers_of(self.trainer, optimizer), old, now))
             if changed:
                 rank_zero_info(
                     f"Going on with other options than the checkpoint was trained with: {', '.join(changed)}."

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from visiontasks.tasks.checkpoint import read_checkpoint
 
@@ -40,6 +42,12 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            unsafe = get_unsafe_globals_in_checkpoint(part)
+            if unsafe:
+                rank_zero_warn(
+                    f"{str(target)!r} holds {', '.join(sorted(unsafe))}, which is refused when it is read, because "
+                    "reading it could run code. Save plain values and tensors only, in hooks and callbacks as well."
+                )
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

@@ -81,6 +81,7 @@ class ClassificationTask(CalibratedTask):
     """
 
     takes = "classification"
+    batch_type = ClassificationBatch
     monitor = "val/accuracy"
     monitor_mode = "max"
 
@@ -107,7 +108,7 @@ class ClassificationTask(CalibratedTask):
     ) -> None:
         super().__init__(**kwargs)
         check_mode(mode, num_classes)
-        self.balanced = class_weights == "balanced"
+        self.balanced = isinstance(class_weights, str) and class_weights == "balanced"
         numbers = None if self.balanced else class_weights
         for name, values in (("class_names", class_names), ("class_weights", numbers)):
             if values is not None and len(values) != num_classes:
@@ -125,7 +126,9 @@ class ClassificationTask(CalibratedTask):
         self.label_smoothing = label_smoothing
         self.focal_gamma = focal_gamma
         weights = None if numbers is None else torch.tensor([float(weight) for weight in numbers])
-        self.register_buffer("class_weights", weights, persistent=False)
+        # Balanced ones are measured when a fit begins; callbacks that copy the model have seen the buffer by then.
+        measured = torch.ones(num_classes) if self.balanced else None
+        self.register_buffer("class_weights", measured if self.balanced else weights, persistent=False)
         outputs = 1 if mode == "binary" else num_classes
         self.head = ClassificationHead(self.backbone.channels, outputs, dropout, pool, pool_size)
         self.auxiliary_weight = auxiliary_weight
@@ -211,13 +214,6 @@ class ClassificationTask(CalibratedTask):
         else:
             self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
 
-    def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Name the fields of a plain pair (images, labels); other batches stay as they are."""
-        if not hasattr(batch, "images") and isinstance(batch, list | tuple) and len(batch) == 2:
-            images, labels = batch
-            return ClassificationBatch(images, labels, torch.arange(len(labels)))
-        return batch
-
     def check_data(self, data: DataDescription) -> None:
         """Check channels, the number of classes and their names; take over the names if none were given.
 
@@ -242,5 +238,6 @@ class ClassificationTask(CalibratedTask):
                     "that does. Train with a VisionDataModule, or give a list of numbers."
                 )
                 raise ArgumentError(message)
-            self.class_weights = balanced_weights(data.class_counts(), self.mode)
+            assert self.class_weights is not None
+            self.class_weights.copy_(balanced_weights(data.class_counts(), self.mode))
             self.save_instead(class_weights=self.class_weights)

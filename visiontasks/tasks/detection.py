@@ -94,6 +94,7 @@ class DetectionTask(Task):
     """
 
     takes = "detection"
+    batch_type = DetectionBatch
     monitor = "val/map"
     monitor_mode = "max"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_info
@@ -21,8 +22,11 @@ from visiontasks.tasks.optimization import (
     exempt_from_decay,
     fuse_on_cpu,
     named_schedule,
+    resume_rates,
     scale_rate,
+    schedulers_of,
     settle_joined_groups,
+    training_steps,
 )
 
 
@@ -148,9 +152,17 @@ class FinetunedModule(CheckpointedModule):
         """See the base; parameter groups that had joined before a training was interrupted join again.
 
         Raises:
+            ArgumentError: If a callback would spoil what is frozen.
             CheckpointError: If training would go on with other parameters than it was begun with.
         """
         super().on_fit_start()
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+        if self._freeze != "none" and any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+            message = (
+                "StochasticWeightAveraging measures the statistics of all batch norms anew, of which the frozen ones "
+                "would be left without any. Use EMAWeightAveraging, or freeze='none'."
+            )
+            raise ArgumentError(message)
         self._settle()
         sizes = [len(group["params"]) for group in self.trainer.optimizers[0].param_groups]
         if self.trainer.ckpt_path and self._resumed_sizes and sizes != self._resumed_sizes:
@@ -161,6 +173,13 @@ class FinetunedModule(CheckpointedModule):
             )
             raise CheckpointError(message)
 
+    def on_train_start(self) -> None:
+        """See the base; a resumed named schedule sets the rate of the first step by where this training ends."""
+        super().on_train_start()
+        if self.trainer.ckpt_path and isinstance(self._lr_scheduler, str):
+            for config in self.trainer.lr_scheduler_configs:
+                resume_rates(config.scheduler)
+
     def on_train_epoch_start(self) -> None:
         """Train what a callback has unfrozen; Lightning calls callbacks before their module."""
         self._settle()
@@ -169,7 +188,7 @@ class FinetunedModule(CheckpointedModule):
         optimizer = self.trainer.optimizers[0]
         if self._groups is None or len(optimizer.param_groups) == self._groups:
             return
-        schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        schedulers = schedulers_of(self.trainer, optimizer)
         settle_joined_groups(optimizer, schedulers, self._groups)
         joined = [parameter for group in optimizer.param_groups[self._groups :] for parameter in group["params"]]
         self.backbone.unfreeze(joined)
@@ -193,7 +212,7 @@ class FinetunedModule(CheckpointedModule):
         fuse_on_cpu(optimizer)
         self._groups, self._joined = len(optimizer.param_groups), 0
         if isinstance(self._lr_scheduler, str):
-            total = self.trainer.estimated_stepping_batches
+            total = training_steps(self.trainer)
             scheduler = named_schedule(optimizer, self._lr_scheduler, self._warmup, total)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -213,4 +232,9 @@ class FinetunedModule(CheckpointedModule):
         config: dict[str, Any] = {"scheduler": own, "interval": self._lr_interval}
         if isinstance(own, ReduceLROnPlateau):
             config["monitor"] = getattr(own, "monitor", "val/loss")
+            if self._lr_interval == "step":
+                message = "ReduceLROnPlateau looks at a metric of an epoch; lr_interval is 'step', expected 'epoch'."
+                raise ArgumentError(message)
+            # It looks where there is a validation; those within an epoch may leave the end of one without.
+            config |= {"frequency": self.trainer.check_val_every_n_epoch or 1, "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented

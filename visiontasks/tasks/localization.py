@@ -15,7 +15,7 @@ from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
 from visiontasks.metrics.localization import localization_metrics
 from visiontasks.tasks.agreement import check_classes
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, Images, LocalizationPredictions
+from visiontasks.types import DataDescription, Images, LocalizationBatch, LocalizationPredictions
 
 
 class LocalizationOutputs(NamedTuple):
@@ -76,6 +76,7 @@ class LocalizationTask(Task):
     """
 
     takes = "localization"
+    batch_type = LocalizationBatch
     monitor = "val/localization_error"
     monitor_mode = "min"
 
@@ -149,9 +150,8 @@ class LocalizationTask(Task):
         """
         # No mask selects images here: how many it selects, the host would have to wait for.
         has_object, labels = batch.labels >= 0, batch.labels.clamp(min=0)
-        known = F.cross_entropy(
-            outputs.logits, labels, self.class_weights, reduction="none", label_smoothing=self.label_smoothing
-        )
+        weights = None if self.class_weights is None else self.class_weights.to(outputs.logits.dtype)
+        known = F.cross_entropy(outputs.logits, labels, weights, reduction="none", label_smoothing=self.label_smoothing)
         undecided = -outputs.logits.log_softmax(1).mean(1)
         height, width = outputs.size
         longer = max(height, width)

@@ -99,7 +99,7 @@ class Normalize(nn.Module):
         """
         if not self.measured:
             message = (
-                f"normalization {self.mode!r} is measured on the training data, and there is no data module to ask. "
+                f"normalization {self.mode!r} is measured on the training data when a fit begins, and was not. "
                 "Train with a VisionDataModule, call task.normalize.set_statistics(...), or use 'imagenet' or 'unit'."
             )
             raise ArgumentError(message)

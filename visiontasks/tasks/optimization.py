@@ -6,6 +6,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -135,6 +136,29 @@ def warmup_factor(step: int, *, warmup_steps: int, total_steps: int, schedule: N
     return (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
 
+def resume_rates(scheduler: Any) -> None:  # noqa: ANN401 (a scheduler of any kind)
+    """Set the learning rates to those that a named schedule has for the step it is at.
+
+    A checkpoint brings back the rates of the training that wrote it, which may have ended elsewhere.
+    """
+    if isinstance(scheduler, LambdaLR):
+        groups = scheduler.optimizer.param_groups
+        for group, base, factor in zip(groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True):
+            group["lr"] = base * factor(scheduler.last_epoch)
+
+
+SET_AN_END = (
+    "set max_epochs or max_steps of the trainer; for a loader without a length, max_steps or limit_train_batches"
+)
+
+
+def training_steps(trainer: Trainer) -> float:
+    """Count the steps of a whole training; infinite when it has no end that is known."""
+    steps = trainer.estimated_stepping_batches
+    # Of a loader without a length and without max_steps, Lightning says -1.
+    return steps if steps >= 0 else math.inf
+
+
 def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float, total_steps: float) -> LRScheduler:
     """Create a per-step schedule by name.
 
@@ -158,14 +182,18 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
         raise ArgumentError(message)
     if math.isinf(total_steps):
         if schedule == "cosine" or warmup:
-            message = (
-                "Warm-up and the cosine schedule need to know the end: set max_epochs or max_steps of the trainer."
-            )
+            message = f"Warm-up and the cosine schedule need to know the end: {SET_AN_END}."
             raise ArgumentError(message)
         total_steps = 0
     steps = int(total_steps)
     factor = partial(warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule)
     return LambdaLR(optimizer, factor)
+
+
+def schedulers_of(trainer: Trainer, optimizer: Optimizer) -> list[Any]:
+    """List the schedules of an optimiser."""
+    schedulers: list[Any] = [config.scheduler for config in trainer.lr_scheduler_configs]
+    return [scheduler for scheduler in schedulers if scheduler.optimizer is optimizer]
 
 
 def given_options(optimizer: Optimizer) -> list[dict[str, Any]]:

@@ -63,6 +63,7 @@ class SegmentationTask(Task):
     """
 
     takes = "segmentation"
+    batch_type = SegmentationBatch
     monitor = "val/miou"
     monitor_mode = "max"
 
@@ -193,12 +194,13 @@ class SegmentationTask(Task):
         return outputs if isinstance(outputs, Tensor) else outputs[0]
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Check the masks.
+        """Give the fields of a plain pair (images, masks) their names, and check the masks.
 
         Raises:
             ArgumentError: If a label is no class (where masks are on the host; see :meth:`losses` for elsewhere), or
                 masks and images differ in size.
         """
+        batch = super().as_batch(batch)
         check_masks(batch, self.num_classes, self.mode)
         return batch
 

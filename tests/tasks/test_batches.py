@@ -1,0 +1,64 @@
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
+
+from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, SegmentationTask, Task
+from visiontasks.errors import ArgumentError
+from visiontasks.types import ids_of
+
+SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
+
+
+def loader(*batches: Any) -> DataLoader[Any]:  # noqa: ANN401 - whatever a user yields
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # read like a Dataset
+
+
+@pytest.mark.parametrize(
+    ("make", "truth"),
+    [
+        (lambda: ClassificationTask(4, **SMALL), torch.tensor([0, 3, 1])),
+        (lambda: SegmentationTask(4, **SMALL), torch.randint(4, (3, 12, 16), dtype=torch.uint8)),
+        (lambda: AutoencodingTask(code_size=4, image_size=(12, 16), **SMALL), torch.tensor([0, 1, 1])),
+        (lambda: AutoencodingTask(code_size=4, image_size=(12, 16), **SMALL), None),
+    ],
+)
+def test_plain_tensors_train_and_predict(
+    make: Callable[[], Task], truth: torch.Tensor | None, make_trainer: Callable[..., Trainer]
+) -> None:
+    images, task = torch.rand(3, 3, 12, 16), make()
+    plain = loader([images] if truth is None else [images, truth])
+    make_trainer(max_epochs=1).fit(task, plain, plain)
+    (found,) = make_trainer().predict(task, loader(images)) or []
+    (again,) = make_trainer().predict(task, plain) or []
+    torch.testing.assert_close(found, again)
+
+
+@pytest.mark.parametrize(
+    ("task", "batch", "found"),
+    [
+        (ClassificationTask, {"image": 1}, "is a dict; expected a pair of tensors, or a tuple with the fields of"),
+        (ClassificationTask, torch.rand(3, 12, 16), r"is a Tensor of shape \[3, 12, 16\]"),
+        (ClassificationTask, (torch.rand(2, 3, 9, 9), [0, 1], ["a", "b"]), "is a tuple of Tensor, list, list"),
+        (DetectionTask, (torch.rand(2, 3, 9, 9), torch.rand(2, 4)), r"of DetectionBatch \(images, boxes, labels"),
+    ],
+)
+def test_other_batches_are_named(task: Any, batch: Any, found: str) -> None:  # noqa: ANN401 - a class, and anything
+    with pytest.raises(ArgumentError, match=found):
+        task(4, **SMALL).as_batch(batch)
+
+
+class Unnumbered(NamedTuple):
+    """A batch of a user who has no use for ids."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def test_images_without_ids_are_counted() -> None:
+    batch = Unnumbered(torch.rand(3, 1, 2, 2), torch.zeros(3))
+    assert ClassificationTask(4, **SMALL).as_batch(batch) is batch
+    assert ids_of(batch).tolist() == [0, 1, 2]
