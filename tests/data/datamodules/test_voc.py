@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from tests.data.index.voc_writer import thing, write_devkit, xml
+from visiontasks import VOCDataModule
+from visiontasks.data.datamodules.voc import VOC_CLASSES
+
+PETS = {name: xml([thing(name, (1, 1, 20, 20))]) for name in ("dog", "cat")}
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_folder_has_the_classes_that_occur(tmp_path: Path, split: str) -> None:
+    (tmp_path / split).mkdir(exist_ok=True)
+    for stem, text in PETS.items():
+        (tmp_path / split / f"{stem}.xml").write_text(text)
+        (tmp_path / split / f"{stem}.jpg").touch()
+    assert VOCDataModule(tmp_path).class_names == ("cat", "dog")
+
+
+def test_a_devkit_has_the_classes_of_voc_unless_others_occur(tmp_path: Path) -> None:
+    lists = {"train": ["dog"], "val": ["cat"]}
+    write_devkit(tmp_path / "a", PETS, lists)
+    assert VOCDataModule(tmp_path / "a").class_names == VOC_CLASSES
+    write_devkit(tmp_path / "b", {**PETS, "fox": xml([thing("fox", (1, 1, 20, 20))])}, lists)
+    assert VOCDataModule(tmp_path / "b").class_names == ("cat", "dog", "fox")
