@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, ShapesDataModule
+from visiontasks.cli.check import describe
 from visiontasks.data.check import Report, check
 from visiontasks.errors import DataError
 
@@ -99,6 +100,22 @@ def test_what_is_dropped_or_clipped_is_a_warning_and_trains(kind: str, tmp_path:
     data = coco(tmp_path, shorter=32, longer=64, batch_size=4)
     data.setup("fit")
     assert sum(len(batch.images) for batch in data.train_dataloader()) == 12
+
+
+def test_classes_of_validation_are_those_of_training(tmp_path: Path) -> None:
+    file = write_coco(tmp_path) / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    first = content["categories"].pop(0)
+    content["annotations"] = [entry for entry in content["annotations"] if entry["category_id"] != first["id"]]
+    file.write_text(json.dumps(content))
+    report = check(coco(tmp_path), files=False)
+    assert report.splits["val"].counts[0] == 0 < report.splits["val"].counts[1:].min()
+    content["categories"][0]["name"] = "blob"
+    file.write_text(json.dumps(content))
+    report = check(coco(tmp_path), files=False)
+    ((kind, value),) = found(report)
+    assert (kind, value.split(" of ")[0]) == ("unknown class", "'blob'")
+    assert describe(report)
 
 
 def test_damaged_and_empty_files_are_named(tmp_path: Path) -> None:

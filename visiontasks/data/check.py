@@ -92,14 +92,12 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         indices[split] = index
         sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
-        splits[split] = SplitReport(len(index), index.counts(), known, sides)
+        # In segmentation the last values of a pixel are the classes of the objects; a split may have others by error.
+        background = data.num_classes - len(data.splits.class_names)
+        counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
+        splits[split] = SplitReport(len(index), counts, known, sides)
         problems += _task_problems(data, split, index)
     pixels = data.task == "segmentation" and files
-    if data.task == "segmentation":
-        for report in splits.values():
-            counts = np.zeros(data.num_classes, np.int64)
-            counts[data.num_classes - len(report.counts) :] = report.counts
-            report.counts = counts
     if files:
         problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
     return Report(data.class_names, "pixels" if pixels else "objects", splits, problems)

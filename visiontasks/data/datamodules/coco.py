@@ -67,7 +67,7 @@ class COCODataModule(FileDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the categories by their ids; in segmentation behind ``background``."""
+        """Names of the categories, by their ids unless given; in segmentation behind ``background``."""
         names = super().class_names
         return ("background", *names) if self.task == "segmentation" else names
 
@@ -82,11 +82,12 @@ class COCODataModule(FileDataModule):
         if file is None:
             return None
         if self.images is not None:
-            return CocoFile(file, self.root / self.images, self.box_format)
+            return CocoFile(file, self.root / self.images, self.box_format, class_names)
         names = _names(split)
         near = [str(file.parent.relative_to(self.root)) if file.is_relative_to(self.root) else "", *names]
         near += [f"images/{name}" for name in names] + ["images"]
-        return CocoFile(file, find_images_folder(self.root, first_file_name(file), near), self.box_format)
+        folder = find_images_folder(self.root, first_file_name(file), near)
+        return CocoFile(file, folder, self.box_format, class_names)
 
     def _annotations(self, split: str) -> Path | None:
         given = self.files[split]
