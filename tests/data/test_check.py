@@ -118,6 +118,13 @@ def test_classes_of_validation_are_those_of_training(tmp_path: Path) -> None:
     assert describe(report)
 
 
+def test_ignored_objects_are_counted(tmp_path: Path) -> None:
+    edit(write_coco(tmp_path), lambda content: content["annotations"][0].update(iscrowd=1))
+    report = check(coco(tmp_path), files=False)
+    assert (report.problems, report.splits["train"].ignored, report.splits["val"].ignored) == ([], 1, 0)
+    assert ["objects", "ignored", "1", "0"] in [line.split() for line in describe(report).splitlines()]
+
+
 def test_damaged_and_empty_files_are_named(tmp_path: Path) -> None:
     write_folders(tmp_path)
     half, empty = tmp_path / "train" / "circle" / "0.png", tmp_path / "val" / "square" / "1.png"
@@ -162,8 +169,12 @@ def test_an_image_without_class_cannot_be_classified(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "pictures" / "1.png", tmp_path / "pictures" / "new.png")
     with (tmp_path / "labels.csv").open("a") as file:
         file.write("train,new.png,\n")
-    (problem,) = check(CSVDataModule(tmp_path, num_workers=0), files=False).problems
-    assert (problem.severity, problem.kind, Path(problem.file).name) == ("error", "image without class", "new.png")
+    problems = check(CSVDataModule(tmp_path, num_workers=0), files=False).problems
+    assert [(problem.severity, problem.kind, Path(problem.file).name, problem.record) for problem in problems] == [
+        ("error", "image without class", "new.png", "train"),
+        ("warning", "class without objects in training", "pictures", "star"),
+        ("warning", "class without objects in training", "pictures", "triangle"),
+    ]
 
 
 def test_data_in_memory_are_counted(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from visiontasks.data.index.files import missing_files, unsafe_name
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
+from visiontasks.data.index.source import ignored_objects
 from visiontasks.errors import near_matches
 
 Entry = TypeVar("Entry", Image, Category, Annotation)
@@ -115,6 +116,7 @@ class CocoFile:
             object_ids=_integers(entry.id for entry in kept),
             segments=segments,
         )
+        problems += ignored_objects(index, str(self.file), "iscrowd=1")
         return Parsed(index, [*problems, *missing_files(index, str(self.file))])
 
     def _classes(

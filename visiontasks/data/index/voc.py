@@ -13,7 +13,7 @@ import numpy as np
 from visiontasks.data.index.boxes import clean_boxes
 from visiontasks.data.index.files import IMAGE_SUFFIXES, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
-from visiontasks.data.index.source import build_index, encode_labels
+from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
 
 
@@ -176,6 +176,7 @@ def _assemble(
         image_ids=stems,
         masks=masks,
     )
+    problems += ignored_objects(index, str(root / annotation_folder), "difficult=1") if masks is None else []
     return Parsed(index, [*problems, *missing_files(index, str(root))])
 
 
