@@ -150,9 +150,9 @@ class CsvTable:
     def _size(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[int, int]:
         """Read height and width of the image, 0 where the table does not say."""
         try:
-            height, width = (int(row.get(column) or 0) for column in ("height", "width"))
-            if min(height, width) >= 0 and max(height, width) < 2**31:
-                return height, width
+            height, width = (float(row.get(column) or 0) for column in ("height", "width"))
+            if min(height, width) >= 0 and max(height, width) < 2**31 and height % 1 == width % 1 == 0:
+                return int(height), int(width)
         except ValueError:
             pass
         value = f"width={row.get('width')!r}, height={row.get('height')!r}"
