@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -9,7 +10,9 @@ from visiontasks.data.datasets.shapes import CLASS_NAMES
 
 
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
-def test_validation_may_list_the_categories_otherwise(tmp_path: Path, task: str) -> None:
+def test_validation_may_list_the_categories_otherwise(
+    tmp_path: Path, task: Literal["detection", "segmentation"]
+) -> None:
     file = write_coco(tmp_path) / "annotations" / "instances_val.json"
     expected = COCODataModule(tmp_path, task).splits["val"].index
     content = json.loads(file.read_text())

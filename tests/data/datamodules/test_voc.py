@@ -5,6 +5,7 @@ import pytest
 from tests.data.index.voc_writer import thing, write_devkit, xml
 from visiontasks import VOCDataModule
 from visiontasks.data.datamodules.voc import VOC_CLASSES
+from visiontasks.errors import DataError
 
 PETS = {name: xml([thing(name, (1, 1, 20, 20))]) for name in ("dog", "cat")}
 
@@ -24,3 +25,12 @@ def test_a_devkit_has_the_classes_of_voc_unless_others_occur(tmp_path: Path) -> 
     assert VOCDataModule(tmp_path / "a").class_names == VOC_CLASSES
     write_devkit(tmp_path / "b", {**PETS, "fox": xml([thing("fox", (1, 1, 20, 20))])}, lists)
     assert VOCDataModule(tmp_path / "b").class_names == ("cat", "dog", "fox")
+
+
+def test_the_only_list_of_a_devkit_is_dealt(tmp_path: Path) -> None:
+    write_devkit(tmp_path, PETS, {"default": ["dog", "cat"]})
+    data = VOCDataModule(tmp_path, fractions=(0.5, 0.5, 0))
+    assert [len(data.splits[split].index) for split in ("train", "val")] == [1, 1]
+    (tmp_path / "ImageSets" / "Main" / "default.txt").rename(tmp_path / "ImageSets" / "Main" / "test.txt")
+    with pytest.raises(DataError, match="Lists there: test"):
+        _ = VOCDataModule(tmp_path).splits["train"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_name, layout_error
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_names, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.public import COCO_2017, download_archives
@@ -83,10 +83,7 @@ class COCODataModule(FileDataModule):
             return None
         if self.images is not None:
             return CocoFile(file, self.root / self.images, self.box_format, class_names)
-        names = _names(split)
-        near = [str(file.parent.relative_to(self.root)) if file.is_relative_to(self.root) else "", *names]
-        near += [f"images/{name}" for name in names] + ["images"]
-        folder = find_images_folder(self.root, first_file_name(file), near)
+        folder = find_images_folder(self.root, first_file_names(file), file.parent, _names(split))
         return CocoFile(file, folder, self.box_format, class_names)
 
     def _annotations(self, split: str) -> Path | None:

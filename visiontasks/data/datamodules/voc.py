@@ -43,7 +43,8 @@ class VOCDataModule(FileDataModule):
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
         year: Which devkit, such as ``"2012"``, where there are several; by default the newest.
-        train: Name of the training list in ``ImageSets``; ``trainval`` is taken where it does not exist.
+        train: Name of the training list in ``ImageSets``; where it does not exist, ``trainval`` is taken, or the only
+            list that there is.
         val: Name of the validation list.
         test: Name of the test list; where it does not exist, the validation split stands in for it.
         objects: Localization: of the ``"largest"`` object in every image, or in images with a ``"single"`` one only.
@@ -111,7 +112,8 @@ class VOCDataModule(FileDataModule):
             if not (folder / f"{name}.txt").is_file():
                 if split != "train":
                     return None
-                name = "trainval" if (folder / "trainval.txt").is_file() else name
+                there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
+                name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
             source = VocDevkit(devkit, name, kind, class_names)
             return source if class_names is not None else replace(source, class_names=_classes(source))
         if self.task == "segmentation":

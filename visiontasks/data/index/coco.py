@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 from visiontasks.data.index.boxes import BoxFormat, clean_boxes
 from visiontasks.data.index.coco_records import Annotation, Category, Image, read_records
 from visiontasks.data.index.coco_segments import pack_segments
-from visiontasks.data.index.files import missing_files, unsafe_name
+from visiontasks.data.index.files import found_files, missing_files, unsafe_name
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
@@ -103,7 +103,7 @@ class CocoFile:
         ids_of_classes[class_of[class_of >= 0]] = category_ids[class_of >= 0]
         index = ImageIndex(
             root=self.images,
-            files=PackedStrings.pack(image.file_name for image in images),
+            files=PackedStrings.pack(found_files(self.images, (image.file_name for image in images))),
             image_ids=image_ids,
             sizes=sizes,
             class_names=class_names,
