@@ -129,9 +129,10 @@ class CocoFile:
                 kind, remedy = "category name occurs twice", "Give every category its own name."
                 record = f"category {category.id}"
                 problems.append(Problem("error", kind, str(self.file), record, repr(category.name), remedy))
-        class_names = tuple(names) if self.class_names is None else self.class_names
-        label_of = {name: label for label, name in enumerate(class_names)}
-        return class_names, _integers(label_of.get(name, -1) for name in names)
+        if self.class_names is None:
+            return tuple(names), np.arange(len(names))
+        label_of = {name: label for label, name in enumerate(self.class_names)}
+        return self.class_names, _integers(label_of.get(name, -1) for name in names)
 
     def _distinct(
         self,
