@@ -71,7 +71,24 @@ COCO = {
         "coco", thing(image_id=99), 1, "image_id 99", counted="1 x object of an image that is not listed"
     ),
     "a crowd": Case("coco", edit(crowd), 0, holds=lambda batch: batch.ignore.sum() == 1),
-    "image without objects": Case("coco", edit(alone), 0, holds=lambda batch: (batch.labels == -1).all(1).sum() == 1),
+    "image without objects": Case(
+        "coco",
+        edit(alone),
+        1,
+        "coco/train | circle | Nothing is learnt of it",
+        holds=lambda batch: (batch.labels == -1).all(1).sum() == 1,
+    ),
+    "nothing but crowds": Case(
+        "coco",
+        edit(lambda c: [entry.update(iscrowd=1) for entry in c["annotations"]]),
+        1,
+        "4 of 4 | Training and evaluation ignore them: write iscrowd=0",
+        counted="1 x nearly all objects have iscrowd=1",
+        holds=lambda batch: bool((batch.ignore == (batch.labels >= 0)).all()),
+    ),
+    "category name twice": Case(
+        "coco", edit(lambda c: c["categories"][1].update(name="circle")), 2, "category name occurs twice", "name occurs"
+    ),
     "size of another image": Case(
         "coco", image(width=99, height=99), 2, "its annotation says 99 x 99", "its annotation says 99 x 99"
     ),
@@ -94,7 +111,9 @@ VOC = {
     "difficult": Case(
         "voc",
         replace("<object>", "<object><difficult>1</difficult>"),
-        0,
+        1,
+        "nearly all objects have difficult=1 (1)",
+        counted="1 x nearly all objects have difficult=1",
         holds=lambda batch: bool((batch.ignore == (batch.labels >= 0)).all()),
     ),
     "corner of 0": Case(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, ShapesDataModule
+from visiontasks.cli.check import describe
 from visiontasks.data.check import Report, check
 from visiontasks.errors import DataError
 
@@ -101,6 +102,29 @@ def test_what_is_dropped_or_clipped_is_a_warning_and_trains(kind: str, tmp_path:
     assert sum(len(batch.images) for batch in data.train_dataloader()) == 12
 
 
+def test_classes_of_validation_are_those_of_training(tmp_path: Path) -> None:
+    file = write_coco(tmp_path) / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    first = content["categories"].pop(0)
+    content["annotations"] = [entry for entry in content["annotations"] if entry["category_id"] != first["id"]]
+    file.write_text(json.dumps(content))
+    report = check(coco(tmp_path), files=False)
+    assert report.splits["val"].counts[0] == 0 < report.splits["val"].counts[1:].min()
+    content["categories"][0]["name"] = "blob"
+    file.write_text(json.dumps(content))
+    report = check(coco(tmp_path), files=False)
+    ((kind, value),) = found(report)
+    assert (kind, value.split(" of ")[0]) == ("unknown class", "'blob'")
+    assert describe(report)
+
+
+def test_ignored_objects_are_counted(tmp_path: Path) -> None:
+    edit(write_coco(tmp_path), lambda content: content["annotations"][0].update(iscrowd=1))
+    report = check(coco(tmp_path), files=False)
+    assert (report.problems, report.splits["train"].ignored, report.splits["val"].ignored) == ([], 1, 0)
+    assert ["objects", "ignored", "1", "0"] in [line.split() for line in describe(report).splitlines()]
+
+
 def test_damaged_and_empty_files_are_named(tmp_path: Path) -> None:
     write_folders(tmp_path)
     half, empty = tmp_path / "train" / "circle" / "0.png", tmp_path / "val" / "square" / "1.png"
@@ -145,8 +169,12 @@ def test_an_image_without_class_cannot_be_classified(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "pictures" / "1.png", tmp_path / "pictures" / "new.png")
     with (tmp_path / "labels.csv").open("a") as file:
         file.write("train,new.png,\n")
-    (problem,) = check(CSVDataModule(tmp_path, num_workers=0), files=False).problems
-    assert (problem.severity, problem.kind, Path(problem.file).name) == ("error", "image without class", "new.png")
+    problems = check(CSVDataModule(tmp_path, num_workers=0), files=False).problems
+    assert [(problem.severity, problem.kind, Path(problem.file).name, problem.record) for problem in problems] == [
+        ("error", "image without class", "new.png", "train"),
+        ("warning", "class without objects in training", "pictures", "star"),
+        ("warning", "class without objects in training", "pictures", "triangle"),
+    ]
 
 
 def test_data_in_memory_are_counted(tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def _table(report: Report) -> list[str]:
     rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
     for label, name in enumerate(report.class_names):
         rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
+    if any(split.ignored for split in report.splits.values()):
+        rows.append(["objects ignored", *(f"{split.ignored:,}" for split in report.splits.values())])
     rows.append(["height x width", *(_sizes(split) for split in report.splits.values())])
     if any(len(split.boxes) for split in report.splits.values()):
         rows.append(["side of boxes", *(_boxes(split) for split in report.splits.values())])
@@ -94,6 +96,7 @@ def _plain(report: Report) -> dict[str, object]:
         name: {
             "images": split.images,
             report.counted: dict(zip(report.class_names, split.counts.tolist(), strict=True)),
+            "ignored": split.ignored,
             "smallest_size": split.sizes.min(0).tolist() if len(split.sizes) else None,
             "largest_size": split.sizes.max(0).tolist() if len(split.sizes) else None,
             "box_sides": np.quantile(split.boxes, (0, 0.25, 0.5, 0.75, 1)).tolist() if len(split.boxes) else None,

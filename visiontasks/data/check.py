@@ -1,7 +1,7 @@
 """Validation of a data set before training: annotations, files, and what the splits have in common."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -31,12 +31,14 @@ class SplitReport:
         counts: Objects of each class; in segmentation pixels, once files are read.
         sizes: (height, width) of the images, as far as they are known.
         boxes: Side of each box in pixels: the root of its area.
+        ignored: Objects, among those counted, that are marked as to be ignored.
     """
 
     images: int
     counts: Int64[np.ndarray, " classes"]
     sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
+    ignored: int = 0
 
 
 @dataclass
@@ -92,14 +94,14 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         indices[split] = index
         sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
-        splits[split] = SplitReport(len(index), index.counts(), known, sides)
+        # In segmentation the last values of a pixel are the classes of the objects; a split may have others by error.
+        background = data.num_classes - len(data.splits.class_names)
+        counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
+        splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
         problems += _task_problems(data, split, index)
+        if split == "train" and data.task != "segmentation":
+            problems += _unseen_classes(data, index, counts, {problem.record for problem in found})
     pixels = data.task == "segmentation" and files
-    if data.task == "segmentation":
-        for report in splits.values():
-            counts = np.zeros(data.num_classes, np.int64)
-            counts[data.num_classes - len(report.counts) :] = report.counts
-            report.counts = counts
     if files:
         problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
     return Report(data.class_names, "pixels" if pixels else "objects", splits, problems)
@@ -215,6 +217,19 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[
         remedy = "They count as images without an object."
         return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
     return []
+
+
+def _unseen_classes(
+    data: FileDataModule, index: ImageIndex, counts: Int64[np.ndarray, " classes"], reported: Set[str]
+) -> list[Problem]:
+    """Find classes of which nothing can be learnt, but for those whose folders are reported as empty."""
+    remedy = "Nothing is learnt of it: annotate some, or leave the class out."
+    unseen = [data.class_names[label] for label in np.flatnonzero(counts == 0).tolist()]
+    return [
+        Problem("warning", "class without objects in training", str(index.root), name, "", remedy)
+        for name in unseen
+        if name not in reported
+    ]
 
 
 def _check_memory(data: VisionDataModule) -> Report:

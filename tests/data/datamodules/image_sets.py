@@ -24,13 +24,13 @@ class Shape(NamedTuple):
 
 
 def shapes(count: int, seed: int = 0) -> list[Shape]:
-    """Draw pictures; the label is that of the first object, one class after the other."""
+    """Draw pictures; the first object is said to be of one class after the other, so that all occur in four."""
     found = []
     for number in range(count):
         sample = ShapesDataset(1, image_size=SIZES[number % 3], seed=1000 * seed + number, min_objects=1)[0]
         pixels = sample.image.permute(1, 2, 0).numpy().copy()
-        boxes = sample.boxes.numpy().round()
-        found.append(Shape(pixels, number % 4, boxes, sample.box_labels.tolist(), sample.mask.numpy()))
+        boxes, labels = sample.boxes.numpy().round(), [number % 4, *sample.box_labels.tolist()[1:]]
+        found.append(Shape(pixels, labels[0], boxes, labels, sample.mask.numpy()))
     return found
 
 

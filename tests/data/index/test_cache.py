@@ -140,7 +140,17 @@ def test_an_image_that_goes_missing_is_noticed(source: Counted) -> None:
     (source.images / "a b.jpg").unlink()
     with pytest.raises(DataError, match=r"1 x image file is missing.*\n.*a b\.jpg"):
         load_index(source)
-    assert source.parses() == 1
+    (source.images / "a b.jpg").touch()
+    load_index(source)
+    assert source.parses() == 2
+
+
+def test_an_image_that_is_converted_is_found_again(tmp_path: Path) -> None:
+    source = VocDevkit(write_devkit(tmp_path), "train")
+    load_index(source)
+    (tmp_path / "JPEGImages" / "empty.jpg").rename(tmp_path / "JPEGImages" / "empty.png")
+    assert "JPEGImages/empty.png" in load_index(source).index.files
+    assert "JPEGImages/empty.png" in load_index(source).index.files
 
 
 def test_the_users_folder_where_the_data_cannot_be_written(source: Counted, home: Path) -> None:

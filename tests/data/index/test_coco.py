@@ -217,3 +217,25 @@ def test_no_annotations_at_all(tmp_path: Path) -> None:
     index, problems = parse(tmp_path, content)
     assert problems == []
     assert [len(index.objects(image).labels) for image in range(3)] == [0, 0, 0]
+
+
+def test_a_category_name_that_occurs_twice_is_an_error(tmp_path: Path) -> None:
+    content = small_set()
+    content["categories"][2]["name"] = "person"
+    _, problems = parse(tmp_path, content)
+    problem = only(problems)
+    assert (problem.severity, problem.kind) == ("error", "category name occurs twice")
+    assert (problem.record, problem.value) == ("category 3", "'person'")
+
+
+def test_given_classes_are_found_by_name(tmp_path: Path) -> None:
+    file = write(tmp_path, small_set())
+    names = ("car", "tree", "toothbrush", "person")
+    index = CocoFile(file, tmp_path, class_names=names).parse().require()
+    assert (index.class_names, index.category_ids.tolist()) == (names, [3, -1, 90, 1])
+    assert index.labels.tolist() == [3, 0, 2, 3, 2, 0]
+    parsed = CocoFile(file, tmp_path, class_names=("persons", "toothbrush", "car")).parse()
+    problem = only(list(parsed.problems))
+    assert (problem.kind, problem.record, problem.value) == ("unknown class", "category 1", "'person' of 2 objects")
+    assert problem.remedy == "Did you mean 'persons'?"
+    assert parsed.index.labels.tolist() == [2, 1, 1, 2]

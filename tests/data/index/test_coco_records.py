@@ -1,5 +1,7 @@
 import json
 import re
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from visiontasks.errors import DataError
 @pytest.mark.parametrize(
     ("bbox", "found"),
     [
-        (["1", "2", "3", "4"], "Expected `float`, got `str` - at `$.bbox[0]`"),
+        (["1", "2", "3", "x"], "Expected `float`, got `str` - at `$.bbox[3]`"),
         ([1, 2, 3], "Expected `array` of length 4, got 3"),
         (None, "Expected `array`, got `null`"),
     ],
@@ -27,6 +29,39 @@ def test_malformed_boxes_are_named_among_good_records(tmp_path: Path, bbox: obje
     assert repr(bbox) in problem.value
     assert index.object_ids is not None
     assert index.object_ids.tolist() == [5, 2**60, 9, 0, 10]
+
+
+@pytest.mark.parametrize("write_number", [float, str])
+def test_integers_that_are_written_otherwise(tmp_path: Path, write_number: Callable[[int], object]) -> None:
+    content = small_set()
+    content["annotations"] = [entry for entry in content["annotations"] if entry["id"] < 2**53]
+    content["annotations"] = [entry for entry in content["annotations"] if entry["image_id"] < 2**53]
+    content["images"] = [entry for entry in content["images"] if entry["id"] < 2**53]
+    expected, _ = parse(tmp_path, content)
+    for entry in chain(*content.values()):
+        integers = [name for name, value in entry.items() if isinstance(value, int)]
+        entry.update({name: write_number(entry[name]) for name in integers})
+    index, problems = parse(tmp_path, content)
+    assert problems == []
+    for name in ("image_ids", "category_ids", "sizes", "labels", "ignore", "object_ids", "boxes"):
+        assert getattr(index, name).tolist() == getattr(expected, name).tolist()
+
+
+def test_null_stands_for_what_is_not_said(tmp_path: Path) -> None:
+    content = small_set()
+    content["images"][2].update(width=None, height=None)
+    content["annotations"][1].update(iscrowd=None, area=None)
+    index, problems = parse(tmp_path, content)
+    assert problems == []
+    assert index.sizes[2].tolist() == [0, 0]
+    assert not index.ignore.any()
+    content["annotations"][1].update(image_id=None)
+    content["images"][2].update(width=60.5)
+    _, problems = parse(tmp_path, content)
+    assert [problem.value for problem in problems] == [
+        "60.5 (Expected `int`, got `float` - at `$.width`)",
+        "None (Expected `int`, got `null` - at `$.image_id`)",
+    ]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

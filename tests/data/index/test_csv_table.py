@@ -76,6 +76,8 @@ def test_tables_of_spreadsheets(tmp_path: Path, encoding: str, delimiter: str) -
         ("train,c.jpg,60,40,dog,1,2,nan,4", "box is not finite", "[1, 2, nan, 4]"),
         ("train,c.jpg,60,40,,1,2,3,4", "box without class", "'c.jpg'"),
         ("train,c.jpg,-60,40,dog,1,2,3,4", "size is no number of pixels", "width='-60', height='40'"),
+        ("train,c.jpg,60.5,40,dog,1,2,3,4", "size is no number of pixels", "width='60.5', height='40'"),
+        ("train,c.jpg,nan,40,dog,1,2,3,4", "size is no number of pixels", "width='nan', height='40'"),
         ("train,c.jpg,60,1e99,dog,1,2,3,4", "size is no number of pixels", "width='60', height='1e99'"),
         ("train,a b.jpg,61,40,dog,1,2,3,4", "sizes of one image differ", "'a b.jpg': 61 x 40 pixels, 60 x 40 before"),
         ("train,../c.jpg,60,40,dog,1,2,3,4", "file name leaves the folder of the images", "'../c.jpg'"),
@@ -86,6 +88,11 @@ def test_rows_that_are_wrong_are_named_by_line(tmp_path: Path, row: str, kind: s
     problem = only(parse(tmp_path, TABLE + row + "\n"))
     assert (problem.severity, problem.kind, problem.value) == ("error", kind, value)
     assert (problem.file, problem.record) == (str(tmp_path / "table.csv"), "line 7")
+
+
+def test_sizes_with_a_point_are_whole_numbers(tmp_path: Path) -> None:
+    index = parse(tmp_path, TABLE.replace("60,40", "60.0,40.0")).require()
+    assert index.sizes.tolist() == [[40, 60], [30, 50], [40, 60], [0, 0]]
 
 
 def test_unknown_classes_and_empty_boxes(tmp_path: Path) -> None:

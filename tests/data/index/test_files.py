@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visiontasks.data.index.files import list_files, missing_files, unsafe_name
+from visiontasks.data.index.files import found_files, list_files, missing_files, unsafe_name
 from visiontasks.data.index.source import build_index
 
 
@@ -47,6 +47,26 @@ def test_other_code_points_of_an_accent_are_recognised(tmp_path: Path) -> None:
     (tmp_path / unicodedata.normalize("NFD", "é.jpg")).touch()
     (problem,) = missing_files(build_index(tmp_path, [unicodedata.normalize("NFC", "é.jpg")], ()), "list.txt")
     assert "other code points" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("a\\b.jpg", "a\\b.jpg"),
+        ("a\\c d.jpg", "a/c d.jpg"),
+        ("a/c%20d.jpg", "a/c d.jpg"),
+        ("a\\c%20d", "a/c d.jpg"),
+        ("a/1.5", "a/1.5.PNG"),
+        ("100%.jpg", "100%.jpg"),
+        ("a/gone.jpg", "a/gone.jpg"),
+        ("%2e%2e/out.jpg", "%2e%2e/out.jpg"),
+    ],
+)
+def test_names_that_other_systems_and_tools_write(tmp_path: Path, written: str, found: str) -> None:
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    for name in ("in/a\\b.jpg", "in/a/c d.jpg", "in/a/1.5.PNG", "in/100%.jpg", "out.jpg"):
+        (tmp_path / name).touch()
+    assert found_files(tmp_path / "in", [written]) == [found]
 
 
 def test_listing_goes_deep_and_leaves_out_what_is_hidden(tmp_path: Path) -> None:

@@ -227,5 +227,22 @@ def test_of_two_images_of_one_stem_the_file_says_which(tmp_path: Path) -> None:
     assert list(VocFolder(tmp_path).parse().require().files) == ["a.png"]
 
 
+def test_an_annotation_may_keep_the_suffix_of_its_image(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg.xml").write_text(xml([thing("dog", (1, 2, 5, 4))]))
+    (tmp_path / "1.jpg").touch()
+    parsed = VocFolder(tmp_path).parse()
+    assert (list(parsed.index.files), parsed.problems) == (["1.jpg"], [])
+
+
+def test_a_list_may_name_folders_inside(tmp_path: Path) -> None:
+    folder = write_devkit(tmp_path, {"0": xml([], file_name="b/0.png"), "1": xml([])}, {"train": ["b/0", "1"]})
+    for name, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (folder / name / "b").mkdir()
+        (folder / name / f"0.{suffix}").rename(folder / name / "b" / f"0.{suffix}")
+    (folder / "JPEGImages" / "b" / "0.png").touch()
+    parsed = VocDevkit(folder, "train").parse()
+    assert (list(parsed.index.files), parsed.problems) == (["JPEGImages/b/0.png", "JPEGImages/1.jpg"], [])
+
+
 def test_a_folder_without_annotations(tmp_path: Path) -> None:
     assert only(VocFolder(tmp_path).parse()).kind == "folder holds no XML file"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_name, layout_error
+from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_names, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.public import COCO_2017, download_archives
@@ -67,7 +67,7 @@ class COCODataModule(FileDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the categories by their ids; in segmentation behind ``background``."""
+        """Names of the categories, by their ids unless given; in segmentation behind ``background``."""
         names = super().class_names
         return ("background", *names) if self.task == "segmentation" else names
 
@@ -82,11 +82,9 @@ class COCODataModule(FileDataModule):
         if file is None:
             return None
         if self.images is not None:
-            return CocoFile(file, self.root / self.images, self.box_format)
-        names = _names(split)
-        near = [str(file.parent.relative_to(self.root)) if file.is_relative_to(self.root) else "", *names]
-        near += [f"images/{name}" for name in names] + ["images"]
-        return CocoFile(file, find_images_folder(self.root, first_file_name(file), near), self.box_format)
+            return CocoFile(file, self.root / self.images, self.box_format, class_names)
+        folder = find_images_folder(self.root, first_file_names(file), file.parent, _names(split))
+        return CocoFile(file, folder, self.box_format, class_names)
 
     def _annotations(self, split: str) -> Path | None:
         given = self.files[split]

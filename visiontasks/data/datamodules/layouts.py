@@ -4,8 +4,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
+from visiontasks.data.index.files import find_file
 from visiontasks.errors import DataError
 
 SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
@@ -47,40 +49,58 @@ def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:
     return DataError(message)
 
 
-def find_images_folder(root: Path, name: str, near: Sequence[str] = ()) -> Path:
+def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_names: Sequence[str]) -> Path:
     """Find the folder that the file names of annotations are relative to.
 
     Args:
         root: Where to search, in depth.
-        name: One of the file names.
-        near: Folders below ``root`` to try first.
+        names: Some of the file names; the folder that has most of them is taken.
+        beside: Folder of the annotations, which is tried first, and then those of the split.
+        split_names: What the folders of the split may be called.
 
     Returns:
         The folder; ``root`` when no folder holds such a file, so that the files are reported as missing from there.
+
+    Raises:
+        DataError: If several folders hold them, and only one of them can be meant.
     """
-    for folder in (*(root / candidate for candidate in near), root):
-        if (folder / name).is_file():
-            return folder
+    near = [beside, beside / "images"]
+    for name in split_names:
+        near += [root / name, root / name / "images", root / "images" / name]
+    near += [root / "images", root]
+    counts = {folder: _held(folder, names) for folder in near}
+    if any(counts.values()):
+        return max(near, key=counts.__getitem__)
     for parent, folders, _ in os.walk(root):
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-        if (Path(parent) / name).is_file():
-            return Path(parent)
-    return root
+        counts[Path(parent)] = _held(Path(parent), names)
+    best = [folder for folder, count in counts.items() if count and count == max(counts.values())]
+    of_split = [folder for folder in best if {part.lower() for part in folder.parts} & set(split_names)]
+    if len(best) > 1 and len(of_split) != 1:
+        found = " and ".join(repr(str(folder.relative_to(root))) for folder in best)
+        message = f"below {str(root)!r}, {names[0]!r} is in {found}. Say which is meant with images='...'."
+        raise DataError(message)
+    return next(iter([*of_split, *best]), root)
 
 
-def first_file_name(annotations: Path) -> str:
-    """Read the first ``file_name`` of a COCO file without parsing the whole; "" when there is none."""
+def first_file_names(annotations: Path, count: int = 5) -> list[str]:
+    """Read the first values of ``file_name`` in a COCO file without parsing the whole."""
+    names: dict[str, None] = {}
     tail = b""
     try:
         with annotations.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                found = _FILE_NAME.search(tail + chunk)
-                if found is not None:
-                    return str(json.loads(found[1]))
-                tail = chunk[-4096:]
+            while len(names) < count and (chunk := file.read(1 << 20)):
+                text = tail + chunk
+                names |= dict.fromkeys(str(json.loads(found[1])) for found in islice(_FILE_NAME.finditer(text), count))
+                tail = text[-4096:]
     except (OSError, ValueError):
         pass
-    return ""
+    return list(names)[:count]
+
+
+def _held(folder: Path, names: Sequence[str]) -> int:
+    """Count the files that a folder holds."""
+    return sum(find_file(name, lambda form: (folder / form).is_file()) is not None for name in names)
 
 
 def _listing(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -91,7 +92,8 @@ class CSVDataModule(FileDataModule):
         if self.images is not None:
             folder = self.root / self.images
         else:
-            folder = find_images_folder(self.root, _first_file(table), ("images",))
+            aliases = next((names for names in SPLIT_NAMES.values() if (split or table.stem).lower() in names), ())
+            folder = find_images_folder(self.root, _first_files(table, split), table.parent, aliases)
         boxed = self.task in ("localization", "detection")
         return CsvTable(table, folder, split, self.box_format, class_names, boxed)
 
@@ -119,10 +121,11 @@ def _rows(table: Path) -> Sequence[Mapping[str, str]]:
         return []
 
 
-def _first_file(table: Path) -> str:
-    for row in _rows(table):
-        return next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "")
-    return ""
+def _first_files(table: Path, split: str | None, count: int = 5) -> list[str]:
+    """Collect some of the files of a split."""
+    rows = (row for row in _rows(table) if split is None or (row.get("split") or "").strip() == split)
+    names = (next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "") for row in rows)
+    return list(islice(dict.fromkeys(filter(None, names)), count))
 
 
 def _splits_named(table: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """PASCAL VOC, and data sets of one's own in its form."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -33,8 +34,8 @@ _FOLDERS = (("JPEGImages", "Annotations"), ("images", "annotations"), ("Images",
 class VOCDataModule(FileDataModule):
     """PASCAL VOC 2007 or 2012, or data of one's own with one XML file per image, as labelImg writes them.
 
-    A devkit below ``root`` is recognised, and folders of images and XML files without lists. Classes are the 20 of VOC
-    where no other occurs, else those that occur, sorted. Difficult objects are marked as to be ignored.
+    A devkit below ``root`` is recognised, and folders of images and XML files without lists. Classes are those that
+    occur, sorted; in a devkit the 20 of VOC, where no other occurs. Difficult objects are marked as to be ignored.
 
     In segmentation a pixel has a class or is ``background``; classification is multilabel.
 
@@ -42,7 +43,8 @@ class VOCDataModule(FileDataModule):
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
         year: Which devkit, such as ``"2012"``, where there are several; by default the newest.
-        train: Name of the training list in ``ImageSets``; ``trainval`` is taken where it does not exist.
+        train: Name of the training list in ``ImageSets``; where it does not exist, ``trainval`` is taken, or the only
+            list that there is.
         val: Name of the validation list.
         test: Name of the test list; where it does not exist, the validation split stands in for it.
         objects: Localization: of the ``"largest"`` object in every image, or in images with a ``"single"`` one only.
@@ -110,25 +112,24 @@ class VOCDataModule(FileDataModule):
             if not (folder / f"{name}.txt").is_file():
                 if split != "train":
                     return None
-                name = "trainval" if (folder / "trainval.txt").is_file() else name
-            return VocDevkit(devkit, name, kind, _classes(VocDevkit(devkit, name, kind), class_names))
+                there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
+                name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
+            source = VocDevkit(devkit, name, kind, class_names)
+            return source if class_names is not None else replace(source, class_names=_classes(source))
         if self.task == "segmentation":
             raise layout_error(self.root, _EXPECTED[:2], "For images and masks in folders use MaskFolderDataModule.")
         if split == "train":
             for images, annotations in _FOLDERS:
                 if (self.root / images).is_dir() and (self.root / annotations).is_dir():
-                    return self._folder(VocFolder(self.root, None, images, annotations), class_names)
+                    return VocFolder(self.root, class_names, images, annotations)
         beside = first_existing(self.root, SPLIT_NAMES[split])
         if beside is not None and any(beside.glob("*.xml")):
-            return self._folder(VocFolder(beside), class_names)
+            return VocFolder(beside, class_names)
         if split != "train":
             return None
         if any(self.root.glob("*.xml")):
-            return self._folder(VocFolder(self.root), class_names)
+            return VocFolder(self.root, class_names)
         raise layout_error(self.root, _EXPECTED, "Name the folder that holds one of them.")
-
-    def _folder(self, source: VocFolder, class_names: tuple[str, ...] | None) -> VocFolder:
-        return VocFolder(source.folder, _classes(source, class_names), source.images, source.annotations)
 
     def _devkit(self) -> Path | None:
         if self.year is not None:
@@ -143,12 +144,10 @@ class VOCDataModule(FileDataModule):
         return None
 
 
-def _classes(source: VocDevkit | VocFolder, class_names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+def _classes(devkit: VocDevkit) -> tuple[str, ...] | None:
     """Take VOC's own classes where the annotations name no others."""
-    if class_names is not None:
-        return class_names
     try:
-        found = load_index(source).index.class_names
+        found = load_index(devkit).index.class_names
     except DataError:  # to be reported by the parse proper
         return None
     return VOC_CLASSES if set(found) < set(VOC_CLASSES) else None

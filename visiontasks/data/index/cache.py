@@ -28,8 +28,8 @@ def load_index(source: AnnotationSource) -> Parsed:
 
     The arrays lie in a folder ``.visiontasks`` next to the first annotation file, or where that cannot be written, in
     the user's cache folder. They are used as long as size and time of modification of all annotation files are the
-    recorded ones, or else their content is. Several processes may ask at once: one parses, the others wait. Whether
-    the images exist is looked up every time.
+    recorded ones, or else their content is, and all files that they name are there. Several processes may ask at once:
+    one parses, the others wait.
 
     Args:
         source: What to parse. The listing of a folder is not kept: reading it takes no longer.
@@ -46,13 +46,9 @@ def load_index(source: AnnotationSource) -> Parsed:
     for folder in folders:
         entry = folder / _entry_name(source)
         try:
-            parsed = _read(entry, source)
-            if parsed is None:
-                return _build(entry, source)
+            return _read(entry, source) or _build(entry, source)
         except OSError:  # not writable, or no room: the next folder, or memory, may do
             continue
-        missing = missing_files(parsed.index, str(source.sources()[0]))
-        return _required(Parsed(parsed.index, [*parsed.problems, *missing]))
     parsed = _required(source)
     message = (
         f"the index of {source.sources()[0]} could be kept in none of {', '.join(map(str, folders))}; it is parsed at "
@@ -92,7 +88,7 @@ def _entry_name(source: AnnotationSource) -> str:
 
 
 def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
-    """Map an entry, unless it is absent, damaged or of other annotations."""
+    """Map an entry, unless it is absent, damaged or of other annotations, or names a file that is not there."""
     try:
         stamp = json.loads((entry / _STAMP).read_bytes())
         extra = read_extra(entry)
@@ -102,9 +98,11 @@ def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
                 return None
             with suppress(OSError):  # another user's folder: the content is compared at each start
                 _write_stamp(entry, stat)
-        return Parsed(read_index(entry), [Problem(**problem) for problem in extra["problems"]])
+        parsed = Parsed(read_index(entry), [Problem(**problem) for problem in extra["problems"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    # An image may have got another suffix, which only the parse finds.
+    return None if missing_files(parsed.index, "") else parsed
 
 
 def _build(entry: Path, source: AnnotationSource) -> Parsed:

@@ -16,10 +16,12 @@ from jaxtyping import Bool, Float64, Int64
 from visiontasks.data.index.boxes import BoxFormat, clean_boxes
 from visiontasks.data.index.coco_records import Annotation, Category, Image, read_records
 from visiontasks.data.index.coco_segments import pack_segments
-from visiontasks.data.index.files import missing_files, unsafe_name
+from visiontasks.data.index.files import found_files, missing_files, unsafe_name
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
+from visiontasks.data.index.source import ignored_objects
+from visiontasks.errors import near_matches
 
 Entry = TypeVar("Entry", Image, Category, Annotation)
 
@@ -28,18 +30,21 @@ Entry = TypeVar("Entry", Image, Category, Annotation)
 class CocoFile:
     """Detection or instance segmentation data in COCO's form: one json file and a folder of images.
 
-    Images keep the order of the file, objects that of the file within their image, classes that of their ids.
+    Images keep the order of the file, objects that of the file within their image, classes that of their ids unless
+    they are given.
     ``segmentation``, ``area``, ``iscrowd``, ``width`` and ``height`` may be absent.
 
     Args:
         file: The json file.
         images: Folder that its file names are relative to.
         box_format: Notation of its boxes, where a tool has written another than COCO's.
+        class_names: Classes in the order of the labels, found among the categories by name; None takes the categories.
     """
 
     file: Path
     images: Path
     box_format: BoxFormat = "xywh"
+    class_names: tuple[str, ...] | None = None
 
     def sources(self) -> Sequence[Path]:
         """Name the json file."""
@@ -57,6 +62,7 @@ class CocoFile:
         images = [image for image in images if self._named_safely(image, problems)]
         categories = self._distinct(dataset.categories, "category", problems)
         categories.sort(key=lambda category: category.id)
+        class_names, class_of = self._classes(categories, problems)
         image_ids, category_ids = _integers(image.id for image in images), _integers(entry.id for entry in categories)
         sizes = np.array([(image.height, image.width) for image in images], np.int32).reshape(-1, 2)
         annotations = dataset.annotations
@@ -65,7 +71,7 @@ class CocoFile:
             return str(self.file), f"annotations[{rows[row]}] (id {annotations[row].id})"
 
         image_of, with_image = _look_up(_integers(entry.image_id for entry in annotations), image_ids)
-        label_of, with_label = _look_up(_integers(entry.category_id for entry in annotations), category_ids)
+        category_of, with_label = _look_up(_integers(entry.category_id for entry in annotations), category_ids)
         for row in np.flatnonzero(~with_image).tolist():
             value = f"image_id {annotations[row].image_id}"
             kind, remedy = "object of an image that is not listed", "It was dropped."
@@ -74,6 +80,13 @@ class CocoFile:
             value = f"category_id {annotations[row].category_id}"
             remedy = f"Correct it, or add it to the {len(categories)} categories."
             problems.append(Problem("error", "unknown category", *place(row), value, remedy))
+        counts = np.bincount(category_of[with_label], minlength=len(categories))
+        for category, count in zip(categories, np.where(class_of < 0, counts, 0).tolist(), strict=True):
+            if count:
+                value, remedy = f"{category.name!r} of {count} objects", near_matches(category.name, class_names)
+                record = f"category {category.id}"
+                problems.append(Problem("error", "unknown class", str(self.file), record, value, remedy))
+        with_label[with_label] = class_of[category_of[with_label]] >= 0
         object_sizes = np.zeros((len(annotations), 2), np.int32)
         object_sizes[with_image] = sizes[image_of[with_image]]
         values = np.array([entry.bbox for entry in annotations], np.float64).reshape(-1, 4)
@@ -86,22 +99,40 @@ class CocoFile:
         texts = [entry.segmentation for entry in kept]
         segments, found = pack_segments(texts, object_sizes[order], lambda position: place(int(order[position])))
         problems += found
+        ids_of_classes = np.full(len(class_names), -1)
+        ids_of_classes[class_of[class_of >= 0]] = category_ids[class_of >= 0]
         index = ImageIndex(
             root=self.images,
-            files=PackedStrings.pack(image.file_name for image in images),
+            files=PackedStrings.pack(found_files(self.images, (image.file_name for image in images))),
             image_ids=image_ids,
             sizes=sizes,
-            class_names=tuple(category.name for category in categories),
-            category_ids=category_ids,
+            class_names=class_names,
+            category_ids=ids_of_classes,
             offsets=offsets_of(np.bincount(image_of[order], minlength=len(images))),
-            labels=label_of[order].astype(np.int32),
+            labels=class_of[category_of[order]].astype(np.int32),
             boxes=boxes[order],
             ignore=np.fromiter((entry.iscrowd for entry in kept), np.bool_, len(kept)),
             areas=_areas(kept, boxes[order]),
             object_ids=_integers(entry.id for entry in kept),
             segments=segments,
         )
+        problems += ignored_objects(index, str(self.file), "iscrowd=1")
         return Parsed(index, [*problems, *missing_files(index, str(self.file))])
+
+    def _classes(
+        self, categories: list[Category], problems: list[Problem]
+    ) -> tuple[tuple[str, ...], Int64[np.ndarray, " categories"]]:
+        """Return the names of the classes, and the class of each category: -1 for one that is not among them."""
+        names = [category.name for category in categories]
+        for position, category in enumerate(categories):
+            if category.name in names[:position]:
+                kind, remedy = "category name occurs twice", "Give every category its own name."
+                record = f"category {category.id}"
+                problems.append(Problem("error", kind, str(self.file), record, repr(category.name), remedy))
+        if self.class_names is None:
+            return tuple(names), np.arange(len(names))
+        label_of = {name: label for label, name in enumerate(self.class_names)}
+        return self.class_names, _integers(label_of.get(name, -1) for name in names)
 
     def _distinct(
         self,

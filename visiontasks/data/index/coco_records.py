@@ -65,7 +65,8 @@ class Records(NamedTuple):
 
 Record = TypeVar("Record", Image, Category, Annotation)
 
-_DECODER = msgspec.json.Decoder(Dataset)
+# Not strict: pandas and others write 60.0 and "60" for integers.
+_DECODER = msgspec.json.Decoder(Dataset, strict=False)
 
 
 def read_records(file: Path) -> Records:
@@ -81,7 +82,7 @@ def read_records(file: Path) -> Records:
     try:
         dataset = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # Slower, accepts NaN, other encodings and a byte-order mark, and goes on after a bad record.
+        # Slower, accepts NaN, null, other encodings and a byte-order mark, and goes on after a bad record.
         return _read_leniently(data, file)
     return Records(dataset, range(len(dataset.annotations)), [])
 
@@ -116,9 +117,13 @@ def _convert(
 ) -> tuple[list[Record], list[int]]:
     """Convert the entries that are well formed; return their positions, too, and report the others."""
     records, rows = [], []
+    optional = {field.name for field in msgspec.structs.fields(kind) if not field.required}
     for row, entry in enumerate(entries):
         try:
-            records.append(msgspec.convert(entry, kind))
+            stated = entry
+            if isinstance(entry, dict):
+                stated = {name: value for name, value in entry.items() if value is not None or name not in optional}
+            records.append(msgspec.convert(stated, kind, strict=False))
             rows.append(row)
         except msgspec.ValidationError as error:
             name = f"{key}[{row}]"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from visiontasks.data.index.boxes import BoxFormat, clean_boxes
-from visiontasks.data.index.files import missing_files, unsafe_name
+from visiontasks.data.index.files import found_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 from visiontasks.errors import near_matches
@@ -111,7 +111,7 @@ class CsvTable:
             keep &= kept
         index = build_index(
             self.images,
-            list(positions),
+            found_files(self.images, positions),
             known,
             image_of=images[keep],
             labels=labels[keep],
@@ -150,9 +150,9 @@ class CsvTable:
     def _size(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[int, int]:
         """Read height and width of the image, 0 where the table does not say."""
         try:
-            height, width = (int(row.get(column) or 0) for column in ("height", "width"))
-            if min(height, width) >= 0 and max(height, width) < 2**31:
-                return height, width
+            height, width = (float(row.get(column) or 0) for column in ("height", "width"))
+            if min(height, width) >= 0 and max(height, width) < 2**31 and height % 1 == width % 1 == 0:
+                return int(height), int(width)
         except ValueError:
             pass
         value = f"width={row.get('width')!r}, height={row.get('height')!r}"

@@ -2,14 +2,16 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """What counts as an image where a folder is listed, in any case of letters."""
+_WRITTEN_SUFFIXES = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
 
 
 def unsafe_name(name: str) -> str | None:
@@ -31,6 +33,39 @@ def unsafe_name(name: str) -> str | None:
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor != ""
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     return "file name leaves the folder of the images" if absolute or ".." in parts else None
+
+
+def find_file(name: str, exists: Callable[[str], bool]) -> str | None:
+    r"""Find the file that an annotation means, which other systems and tools write in other ways.
+
+    Args:
+        name: The name as it is written.
+        exists: Tells whether there is a file of a name.
+
+    Returns:
+        The name as it is written, else with slashes for backslashes, else without the escapes of URLs, else with the
+        suffix of an image; None when there is no such file.
+
+    Example:
+        >>> find_file("a%20b\\1", {"a b/1.jpg"}.__contains__)
+        'a b/1.jpg'
+    """
+    slashes = name.replace("\\", "/")
+    forms = [name, slashes, unquote(slashes)]
+    if PurePosixPath(slashes).suffix.lower() not in IMAGE_SUFFIXES:
+        forms += [f"{form}{suffix}" for form in forms[1:] for suffix in _WRITTEN_SUFFIXES]
+    return next((form for form in forms if not unsafe_name(form) and exists(form)), None)
+
+
+def found_files(root: Path, names: Iterable[str]) -> list[str]:
+    """Find the files that annotations mean, by one listing per folder; names of files that do not exist stay.
+
+    Args:
+        root: Folder that the names are relative to.
+        names: File names as they are written.
+    """
+    exists = _Listings(root)
+    return [name if exists(name) else find_file(name, exists) or name for name in names]
 
 
 def missing_files(index: ImageIndex, source: str) -> list[Problem]:
@@ -81,21 +116,26 @@ def _leads_back(link: Path, top: Path) -> bool:
     return link.resolve() in {above.resolve() for above in link.parents if above.is_relative_to(top)}
 
 
-def _absent(root: Path, names: Iterable[str]) -> list[str]:
-    listings: dict[str, set[str]] = {}
-    absent = []
-    for name in names:
+class _Listings:
+    """Tells which files there are below a folder, and lists each folder once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.listings: dict[str, set[str]] = {}
+
+    def __call__(self, name: str) -> bool:
         parent, _, leaf = name.rpartition("/")
-        listing = listings.get(parent)
-        if listing is None:
+        if parent not in self.listings:
             try:
-                listing = set(os.listdir(root / parent))  # noqa: PTH208 (strings of a large folder)
-            except OSError:
-                listing = set()
-            listings[parent] = listing
-        if leaf not in listing:
-            absent.append(name)
-    return absent
+                self.listings[parent] = set(os.listdir(self.root / parent))  # noqa: PTH208 (strings of a large folder)
+            except (OSError, ValueError):
+                self.listings[parent] = set()
+        return leaf in self.listings[parent]
+
+
+def _absent(root: Path, names: Iterable[str]) -> list[str]:
+    exists = _Listings(root)
+    return [name for name in names if not exists(name)]
 
 
 def _remedy(root: Path, name: str) -> str:

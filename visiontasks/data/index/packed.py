@@ -42,7 +42,8 @@ class ImageIndex:
         image_ids: Identifiers as the data set has them: COCO ids, or VOC stems.
         sizes: (height, width) in pixels as annotated; 0 where the annotations do not say.
         class_names: Names of the classes in the order of the labels.
-        category_ids: Identifiers of the classes as the data set has them; 0 to K - 1 where it has none.
+        category_ids: Identifiers of the classes as the data set has them, -1 for a class that it lacks; 0 to K - 1
+            where it has none.
         offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
         labels: Class of each object, 0 to K - 1.
         boxes: xyxy in pixels, 0-based, inside the image; None when the format has no boxes.

@@ -12,6 +12,9 @@ from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
 from visiontasks.errors import near_matches
 
+_MOST = 0.9
+"""Share of the objects that may be ignored without a word."""
+
 
 @runtime_checkable
 class AnnotationSource(Protocol):
@@ -70,6 +73,21 @@ def build_index(
         ignore=flags[order],
         masks=None if masks is None else PackedStrings.pack(masks),
     )
+
+
+def ignored_objects(index: ImageIndex, source: str, flag: str) -> list[Problem]:
+    """Warn where nearly all objects are marked as to be ignored, so that there is nothing to learn.
+
+    Args:
+        index: The index.
+        source: The annotations.
+        flag: The mark, as it is written there.
+    """
+    ignored, count = int(index.ignore.sum()), len(index.ignore)
+    if ignored <= _MOST * count:
+        return []
+    remedy = f"Training and evaluation ignore them: write {flag[:-1]}0 for those that are to be learnt."
+    return [Problem("warning", f"nearly all objects have {flag}", source, "", f"{ignored} of {count}", remedy)]
 
 
 def encode_labels(

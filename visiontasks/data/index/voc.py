@@ -3,23 +3,25 @@
 The PASCAL Visual Object Classes Challenge, IJCV 2010; development kit of 2012, section 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 import numpy as np
 
 from visiontasks.data.index.boxes import clean_boxes
-from visiontasks.data.index.files import IMAGE_SUFFIXES, missing_files, unsafe_name
+from visiontasks.data.index.files import IMAGE_SUFFIXES, list_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
-from visiontasks.data.index.source import build_index, encode_labels
+from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
 
 
 @dataclass(frozen=True)
 class VocDevkit:
     """One split of a devkit: ``JPEGImages``, ``Annotations``, ``ImageSets`` and ``SegmentationClass``.
+
+    A line of the list is the stem of an image and its XML file, behind the folder inside that they lie in, if any.
 
     Args:
         folder: The folder that holds those, for example ``VOCdevkit/VOC2012``.
@@ -36,14 +38,14 @@ class VocDevkit:
 
     def sources(self) -> Sequence[Path]:
         """Name the list and the XML files."""
-        return [self._list_file, *self._annotation_files(self._stems([]))]
+        return [self._list_file, *self._annotation_files(self._stems([])).values()]
 
     def parse(self) -> Parsed:
         """Read list and XML files, and look for images and masks."""
         problems: list[Problem] = []
         stems = self._stems(problems)
         files = self._annotation_files(stems)
-        annotations = dict(zip((file.stem for file in files), read_annotations(files), strict=True))
+        annotations = dict(zip(files, read_annotations([*files.values()]), strict=True))
         class_names = self.class_names
         if class_names is None:
             found = {entry.name for annotation in annotations.values() for entry in annotation.objects}
@@ -85,10 +87,11 @@ class VocDevkit:
                 stems[stem] = None
         return list(stems)
 
-    def _annotation_files(self, stems: Sequence[str]) -> list[Path]:
-        """List the XML files to read: all when they say which classes there are, else those of the split."""
-        there = {path.stem: path for path in (self.folder / "Annotations").glob("*.xml")}
-        return [there[stem] for stem in (sorted(there) if self.class_names is None else stems) if stem in there]
+    def _annotation_files(self, stems: Sequence[str]) -> dict[str, Path]:
+        """Find the XML files to read, by stem: all when they say which classes there are, else those of the split."""
+        folder = self.folder / "Annotations"
+        there = {name[: -len(".xml")]: folder / name for name in list_files(folder, frozenset({".xml"}))}
+        return {stem: there[stem] for stem in (there if self.class_names is None else stems) if stem in there}
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,11 @@ class VocFolder:
             problems.append(
                 Problem("error", "folder holds no XML file", str(self.folder / self.annotations), "", "", remedy)
             )
-        for stem, names in sorted(_list_images(self.folder / self.images).items()):
-            if stem not in annotations:
-                kind, remedy = "image without annotation file", "It was left out."
-                where = str(self.folder / self.images)
-                problems += [Problem("warning", kind, where, name, "", remedy) for name in names]
+        kind, remedy = "image without annotation file", "It was left out."
+        listing = _list_images(self.folder / self.images, [""])
+        for name in sorted({name for names in listing.values() for name in names}):
+            if not {name, name.rpartition(".")[0]} & annotations.keys():
+                problems.append(Problem("warning", kind, str(self.folder / self.images), name, "", remedy))
         return _assemble(self.folder, self.images, self.annotations, annotations, self.class_names, None, problems)
 
 
@@ -141,13 +144,14 @@ def _assemble(
     problems: list[Problem],
 ) -> Parsed:
     """Pack the annotations of images, by stem."""
-    listing = _list_images(root / image_folder)
+    listing = _list_images(root / image_folder, annotations)
     files = []
     for stem, annotation in annotations.items():
         problems += annotation.problems
-        names = listing.get(stem, [])
+        names = listing.get(stem, [f"{stem}.jpg"])
         # The name that a file states may be that of the image before it was renamed: the stem decides.
-        name = annotation.file_name if annotation.file_name in names else (names or [f"{stem}.jpg"])[0]
+        stated = PureWindowsPath(annotation.file_name).name  # of both kinds of slashes
+        name = next((name for name in names if PurePosixPath(name).name == stated), names[0])
         files.append(f"{image_folder}/{name}" if image_folder else name)
     objects = [(image, entry) for image, found in enumerate(annotations.values()) for entry in found.objects]
     image_of = np.array([image for image, _ in objects], np.int64)
@@ -176,14 +180,17 @@ def _assemble(
         image_ids=stems,
         masks=masks,
     )
+    problems += ignored_objects(index, str(root / annotation_folder), "difficult=1") if masks is None else []
     return Parsed(index, [*problems, *missing_files(index, str(root))])
 
 
-def _list_images(folder: Path) -> dict[str, list[str]]:
-    """List the image files of a folder by stem; a stem may occur with several suffixes."""
+def _list_images(folder: Path, stems: Iterable[str]) -> dict[str, list[str]]:
+    """List the image files that lie where the stems do, by stem and by name; a stem may occur with several suffixes."""
     listing: dict[str, list[str]] = {}
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
+    for parent in {stem.rpartition("/")[0] for stem in stems}:
+        place = PurePosixPath(parent)
+        for path in sorted((folder / parent).iterdir()) if (folder / parent).is_dir() else ():
             if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
-                listing.setdefault(path.stem, []).append(path.name)
+                for key in (path.stem, path.name):
+                    listing.setdefault(str(place / key), []).append(str(place / path.name))
     return listing

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from tests.data.index.voc_writer import thing, write_devkit, xml
+from visiontasks import VOCDataModule
+from visiontasks.data.datamodules.voc import VOC_CLASSES
+from visiontasks.errors import DataError
+
+PETS = {name: xml([thing(name, (1, 1, 20, 20))]) for name in ("dog", "cat")}
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_folder_has_the_classes_that_occur(tmp_path: Path, split: str) -> None:
+    (tmp_path / split).mkdir(exist_ok=True)
+    for stem, text in PETS.items():
+        (tmp_path / split / f"{stem}.xml").write_text(text)
+        (tmp_path / split / f"{stem}.jpg").touch()
+    assert VOCDataModule(tmp_path).class_names == ("cat", "dog")
+
+
+def test_a_devkit_has_the_classes_of_voc_unless_others_occur(tmp_path: Path) -> None:
+    lists = {"train": ["dog"], "val": ["cat"]}
+    write_devkit(tmp_path / "a", PETS, lists)
+    assert VOCDataModule(tmp_path / "a").class_names == VOC_CLASSES
+    write_devkit(tmp_path / "b", {**PETS, "fox": xml([thing("fox", (1, 1, 20, 20))])}, lists)
+    assert VOCDataModule(tmp_path / "b").class_names == ("cat", "dog", "fox")
+
+
+def test_the_only_list_of_a_devkit_is_dealt(tmp_path: Path) -> None:
+    write_devkit(tmp_path, PETS, {"default": ["dog", "cat"]})
+    data = VOCDataModule(tmp_path, fractions=(0.5, 0.5, 0))
+    assert [len(data.splits[split].index) for split in ("train", "val")] == [1, 1]
+    (tmp_path / "ImageSets" / "Main" / "default.txt").rename(tmp_path / "ImageSets" / "Main" / "test.txt")
+    with pytest.raises(DataError, match="Lists there: test"):
+        _ = VOCDataModule(tmp_path).splits["train"]
