@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, layout_error
+from visiontasks.data.datamodules.layouts import find_images_folder, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_table import FILE_COLUMNS, CsvTable
+from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.errors import ArgumentError, DataError
 
 _EXPECTED = ("train.csv, val.csv (or valid.csv), test.csv", "one .csv file, with or without a column named split")
