@@ -19,6 +19,16 @@ SPLIT_NAMES = {
 """What folders, files and rows of a split are called, in lower case."""
 
 
+def split_of(name: str) -> str | None:
+    """Tell which split a name stands for, in any case of letters; None when it is none.
+
+    Example:
+        >>> split_of("Valid")
+        'val'
+    """
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
+
+
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
     """Deal the images to splits at random.
 
