@@ -69,6 +69,7 @@ class MaskFolderDataModule(FileDataModule):
         """Find the list of a split, or its two folders."""
         if class_names is None:
             class_names = self._listed_classes()
+        sources: list[MaskList | MaskFolders | None]
         sources = [self._list(split, class_names), self._parallel(split, class_names)]
         if self._splits.lists:  # which may be the files that a list of pairs is looked for in
             sources.reverse()
