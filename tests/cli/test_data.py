@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.datamodules.image_sets import write_coco, write_folders
+from tests.data.datamodules.image_sets import write_coco, write_folders, write_table
 from visiontasks import ClassificationTask, COCODataModule
 from visiontasks.cli import main
 from visiontasks.cli.training import run_recipe
@@ -175,6 +175,16 @@ def test_fit_says_what_was_dropped_and_refuses_errors(folder: Path, capsys: pyte
     Image.new("RGB", (20, 20)).save(folder / "folders" / "val" / "other" / "x.png")
     assert main(["fit", *SMALL]) == 2
     assert "1 x unknown class" in capsys.readouterr().err
+
+
+def test_fit_refuses_what_the_task_cannot_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_table(folder / "folders", boxes=False) / "labels.csv"
+    file.write_text(file.read_text().replace("0.png,circle", "0.png,"))
+    assert main(["fit", "--data", "CSVDataModule", *SMALL[2:]]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: 1 error in the annotations (1 x image without class):\n")
+    assert "folders/pictures/0.png, train: image without class. Leave it out, or train multilabel." in printed
+    assert not list(folder.rglob("*.ckpt"))
 
 
 def test_a_recipe_finds_a_missing_test_split_before_it_trains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,11 @@ def test_fit_test_and_predict(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert b"caf\xe9.png" in (folder / "out.csv").read_bytes()
 
 
+def test_a_trial_run_writes_nothing(folder: Path) -> None:
+    assert run(f"fit {SMALL} --trainer.fast_dev_run true") == 0
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
 def test_printed_and_saved_configurations_give_the_same_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(f"fit {SMALL} --trainer.max_epochs 1 --print_config")

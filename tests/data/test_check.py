@@ -159,7 +159,7 @@ def test_masks_are_held_to_their_images_and_classes(tmp_path: Path) -> None:
     assert len(errors) == 2
     assert "the mask is 5 x 5 (height x width), its image 40 x 56" in errors[0]
     assert "77" in errors[1]
-    assert found(report, "warning") == [("every pixel is ignored", "")]
+    assert found(report, "warning") == [("every pixel is ignored", ""), ("class without pixels in training", "")]
     pixels = sum(int(size.prod()) for size in report.splits["val"].sizes)
     assert report.splits["val"].counts.sum() == pixels
 
@@ -175,6 +175,23 @@ def test_an_image_without_class_cannot_be_classified(tmp_path: Path) -> None:
         ("warning", "class without objects in training", "pictures", "star"),
         ("warning", "class without objects in training", "pictures", "triangle"),
     ]
+
+
+def test_segmentation_without_polygons_is_reported_once_for_each_split(tmp_path: Path) -> None:
+    edit(write_coco(tmp_path, 4), lambda content: [entry.pop("segmentation") for entry in content["annotations"]])
+    report = check(coco(tmp_path, task="segmentation"))
+    assert [(problem.severity, problem.kind, problem.record) for problem in report.problems] == [
+        ("error", "no polygons or run lengths", "train")
+    ]
+    assert report.splits["train"].counts.sum() == 0
+    assert report.splits["val"].counts.sum() > 0
+
+
+def test_one_class_leaves_nothing_to_learn(tmp_path: Path) -> None:
+    write_folders(tmp_path / "pictures", 4, ("all",))
+    report = check(FolderDataModule(tmp_path, num_workers=0), files=False)
+    assert ("only one class", "pictures") in [(problem.kind, problem.record) for problem in report.problems]
+    assert "only one class" not in str(check(FolderDataModule(tmp_path, "autoencoding"), files=False).problems)
 
 
 def test_data_in_memory_are_counted(tmp_path: Path) -> None:

@@ -83,9 +83,10 @@ def test_16_bits_are_scaled(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [2, 5])
 def test_any_number_of_channels(kind: str, channels: int, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, channels), dtype=np.uint8)
-    path = tmp_path / ("a.npy" if kind == "npy" else "a.tif")
+    path = tmp_path / ("a.NPY" if kind == "npy" else "a.tif")
     if kind == "npy":
-        np.save(path, pixels)
+        with path.open("wb") as file:
+            np.save(file, pixels)
     elif kind == "interleaved":
         tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
     else:
@@ -94,7 +95,7 @@ def test_any_number_of_channels(kind: str, channels: int, tmp_path: Path) -> Non
         tifffile.imwrite(path, planar, photometric="minisblack", **options)
     assert np.array_equal(read_pixels(path, channels), pixels)
     assert read_size(path) == (12, 20)
-    if channels == 5 and kind != "pages":
+    if channels == 5:
         with pytest.raises(DataError, match=r"a\.\w+' .*has 5 channels, 3 are asked for"):
             read_pixels(path, 3)
 

@@ -18,12 +18,13 @@ def test_indices_of_palettes_grey_16_bits_and_arrays(tmp_path: Path) -> None:
     Image.fromarray(VALUES).save(tmp_path / "grey.png")
     Image.fromarray(VALUES.astype(np.uint16) * 200).save(tmp_path / "deep.png")
     Image.fromarray(VALUES > 0).save(tmp_path / "bits.png")
-    np.save(tmp_path / "a.npy", VALUES.astype(np.int64))
+    with (tmp_path / "a.NPY").open("wb") as file:
+        np.save(file, VALUES.astype(np.int64))
     assert np.array_equal(read_mask(tmp_path / "palette.png"), VALUES)
     assert np.array_equal(read_mask(tmp_path / "grey.png"), VALUES)
     assert np.array_equal(read_mask(tmp_path / "deep.png"), VALUES.astype(int) * 200)
     assert np.array_equal(read_mask(tmp_path / "bits.png"), VALUES > 0)
-    assert np.array_equal(read_mask(tmp_path / "a.npy"), VALUES)
+    assert np.array_equal(read_mask(tmp_path / "a.NPY"), VALUES)
 
 
 def test_what_is_no_mask_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_files_folders_patterns_and_lists(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_files([str(tmp_path / "pictures" / "*" / "*.jpg"), deep, files[0]]) == [deep, files[0]]
     assert deep in find_files([str(tmp_path / "**" / "*.jpg")])
     listed = tmp_path / "names.txt"
-    listed.write_text("pictures/a b.png\n\npictures/gone.png\n")
+    listed.write_text("pictures/a b.png\n\npictures/gone.png\n", encoding="utf-8-sig")
     assert find_files([listed]) == [tmp_path / "pictures" / "a b.png", tmp_path / "pictures" / "gone.png"]
     # What is relative to the current folder goes first.
     monkeypatch.chdir(tmp_path)

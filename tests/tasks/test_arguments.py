@@ -64,8 +64,9 @@ def test_a_later_default_changes_no_earlier_task() -> None:
 def test_plain_values_stay_as_they_are() -> None:
     value = {"a": (1, [2.5, None]), "b": Path("x/y"), "c": torch.eye(2), "d": True, "e": {"f": "g"}}
     assert plain(value) == {"a": (1, [2.5, None]), "b": "x/y", "c": [[1, 0], [0, 1]], "d": True, "e": {"f": "g"}}
-    for value, expected in ((np.int64(4), 4), (np.bool_(True), True), (np.arange(2), [0, 1]), (Colour.RED, "red")):
-        assert plain(value) == expected
-        assert type(plain(value)) is type(expected)
+    others: list[tuple[object, object]] = [(np.int64(4), 4), (np.arange(2), [0, 1]), (Colour.RED, "red")]
+    for given, expected in [*others, (np.bool_(True), True)]:
+        assert plain(given) == expected
+        assert type(plain(given)) is type(expected)
     with pytest.raises(TypeError, match="Conv2d is not a plain value"):
         plain({"a": [torch.nn.Conv2d(1, 1, 1)]})

@@ -60,7 +60,8 @@ def test_an_interrupted_epoch_leaves_nothing_behind(stage: str, make_trainer: Ca
             super().on_validation_epoch_end()
 
         def on_train_epoch_end(self) -> None:
-            self.counted.append(int((self.train_metrics["accuracy"].tp + self.train_metrics["accuracy"].fn).sum()))
+            accuracy: Any = self.train_metrics["accuracy"]
+            self.counted.append(int((accuracy.tp + accuracy.fn).sum()))
             super().on_train_epoch_end()
 
     task = Counted(4, **SMALL)

@@ -3,8 +3,9 @@
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks.data.base import VisionDataModule
+from visiontasks.data.check import task_problems
 from visiontasks.data.datamodules.files import FileDataModule
-from visiontasks.data.index.problems import count_kinds
+from visiontasks.data.index.problems import Parsed, count_kinds
 
 
 @rank_zero_only
@@ -16,7 +17,7 @@ def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
         tests: Whether those of the test split are read as well, which is then not found missing after the training.
 
     Raises:
-        DataError: If they have errors; the message counts them and lists the first ten.
+        DataError: If they have errors, or the task cannot use them; the message counts them and lists the first ten.
     """
     if not isinstance(data, FileDataModule):
         return
@@ -24,6 +25,8 @@ def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
     more = [val, data.splits["test"]] if tests else [val]
     # Splits of one file share its problems.
     problems = list(dict.fromkeys(problem for split in (train, *more) for problem in split.problems))
+    problems += task_problems(data, ["train", "val", *(["test"] if tests else [])])
+    Parsed(train.index, problems).require()
     kinds = [f"{count} x {kind}" for kind, count in count_kinds(problems).items()]
     found = f"; {', '.join(kinds)} (visiontasks check lists them)" if kinds else ""
     counts = f"{len(train.index)} training and {len(val.index)} validation images"

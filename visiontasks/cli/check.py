@@ -34,7 +34,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 
 def _add_options(parser: Parser) -> None:
-    parser.add_argument("--quick", action="store_true", help="annotations only; no file is decoded")
+    parser.add_argument("--quick", action="store_true", help="annotations only; no image is decoded")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 

@@ -176,7 +176,8 @@ class TrainingCLI(LightningCLI):
         command = self.line if self.config_init.report else None
         callbacks = default_callbacks(config.callbacks or [], described, command, self.config_init.shown)
         replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
-        if not self.evaluates and not replaced and config.enable_checkpointing is not False:
+        kept = config.enable_checkpointing is not False and not config.fast_dev_run
+        if kept and not self.evaluates and not replaced:
             callbacks.append(best_and_last(self.model))
         self.trainer_defaults["callbacks"] = callbacks
         return super().instantiate_trainer(**kwargs)

@@ -1,7 +1,7 @@
 """Validation of a data set before training: annotations, files, and what the splits have in common."""
 
 import hashlib
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,8 @@ from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
-from visiontasks.errors import DataError, UnreadableFileError
+from visiontasks.data.unseen import binary_masks, unseen_classes
+from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
 
@@ -107,6 +108,17 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     return Report(data.class_names, "pixels" if pixels else "objects", splits, problems)
 
 
+def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
+    """Find what the task cannot use of annotations that hold no error: the part of a check that a fit runs first.
+
+    Args:
+        data: The data module.
+        splits: The splits to look at.
+    """
+    own = [split for split in splits if data.splits.origin(split) != "val"]
+    return [problem for split in own for problem in _task_problems(data, split, data.splits[split].index)]
+
+
 class _File(NamedTuple):
     digest: bytes
     size: tuple[int, int]
@@ -150,6 +162,8 @@ class _Files(Dataset[_File]):
                 if not counts[:IGNORED].any():
                     remedy = "Training takes nothing from it; leave it out, or annotate it."
                     problems.append(Problem("warning", "every pixel is ignored", str(file), self.split, "", remedy))
+            except ArgumentError:  # there are no masks at all, which is reported once
+                pass
             except DataError as error:
                 report(error, "mask cannot be used")
         return _File(digest, size, counts, problems)
@@ -176,6 +190,8 @@ def _check_files(
             splits[split].sizes = read[(read > 0).all(1)]
             if data.task == "segmentation":
                 splits[split].counts = pixels[: data.num_classes]
+                if split == "train":
+                    problems += unseen_classes(data.class_names, splits[split].counts, str(index.root))
     return problems
 
 
@@ -211,7 +227,17 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[
     bare = np.flatnonzero(np.diff(index.offsets) == 0)
     if data.yields == "classification":
         kind, remedy = "image without class", "Leave it out, or train multilabel."
-        return [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in bare.tolist()]
+        problems = [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in bare.tolist()]
+        if split == "train" and len(index.class_names) == 1:
+            remedy = "Nothing is left to learn; name the folder that holds the folders of the classes, or correct them."
+            problems.append(Problem("warning", "only one class", str(index.root), index.class_names[0], "", remedy))
+        return problems
+    if data.task == "segmentation":
+        if index.masks is None and index.segments is None:
+            remedy = "Use data with them, or task='detection'."
+            return [Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
+        training = data.dataset(split, cache=False) if split == "train" else None
+        return binary_masks(training) if isinstance(training, SegmentationDataset) else []
     if data.task == "localization" and len(bare):
         value = f"{len(bare)} images, the first is {str(index.file(int(bare[0])))!r}"
         remedy = "They count as images without an object."

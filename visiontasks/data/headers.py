@@ -47,6 +47,20 @@ def read_header(content: bytes) -> Header | None:
     return None
 
 
+def check_size(height: int, width: int, max_pixels: int) -> None:
+    """Refuse an image that is too large, before it is decoded.
+
+    Raises:
+        ValueError: If it has more than ``max_pixels``.
+    """
+    if height * width > max_pixels:
+        message = (
+            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}; cut or "
+            "shrink it"
+        )
+        raise ValueError(message)
+
+
 def _jpeg(content: bytes) -> Header | None:
     position, frame = 2, None
     while content[position] == 0xFF:

@@ -5,7 +5,7 @@
   not applied. An alpha channel is left out, unless 4 channels are asked for (or 2: grey and alpha).
 - RGB becomes grey by the weights of ITU-R BT.601, grey becomes RGB by repetition.
 - 16 bits become 8 by their upper byte, whatever values occur; floating point is taken for 0 to 1.
-- TIFF and ``.npy`` files ([H, W] or [H, W, C]) hold any number of channels.
+- TIFF and ``.npy`` files ([H, W] or [H, W, C]) hold any number of channels. Pages of one size are channels.
 - Of an animation the first frame is read.
 """
 
@@ -15,17 +15,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import tifffile
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from visiontasks.data.headers import read_header
+from visiontasks.data.headers import check_size, read_header
+from visiontasks.data.tiff import TRANSPOSED, is_read_as_stored, read_tiff
 from visiontasks.errors import UnreadableFileError
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 MAX_PIXELS = 178_956_970
 """The number of pixels from which Pillow, too, takes a file for an attack: 512 MiB of RGB."""
@@ -33,7 +31,6 @@ MAX_PIXELS = 178_956_970
 Pixels = UInt8[np.ndarray, "height width channels"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TRANSPOSED = frozenset({5, 6, 7, 8})
 _ORIENTATION = 0x0112
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 
@@ -116,11 +113,11 @@ def read_size(path: str | Path) -> tuple[int, int]:
         UnreadableFileError: If the file is missing, damaged or no image.
     """
     try:
-        if Path(path).suffix == ".npy":
+        if Path(path).suffix.lower() == ".npy":
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
             return height, width
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if image.getexif().get(_ORIENTATION) not in _TRANSPOSED:
+            if image.getexif().get(_ORIENTATION) not in TRANSPOSED:
                 return image.height, image.width
             if image.format != "TIFF":
                 return image.width, image.height
@@ -154,20 +151,6 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
     return cv2.resize(pixels, (size[1], size[0]), interpolation=method).reshape(*size, *pixels.shape[2:])
 
 
-def check_size(height: int, width: int, max_pixels: int) -> None:
-    """Refuse an image that is too large, before it is decoded.
-
-    Raises:
-        ValueError: If it has more than ``max_pixels``.
-    """
-    if height * width > max_pixels:
-        message = (
-            f"it has {height} x {width} = {height * width:,} pixels, more than max_pixels={max_pixels:,}; cut or "
-            "shrink it"
-        )
-        raise ValueError(message)
-
-
 def quiet_workers() -> None:
     """Keep OpenCV to one thread in worker processes: its threads do not survive a fork, and the fork waits for them."""
     if get_worker_info() is not None and cv2.getNumThreads() > 1:
@@ -175,7 +158,7 @@ def quiet_workers() -> None:
 
 
 def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.ndim not in (2, 3):
             message = f"it holds an array of shape {list(array.shape)}; expected [H, W] or [H, W, C]"
@@ -194,13 +177,13 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
             decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
             if decoded is not None:
                 return decoded
-    if content.startswith(_TIFF) and channels not in (1, 3, 4):
-        return _decode_tiff(content, max_pixels)
+    if content.startswith(_TIFF) and is_read_as_stored(content, channels):
+        return _as_bytes(read_tiff(content, channels, max_pixels))
     try:
         return _decode_by_pillow(content, channels, max_pixels)
     except UnidentifiedImageError:
         if content.startswith(_TIFF):
-            return _decode_tiff(content, max_pixels)
+            return _as_bytes(read_tiff(content, channels, max_pixels))
         message = "its format is not known, or its header is damaged"
         raise ValueError(message) from None
 
@@ -220,21 +203,6 @@ def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndar
         # Pillow has 16 bits of some formats in integers of 32.
         sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
         return _as_bytes(pixels.astype(np.uint16) if sixteen else pixels)
-
-
-def _decode_tiff(content: bytes, max_pixels: int) -> np.ndarray:
-    with tifffile.TiffFile(io.BytesIO(content)) as file:
-        series = file.series[0]
-        axes = series.axes
-        if "Y" not in axes or "X" not in axes or len(axes) > 3:
-            message = (
-                f"it is a TIFF file with the axes {axes} of {list(series.shape)}; expected rows, columns, channels"
-            )
-            raise ValueError(message)
-        check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
-        array = series.asarray()
-    # Channels may be planes or pages of their own, which come first.
-    return _as_bytes(np.ascontiguousarray(np.moveaxis(array, (axes.index("Y"), axes.index("X")), (0, 1))))
 
 
 def _as_bytes(pixels: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
-from visiontasks.data.headers import read_header
-from visiontasks.data.images import MAX_PIXELS, check_size
+from visiontasks.data.headers import check_size, read_header
+from visiontasks.data.images import MAX_PIXELS
 from visiontasks.errors import DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
@@ -87,7 +87,7 @@ def check_mask(
 
 
 def _read(path: Path, max_pixels: int) -> np.ndarray:
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         stored: np.ndarray = np.load(path, allow_pickle=False)
         return stored
     content = path.read_bytes()

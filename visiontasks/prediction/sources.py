@@ -68,7 +68,7 @@ def target_names(files: Sequence[Path], suffix: str) -> list[Path]:
 
 
 def _read_list(path: Path) -> list[Path]:
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     names = [Path(line.strip()) for line in lines if line.strip()]
     return [name if name.exists() or name.is_absolute() else path.parent / name for name in names]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from visiontasks import COCODataModule, CSVDataModule
-from visiontasks.data.datamodules.layouts import find_images_folder, first_file_names
+from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, first_file_names, spelled
 from visiontasks.errors import DataError
 
 NAMES = ["0.jpg", "1.jpg", "2.jpg"]
@@ -83,3 +83,15 @@ def test_file_names_are_read_without_the_whole(tmp_path: Path) -> None:
     assert first_file_names(file, 2) == ['a "1".jpg', "b.jpg"]
     assert first_file_names(file) == ['a "1".jpg', "b.jpg", "c.jpg"]
     assert first_file_names(tmp_path / "none.json") == []
+
+
+def test_names_are_found_capitalised_or_in_capitals(tmp_path: Path) -> None:
+    for name in ("Images/TRAIN", "images2/train", "Train"):
+        (tmp_path / name).mkdir(parents=True)
+    assert spelled(tmp_path, "images/train") == "Images/TRAIN"
+    assert spelled(tmp_path, "images2/train") == "images2/train"
+    assert spelled(tmp_path, "images/val") is None
+    assert spelled(tmp_path / "Train", "../images") == "../Images"
+    assert spelled(Path("elsewhere"), str(tmp_path / "train")) == str(tmp_path / "Train")
+    assert first_existing(tmp_path, ("val", "train")) == tmp_path / "Train"
+    assert first_existing(tmp_path, ("val", "valid")) is None

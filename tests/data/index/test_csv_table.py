@@ -45,6 +45,30 @@ def test_a_split_keeps_the_classes_of_all(tmp_path: Path) -> None:
     assert (problem.kind, problem.remedy) == ("no row is of this split", "Did you mean 'val'?")
 
 
+def test_rows_of_a_split_called_otherwise_and_of_none(tmp_path: Path) -> None:
+    text = "file,class,split\na b.jpg,dog,Train\nc.jpg,cat,dev\nd.jpg,cat,\nc.jpg,dog,Valid\na b.jpg,dog,holdout\n"
+    parsed = parse(tmp_path, text, split="val")
+    assert (list(parsed.require().files), parsed.index.labels.tolist()) == (["c.jpg"], [0, 1])
+    assert list(parse(tmp_path, text, split="train").index.files) == ["a b.jpg"]
+    assert [(entry.severity, entry.kind, entry.record, entry.value) for entry in parsed.problems] == [
+        ("warning", "rows of no split", "line 4", "1 of split ''"),
+        ("warning", "rows of no split", "line 6", "1 of split 'holdout'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "value"),
+    [
+        ("filename,path,class", "several columns say the file", "filename, path"),
+        ("file,label,Class", "several columns say the class", "label, class"),
+        ("file,class,xmin,ymin,xmax,ymax,xmin", "several columns say the xmin", "xmin, xmin"),
+    ],
+)
+def test_two_columns_of_one_meaning_are_an_error(tmp_path: Path, header: str, kind: str, value: str) -> None:
+    problem = only(parse(tmp_path, f"{header}\n"))
+    assert (problem.severity, problem.kind, problem.value) == ("error", kind, value)
+
+
 @pytest.mark.parametrize(("box_format", "box"), [("voc", [0, 1, 30, 40]), ("xywh", [1, 2, 31, 40])])
 def test_the_notation_of_the_boxes_is_said(tmp_path: Path, box_format: str, box: list[float]) -> None:
     boxes = parse(tmp_path, TABLE, box_format=box_format).index.boxes
@@ -114,6 +138,13 @@ def test_unknown_classes_and_empty_boxes(tmp_path: Path) -> None:
 def test_columns_that_are_needed(tmp_path: Path, text: str, kind: str) -> None:
     assert only(parse(tmp_path, text)).kind == kind
     assert "split" in only(parse(tmp_path, "file,class\na b.jpg,x\n", split="train")).kind
+    problem = only(parse(tmp_path, "image_path,kind\na b.jpg,x\n"))
+    assert (
+        problem.remedy
+        == "The first line names the columns; needed are file or filename or image or path, class or label."
+    )
+    index = parse(tmp_path, "file\na b.jpg\n", needs_class=False).require()
+    assert (list(index.files), index.class_names, index.offsets.tolist()) == (["a b.jpg"], (), [0, 0])
     others = "file,class,x1,y1,x2,y2\na b.jpg,x,1,2,3,4\n"
     assert only(parse(tmp_path, others, needs_boxes=True)).kind == "table lacks xmin, ymin, xmax, ymax"
     assert not parse(tmp_path, others).problems

@@ -29,6 +29,25 @@ def test_folders_are_classes(tmp_path: Path) -> None:
     assert all(index.file(image).exists() for image in range(3))
 
 
+def test_images_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jfif", "cat/2.heic", "dog/1.PGM", "dog/3.HEIC", "dog/Thumbs.db", "stray.jpg", "notes.doc")
+    parsed = ClassFolders(tmp_path).parse()
+    assert list(parsed.require().files) == ["cat/1.jfif", "dog/1.PGM"]
+    assert [(entry.severity, entry.kind, entry.record, entry.value) for entry in parsed.problems] == [
+        ("warning", "files of a form that is not read", ".heic", "2, the first is 'cat/2.heic'"),
+        ("warning", "images outside the folders of classes", "", "1, the first is 'stray.jpg'"),
+    ]
+    assert [entry.record for entry in ImageFolder(tmp_path).parse().problems] == [".doc", ".heic"]
+
+
+def test_folders_that_repeat_in_every_class_are_reported(tmp_path: Path) -> None:
+    touch(tmp_path, "fold1/cat/1.jpg", "fold1/dog/1.jpg", "fold2/cat/1.jpg", "fold2/dog/deep/1.jpg")
+    problem = only(ClassFolders(tmp_path).parse())
+    assert (problem.severity, problem.value) == ("warning", "fold1, fold2 hold cat, dog each")
+    touch(tmp_path, "fold2/1.jpg")
+    assert not ClassFolders(tmp_path).parse().problems
+
+
 def test_other_splits_take_the_classes_of_training(tmp_path: Path) -> None:
     touch(tmp_path, "dog/1.jpg", "emu/1.jpg")
     parsed = ClassFolders(tmp_path, ("cat", "dog")).parse()
@@ -83,6 +102,22 @@ def test_masks_that_are_missing_or_ambiguous(tmp_path: Path) -> None:
         ("error", "two masks of one name", "b.tif"),
         ("error", "image without mask", "a.jpg"),
     ]
+
+
+def test_masks_may_share_an_ending(tmp_path: Path) -> None:
+    touch(tmp_path, "x/1.jpg", "x/10.jpg", "x/11.jpg", "x/2.jpg")
+    touch(tmp_path, "y/1_mask.png", "y/10_mask.png", "y/2.png", "y/12_mask.png")
+    parsed = MaskFolders(tmp_path, "x", "y", ("sky",)).parse()
+    assert parsed.index.masks is not None
+    assert list(zip(parsed.index.files, parsed.index.masks, strict=True)) == [
+        ("x/1.jpg", "y/1_mask.png"),
+        ("x/10.jpg", "y/10_mask.png"),
+        ("x/2.jpg", "y/2.png"),
+    ]
+    error, warning = parsed.problems
+    assert (error.kind, error.record) == ("image without mask", "11.jpg")
+    assert "which all masks may have the same ending behind (1_mask.png)" in error.remedy
+    assert (warning.kind, warning.record) == ("mask without image", "12_mask.png")
 
 
 def test_lists_of_two_columns(tmp_path: Path) -> None:

@@ -87,5 +87,8 @@ def test_lists_name_files_with_or_without_folder_and_suffix(tmp_path: Path) -> N
         ("listed image is not in the data set", "line 3", "'none'"),
         ("image is listed twice", "line 4", "'y/c.jpg'"),
     ]
+    nested = build_index(tmp_path, ["0.jpg", "sub/0.jpg", "sub/1.jpg", "sub/1.png"], ())
+    file.write_text("0.jpg\nsub/0\n1.jpg\n")
+    assert list(split_by_list(nested, file).require().files) == ["0.jpg", "sub/0.jpg", "sub/1.jpg"]
     (problem,) = split_by_list(index, tmp_path / "none.txt").problems
     assert problem.kind == "list cannot be read"

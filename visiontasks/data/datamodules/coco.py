@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, first_file_names, layout_error
+from visiontasks.data.datamodules.layouts import find_images_folder, first_file_names, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
+from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.public import COCO_2017, download_archives
 from visiontasks.errors import DataError
 

@@ -70,8 +70,8 @@ class FileDataModule(VisionDataModule):
             ``"strong"``; ``"multiscale"`` in detection), arguments of Albumentations' transforms by their names such as
             ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
             :class:`~visiontasks.data.transforms.Augmentation`.
-        lists: Text files that name the images of ``train``, ``val`` and ``test``, one in a line, instead of the splits
-            that the data set has.
+        lists: Text files, relative to ``root``, that name the images of ``train``, ``val`` and ``test``, one in a line,
+            instead of the splits that the data set has.
         fractions: Shares of train, val and test, for splits that the data set does not have.
         split_seed: Another seed deals them anew; the training seed leaves them as they are.
         balanced: Whether images of rare classes are drawn more often in training.
@@ -141,6 +141,7 @@ class FileDataModule(VisionDataModule):
             self._find,
             class_names=None if class_names is None else tuple(class_names),
             lists=lists,
+            root=self.root,
             fractions=fractions,
             seed=split_seed,
             select=self.select,

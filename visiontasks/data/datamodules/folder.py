@@ -4,16 +4,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, first_existing, layout_error
-from visiontasks.data.index.folders import ClassFolders, ImageFolder
+from visiontasks.data.datamodules.layouts import first_existing, layout_error
+from visiontasks.data.index.folders import ClassFolders, ImageFolder, subfolders
+from visiontasks.data.index.splits import SPLIT_NAMES
+
+_EXPECTED = ("train/CLASS/image.jpg, val/CLASS/, test/CLASS/", "CLASS/image.jpg")
 
 
 class FolderDataModule(FileDataModule):
     """Images in one folder per class, for classification; or in any folder, for autoencoding.
 
-    Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``) and ``test/CLASS/``; or
-    ``CLASS/`` alone, dealt to the splits with the same share of each class. For autoencoding the folders of classes may
-    be left out; where they are there, they are the classes by which codes are judged.
+    Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``, ``dev``) and
+    ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, dealt to the splits with the same share of each class. For
+    autoencoding the folders of classes may be left out; where they are there, they are the classes by which codes are
+    judged.
 
     Args:
         root: Folder of the data set.
@@ -41,13 +45,15 @@ class FolderDataModule(FileDataModule):
         if split != "train":
             own = first_existing(self.root, SPLIT_NAMES["train"]) is not None
             return None if folder is None or not own else self._source(folder, class_names)
+        nested = [] if folder else [path for path in subfolders(self.root) if first_existing(path, SPLIT_NAMES[split])]
+        if len(nested) == 1:
+            raise layout_error(self.root, _EXPECTED, f"Did you mean root={str(nested[0])!r}?")
         return self._source(folder or self.root, class_names)
 
     def _source(self, folder: Path, class_names: tuple[str, ...] | None) -> ClassFolders | ImageFolder:
-        classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX"))]
+        classes = subfolders(folder)
         if class_names or (classes and class_names is None):
             return ClassFolders(folder, class_names or None)
         if self.task == "classification" and not classes:
-            expected = ["train/CLASS/image.jpg, val/CLASS/, test/CLASS/", "CLASS/image.jpg"]
-            raise layout_error(folder, expected, "A folder without classes is data for task='autoencoding'.")
+            raise layout_error(folder, _EXPECTED, "A folder without classes is data for task='autoencoding'.")
         return ImageFolder(folder)

@@ -5,21 +5,33 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from visiontasks.data.index.files import find_file
 from visiontasks.errors import DataError
-
-SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""What the folders and files of a split are called."""
 
 _SHOWN = 20
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)+")')
 
 
 def first_existing(root: Path, candidates: Iterable[str]) -> Path | None:
-    """Return the first path below a folder that exists."""
-    return next((root / candidate for candidate in candidates if (root / candidate).exists()), None)
+    """Return the first path below a folder that exists, however its letters are written (see :func:`spelled`)."""
+    return next((root / found for found in (spelled(root, name) for name in candidates) if found), None)
+
+
+def spelled(root: Path, name: str) -> str | None:
+    """Return a path below a folder as it is written there: each part as given, capitalised or in capitals.
+
+    Returns:
+        The path relative to the folder; None when there is none.
+    """
+    path = PurePath()
+    for part in PurePath(name).parts:
+        forms = [path / form for form in (part, part.capitalize(), part.upper()) if (root / path / form).exists()]
+        if not forms:
+            return None
+        path = forms[0]
+    return path.as_posix()
 
 
 def resolve_root(root: Path) -> Path:

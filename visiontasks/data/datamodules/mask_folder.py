@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, layout_error
+from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
 from visiontasks.data.index.folders import MaskFolders, MaskList
+from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.errors import DataError
 from visiontasks.types import IGNORED
 
@@ -26,10 +27,11 @@ class MaskFolderDataModule(FileDataModule):
     """Images and masks in parallel folders or two-column lists, for segmentation.
 
     A mask is an image without loss and with one channel, whose values are the classes; a palette's colours do not
-    matter. Image and mask have the same name, but for the suffix. Recognised below ``root``: lists as CamVid has them,
-    ``images/train`` and ``masks/train``, ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or
-    ``images`` and ``masks`` alone, dealt to the splits. Images may be called images, image, imgs or JPEGImages, masks
-    masks, mask, annotations, labels or SegmentationClass.
+    matter. Image and mask have the same name, but for the suffix, and for one ending that all masks may have
+    (``1_mask.png``). Recognised below ``root``: lists as CamVid has them, ``images/train`` and ``masks/train``,
+    ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or ``images`` and ``masks`` alone, dealt to the
+    splits. Images may be called images, image, imgs or JPEGImages, masks masks, mask, annotations, labels or
+    SegmentationClass, capitalised or not.
 
     Args:
         root: Folder of the data set.
@@ -67,18 +69,25 @@ class MaskFolderDataModule(FileDataModule):
         """Find the list of a split, or its two folders."""
         if class_names is None:
             class_names = self._listed_classes()
-        names = SPLIT_NAMES[split]
-        if self.folders is None:
-            for name in names:
-                if (self.root / f"{name}.txt").is_file():
-                    return MaskList(self.root / f"{name}.txt", self.root, class_names)
-        for images, masks in self._pairs(names):
-            if (self.root / images).is_dir() and (self.root / masks).is_dir():
+        listed, parallel = self._list(split, class_names), self._parallel(split, class_names)
+        # Lists of images may have the names under which a list of pairs is looked for.
+        source = parallel or listed if self._splits.lists else listed or parallel
+        if source is None and split == "train":
+            expected = _EXPECTED if self.folders is None else [" and ".join(self.folders)]
+            raise layout_error(self.root, expected, "Name the folders with images='...' and masks='...'.")
+        return source
+
+    def _list(self, split: str, class_names: tuple[str, ...]) -> MaskList | None:
+        names = [f"{name}.txt" for name in SPLIT_NAMES[split]]
+        file = first_existing(self.root, names) if self.folders is None else None
+        return MaskList(file, self.root, class_names) if file else None
+
+    def _parallel(self, split: str, class_names: tuple[str, ...]) -> MaskFolders | None:
+        for pair in self._pairs(SPLIT_NAMES[split]):
+            images, masks = (spelled(self.root, name) for name in pair)
+            if images and masks and (self.root / images).is_dir() and (self.root / masks).is_dir():
                 return MaskFolders(self.root, images, masks, class_names)
-        if split != "train":
-            return None
-        expected = _EXPECTED if self.folders is None else [" and ".join(self.folders)]
-        raise layout_error(self.root, expected, "Name the folders with images='...' and masks='...'.")
+        return None
 
     def _pairs(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """List the pairs of folders that the images and masks of a split may lie in, the likeliest first."""

@@ -26,6 +26,7 @@ class Splits:
         find: Finds the annotations of a split.
         class_names: Classes in the order of the labels; None takes those of the training split.
         lists: Files that name the images of each split, instead of splits of the data set.
+        root: Folder that they are relative to; else they are to the working folder.
         fractions: Shares of train, val and test among images that are dealt.
         seed: Another seed deals anew.
         select: Chooses the images of a split that are used.
@@ -41,6 +42,7 @@ class Splits:
         *,
         class_names: tuple[str, ...] | None = None,
         lists: Mapping[str, str] | None = None,
+        root: Path = Path(),
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         seed: int = 0,
         select: Callable[[ImageIndex], ImageIndex] = lambda index: index,
@@ -56,6 +58,7 @@ class Splits:
             raise ArgumentError(message)
         self.find = find
         self.lists = lists
+        self.root = root
         self.fractions = fractions
         self.seed = seed
         self.select = select
@@ -91,7 +94,8 @@ class Splits:
         if origin == "list":
             assert self.lists is not None
             everything = self.own("train")
-            listed = split_by_list(everything.index, Path(self.lists[split]))
+            below = self.root / self.lists[split]
+            listed = split_by_list(everything.index, below if below.is_file() else Path(self.lists[split]))
             found = Parsed(listed.index, [*everything.problems, *listed.problems])
             if self.strict:
                 found.require()

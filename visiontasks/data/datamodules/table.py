@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, find_images_folder, layout_error
+from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_table import FILE_COLUMNS, CsvTable
+from visiontasks.data.index.splits import SPLIT_NAMES, split_of
 from visiontasks.errors import ArgumentError, DataError
 
 _EXPECTED = ("train.csv, val.csv (or valid.csv), test.csv", "one .csv file, with or without a column named split")
@@ -23,6 +24,8 @@ class CSVDataModule(FileDataModule):
     The first line names the columns: ``file`` (or filename, image, path), ``class`` (or label), and for boxes ``xmin``,
     ``ymin``, ``xmax``, ``ymax``; ``width`` and ``height`` of the image and ``split`` may be there. Several rows of a
     file are several objects or classes. Without tables or a column for the splits, the images are dealt to them.
+
+    For autoencoding the column of the classes may be left out.
 
     Args:
         root: Folder of the data set.
@@ -71,31 +74,30 @@ class CSVDataModule(FileDataModule):
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> CsvTable | None:
         """Find the table and the rows of a split."""
         tables = {
-            name: self.root / f"{alias}.csv"
+            name: first_existing(self.root, [f"{alias}.csv" for alias in aliases])
             for name, aliases in SPLIT_NAMES.items()
-            for alias in aliases
-            if (self.root / f"{alias}.csv").is_file()
         }
-        if self.table is None and "train" in tables:
-            return self._source(tables[split], None, class_names) if split in tables else None
+        if self.table is None and tables["train"]:
+            own = tables[split]
+            return self._source(own, None, class_names) if own else None
         table = self._single()
         values = _splits_named(table)
         if not values:
             return self._source(table, None, class_names) if split == "train" else None
-        named = [name for name in SPLIT_NAMES[split] if name in values]
-        if split == "train" and not named:
+        there = split in map(split_of, values)
+        if split == "train" and not there:
             message = f"{str(table)!r}: the column split holds {sorted(values)}; expected train, val and test."
             raise DataError(message)
-        return self._source(table, named[0], class_names) if named else None
+        return self._source(table, split, class_names) if there else None
 
     def _source(self, table: Path, split: str | None, class_names: tuple[str, ...] | None) -> CsvTable:
         if self.images is not None:
             folder = self.root / self.images
         else:
-            aliases = next((names for names in SPLIT_NAMES.values() if (split or table.stem).lower() in names), ())
+            aliases = SPLIT_NAMES.get(split or split_of(table.stem) or "", ())
             folder = find_images_folder(self.root, _first_files(table, split), table.parent, aliases)
-        boxed = self.task in ("localization", "detection")
-        return CsvTable(table, folder, split, self.box_format, class_names, boxed)
+        boxed, classed = self.task in ("localization", "detection"), self.task != "autoencoding"
+        return CsvTable(table, folder, split, self.box_format, class_names, boxed, classed)
 
     def _single(self) -> Path:
         if self.table is not None:
@@ -123,7 +125,7 @@ def _rows(table: Path) -> Sequence[Mapping[str, str]]:
 
 def _first_files(table: Path, split: str | None, count: int = 5) -> list[str]:
     """Collect some of the files of a split."""
-    rows = (row for row in _rows(table) if split is None or (row.get("split") or "").strip() == split)
+    rows = (row for row in _rows(table) if split is None or split_of((row.get("split") or "").strip()) == split)
     names = (next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "") for row in rows)
     return list(islice(dict.fromkeys(filter(None, names)), count))
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
-from visiontasks.data.datamodules.layouts import SPLIT_NAMES, first_existing, layout_error
+from visiontasks.data.datamodules.layouts import first_existing, layout_error
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.index.voc import VocDevkit, VocFolder
 from visiontasks.data.public import VOC, download_archives
 from visiontasks.errors import ArgumentError, DataError, near_matches

@@ -11,12 +11,15 @@ from visiontasks.data.index.boxes import BoxFormat, clean_boxes
 from visiontasks.data.index.files import found_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
+from visiontasks.data.index.splits import split_of
 from visiontasks.errors import near_matches
 
-_ALIASES = {"filename": "file", "image": "file", "path": "file", "label": "class"}
-FILE_COLUMNS = ("file", *(name for name, meaning in _ALIASES.items() if meaning == "file"))
+_CALLED = {"file": ("file", "filename", "image", "path"), "class": ("class", "label")}
+_ALIASES = {name: meaning for meaning, names in _CALLED.items() for name in names}
+FILE_COLUMNS = _CALLED["file"]
 """What the column of the files may be called."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_READ = ("file", "class", "split", "width", "height", *_CORNERS)
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,12 @@ class CsvTable:
     Args:
         table: The file, in UTF-8.
         images: Folder that its file names are relative to.
-        split: Rows to take, by their column ``split``; None takes all.
+        split: Rows to take, by their column ``split``, where ``val`` may be called valid, validation or dev, and so on,
+            in any case of letters; None takes all.
         box_format: Notation of the boxes. For ``xywh`` the columns ``xmax`` and ``ymax`` are width and height.
         class_names: Classes in the order of the labels; None takes the names in all rows of all splits, sorted.
         needs_boxes: Whether a table without the columns of boxes is an error.
+        needs_class: Whether a table without the column of classes is an error.
     """
 
     table: Path
@@ -43,6 +48,7 @@ class CsvTable:
     box_format: BoxFormat = "xyxy"
     class_names: tuple[str, ...] | None = None
     needs_boxes: bool = False
+    needs_class: bool = True
 
     def sources(self) -> Sequence[Path]:
         """Name the table."""
@@ -56,11 +62,7 @@ class CsvTable:
         if class_names is None:
             class_names = tuple(sorted({row["class"] for _, row in rows if row["class"]}))
         if self.split is not None:
-            splits = {row.get("split", "") for _, row in rows}
-            rows = [(line, row) for line, row in rows if row.get("split", "") == self.split]
-            if splits and not rows:
-                remedy = near_matches(self.split, splits)
-                problems.append(self._problem("no row is of this split", 1, repr(self.split), remedy))
+            rows = self._of_split(rows, self.split, problems)
 
         positions: dict[str, int] = {}
         sizes: list[tuple[int, int]] = []
@@ -126,26 +128,51 @@ class CsvTable:
             with self.table.open(encoding="utf-8-sig", newline="") as file:
                 header = file.readline()
                 delimiter = max(",;\t", key=header.count)
-                names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-                names = [_ALIASES.get(name, name) for name in names]
+                written = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+                names = [_ALIASES.get(name, name) for name in written]
                 reader = csv.reader(file, delimiter=delimiter)
                 rows = [(reader.line_num + 1, [cell.strip() for cell in row]) for row in reader if row]
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             problems.append(self._problem("table cannot be read", 1, str(error), "Save it as CSV in UTF-8."))
             return []
-        needed = ["file", "class", *(["split"] if self.split is not None else [])]
+        for meaning in _READ:
+            columns = [name for name, means in zip(written, names, strict=True) if means == meaning]
+            if len(columns) > 1:
+                remedy = "Rename or remove all but one."
+                problems.append(self._problem(f"several columns say the {meaning}", 1, ", ".join(columns), remedy))
+                return []
+        needed = ["file", *(["class"] if self.needs_class else []), *(["split"] if self.split is not None else [])]
         if self.needs_boxes or any(corner in names for corner in _CORNERS):
             needed += _CORNERS
         lacking = [name for name in needed if name not in names]
         if lacking:
-            remedy = f"The first line names the columns; needed are {', '.join(needed)}."
+            called = ", ".join(" or ".join(_CALLED.get(name, (name,))) for name in needed)
+            remedy = f"The first line names the columns; needed are {called}."
             problems.append(self._problem(f"table lacks {', '.join(lacking)}", 1, header.strip(), remedy))
             return []
         for line, row in rows:
             if len(row) != len(names):
                 remedy = f"Every row has the {len(names)} columns of the first line; quote names that hold a comma."
                 problems.append(self._problem("row of another length", line, str(row), remedy))
-        return [(line, dict(zip(names, row, strict=True))) for line, row in rows if len(row) == len(names)]
+        whole = [(line, row) for line, row in rows if len(row) == len(names)]
+        return [(line, {"class": "", **dict(zip(names, row, strict=True))}) for line, row in whole]
+
+    def _of_split(
+        self, rows: list[tuple[int, dict[str, str]]], split: str, problems: list[Problem]
+    ) -> list[tuple[int, dict[str, str]]]:
+        """Choose the rows of a split, and report those that are of none."""
+        lines: dict[str, list[int]] = {}
+        for line, row in rows:
+            lines.setdefault(row["split"], []).append(line)
+        means = {written: split_of(written) or written for written in lines}
+        if lines and split not in means.values():
+            problems.append(self._problem("no row is of this split", 1, repr(split), near_matches(split, lines)))
+        remedy = "They were left out; expected train, val or test."
+        for written in lines:
+            if means[written] != split and split_of(written) is None:
+                place, value = f"line {lines[written][0]}", f"{len(lines[written])} of split {written!r}"
+                problems.append(Problem("warning", "rows of no split", str(self.table), place, value, remedy))
+        return [(line, row) for line, row in rows if means[row["split"]] == split]
 
     def _size(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[int, int]:
         """Read height and width of the image, 0 where the table does not say."""

@@ -9,7 +9,12 @@ from urllib.parse import unquote
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy"),
+        *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+    }
+)
 """What counts as an image where a folder is listed, in any case of letters."""
 _WRITTEN_SUFFIXES = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
 
@@ -87,14 +92,14 @@ def missing_files(index: ImageIndex, source: str) -> list[Problem]:
     return problems
 
 
-def list_files(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[str]:
+def list_files(folder: Path, suffixes: frozenset[str] | None = IMAGE_SUFFIXES) -> list[str]:
     """List the files of a folder and of those below it, sorted, as posix paths relative to it; hidden ones left out.
 
     Links to folders are followed, but for those that lead back.
 
     Args:
         folder: Where to look.
-        suffixes: Endings that count, in lower case.
+        suffixes: Endings that count, in lower case; None takes every file.
     """
     found = []
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -104,9 +109,14 @@ def list_files(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[
         found += [
             (below / name).as_posix()
             for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (many names)
+            if not name.startswith(".") and (suffixes is None or suffix_of(name) in suffixes)
         ]
     return sorted(found)
+
+
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name, in lower case."""
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (many names)
 
 
 def _leads_back(link: Path, top: Path) -> bool:

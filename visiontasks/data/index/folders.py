@@ -1,13 +1,17 @@
 """Data sets whose annotation is where the files lie: folders of classes, images alone, images and masks."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visiontasks.data.index.files import list_files, missing_files, unsafe_name
+from visiontasks.data.index.files import IMAGE_SUFFIXES, list_files, missing_files, suffix_of, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
+
+_BESIDE = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"})
+"""Endings of what lies beside images and is not taken for one."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,17 @@ class ClassFolders:
 
     def parse(self) -> Parsed:
         """List the folders."""
-        files = [name for name in list_files(self.folder) if "/" in name]
-        problems = [] if files else [_no_images(self.folder, "It holds one folder of images per class.")]
+        listed = list_files(self.folder, None)
+        inside = [name for name in listed if "/" in name]
+        files, problems = _images_among(self.folder, inside, "It holds one folder of images per class.")
+        if loose := [name for name in listed if "/" not in name and suffix_of(name) in IMAGE_SUFFIXES]:
+            kind, remedy = "images outside the folders of classes", "They were left out; move them into one."
+            problems.append(Problem("warning", kind, str(self.folder), "", _count(loose), remedy))
+        problems += self._repeated(files)
         names = [name.partition("/")[0] for name in files]
         class_names = self.class_names
         if class_names is None and self.folder.is_dir():
-            hidden = (".", "__MACOSX")
-            folders = [path.name for path in self.folder.iterdir() if path.is_dir()]
-            class_names = tuple(sorted(name for name in folders if not name.startswith(hidden)))
+            class_names = tuple(path.name for path in subfolders(self.folder))
         known, labels, found = encode_labels(names, class_names, lambda row: (str(self.folder), files[row]))
         empty = sorted(set(known) - set(names))
         kind, remedy = "class without images", "Remove the folder, or put images there."
@@ -45,6 +52,19 @@ class ClassFolders:
         kept = [file for file, known_class in zip(files, keep, strict=True) if known_class]
         index = build_index(self.folder, kept, known, image_of=range(len(kept)), labels=labels[keep])
         return Parsed(index, [*problems, *found])
+
+    def _repeated(self, files: Iterable[str]) -> list[Problem]:
+        """Find folders that hold no images but the same folders each, and so are hardly the classes."""
+        inner: dict[str, set[str]] = {}
+        for name in files:
+            outer, *deeper = name.split("/")[:-1]
+            inner.setdefault(outer, set()).add(deeper[0] if deeper else "")
+        shared = next(iter(inner.values()), set())
+        if len(inner) < 2 or "" in shared or any(folders != shared for folders in inner.values()):
+            return []
+        value = f"{', '.join(sorted(inner))} hold {', '.join(sorted(shared))} each"
+        remedy = "If those are the classes, name the splits train, val and test, or another root."
+        return [Problem("warning", "every class holds the same folders", str(self.folder), "", value, remedy)]
 
 
 @dataclass(frozen=True)
@@ -63,14 +83,15 @@ class ImageFolder:
 
     def parse(self) -> Parsed:
         """List the images."""
-        files = list_files(self.folder)
-        problems = [] if files else [_no_images(self.folder, "Name a folder of images.")]
+        files, problems = _images_among(self.folder, list_files(self.folder, None), "Name a folder of images.")
         return Parsed(build_index(self.folder, files, ()), problems)
 
 
 @dataclass(frozen=True)
 class MaskFolders:
     """Images and their masks in parallel folders, under the same names apart from their suffixes.
+
+    The names of all masks may have one ending beyond those of their images, such as ``1_mask.png`` of ``1.jpg``.
 
     Args:
         root: Folder that both are in.
@@ -91,19 +112,27 @@ class MaskFolders:
     def parse(self) -> Parsed:
         """List both folders and pair their files."""
         folder, mask_folder = self.root / self.images, self.root / self.masks
-        files = list_files(folder)
-        problems = [] if files else [_no_images(folder, "Name a folder of images.")]
+        files, problems = _images_among(folder, list_files(folder, None), "Name a folder of images.")
         masks: dict[str, str] = {}
         for name in list_files(mask_folder):
             if _stem(name) in masks:
                 value, remedy = masks[_stem(name)], "Keep one of them."
                 problems.append(Problem("error", "two masks of one name", str(mask_folder), name, value, remedy))
             masks[_stem(name)] = name
-        for name in files:
-            if _stem(name) not in masks:
-                remedy = f"Put it into {mask_folder}, or remove the image."
-                problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
         pairs = [(name, masks.pop(_stem(name))) for name in files if _stem(name) in masks]
+        paired = {name for name, _ in pairs}
+        others = [name for name in files if name not in paired]
+        ending = _ending([_stem(name) for name in others], masks)
+        for name in others:
+            if _stem(name) + ending in masks:
+                pairs.append((name, masks.pop(_stem(name) + ending)))
+            else:
+                remedy = (
+                    f"Put it into {mask_folder} by the name of the image, which all masks may have the same ending "
+                    "behind (1_mask.png); or remove the image."
+                )
+                problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
+        pairs.sort()
         kind, remedy = "mask without image", "It was left out."
         problems += [Problem("warning", kind, str(mask_folder), name, "", remedy) for name in masks.values()]
         index = build_index(
@@ -146,6 +175,8 @@ class MaskList:
         for number, line in enumerate(lines, 1):
             names = re.split(r"\t+", line.strip()) if "\t" in line.strip() else line.split()
             kind, remedy = None, "Write image and mask, separated by a tab, relative to the root."
+            if len(names) == 1:
+                remedy += " Lists of images alone are given as lists={'train': ..., 'val': ...}."
             if len(names) != 2:
                 kind = "line does not hold two names" if names else None
             elif names[0] in pairs:
@@ -160,10 +191,39 @@ class MaskList:
         return Parsed(index, [*problems, *missing_files(index, str(self.file))])
 
 
+def subfolders(folder: Path) -> list[Path]:
+    """List the folders in a folder, sorted; hidden ones left out."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+
+
 def _stem(name: str) -> str:
     """Leave out the suffix, but not the folders."""
     return name.rpartition(".")[0]
 
 
-def _no_images(folder: Path, remedy: str) -> Problem:
-    return Problem("error", "folder holds no images", str(folder), "", "", remedy)
+def _ending(images: Sequence[str], masks: Collection[str]) -> str:
+    """Find what most masks have behind the stems of their images; "" when there is nothing of the kind."""
+    found = Counter(mask[len(image) :] for image in images[:20] for mask in masks if mask.startswith(image))
+    matches = {ending: sum(image + ending in masks for image in images) for ending in found}
+    best = max(matches, key=matches.__getitem__, default="")
+    return best if 2 * matches.get(best, 0) > len(images) else ""
+
+
+def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list[str], list[Problem]]:
+    """Choose the images, and report by their endings what else may be meant as one."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(suffix_of(name), []).append(name)
+    images = sorted(name for suffix in IMAGE_SUFFIXES & set(groups) for name in groups[suffix])
+    problems = [] if images else [Problem("error", "folder holds no images", str(folder), "", "", remedy)]
+    kind, remedy = "files of a form that is not read", "They were left out; save images as PNG or JPEG."
+    problems += [
+        Problem("warning", kind, str(folder), suffix or "no suffix", _count(found), remedy)
+        for suffix, found in sorted(groups.items())
+        if suffix not in IMAGE_SUFFIXES | _BESIDE
+    ]
+    return images, problems
+
+
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names)}, the first is {names[0]!r}"

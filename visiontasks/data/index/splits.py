@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Int64
@@ -10,6 +10,23 @@ from jaxtyping import Int64
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.errors import ArgumentError
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+"""What folders, files and rows of a split are called, in lower case."""
+
+
+def split_of(name: str) -> str | None:
+    """Tell which split a name stands for, in any case of letters; None when it is none.
+
+    Example:
+        >>> split_of("Valid")
+        'val'
+    """
+    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
 
 
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
@@ -67,24 +84,25 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
 
     Args:
         index: All images.
-        file: A text file in UTF-8 with one name per line: as in the index, or without folders or suffix where that
+        file: A text file in UTF-8 with one name per line: as in the index, or without suffix or folders where that
             names one image only.
     """
-    positions: dict[str, list[int]] = {}
+    # A name as it stands wins over one that leaves something out.
+    forms: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {})
     for position, name in enumerate(index.files):
-        path = Path(name)
-        for alias in {name, path.name, path.stem, name.removesuffix(path.suffix)}:
-            positions.setdefault(alias, []).append(position)
+        path = PurePosixPath(name)
+        for named, form in zip(forms, (name, name.removesuffix(path.suffix), path.name, path.stem), strict=True):
+            named.setdefault(form, []).append(position)
     problems: list[Problem] = []
     chosen: dict[int, None] = {}
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         lines = []
-        remedy = "Name a text file in UTF-8."
+        remedy = "Name a text file in UTF-8, relative to the root or to the working folder."
         problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
     for number, name in enumerate(map(str.strip, lines), 1):
-        found = positions.get(name, [])
+        found = next((named[name] for named in forms if name in named), [])
         kind = "listed image is not in the data set" if not found else "name fits several images"
         if name and len(found) == 1:
             kind = "image is listed twice" if found[0] in chosen else ""

@@ -1,0 +1,24 @@
+"""How the folders of splits and classes are told apart."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.datamodules.image_sets import write_folders
+from visiontasks import FolderDataModule
+from visiontasks.errors import DataError
+
+
+@pytest.mark.parametrize("splits", [("Training", "Testing"), ("TRAIN", "dev"), ("train", "Val")])
+def test_splits_are_called_in_any_usual_way(splits: tuple[str, str], tmp_path: Path) -> None:
+    data = FolderDataModule(write_folders(tmp_path, 8, splits), num_workers=0)
+    assert data.class_names == ("circle", "square", "star", "triangle")
+    own = "test" if splits[1] == "Testing" else "val"
+    assert [split for split in ("val", "test") if data.splits.origin(split) == "own"] == [own]
+    assert data.splits[own].index.root == tmp_path / splits[1]
+
+
+def test_a_folder_too_many_is_named(tmp_path: Path) -> None:
+    write_folders(tmp_path / "dataset", 4, ("train", "val"))
+    with pytest.raises(DataError, match=r"Did you mean root='.*/dataset'\?"):
+        _ = FolderDataModule(tmp_path, num_workers=0).class_names

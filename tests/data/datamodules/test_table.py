@@ -1,0 +1,39 @@
+"""How tables and their splits are found."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.data.datamodules.image_sets import write_table
+from visiontasks import CSVDataModule
+
+
+def test_a_column_of_splits_is_read_in_any_case(tmp_path: Path) -> None:
+    file = write_table(tmp_path, boxes=False) / "labels.csv"
+    file.write_text(file.read_text().replace("train,", "Train,").replace("valid,", "DEV,").replace("test,", "rest,"))
+    splits = CSVDataModule(tmp_path).splits
+    assert [splits.origin(split) for split in ("train", "val", "test")] == ["own", "own", "val"]
+    assert [len(splits[split].index) for split in ("train", "val")] == [6, 3]
+    (problem,) = splits["train"].problems
+    assert (problem.kind, problem.value) == ("rows of no split", "3 of split 'rest'")
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("Training", "Valid")])
+def test_a_table_for_each_split_is_found_in_any_spelling(names: tuple[str, str], tmp_path: Path) -> None:
+    file = write_table(tmp_path, boxes=False, split=False) / "labels.csv"
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text(file.read_text())
+    assert CSVDataModule(tmp_path).splits.origin("val") == "own"
+
+
+def test_autoencoding_needs_no_class(tmp_path: Path) -> None:
+    file = write_table(tmp_path, boxes=False) / "labels.csv"
+    with file.open(newline="") as opened:
+        rows = list(csv.reader(opened))
+    with file.open("w", newline="") as opened:
+        csv.writer(opened).writerows(row[:2] for row in rows)
+    data = CSVDataModule(tmp_path, "autoencoding", image_size=(16, 16), num_workers=0)
+    data.setup("fit")
+    assert data.class_names == ()
+    assert next(iter(data.val_dataloader())).labels.tolist() == [-1] * 3

@@ -1,0 +1,49 @@
+"""What the masks of a training split lack as a whole, which no single mask shows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int64
+
+from visiontasks.data.datasets.tasks import SegmentationDataset
+from visiontasks.data.index.problems import Problem
+from visiontasks.errors import DataError
+from visiontasks.types import IGNORED
+
+
+def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
+    """Find masks of 0 and 255, as tools write them for one object: 255 is what training ignores.
+
+    Masks are read until one holds another class; with masks of classes that is one of the first.
+
+    Args:
+        dataset: The training split.
+    """
+    if dataset.index.masks is None or dataset.ignore_index != IGNORED or dataset.classes < 2:
+        return []
+    ignored = False
+    for image in range(len(dataset)):
+        try:
+            mask = dataset.mask(image)
+        except DataError:  # named where it is read
+            continue
+        if ((mask != 0) & (mask != IGNORED)).any():
+            return []
+        ignored = ignored or bool(mask.any())
+    remedy = "255 stands for pixels that are ignored: write 1, the class, instead, as in np.where(mask == 255, 1, 0)."
+    value = "the masks hold 0 and 255 only"
+    root = str(dataset.index.root)
+    return [Problem("error", "every object is ignored", root, "train", value, remedy)] if ignored else []
+
+
+def unseen_classes(class_names: Sequence[str], pixels: Int64[np.ndarray, " classes"], root: str) -> list[Problem]:
+    """Find classes of which nothing can be learnt.
+
+    Args:
+        class_names: What a pixel can be.
+        pixels: Training pixels of each class; where there are none at all, other problems say why.
+        root: Folder of the data set.
+    """
+    unseen = np.flatnonzero(pixels == 0).tolist() if pixels.any() else []
+    kind, remedy = "class without pixels in training", "Nothing is learnt of it: annotate some, or leave the class out."
+    return [Problem("warning", kind, root, class_names[label], "", remedy) for label in unseen]
