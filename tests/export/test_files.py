@@ -32,8 +32,10 @@ TASKS: dict[str, Callable[[], Task]] = {
     "localization": lambda: LocalizationTask(3, class_agnostic=False, **SMALL),
     "segmentation": lambda: SegmentationTask(3, test_flip=True, **SMALL),
     "autoencoding": lambda: AutoencodingTask(6, image_size=(40, 56), **SMALL),
-    "detection": lambda: DetectionTask(3, neck="none", head_width=16, score=0.3, candidates=(50, 50), **SMALL),
-    "detection-fpn": lambda: DetectionTask(3, width=8, head_width=16, score=0.3, **SMALL),
+    "detection": lambda: DetectionTask(
+        3, neck="none", head_width=16, box_score_thresh=0.3, rpn_pre_nms_top_n=(50, 50), **SMALL
+    ),
+    "detection-fpn": lambda: DetectionTask(3, fpn_width=8, head_width=16, box_score_thresh=0.3, **SMALL),
 }
 
 
@@ -68,7 +70,7 @@ def test_a_file_gives_what_the_task_predicts(kind: str, suffix: str, tmp_path: P
         assert json.loads(extra["visiontasks.json"]) == done.metadata
     with torch.inference_mode():
         expected = named(program.outputs, program.reference(*inputs))
-    compare(expected, found, "a", task.roi_head.score if isinstance(task, DetectionTask) else None)
+    compare(expected, found, "a", task.roi_head.score_thresh if isinstance(task, DetectionTask) else None)
 
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
     Raises:
         ExportError: If they are too large.
     """
-    score = program.task.roi_head.score if isinstance(program, DetectionProgram) else None
+    score = program.task.roi_head.score_thresh if isinstance(program, DetectionProgram) else None
     differences: dict[str, float] = {}
     for batch in (images[:1], torch.cat([images, images[:1]])):
         inputs = (batch, *program.example(len(batch))[1:])
