@@ -118,7 +118,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--max_pixels", type=int, default=MAX_PIXELS, help="refuse images of more (default: %(default)s)")
     add("--annotations", type=Path, help="coco: a file of annotations, whose numbers of images and classes to use")
     add = parser.add_argument_group("detection").add_argument
-    add("--score", type=float, help="least score of a box (default: all; 0.5 in voc and overlays)")
+    add(
+        "--score",
+        type=float,
+        help="minimum score of a box (default: as the detector was trained with; 0.5 in voc and overlays)",
+    )
     add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
     add = parser.add_argument_group("segmentation").add_argument
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")

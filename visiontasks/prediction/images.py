@@ -51,7 +51,7 @@ def create_predictor(
         model: A checkpoint, or a task with its weights.
         kind: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
-        score: Detection: least score of a box, 0 to 1; by default as the task has it.
+        score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
         proposals: Detection on precomputed proposals: their file.
         window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
             image at once.
@@ -82,7 +82,7 @@ def create_predictor(
         raise ArgumentError(message)
     task = on_device(task, device).to(memory_format=torch.channels_last).eval()
     if isinstance(task, DetectionTask):
-        return DetectionPredictor(task, score or 0.0, proposals)
+        return DetectionPredictor(task, score, proposals)
     if isinstance(task, SegmentationTask):
         return MaskPredictor(task, window=window, overlap=overlap, flip=flip, scales=scales)
     for owner, predictor in PREDICTORS:
