@@ -52,8 +52,9 @@ def run_onnx(path: Path, program: Program, inputs: tuple[Tensor, ...]) -> dict[s
     "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "detection-fpn" else kind for kind in TASKS]
 )
 def test_a_file_gives_what_the_task_predicts(kind: str, suffix: str, tmp_path: Path) -> None:
-    task = TASKS[kind]()
+    task = TASKS[kind]().train()
     done = export_task(task, tmp_path / f"new/a{suffix}", image_size=(40, 56))
+    assert all(module.training for module in task.modules())
     assert [file.name for file in done.file.parent.iterdir()] == [f"a{suffix}"]
     program = make_program(task, (40, 56))
     inputs = (torch.randint(256, (5, 3, 40, 56), dtype=torch.uint8), *program.example(5)[1:])

@@ -233,6 +233,7 @@ def test_what_cannot_work_is_refused_at_once(files: list[Path]) -> None:
         (task, {"score": 0.5}, "score is for a DetectionTask"),
         (TASKS["detection"](), {"score": 2.0}, "expected 0 to 1"),
         (TASKS["segmentation"](), {"scales": []}, "scales"),
+        (TASKS["segmentation"](), {"windows_at_once": 0}, "windows_at_once is 0"),
         (Own(backbone_options=SMALL), {}, "LocalizationTask, AutoencodingTask, DetectionTask, SegmentationTask"),
     ]
     for model, options, message in wrong:

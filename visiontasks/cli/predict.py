@@ -49,6 +49,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         overlap=options.overlap,
         flip=options.flip,
         scales=options.scales,
+        windows_at_once=options.windows_at_once,
     )
     name = choose_format(predictor, options.format, options.output)
     files = find_files(options.sources)
@@ -127,6 +128,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add = parser.add_argument_group("segmentation").add_argument
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
     add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
+    add("--windows_at_once", type=int, default=1, help="windows computed at once (default: 1)")
     add("--flip", action="store_true", default=None, help="average with the mirrored image")
     add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser

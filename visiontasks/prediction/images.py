@@ -44,11 +44,13 @@ def create_predictor(
     overlap: float = 0.25,
     flip: bool | None = None,
     scales: Sequence[float] | None = None,
+    windows_at_once: int = 1,
 ) -> ImagePredictor:
     """Make of a task what :func:`predict_images` predicts with; to be used for several calls.
 
     Args:
-        model: A checkpoint, or a task with its weights.
+        model: A checkpoint, or a task with its weights, which moves to the device, into the memory format channels last
+            and into evaluation mode, and stays so; nothing else of it is changed.
         kind: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
         score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
@@ -58,6 +60,7 @@ def create_predictor(
         overlap: Segmentation: share of a window that the next one covers again, 0 to 0.9.
         flip: Segmentation: whether to average with the mirrored image; by default as the task has it.
         scales: Segmentation: factors of the size to average over; by default as the task has it.
+        windows_at_once: Segmentation: windows that are computed at once.
 
     Returns:
         The predictor.
@@ -84,7 +87,9 @@ def create_predictor(
     if isinstance(task, DetectionTask):
         return DetectionPredictor(task, score, proposals)
     if isinstance(task, SegmentationTask):
-        return MaskPredictor(task, window=window, overlap=overlap, flip=flip, scales=scales)
+        return MaskPredictor(
+            task, window=window, overlap=overlap, flip=flip, scales=scales, windows_at_once=windows_at_once
+        )
     for owner, predictor in PREDICTORS:
         if isinstance(task, owner):
             return predictor(task)
@@ -113,7 +118,8 @@ def predict_images(
         images: Files or pixels, or one of them; a single name may be that of a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
         batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
-            autoencoder for images of any size.
+            autoencoder for images of any size. In segmentation these are images of the same size, and with a window
+            images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
         threads: Threads that read images; by default one per core, 4 at most.
         max_pixels: Most pixels that an image may have.
         keep_images: Whether predictions hold the pixels that were read.

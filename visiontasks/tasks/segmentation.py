@@ -154,16 +154,22 @@ class SegmentationTask(Task):
             return SegmentationPredictions(labels, scores)
         return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
 
-    def probabilities(self, images: Images) -> Float[Tensor, "batch classes height width"]:
+    def probabilities(
+        self, images: Images, flip: bool | None = None, scales: Sequence[float] | None = None
+    ) -> Float[Tensor, "batch classes height width"]:
         """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
+            flip: Whether to average with the mirrored images; by default ``test_flip``.
+            scales: Factors of the size to average over; by default ``test_scales``.
 
         Returns:
             Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
         """
-        return self._average(images, self.test_flip, self.test_scales)
+        return self._average(
+            images, self.test_flip if flip is None else flip, self.test_scales if scales is None else scales
+        )
 
     def _average(self, images: Images, flip: bool, scales: Sequence[float]) -> Tensor:
         def predict(view: Images) -> Tensor:
