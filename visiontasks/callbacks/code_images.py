@@ -18,7 +18,7 @@ class CodeImages(EvaluationPictures):
     They are in the run folder: ``codes/map_epoch_N.png`` has the codes of validation images in the plane of their two
     principal components, in the colours of their classes where these are known; ``codes/between_epoch_N.png`` what lies
     between the codes of two images; and for a variational autoencoder ``codes/samples_epoch_N.png`` images drawn at
-    random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.code_images.CodeImages``.
+    random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.CodeImages``.
 
     Args:
         points: Most codes in the map, those of the first images.
