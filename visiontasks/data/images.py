@@ -25,8 +25,6 @@ from torch.utils.data import get_worker_info
 from visiontasks.data.headers import read_header
 from visiontasks.errors import UnreadableFileError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-
 MAX_PIXELS = 178_956_970
 """The number of pixels from which Pillow, too, takes a file for an attack: 512 MiB of RGB."""
 

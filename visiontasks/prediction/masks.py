@@ -111,7 +111,8 @@ class MaskPredictor(ImagePredictor):
         return found
 
     def _probabilities(self, images: Tensor) -> Tensor:
-        return self.task.probabilities(images.to(self.task.device), self.flip, self.scales)
+        task: SegmentationTask = self.task
+        return task.probabilities(images.to(task.device), self.flip, self.scales)
 
     def _found(self, mask: Tensor) -> Found:
         pixels = mask.shape[-2] * mask.shape[-1]

@@ -14,7 +14,7 @@ from visiontasks.heads.decision import Decision
 from visiontasks.heads.flips import Flips, average_predictions, flip_views
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
 from visiontasks.metrics.classification import classification_metrics
-from visiontasks.tasks.agreement import check_classes
+from visiontasks.tasks.agreement import check_classes, check_entries
 from visiontasks.tasks.calibrated import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, DataDescription, Images
@@ -109,10 +109,7 @@ class ClassificationTask(CalibratedTask):
         check_mode(mode, num_classes)
         self.balanced = class_weights == "balanced"
         numbers = None if self.balanced else class_weights
-        for name, values in (("class_names", class_names), ("class_weights", numbers)):
-            if values is not None and len(values) != num_classes:
-                message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
-                raise ArgumentError(message)
+        check_entries(num_classes, class_names=class_names, class_weights=numbers)
         if focal_gamma < 0:
             message = f"focal_gamma is {focal_gamma}; expected at least 0."
             raise ArgumentError(message)

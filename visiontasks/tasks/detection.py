@@ -23,7 +23,7 @@ from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.tasks.agreement import check_classes, check_precision
+from visiontasks.tasks.agreement import check_classes, check_entries, check_precision
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
@@ -278,9 +278,7 @@ def _check(
     if num_classes < 1:
         message = f"num_classes is {num_classes}; expected at least 1."
         raise ArgumentError(message)
-    if class_names is not None and len(class_names) != num_classes:
-        message = f"class_names has {len(class_names)} entries for num_classes={num_classes}; expected one per class."
-        raise ArgumentError(message)
+    check_entries(num_classes, class_names=class_names)
     for name, value, known in (
         ("proposals", proposals, ("rpn", "precomputed", "sliding-window")),
         ("features", features, ("shared", "per-region")),

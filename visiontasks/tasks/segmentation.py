@@ -12,9 +12,10 @@ from visiontasks.decoders import create_decoder
 from visiontasks.decoders.upsampling import enlarge
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.segmentation import PixelHead
-from visiontasks.losses.segmentation import LossName, Mode, SegmentationLoss
+from visiontasks.losses.classification import Mode
+from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
-from visiontasks.tasks.agreement import check_classes, check_masks
+from visiontasks.tasks.agreement import check_classes, check_entries, check_masks
 from visiontasks.tasks.averaging import average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
 from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
@@ -237,7 +238,11 @@ class SegmentationTask(Task):
 
 
 def _check_arguments(
-    num_classes: int, mode: str, threshold: float, class_names: Sequence[str] | None, weights: object
+    num_classes: int,
+    mode: str,
+    threshold: float,
+    class_names: Sequence[str] | None,
+    weights: Sequence[float] | str | None,
 ) -> None:
     if mode not in get_args(Mode):
         message = f"unknown mode {mode!r}. {near_matches(mode, get_args(Mode))}"
@@ -252,6 +257,4 @@ def _check_arguments(
         if isinstance(values, str):
             message = f"{name} is {values!r}; expected one entry per class, or class_weights 'median_frequency'."
             raise ArgumentError(message)
-        if isinstance(values, Sequence) and len(values) != num_classes:
-            message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
-            raise ArgumentError(message)
+    check_entries(num_classes, class_names=class_names, class_weights=weights)

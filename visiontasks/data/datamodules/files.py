@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.data.base import VisionDataModule
-from visiontasks.data.datamodules.layouts import resolve_root
+from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.files import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
@@ -280,7 +280,7 @@ class FileDataModule(VisionDataModule):
         return median_frequency_weights(self.train_set)
 
     def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
-        resolve_root(self.root)
+        check_root(self.root)
         return self.find_source(split, class_names)
 
     def _resizing(self, *, training: bool) -> Resizing:

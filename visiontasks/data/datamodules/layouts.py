@@ -20,8 +20,8 @@ def first_existing(root: Path, candidates: Iterable[str]) -> Path | None:
     return next((root / candidate for candidate in candidates if (root / candidate).exists()), None)
 
 
-def resolve_root(root: Path) -> Path:
-    """Return a folder as it is.
+def check_root(root: Path) -> None:
+    """Check that the folder of a data set is there.
 
     Raises:
         DataError: If it does not exist or is no folder.
@@ -31,7 +31,6 @@ def resolve_root(root: Path) -> Path:
         found = "is a file" if root.exists() else "does not exist"
         message = f"root {str(root)!r} {found}; expected a folder. In {str(parent)!r}: {_listing(parent)}."
         raise DataError(message)
-    return root
 
 
 def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:

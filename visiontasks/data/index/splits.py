@@ -1,4 +1,4 @@
-"""Splits of an index: by a list, by folder, or at random in given parts."""
+"""Splits of an index: by a list, or at random in given parts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -51,15 +51,6 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
         given += counts
         split_of[members] = np.repeat(np.arange(len(shares)), counts)
     return tuple(index.subset(np.flatnonzero(split_of == split)) for split in range(len(shares)))
-
-
-def split_by_folder(index: ImageIndex) -> dict[str, ImageIndex]:
-    """Group images by the first folder of their names, such as ``train/`` and ``val/``; "" for those in none."""
-    folders = [name.partition("/")[0] if "/" in name else "" for name in index.files]
-    groups: dict[str, list[int]] = {folder: [] for folder in sorted(set(folders))}
-    for position, folder in enumerate(folders):
-        groups[folder].append(position)
-    return {folder: index.subset(positions) for folder, positions in groups.items()}
 
 
 def split_by_list(index: ImageIndex, file: Path) -> Parsed:
