@@ -12,7 +12,7 @@ import sys
 from visiontasks import COCODataModule, DetectionTask, VOCDataModule
 from visiontasks.cli.training import run_recipe
 
-# The ground has no up and no left, cells have no orientation.
+# A slide has no preferred orientation, and cells have none.
 CHOICES = {
     "data.task": "detection",
     "data.image_size": [240, 320],

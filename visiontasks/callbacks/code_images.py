@@ -21,7 +21,7 @@ class CodeImages(EvaluationPictures):
     random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.CodeImages``.
 
     Args:
-        points: Most codes in the map, those of the first images.
+        points: Maximum number of codes in the map, those of the first images.
         pairs: Pairs of images, the first ones, between whose codes images are drawn.
         samples: Images that are drawn at random, from the same numbers every time.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import wandb
 
 _LEAST = 0.05
-"""Least score of a box that is handed over; a slider in the browser moves it further."""
+"""Minimum score of a box that is handed over; a slider in the browser moves it further."""
 
 
 def wandb_images(batch: Any, predictions: Any, class_names: Sequence[str]) -> "list[wandb.Image] | None":

@@ -22,7 +22,7 @@ _LEAST_SIDE = 1e-3
 
 
 class RPNOutputs(NamedTuple):
-    """What the network says of each anchor.
+    """What the network predicts for each anchor.
 
     Attributes:
         objectness: Logit of whether it stands for an object.
@@ -121,11 +121,11 @@ class RPN(nn.Module):
         """Choose the proposals: the most likely anchors of each map, moved, clipped, after non-maximum suppression.
 
         Args:
-            outputs: What the network says.
+            outputs: What the network predicts.
             sizes: Height and width of each image.
 
         Returns:
-            Boxes by falling objectness, then padding.
+            Boxes in descending order of objectness, then padding.
         """
         candidates, count = (pair[0 if self.training else 1] for pair in (self.pre_nms_top_n, self.post_nms_top_n))
         levels = []
@@ -148,7 +148,7 @@ class RPN(nn.Module):
         """Compute the losses on a sample of the anchors.
 
         Args:
-            outputs: What the network says.
+            outputs: What the network predicts.
             targets: The objects.
 
         Returns:

@@ -96,7 +96,7 @@ class DetectionProgram(Program):
     def forward(  # type: ignore[override]
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
     ) -> tuple[Tensor, ...]:
-        """Compute boxes, scores and labels, by falling score, then padding."""
+        """Compute boxes, scores and labels, in descending order of score, then padding."""
         head = self.task.roi_head
         outputs = self.task(images, sizes)
         batch, regions = outputs.proposals.shape[:2]

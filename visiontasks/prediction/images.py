@@ -121,7 +121,7 @@ def predict_images(
             autoencoder for images of any size. In segmentation these are images of the same size, and with a window
             images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
         threads: Threads that read images; by default one per core, 4 at most.
-        max_pixels: Most pixels that an image may have.
+        max_pixels: Maximum number of pixels of an image.
         keep_images: Whether predictions hold the pixels that were read.
 
     Returns:

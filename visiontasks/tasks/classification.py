@@ -41,9 +41,9 @@ class ClassificationTask(CalibratedTask):
             classes per image, by a sigmoid each; labels are [B, num_classes], 0 or 1, and one class alone will do.
             ``"binary"``: one of two classes by one sigmoid, that of the second: as the first mode, but with a
             threshold and average precision, for a rare second class.
-        thresholds: Least probability at which a class is said to be in an image (binary: at which the second class is
-            said), one for all classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every
-            validation of a fit. A checkpoint holds them.
+        thresholds: Minimum probability at which a class is predicted (binary: the second class), one for all
+            classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every validation of a
+            fit. A checkpoint holds them.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         pool: How the coarsest feature map is pooled, ``"average"`` or ``"max"``.
         pool_size: Places along each side that it is pooled to; 1 for all places together. See

@@ -63,7 +63,7 @@ class DetectionTask(Task):
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
             with batch norm in the head before one hidden layer (Li et al., Benchmarking detection transfer learning
             with vision transformers, 2021, section 3.2).
-        stride: Least stride of the maps in the pyramid.
+        stride: Minimum stride of the maps in the pyramid.
         fpn_width: Channels of the pyramid.
         head_width: Units of the hidden layers of the head.
         anchor_scales: Sides of the square anchors in multiples of the stride of their map; by default 8 in a pyramid,

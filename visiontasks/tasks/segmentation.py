@@ -25,7 +25,7 @@ Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
 
 
 class SegmentationTask(Task):
-    """Says of every pixel which class it belongs to.
+    """Predicts the class of every pixel.
 
     Logs ``loss``, ``miou`` (mean intersection over union), ``iou/NAME`` of each class, ``accuracy`` (share of pixels)
     and ``mean_accuracy`` (mean over the classes of the share of their pixels), see
@@ -40,7 +40,7 @@ class SegmentationTask(Task):
         decoder_options: Arguments of the decoder.
         mode: ``"multiclass"``; ``"binary"``: two values, background and foreground, and one logit; ``"multilabel"``:
             a pixel may belong to any number of classes, and masks are [B, classes, H, W].
-        threshold: Least probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
+        threshold: Minimum probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
         loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a sum of them by the factor of each, such
             as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
         class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see

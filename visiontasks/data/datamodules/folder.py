@@ -12,7 +12,7 @@ class FolderDataModule(FileDataModule):
     """Images in one folder per class, for classification; or in any folder, for autoencoding.
 
     Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``) and ``test/CLASS/``; or
-    ``CLASS/`` alone, dealt to the splits with the same share of each class. For autoencoding the folders of classes may
+    ``CLASS/`` alone, split at random with the same share of each class. For autoencoding the folders of classes may
     be left out; where they are there, they are the classes by which codes are judged.
 
     Args:

@@ -13,7 +13,7 @@ from visiontasks.errors import ArgumentError
 
 
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
-    """Deal the images to splits at random.
+    """Split the images at random.
 
     Where every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
     place of an image follows from the seed and the names of all files, on every process and platform, whatever the
@@ -22,7 +22,7 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
     Args:
         index: All images.
         fractions: Share of each split; they sum to 1, for example (0.8, 0.1, 0.1).
-        seed: Another seed deals anew.
+        seed: Another seed gives other splits.
 
     Returns:
         The splits; images keep their order.
