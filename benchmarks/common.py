@@ -48,7 +48,7 @@ def report(title: str, figures: Mapping[str, list[float]], ours: str, theirs: st
         figures: What :func:`alternate` returned.
         ours: Name of our side.
         theirs: Name of the other.
-        target: Least ratio ours / theirs.
+        target: Minimum ratio ours / theirs.
 
     Returns:
         Whether the target was met.

@@ -26,7 +26,7 @@ CASES: dict[str, tuple[Callable[[], Task], tuple[int, int], int]] = {
     "classification": (lambda: ClassificationTask(10, backbone=BACKBONE), (224, 224), 8),
     "localization": (lambda: LocalizationTask(6, backbone=BACKBONE), (160, 160), 8),
     "segmentation": (lambda: SegmentationTask(11, backbone=BACKBONE), (256, 320), 4),
-    "detection": (lambda: DetectionTask(3, backbone=BACKBONE, score=0.3), (240, 320), 2),
+    "detection": (lambda: DetectionTask(3, backbone=BACKBONE, box_score_thresh=0.3), (240, 320), 2),
 }
 
 

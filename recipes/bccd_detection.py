@@ -12,7 +12,7 @@ import sys
 from visiontasks import COCODataModule, DetectionTask, VOCDataModule
 from visiontasks.cli.training import run_recipe
 
-# The ground has no up and no left, cells have no orientation.
+# A slide has no preferred orientation, and cells have none.
 CHOICES = {
     "data.task": "detection",
     "data.image_size": [240, 320],
@@ -35,11 +35,11 @@ CHOICES = {
     },
     "model.backbone": "resnet18",
     # Half of torchvision's widths, a quarter of its samples: a third of the time, which is three times the epochs.
-    "model.width": 128,
+    "model.fpn_width": 128,
     "model.head_width": 512,
-    "model.proposals_drawn": 128,
-    "model.candidates": [1000, 1000],
-    "model.proposal_counts": [1000, 500],
+    "model.box_batch_size_per_image": 128,
+    "model.rpn_pre_nms_top_n": [1000, 1000],
+    "model.rpn_post_nms_top_n": [1000, 500],
     # Platelets are 20 pixels wide at this size, white cells 100.
     "model.anchor_scales": [4.0],
     "model.normalization": "dataset",

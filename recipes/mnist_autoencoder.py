@@ -30,7 +30,7 @@ CHOICES = {
     "model.optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 8e-3, "betas": [0.9, 0.99]}},
     "trainer.max_epochs": 15,
     "trainer.check_val_every_n_epoch": 5,
-    "trainer.callbacks": [{"class_path": "visiontasks.callbacks.code_images.CodeImages"}],
+    "trainer.callbacks": [{"class_path": "visiontasks.callbacks.CodeImages"}],
 }
 
 if __name__ == "__main__":

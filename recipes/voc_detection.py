@@ -3,7 +3,7 @@
 Source: Everingham et al. 2010; VOC 2007 trainval and 2012 trainval to train on, 2007 test to score (Ren et al. 2015).
 Command: python recipes/voc_detection.py --data.root FOLDER --model.backbone_weights imagenet
     (--data.download true fetches one year; VOC's own files are written by
-    --trainer.callbacks+=visiontasks.callbacks.detection_results.DetectionResults --trainer.callbacks.form voc)
+    --trainer.callbacks+=visiontasks.callbacks.DetectionResults --trainer.callbacks.form voc)
 Cluster: sbatch recipes/cluster/detection.slurm recipes/voc_detection.py, or torchrun, see that file.
 Hardware and time: not yet measured.
 Metric: not yet measured (published: mAP 0.76 with ResNet-101 on 07+12; He et al. 2016, table 7).

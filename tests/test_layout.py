@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -30,7 +31,7 @@ HEAVY = {
 }
 
 # Each part of the package with the other parts that it may import.
-BASE = {"errors", "state_dicts", "types"}
+BASE = {"errors", "lazy", "state_dicts", "types"}
 BLOCKS = {"backbones", "decoders", "detection", "heads", "losses", "metrics", "necks"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
@@ -85,8 +86,12 @@ def test_what_is_imported_is_what_is_declared() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import visiontasks", "import visiontasks.cli; sys.argv = ['visiontasks', '--help']; visiontasks.cli.main()"],
-    ids=["import visiontasks", "visiontasks --help"],
+    [
+        "import visiontasks",
+        "import visiontasks.callbacks, visiontasks.losses, visiontasks.metrics",
+        "import visiontasks.cli; sys.argv = ['visiontasks', '--help']; visiontasks.cli.main()",
+    ],
+    ids=["import visiontasks", "import of lazy packages", "visiontasks --help"],
 )
 def test_the_entry_points_load_nothing_heavy(statement: str) -> None:
     code = f"""
@@ -104,11 +109,19 @@ print("loaded:", *(set(sys.modules) & {HEAVY!r}))
     assert run.stdout.splitlines()[-1].strip() == "loaded:"
 
 
-def test_every_public_name_exists() -> None:
-    import visiontasks
+@pytest.mark.parametrize("name", ["visiontasks", "visiontasks.callbacks", "visiontasks.losses", "visiontasks.metrics"])
+def test_every_public_name_exists(name: str) -> None:
+    package = import_module(name)
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert sorted(package.__all__) == dir(package)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        package.nothing  # noqa: B018 (raises)
 
-    assert all(getattr(visiontasks, name) is not None for name in visiontasks.__all__)
-    assert set(visiontasks.__all__) <= set(dir(visiontasks))
+
+def test_the_reference_lists_every_part_of_the_package() -> None:
+    listed = re.findall(r"^   visiontasks\.(\w+)$", (ROOT / "docs" / "api" / "index.md").read_text(), re.MULTILINE)
+    parts = {part_of(path) for path in MODULES} - {"__init__", "__main__"}
+    assert listed == sorted(parts)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -4,8 +4,9 @@ Names are imported when they are first used, so that ``import visiontasks`` cost
 instant.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from visiontasks.lazy import lazy_names
 
 if TYPE_CHECKING:
     from visiontasks.backbones import Backbone, create_backbone, list_backbones
@@ -104,15 +105,4 @@ __all__ = [
     "predict_images",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name from its home on first use."""
-    if name not in _HOME:
-        message = f"module 'visiontasks' has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported yet or not."""
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -137,7 +137,7 @@ def nearest(
         count: How many to find, at most.
 
     Returns:
-        Cosines, falling, and positions.
+        Cosines in descending order, and positions.
 
     Example:
         >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 1.0]), 1)

@@ -64,7 +64,7 @@ class DetectionBatch(NamedTuple):
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
         boxes: Box of each object; zeros where an image has fewer objects than another.
         labels: Class of each object; -1 is padding.
-        ignore: Whether an object is neither to be found nor wrong to find: a crowd of COCO, a difficult one of VOC.
+        ignore: Whether an object is ignored in matching and evaluation: a crowd of COCO, a difficult one of VOC.
         sizes: Height and width of each image inside the padding.
         scale: Original height and width over those in the batch: what a box is multiplied by to return.
         ids: Position of each image in its data set.
@@ -204,7 +204,7 @@ class AutoencodingPredictions(NamedTuple):
 
 
 class DetectionPredictions(NamedTuple):
-    """What a detector finds in each image, by falling score, then padding.
+    """What a detector finds in each image, in descending order of score, then padding.
 
     Attributes:
         boxes: Boxes, inside the images. Multiplied by the batch's ``scale`` (x by its second column, y by its first),

@@ -22,7 +22,9 @@ TASKS: dict[str, Any] = {
     "classification": lambda: ClassificationTask(4, backbone_options=SMALL),
     "localization": lambda: LocalizationTask(4, backbone_options=SMALL),
     "segmentation": lambda: SegmentationTask(5, backbone_options=SMALL),
-    "detection": lambda: DetectionTask(4, backbone="resnet18", width=16, head_width=16, score=0.0, detections=5),
+    "detection": lambda: DetectionTask(
+        4, backbone="resnet18", fpn_width=16, head_width=16, box_score_thresh=0.0, box_detections_per_img=5
+    ),
 }
 
 

@@ -28,10 +28,10 @@ def run(tmp_path: Path) -> Callable[..., tuple[Path, Any]]:
         task = DetectionTask(
             data.num_classes,
             backbone_options={"filters": [8, 8, 8], "depth": 1},
-            width=8,
+            fpn_width=8,
             head_width=8,
             proposals="sliding-window",
-            score=0.0,
+            box_score_thresh=0.0,
         )
         trainer = Trainer(
             accelerator="cpu",
@@ -76,7 +76,7 @@ def test_vocs_form_is_a_file_per_class(run: Callable[..., tuple[Path, Any]]) -> 
 
 def test_data_without_files_are_an_error(tmp_path: Path) -> None:
     data = ShapesDataModule("detection", train_size=1, val_size=1, test_size=1)
-    task = DetectionTask(4, backbone_options={"filters": [8, 8, 8], "depth": 1}, width=8, head_width=8)
+    task = DetectionTask(4, backbone_options={"filters": [8, 8, 8], "depth": 1}, fpn_width=8, head_width=8)
     trainer = Trainer(
         accelerator="cpu", logger=CSVLogger(tmp_path), callbacks=[DetectionResults()], enable_progress_bar=False
     )

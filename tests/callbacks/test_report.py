@@ -33,11 +33,11 @@ def make_task(name: str) -> Task:
     """Make a tiny network that was not trained."""
     if name == "detection":
         more: dict[str, Any] = {
-            "width": 8,
+            "fpn_width": 8,
             "head_width": 8,
-            "candidates": (50, 50),
-            "proposal_counts": (20, 20),
-            "score": 0.0,
+            "rpn_pre_nms_top_n": (50, 50),
+            "rpn_post_nms_top_n": (20, 20),
+            "box_score_thresh": 0.0,
         }
         return DetectionTask(4, **TINY, **more)
     if name == "segmentation":

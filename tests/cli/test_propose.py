@@ -46,10 +46,10 @@ def test_files_get_proposals(tmp_path: Path) -> None:
 @pytest.fixture
 def checkpoint(make_trainer: Callable[..., Trainer], tmp_path: Path) -> Path:
     """A detector of shapes."""
-    small: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "width": 8, "head_width": 16}
+    small: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
     trainer = make_trainer(max_steps=1)
     data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
-    trainer.fit(DetectionTask(4, **small, proposal_counts=(20, 20)), datamodule=data)
+    trainer.fit(DetectionTask(4, **small, rpn_post_nms_top_n=(20, 20)), datamodule=data)
     trainer.save_checkpoint(tmp_path / "detector.ckpt")
     return tmp_path / "detector.ckpt"
 

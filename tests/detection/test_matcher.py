@@ -7,13 +7,15 @@ from tests.detection.scenes import random_boxes, random_targets
 from visiontasks.detection.matcher import Matcher, Targets
 
 
-@pytest.mark.parametrize(("positive", "negative", "rescue"), [(0.7, 0.3, True), (0.5, 0.5, False), (0.4, 0.1, False)])
-def test_matches_are_torchvisions(positive: float, negative: float, rescue: bool) -> None:
+@pytest.mark.parametrize(
+    ("positive", "negative", "allow_low_quality_matches"), [(0.7, 0.3, True), (0.5, 0.5, False), (0.4, 0.1, False)]
+)
+def test_matches_are_torchvisions(positive: float, negative: float, allow_low_quality_matches: bool) -> None:
     counts = [5, 1, 9]
     targets = random_targets(counts)
     candidates = random_boxes(3, 400)
-    states, objects = Matcher(positive, negative, rescue)(targets, candidates)
-    theirs = TorchvisionMatcher(positive, negative, allow_low_quality_matches=rescue)
+    states, objects = Matcher(positive, negative, allow_low_quality_matches)(targets, candidates)
+    theirs = TorchvisionMatcher(positive, negative, allow_low_quality_matches=allow_low_quality_matches)
     for image, count in enumerate(counts):
         found = theirs(box_iou(targets.boxes[image, :count], candidates[image]))
         expected = torch.where(found >= 0, 1, torch.where(found == -1, 0, -1))
@@ -23,7 +25,7 @@ def test_matches_are_torchvisions(positive: float, negative: float, rescue: bool
 
 def test_shared_candidates_are_those_of_every_image() -> None:
     targets, candidates = random_targets([4, 2]), random_boxes(1, 100)
-    matcher = Matcher(0.5, 0.2, rescue=True)
+    matcher = Matcher(0.5, 0.2, allow_low_quality_matches=True)
     for a, b in zip(matcher(targets, candidates), matcher(targets, candidates.expand(2, -1, -1)), strict=True):
         assert torch.equal(a, b)
 
@@ -33,13 +35,13 @@ def test_images_without_objects_are_all_background() -> None:
     padded = nothing.padded()
     assert padded.labels.tolist() == [[-1], [-1]]
     assert padded.padded() is padded
-    states, _ = Matcher(0.7, 0.3, rescue=True)(padded, random_boxes(2, 20))
+    states, _ = Matcher(0.7, 0.3, allow_low_quality_matches=True)(padded, random_boxes(2, 20))
     assert not states.any()
 
 
-def test_an_object_that_touches_nothing_rescues_nothing() -> None:
+def test_an_object_that_overlaps_with_nothing_has_no_low_quality_matches() -> None:
     targets = Targets(torch.tensor([[[900.0, 900, 910, 910]]]), torch.tensor([[0]]), torch.tensor([[False]]))
-    states, _ = Matcher(0.7, 0.3, rescue=True)(targets, random_boxes(1, 20))
+    states, _ = Matcher(0.7, 0.3, allow_low_quality_matches=True)(targets, random_boxes(1, 20))
     assert not states.any()
 
 

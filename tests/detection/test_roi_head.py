@@ -12,15 +12,15 @@ CLASSES = 4
 def test_detections_are_torchvisions() -> None:
     predictor = FastRCNNPredictor(16, CLASSES + 1)
     theirs = RoIHeads(None, TwoMLPHead(5, 16), predictor, 0.5, 0.5, 64, 0.25, None, 0.1, 0.5, 30)
-    ours = RoIHead(5, (1, 1), CLASSES, widths=(16, 16), score=0.1, detections=30)
-    logits, differences = torch.randn(120, CLASSES + 1) * 2, torch.randn(120, CLASSES + 1, 4)
+    ours = RoIHead(5, (1, 1), CLASSES, widths=(16, 16), score_thresh=0.1, detections_per_img=30)
+    logits, deltas = torch.randn(120, CLASSES + 1) * 2, torch.randn(120, CLASSES + 1, 4)
     proposals = random_boxes(2, 60)
     sizes = torch.tensor([[80, 90], [100, 70]])
     images = torch.arange(2).repeat_interleave(60)
-    found = ours.predict(logits, differences[:, :CLASSES], proposals.flatten(0, 1), images, sizes)
+    found = ours.predict(logits, deltas[:, :CLASSES], proposals.flatten(0, 1), images, sizes)
     # Background is the last class here and the first there.
     expected = theirs.postprocess_detections(
-        logits.roll(1, 1), differences.roll(1, 1).flatten(1), list(proposals), [(80, 90), (100, 70)]
+        logits.roll(1, 1), deltas.roll(1, 1).flatten(1), list(proposals), [(80, 90), (100, 70)]
     )
     for image, (boxes, scores, labels) in enumerate(zip(*expected, strict=True)):
         count = len(boxes)
@@ -31,27 +31,29 @@ def test_detections_are_torchvisions() -> None:
 
 
 def test_the_objects_themselves_are_among_the_proposals() -> None:
-    head = RoIHead(2, (1, 1), CLASSES, drawn=20, positive_share=1.0)
+    head = RoIHead(2, (1, 1), CLASSES, batch_size_per_image=20, positive_fraction=1.0)
     targets = random_targets([3, 1], CLASSES)
-    sample = head.draw(torch.zeros(2, 4, 4), targets)
+    sample = head.sample(torch.zeros(2, 4, 4), targets)
     for image, count in enumerate((3, 1)):
-        drawn = sample.weight[image] > 0
-        assert drawn.sum() == count
-        assert sorted(sample.labels[image][drawn].tolist()) == sorted(targets.labels[image, :count].tolist())
-        torch.testing.assert_close(sample.boxes[image][drawn], sample.objects[image][drawn])
+        sampled = sample.weight[image] > 0
+        assert sampled.sum() == count
+        assert sorted(sample.labels[image][sampled].tolist()) == sorted(targets.labels[image, :count].tolist())
+        torch.testing.assert_close(sample.boxes[image][sampled], sample.objects[image][sampled])
     assert sample.weight.sum() == 1
 
 
 def test_a_shared_box_is_the_box_of_every_class() -> None:
-    head = RoIHead(2, (1, 1), CLASSES, widths=(8,), class_agnostic=True, drawn=3, score=0.0, overlap=1.0)
-    logits, differences = head(torch.randn(3, 1, 1, 2))
-    assert differences.shape == (3, 1, 4)
+    head = RoIHead(
+        2, (1, 1), CLASSES, widths=(8,), class_agnostic=True, batch_size_per_image=3, score_thresh=0.0, nms_thresh=1.0
+    )
+    logits, deltas = head(torch.randn(3, 1, 1, 2))
+    assert deltas.shape == (3, 1, 4)
     boxes = random_boxes(3)
-    found = head.predict(logits, differences, boxes, torch.zeros(3, dtype=torch.int64), torch.tensor([[100, 100]]))
+    found = head.predict(logits, deltas, boxes, torch.zeros(3, dtype=torch.int64), torch.tensor([[100, 100]]))
     assert len(torch.unique(found.boxes[0, :12], dim=0)) == 3
     nothing = Targets(torch.zeros(1, 1, 4), torch.tensor([[-1]]), torch.tensor([[False]]))
-    sample = head.draw(boxes[None], nothing)
-    logits, differences = head(torch.randn(sample.labels.numel(), 1, 1, 2))
-    terms = head.losses(logits, differences, sample)
+    sample = head.sample(boxes[None], nothing)
+    logits, deltas = head(torch.randn(sample.labels.numel(), 1, 1, 2))
+    terms = head.losses(logits, deltas, sample)
     assert terms["box"] == 0
     assert terms["classification"] > 0

@@ -13,7 +13,7 @@ STRIDES, SIZES = (8, 16), [(96, 128), (70, 100)]
 
 def pair(candidates: int, proposals: int) -> tuple[RPN, RegionProposalNetwork]:
     """Ours and torchvision's with the same weights, which tell places apart."""
-    ours = RPN(12, Anchors(STRIDES, (4,)), candidates=(candidates,) * 2, proposals=(proposals,) * 2)
+    ours = RPN(12, Anchors(STRIDES, (4,)), pre_nms_top_n=(candidates,) * 2, post_nms_top_n=(proposals,) * 2)
     torch.nn.init.normal_(ours.head.cls_logits.weight, std=0.3)
     generator = AnchorGenerator(((32,), (64,)), ((0.5, 1.0, 2.0),) * 2)
     numbers = {"training": candidates, "testing": candidates}, {"training": proposals, "testing": proposals}
@@ -37,7 +37,7 @@ def test_proposals_are_torchvisions() -> None:
 
 
 def test_fewer_proposals_are_asked_for_in_evaluation() -> None:
-    rpn = RPN(4, Anchors((8,)), candidates=(60, 40), proposals=(30, 20))
+    rpn = RPN(4, Anchors((8,)), pre_nms_top_n=(60, 40), post_nms_top_n=(30, 20))
     outputs = rpn([torch.randn(1, 4, 8, 8)])
     sizes = torch.tensor([[64, 64]])
     assert [rpn.train(mode).propose(outputs, sizes).shape[1] for mode in (True, False)] == [30, 20]

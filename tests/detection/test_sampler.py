@@ -3,8 +3,8 @@ import torch
 from visiontasks.detection.sampler import Sampler
 
 
-def drawn(states: torch.Tensor, sampler: Sampler) -> list[tuple[list[int], list[int]]]:
-    """Positions of the positives and of the background that are drawn in each image."""
+def sampled(states: torch.Tensor, sampler: Sampler) -> list[tuple[list[int], list[int]]]:
+    """Positions of the positives and of the background that are sampled in each image."""
     indices, valid = sampler(states)
     found = []
     for image in range(len(states)):
@@ -21,7 +21,7 @@ def test_counts_are_torchvisions() -> None:
     for image, (positives, negatives) in enumerate([(10, 30), (3, 40), (20, 2), (0, 5)]):
         states[image, :positives], states[image, positives : positives + negatives] = 1, 0
     states = states[:, torch.randperm(50)]
-    counts = [(len(a), len(b)) for a, b in drawn(states, Sampler(16, 0.25))]
+    counts = [(len(a), len(b)) for a, b in sampled(states, Sampler(16, 0.25))]
     # A quarter of 16 at most, and the background fills up.
     assert counts == [(4, 12), (3, 13), (4, 2), (0, 5)]
 
@@ -42,7 +42,7 @@ def test_places_that_are_left_over_repeat_the_others() -> None:
     assert indices.shape == (2, 5)
 
 
-def test_a_fixed_draw_is_the_same_for_an_image_wherever_it_is() -> None:
+def test_a_fixed_sample_is_the_same_for_an_image_wherever_it_is() -> None:
     states = torch.randint(-1, 2, (3, 80))
     sampler = Sampler(20, 0.3)
     together = sampler(states, at_random=False)

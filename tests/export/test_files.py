@@ -32,8 +32,10 @@ TASKS: dict[str, Callable[[], Task]] = {
     "localization": lambda: LocalizationTask(3, class_agnostic=False, **SMALL),
     "segmentation": lambda: SegmentationTask(3, test_flip=True, **SMALL),
     "autoencoding": lambda: AutoencodingTask(6, image_size=(40, 56), **SMALL),
-    "detection": lambda: DetectionTask(3, neck="none", head_width=16, score=0.3, candidates=(50, 50), **SMALL),
-    "detection-fpn": lambda: DetectionTask(3, width=8, head_width=16, score=0.3, **SMALL),
+    "detection": lambda: DetectionTask(
+        3, neck="none", head_width=16, box_score_thresh=0.3, rpn_pre_nms_top_n=(50, 50), **SMALL
+    ),
+    "detection-fpn": lambda: DetectionTask(3, fpn_width=8, head_width=16, box_score_thresh=0.3, **SMALL),
 }
 
 
@@ -50,8 +52,9 @@ def run_onnx(path: Path, program: Program, inputs: tuple[Tensor, ...]) -> dict[s
     "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind == "detection-fpn" else kind for kind in TASKS]
 )
 def test_a_file_gives_what_the_task_predicts(kind: str, suffix: str, tmp_path: Path) -> None:
-    task = TASKS[kind]()
+    task = TASKS[kind]().train()
     done = export_task(task, tmp_path / f"new/a{suffix}", image_size=(40, 56))
+    assert all(module.training for module in task.modules())
     assert [file.name for file in done.file.parent.iterdir()] == [f"a{suffix}"]
     program = make_program(task, (40, 56))
     inputs = (torch.randint(256, (5, 3, 40, 56), dtype=torch.uint8), *program.example(5)[1:])
@@ -68,7 +71,7 @@ def test_a_file_gives_what_the_task_predicts(kind: str, suffix: str, tmp_path: P
         assert json.loads(extra["visiontasks.json"]) == done.metadata
     with torch.inference_mode():
         expected = named(program.outputs, program.reference(*inputs))
-    compare(expected, found, "a", task.roi_head.score if isinstance(task, DetectionTask) else None)
+    compare(expected, found, "a", task.roi_head.score_thresh if isinstance(task, DetectionTask) else None)
 
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,12 @@ from visiontasks import DetectionTask
 from visiontasks.errors import ArgumentError
 from visiontasks.export.programs import DetectionProgram, Program, make_program
 
-SMALL = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "width": 8, "head_width": 16}
+SMALL = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
 
 
 def make(**options: object) -> DetectionTask:
     """Create a detector that finds many boxes of several classes, near copies among them."""
-    task = DetectionTask(3, **{**SMALL, "score": 0.2, **options}).eval()  # type: ignore[arg-type]
+    task = DetectionTask(3, **{**SMALL, "box_score_thresh": 0.2, **options}).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         task.roi_head.cls_score.weight.normal_(std=2.0)
         task.roi_head.bbox_pred.weight.normal_(std=0.3)
@@ -38,7 +38,7 @@ def test_detections_of_fixed_shapes_are_those_of_the_task(options: dict[str, obj
 
 
 def test_an_image_in_which_nothing_is_found_gives_padding() -> None:
-    program = make_program(make(score=1.0, detections=7), (64, 64))
+    program = make_program(make(box_score_thresh=1.0, box_detections_per_img=7), (64, 64))
     boxes, scores, labels = program(*program.example(2))
     assert boxes.shape == (2, 7, 4)
     assert not boxes.any()

@@ -39,7 +39,7 @@ def no_waiting() -> Iterator[None]:
 
 
 def test_a_training_step_does_not_wait_for_the_device(batch: DetectionBatch, no_waiting: None) -> None:
-    task = DetectionTask(3, backbone="resnet18", width=64, head_width=64).cuda()
+    task = DetectionTask(3, backbone="resnet18", fpn_width=64, head_width=64).cuda()
     for step in range(2):
         torch.cuda.set_sync_debug_mode("error" if step else "default")
         terms = task.losses(task(*task.inputs(batch)), batch)
@@ -47,7 +47,9 @@ def test_a_training_step_does_not_wait_for_the_device(batch: DetectionBatch, no_
 
 
 def test_detections_are_those_of_the_cpu(batch: DetectionBatch) -> None:
-    task = DetectionTask(3, backbone="resnet18", width=64, head_width=64, score=0.0, overlap=0.7).eval()
+    task = DetectionTask(
+        3, backbone="resnet18", fpn_width=64, head_width=64, box_score_thresh=0.0, box_nms_thresh=0.7
+    ).eval()
     with torch.no_grad():
         cpu = task.predict(task(batch.images.cpu(), batch.sizes.cpu()))
         gpu = task.cuda().predict(task(*task.inputs(batch)))

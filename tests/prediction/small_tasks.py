@@ -23,7 +23,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     ),
     "localization": lambda **more: LocalizationTask(3, NAMES, image_size=(20, 40), backbone_options=SMALL, **more),
     "detection": lambda **more: DetectionTask(
-        2, NAMES[1:], backbone="resnet18", width=16, head_width=16, detections=9, **more
+        2, NAMES[1:], backbone="resnet18", fpn_width=16, head_width=16, box_detections_per_img=9, **more
     ),
     "autoencoding": lambda **more: AutoencodingTask(5, image_size=(20, 24), backbone_options=SMALL, **more),
     "segmentation": lambda **more: SegmentationTask(3, NAMES, backbone_options=SMALL, **more),

@@ -171,6 +171,17 @@ def test_detection_keeps_the_shape_that_it_was_trained_with(files: list[Path]) -
     assert unknown.resizing == Within(800, 1333)
 
 
+@pytest.mark.parametrize(("own", "score"), [(0.9, 0.0), (0.0, 0.9)])
+def test_a_minimum_score_replaces_the_detectors_own(own: float, score: float, files: list[Path]) -> None:
+    task = TASKS["detection"](image_size=(48, 40), box_score_thresh=own)
+    (found,) = predict_images(create_predictor(task, score=score), files[:1])
+    (as_trained,) = predict_images(task, files[:1])
+    assert [len(one.labels) > 0 for one in (found, as_trained)] == [score < 0.5, own < 0.5]
+    expected = TASKS["detection"](image_size=(48, 40), box_score_thresh=score)
+    expected.load_state_dict(task.state_dict())
+    assert found == next(predict_images(expected, files[:1]))
+
+
 def test_precomputed_proposals_are_read_from_their_file(files: list[Path], tmp_path: Path) -> None:
     task = TASKS["detection"](proposals="precomputed", image_size=(64, 64))
     with pytest.raises(ArgumentError, match="visiontasks propose"):
@@ -222,6 +233,7 @@ def test_what_cannot_work_is_refused_at_once(files: list[Path]) -> None:
         (task, {"score": 0.5}, "score is for a DetectionTask"),
         (TASKS["detection"](), {"score": 2.0}, "expected 0 to 1"),
         (TASKS["segmentation"](), {"scales": []}, "scales"),
+        (TASKS["segmentation"](), {"windows_at_once": 0}, "windows_at_once is 0"),
         (Own(backbone_options=SMALL), {}, "LocalizationTask, AutoencodingTask, DetectionTask, SegmentationTask"),
     ]
     for model, options, message in wrong:

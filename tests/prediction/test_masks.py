@@ -8,6 +8,7 @@ import torch
 
 from tests.prediction.small_tasks import SMALL
 from visiontasks import SegmentationTask
+from visiontasks.prediction import create_predictor, predict_images
 from visiontasks.prediction.masks import MaskPredictor
 
 
@@ -20,6 +21,36 @@ def test_windows_decide_as_the_whole_image(mode: str, classes: int, shape: tuple
     assert whole.shape == parts.shape == (*shape, 120, 90)
     # The receptive field is wider than an overlap's quarter for a few pixels only.
     assert (whole == parts).float().mean() > 0.98
+
+
+def test_images_and_windows_of_one_size_are_computed_at_once() -> None:
+    task = SegmentationTask(3, backbone_options=SMALL).eval()
+    counts: list[int] = []
+    task.register_forward_pre_hook(lambda module, inputs: counts.append(len(inputs[0])))
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8) for size in [(48, 40)] * 3 + [(40, 48)] * 2]
+    together = list(predict_images(create_predictor(task), images, batch_size=4))
+    assert counts == [3, 1, 1]
+    for one, image in zip(together, images, strict=True):
+        assert one.mask is not None
+        assert torch.equal(one.mask, MaskPredictor(task).segment(image))
+    counts.clear()
+    predictor = create_predictor(task, window=(32, 32), overlap=0.0, windows_at_once=2)
+    (windowed,) = predict_images(predictor, [torch.zeros(3, 64, 96, dtype=torch.uint8)])
+    assert counts == [2, 1] * 2
+    assert windowed.mask is not None
+
+
+def test_options_of_a_predictor_do_not_change_the_task() -> None:
+    task = SegmentationTask(3, backbone_options=SMALL).eval()
+    image = torch.randint(256, (3, 48, 40), dtype=torch.uint8)
+    averaged = SegmentationTask(3, test_flip=True, test_scales=[1.0, 1.5], backbone_options=SMALL).eval()
+    averaged.load_state_dict(task.state_dict())
+    found = MaskPredictor(task, flip=True, scales=[1.0, 1.5]).segment(image)
+    assert (task.test_flip, tuple(task.test_scales)) == (False, (1.0,))
+    assert torch.equal(found, MaskPredictor(averaged).segment(image))
+    assert torch.equal(
+        MaskPredictor(averaged, flip=False, scales=[1.0]).segment(image), MaskPredictor(task).segment(image)
+    )
 
 
 @pytest.mark.slow

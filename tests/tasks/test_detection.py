@@ -13,10 +13,10 @@ from visiontasks.testing import check_task
 
 SMALL: dict[str, Any] = {
     "backbone_options": {"filters": [8, 16, 16], "depth": 1},
-    "width": 16,
+    "fpn_width": 16,
     "head_width": 32,
     "anchor_scales": (4.0,),
-    "proposals_drawn": 32,
+    "box_batch_size_per_image": 32,
 }
 LOSSES = {"classification", "box", "objectness", "rpn_box"}
 
@@ -45,7 +45,7 @@ def random_batch(count: int, classes: int, size: tuple[int, int] = (48, 64), obj
         (3, {}),
         (1, {"class_agnostic": True, "class_names": ["cell"]}),
         (100, {"neck": "none", "aspect_ratios": (1.0,)}),
-        (2, {"design": "v2", "normalization": "unit", "detections": 7}),
+        (2, {"design": "v2", "normalization": "unit", "box_detections_per_img": 7}),
         (2, {"backbone": "resnet18", "backbone_options": {}, "neck": "none", "anchor_scales": (2, 4)}),
     ],
     ids=["pyramid", "one class", "single map", "v2", "stage 4 of ResNet"],
@@ -98,7 +98,7 @@ def test_batches_without_proposals_are_an_error() -> None:
 
 
 def test_predictions_are_inside_the_images_and_fall_in_score() -> None:
-    task = DetectionTask(3, **SMALL, score=0.0, overlap=0.9).eval()
+    task = DetectionTask(3, **SMALL, box_score_thresh=0.0, box_nms_thresh=0.9).eval()
     batch = random_batch(2, 3)
     sizes = torch.tensor([[48, 64], [20, 33]])
     boxes, scores, labels = task.predict(task(batch.images, sizes))
@@ -115,7 +115,7 @@ def test_predictions_are_inside_the_images_and_fall_in_score() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"neck": "none"}, {"design": "v2"}])
 def test_an_image_alone_and_beside_others_has_the_same_detections(options: dict[str, Any]) -> None:
-    task = DetectionTask(3, **{**SMALL, **options}, score=0.1).eval()
+    task = DetectionTask(3, **{**SMALL, **options}, box_score_thresh=0.1).eval()
     batch = random_batch(3, 3)
     with torch.no_grad():
         together = task.predict(task(*task.inputs(batch)))
@@ -202,7 +202,7 @@ def test_ignored_objects_are_neither_learnt_nor_unlearnt() -> None:
     terms = task.losses(outputs, ignored)
     assert terms["box"] == terms["rpn_box"] == 0
     # Proposals that lie in it are not among those that are drawn as background.
-    sample = task.roi_head.draw(outputs.proposals, Targets(ignored.boxes, ignored.labels, ignored.ignore))
+    sample = task.roi_head.sample(outputs.proposals, Targets(ignored.boxes, ignored.labels, ignored.ignore))
     drawn = sample.boxes[sample.weight > 0]
     shared = torch.minimum(drawn[:, 2:], torch.tensor(40.0)) - torch.maximum(drawn[:, :2], torch.tensor(8.0))
     covered = shared.clamp(min=0).prod(1) / (drawn[:, 2:] - drawn[:, :2]).prod(1)

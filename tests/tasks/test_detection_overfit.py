@@ -30,7 +30,7 @@ def overfit(make_trainer: Callable[..., Trainer], steps: int, **options: Any) ->
     "options", [{}, {"class_agnostic": True}, {"neck": "none"}, {"proposals": "sliding-window"}, {"design": "v2"}]
 )
 def test_two_images_are_learnt_by_heart(options: dict[str, Any], make_trainer: Callable[..., Trainer]) -> None:
-    small = {**SMALL, "backbone_options": {"filters": [16, 32, 32], "depth": 1}, "width": 32, "head_width": 64}
+    small = {**SMALL, "backbone_options": {"filters": [16, 32, 32], "depth": 1}, "fpn_width": 32, "head_width": 64}
     assert overfit(make_trainer, 120, **{**small, **options}) >= 0.95
 
 
@@ -40,5 +40,5 @@ def test_two_images_are_learnt_by_heart(options: dict[str, Any], make_trainer: C
 )
 def test_every_backbone_learns_two_images_by_heart(backbone: str, make_trainer: Callable[..., Trainer]) -> None:
     # Statistics of batch norm over two small images say nothing of each of them.
-    small = {**SMALL, "backbone_options": None, "width": 64, "head_width": 128}
+    small = {**SMALL, "backbone_options": None, "fpn_width": 64, "head_width": 128}
     assert overfit(make_trainer, 150, **small, backbone=backbone) >= 0.95

@@ -108,14 +108,11 @@ class Backbone(nn.Module, ABC):
             module.requires_grad_(False)
         self._keep_frozen(frozen)
 
-    def unfreeze(self, parameters: Iterable[nn.Parameter]) -> bool:
+    def unfreeze(self, parameters: Iterable[nn.Parameter]) -> None:
         """Let frozen modules train again that have one of these parameters.
 
         Args:
             parameters: Parameters that are to train, such as those of an optimiser.
-
-        Returns:
-            Whether any was frozen.
         """
         trained = {id(parameter) for parameter in parameters}
         still: list[nn.Module] = []
@@ -129,10 +126,8 @@ class Backbone(nn.Module, ABC):
                     parameter.requires_grad_(id(parameter) in trained)
                 if own and not any(parameter.requires_grad for parameter in own):
                     still.append(part)
-        if len(still) == len(self._frozen) and all(a is b for a, b in zip(still, self._frozen, strict=True)):
-            return False
-        self._keep_frozen(still)
-        return True
+        if len(still) != len(self._frozen) or any(a is not b for a, b in zip(still, self._frozen, strict=True)):
+            self._keep_frozen(still)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules that are not frozen; see :meth:`torch.nn.Module.train`."""

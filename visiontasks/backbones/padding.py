@@ -117,7 +117,7 @@ class PaddedBackbone(Backbone):
         return features
 
     def _check_small(self, title: str, in_channels: int) -> None:
-        """Check that the least image, where the coarsest map has an odd number of places, gives maps as well."""
+        """Check that the smallest image, where the coarsest map has an odd number of places, gives maps as well."""
         height, width = self.strides[-1] + 2 * self.margin, 3 * self.strides[-1] + 2 * self.margin
         try:
             maps = self._probe(in_channels, height, width)

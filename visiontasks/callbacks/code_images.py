@@ -18,10 +18,10 @@ class CodeImages(EvaluationPictures):
     They are in the run folder: ``codes/map_epoch_N.png`` has the codes of validation images in the plane of their two
     principal components, in the colours of their classes where these are known; ``codes/between_epoch_N.png`` what lies
     between the codes of two images; and for a variational autoencoder ``codes/samples_epoch_N.png`` images drawn at
-    random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.code_images.CodeImages``.
+    random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.CodeImages``.
 
     Args:
-        points: Most codes in the map, those of the first images.
+        points: Maximum number of codes in the map, those of the first images.
         pairs: Pairs of images, the first ones, between whose codes images are drawn.
         samples: Images that are drawn at random, from the same numbers every time.
     """

@@ -14,7 +14,7 @@ class FilterImages(EvaluationPictures):
     """Writes the filters of the first convolution, and the feature maps of one image, after every validation.
 
     The pictures are ``filters/epoch_N.png`` and ``filters/activations_epoch_N.png`` in the run folder. On the command
-    line: ``--trainer.callbacks+=visiontasks.callbacks.filters.FilterImages``.
+    line: ``--trainer.callbacks+=visiontasks.callbacks.FilterImages``.
 
     Args:
         image: The image whose feature maps are drawn, shape [C, H, W], uint8 in 0 to 255 or float in 0 to 1; by default

@@ -12,7 +12,7 @@ class ReliabilityDiagram(EvaluationPictures):
     """Writes a reliability diagram of a classifier after every validation and test.
 
     The pictures are ``reliability/val_epoch_N.png`` and ``reliability/test.png`` in the run folder. On the command
-    line: ``--trainer.callbacks+=visiontasks.callbacks.reliability.ReliabilityDiagram``.
+    line: ``--trainer.callbacks+=visiontasks.callbacks.ReliabilityDiagram``.
     """
 
     title = "reliability"

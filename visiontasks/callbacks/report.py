@@ -134,7 +134,7 @@ class RunReport(Callback):
     def _look_at_detections(self, metric: DetectionMetric, names: list[str]) -> None:
         records = metric.records()
         _, objects, detections = records
-        note = "An object is found by a detection of its class at IoU 0.5, matched as COCO does, by falling score."
+        note = "A detection of its class finds an object at IoU 0.5, matched as by COCO in descending order of score."
         self._thresholds = _thresholds("objects", names, detection_counts(detections, objects, len(names)), note)
         if len(names) <= _MOST_CLASSES:
             counts = count_confusion(records, len(names), score=SCORE)

@@ -8,7 +8,6 @@ from zlib import crc32
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.ranking import Ranking
@@ -20,7 +19,7 @@ from visiontasks.types import (
     LocalizationPredictions,
     ids_of,
 )
-from visiontasks.visualization import Picture
+from visiontasks.visualization import Picture, label_names
 
 _SIDE = 960
 _BYTES = 6 * 2**20
@@ -113,14 +112,8 @@ def caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
         found, truth, score = predictions.labels[0], batch.labels[0], predictions.scores[0]
         certain = "" if found.ndim else f" {score:.2f}"
         same = torch.equal(found.long(), truth.long())
-        return f"{_named(found, names)}{certain}" + ("" if same else f", true: {_named(truth, names)}")
+        return f"{label_names(found, names)}{certain}" + ("" if same else f", true: {label_names(truth, names)}")
     if isinstance(predictions, DetectionPredictions):
         objects = int(((batch.labels[0] >= 0) & ~batch.ignore[0]).sum())
         return f"{objects} annotated, {int((predictions.scores[0] >= SCORE).sum())} found"
     return ""
-
-
-def _named(labels: Tensor, names: Sequence[str]) -> str:
-    if not labels.ndim:
-        return names[int(labels)] if labels >= 0 else "no object"
-    return ", ".join(names[label] for label in labels.nonzero().flatten().tolist()) or "none"

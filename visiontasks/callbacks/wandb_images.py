@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from visiontasks.types import (
     IGNORED,
@@ -13,13 +12,13 @@ from visiontasks.types import (
     LocalizationPredictions,
     SegmentationPredictions,
 )
-from visiontasks.visualization import to_rgb
+from visiontasks.visualization import label_names, to_rgb
 
 if TYPE_CHECKING:
     import wandb
 
 _LEAST = 0.05
-"""Least score of a box that is handed over; a slider in the browser moves it further."""
+"""Minimum score of a box that is handed over; a slider in the browser moves it further."""
 
 
 def wandb_images(batch: Any, predictions: Any, class_names: Sequence[str]) -> "list[wandb.Image] | None":
@@ -55,14 +54,9 @@ def wandb_images(batch: Any, predictions: Any, class_names: Sequence[str]) -> "l
 
 def _classes(batch: Any, predictions: ClassificationPredictions, index: int, labels: dict[int, str]) -> dict[str, Any]:
     found, score = predictions.labels[index], predictions.scores[index]
-    title = f"{_named(found, labels)} (true: {_named(batch.labels[index], labels)})"
+    names = list(labels.values())
+    title = f"{label_names(found, names)} (true: {label_names(batch.labels[index], names)})"
     return {"caption": title if found.ndim else f"{title}, {float(score):.2f}"}
-
-
-def _named(classes: Tensor, labels: dict[int, str]) -> str:
-    if not classes.ndim:
-        return labels[int(classes)]
-    return ", ".join(labels[label] for label in classes.nonzero().flatten().tolist()) or "none"
 
 
 def _one_box(batch: Any, predictions: LocalizationPredictions, index: int, labels: dict[int, str]) -> dict[str, Any]:

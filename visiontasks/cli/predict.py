@@ -49,6 +49,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         overlap=options.overlap,
         flip=options.flip,
         scales=options.scales,
+        windows_at_once=options.windows_at_once,
     )
     name = choose_format(predictor, options.format, options.output)
     files = find_files(options.sources)
@@ -118,11 +119,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--max_pixels", type=int, default=MAX_PIXELS, help="refuse images of more (default: %(default)s)")
     add("--annotations", type=Path, help="coco: a file of annotations, whose numbers of images and classes to use")
     add = parser.add_argument_group("detection").add_argument
-    add("--score", type=float, help="least score of a box (default: all; 0.5 in voc and overlays)")
+    add(
+        "--score",
+        type=float,
+        help="minimum score of a box (default: as the detector was trained with; 0.5 in voc and overlays)",
+    )
     add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
     add = parser.add_argument_group("segmentation").add_argument
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
     add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
+    add("--windows_at_once", type=int, default=1, help="windows computed at once (default: 1)")
     add("--flip", action="store_true", default=None, help="average with the mirrored image")
     add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser

@@ -90,9 +90,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 def _add_options(parser: Parser) -> None:
     parser.add_argument("--output", type=str, required=True, help="file to write: NAME.npy, and NAME.json beside it")
-    parser.add_argument("--count", type=int, default=2000, help="most proposals of an image")
+    parser.add_argument("--count", type=int, default=2000, help="maximum number of proposals of an image")
     parser.add_argument("--mode", type=Literal[*STRATEGIES], default="fast", help="strategies of selective search")
-    parser.add_argument("--least", type=int, default=10, help="least side of a proposal in pixels")
+    parser.add_argument("--least", type=int, default=10, help="minimum side of a proposal in pixels")
     parser.add_argument("--checkpoint", type=str | None, default=None, help="a DetectionTask whose proposals to take")
     parser.add_argument("--workers", type=int, default=2, help="processes of selective search")
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")

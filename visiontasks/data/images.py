@@ -61,7 +61,7 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
     Args:
         path: The file.
         channels: 1 for grey, 3 for RGB, or what the file holds.
-        max_pixels: Most pixels that an image may have; larger ones are refused before they are decoded.
+        max_pixels: Maximum number of pixels of an image; larger ones are refused before they are decoded.
 
     Returns:
         Pixels in 0 to 255, shape [H, W, C].

@@ -21,7 +21,7 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndar
 
     Args:
         path: The file: an image without loss and with one channel, or ``.npy`` of whole numbers, [H, W].
-        max_pixels: Most pixels that a mask may have.
+        max_pixels: Maximum number of pixels of a mask.
 
     Returns:
         Values as stored, shape [H, W].

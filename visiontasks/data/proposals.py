@@ -85,7 +85,7 @@ class ProposalFile:
         Args:
             path: The array.
             images: Names of the images.
-            count: Most proposals of an image.
+            count: Maximum number of proposals of an image.
             method: How they are made, in plain types.
 
         Raises:

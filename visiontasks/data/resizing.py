@@ -88,8 +88,8 @@ class RandomResizedCrop(Resizing):
 
     Args:
         size: Height and width in pixels.
-        area: Least and largest share of the image's area.
-        ratio: Least and largest width over height of the part.
+        area: Minimum and maximum share of the image's area.
+        ratio: Minimum and maximum width over height of the part.
     """
 
     size: tuple[int, int]
@@ -159,7 +159,7 @@ class RandomScaledCrop(Resizing):
 
     Args:
         size: Height and width of the part in pixels.
-        scale: Least and largest scale.
+        scale: Minimum and maximum scale.
     """
 
     size: tuple[int, int]
@@ -226,7 +226,7 @@ def clip_boxes(
     Args:
         boxes: xyxy in pixels.
         size: Height and width of the image.
-        visible: Least share of its area that a box keeps, 0 to 1.
+        visible: Minimum share of its area that a box keeps, 0 to 1.
 
     Returns:
         All boxes, clipped, and which of them have an area and keep enough of it.

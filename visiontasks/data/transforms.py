@@ -107,7 +107,7 @@ class Augmentation:
 
     Args:
         pipeline: A transform, a composition, or a list of them.
-        visible: Least share of its area that a box keeps when the image is cropped, 0 to 1.
+        visible: Minimum share of its area that a box keeps when the image is cropped, 0 to 1.
 
     Raises:
         ArgumentError: If a transform would interpolate masks.
@@ -150,7 +150,7 @@ class Augmentation:
                 detection), arguments of transforms by their names (Albumentations' and ``ColorMatrix``), such as
                 ``{"HorizontalFlip": {"p": 0.5}}``, a description as ``albumentations.to_dict`` or :meth:`describe`
                 gives it, or a pipeline.
-            visible: Least share of its area that a box keeps.
+            visible: Minimum share of its area that a box keeps.
 
         Raises:
             ArgumentError: If there is no such preset, or the description is wrong.

@@ -1,5 +1,6 @@
 """Decoders: feature maps go in, logits for every pixel come out."""
 
+from collections.abc import Callable
 from typing import Any
 
 from visiontasks.decoders.base import Decoder
@@ -11,7 +12,7 @@ from visiontasks.errors import ArgumentError, near_matches
 
 __all__ = ["Decoder", "create_decoder", "list_decoders"]
 
-_DECODERS: dict[str, type[Decoder]] = {
+_DECODERS: dict[str, Callable[..., Decoder]] = {
     "unet": UNet,
     "fcn": FCN,
     "segnet": SegNet,

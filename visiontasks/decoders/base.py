@@ -18,14 +18,12 @@ class Decoder(nn.Module, ABC):
     Args:
         channels: Channels of each feature map, fine to coarse.
         strides: Pixels of the image per pixel of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
     """
 
-    def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...], num_outputs: int) -> None:
+    def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         super().__init__()
         self.channels = channels
         self.strides = strides
-        self.num_outputs = num_outputs
 
     @abstractmethod
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
@@ -36,5 +34,5 @@ class Decoder(nn.Module, ABC):
             size: Height and width of the images in pixels.
 
         Returns:
-            Logits, shape [B, num_outputs, height, width].
+            Logits, shape [B, outputs, height, width].
         """

@@ -41,7 +41,7 @@ class FCN(Decoder):
     def __init__(
         self, channels: tuple[int, ...], strides: tuple[int, ...], num_outputs: int, *, stride: int = 8
     ) -> None:
-        super().__init__(channels, strides, num_outputs)
+        super().__init__(channels, strides)
         if stride < 1:
             message = f"stride is {stride}; expected that of the finest map to be used, such as 8 for FCN-8s."
             raise ArgumentError(message)

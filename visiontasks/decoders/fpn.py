@@ -54,7 +54,7 @@ class FPN(Decoder):
         norm: Norm = "group",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(channels, strides, num_outputs)
+        super().__init__(channels, strides)
         if min(width, head_width, stride) < 1:
             message = f"width is {width}, head_width {head_width} and stride {stride}; expected at least 1 each."
             raise ArgumentError(message)

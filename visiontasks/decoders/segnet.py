@@ -77,7 +77,7 @@ class SegNet(Decoder):
         depth: int = 2,
         norm: Norm = "batch",
     ) -> None:
-        super().__init__(channels, strides, num_outputs)
+        super().__init__(channels, strides)
         if depth < 1:
             message = f"depth is {depth}; expected at least one convolution per stage."
             raise ArgumentError(message)

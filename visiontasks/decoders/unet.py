@@ -93,7 +93,7 @@ class UNet(Decoder):
         norm: Norm = "batch",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(channels, strides, num_outputs)
+        super().__init__(channels, strides)
         # The maps that are joined on the way, coarse to fine; none at the pixels of the image.
         skips = list(zip(channels, strides, strict=True))[-2::-1]
         if strides[0] > 1:

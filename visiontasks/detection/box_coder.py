@@ -1,4 +1,4 @@
-"""Boxes as differences from other boxes, which a network can learn."""
+"""Boxes as deltas from other boxes, which a network can learn."""
 
 import math
 from typing import NamedTuple
@@ -17,8 +17,7 @@ class BoxCoder(NamedTuple):
     Girshick et al., R-CNN (CVPR 2014), appendix C. As torchvision's ``BoxCoder``.
 
     Attributes:
-        center: Factor of the shifts, which are in sides of the reference.
-        side: Factor of the logarithms.
+        weights: Factor of the shifts, which are in sides of the reference, and factor of the logarithms.
 
     Example:
         >>> reference, box = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 25, 10]])
@@ -26,23 +25,22 @@ class BoxCoder(NamedTuple):
         tensor([[1.0000, 0.0000, 0.6931, 0.0000]])
     """
 
-    center: float = 1.0
-    side: float = 1.0
+    weights: tuple[float, float] = (1.0, 1.0)
 
     def encode(
         self, boxes: Float[Tensor, "*boxes 4"], references: Float[Tensor, "*boxes 4"]
     ) -> Float[Tensor, "*boxes 4"]:
-        """Compute the differences of boxes from references; both have an area."""
+        """Compute the deltas of boxes from references; both have an area."""
         sides, origins = references[..., 2:] - references[..., :2], references[..., :2]
         box_sides = boxes[..., 2:] - boxes[..., :2]
         shift = (boxes[..., :2] + 0.5 * box_sides) - (origins + 0.5 * sides)
-        return torch.cat([self.center * shift / sides, self.side * torch.log(box_sides / sides)], -1)
+        return torch.cat([self.weights[0] * shift / sides, self.weights[1] * torch.log(box_sides / sides)], -1)
 
     def decode(
-        self, differences: Float[Tensor, "*boxes 4"], references: Float[Tensor, "*#boxes 4"]
+        self, deltas: Float[Tensor, "*boxes 4"], references: Float[Tensor, "*#boxes 4"]
     ) -> Float[Tensor, "*boxes 4"]:
-        """Compute boxes from their differences; a side becomes at most 62.5 times as long."""
+        """Compute boxes from their deltas; a side becomes at most 62.5 times as long."""
         sides, origins = references[..., 2:] - references[..., :2], references[..., :2]
-        center = differences[..., :2] / self.center * sides + (origins + 0.5 * sides)
-        half = 0.5 * (torch.exp((differences[..., 2:] / self.side).clamp(max=_LARGEST)) * sides)
+        center = deltas[..., :2] / self.weights[0] * sides + (origins + 0.5 * sides)
+        half = 0.5 * (torch.exp((deltas[..., 2:] / self.weights[1]).clamp(max=_LARGEST)) * sides)
         return torch.cat([center - half, center + half], -1)

@@ -10,7 +10,7 @@ def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
 
     Args:
         strides: Strides of all maps, fine to coarse.
-        finest: Least stride of a map that is used.
+        finest: Minimum stride of a map that is used.
 
     Returns:
         Their positions, fine to coarse.
@@ -31,7 +31,7 @@ def only_level(backbone: Backbone, most: int = 16) -> int:
 
     Args:
         backbone: The backbone; changed in place.
-        most: Largest stride; 16 is the map that Faster R-CNN was published with.
+        most: Maximum stride; 16 is the map that Faster R-CNN was published with.
 
     Returns:
         Its position; 0 where all are coarser.

@@ -18,7 +18,7 @@ class Targets(NamedTuple):
     Attributes:
         boxes: Their boxes.
         labels: Their classes; -1 is padding.
-        ignore: Whether an object is neither to be found nor wrong to find.
+        ignore: Whether an object is ignored in matching and evaluation.
     """
 
     boxes: Float[Tensor, "batch objects 4"]
@@ -50,19 +50,20 @@ class Matcher(NamedTuple):
     """Matches candidates, such as anchors, with objects by their intersection over union (IoU).
 
     Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.2. As torchvision's ``Matcher``, for all images at once, but
-    that an object which touches no candidate rescues none. Objects to be ignored match nothing; a candidate that would
-    be background is neither where an ignored one covers half of it (a crowd holds objects that nobody drew).
+    that an object which overlaps with no candidate has no low-quality matches. Objects to be ignored match nothing; a
+    candidate that would be background is neither where an ignored one covers half of it (a crowd holds objects that
+    nobody annotated).
 
     Attributes:
-        positive: Least IoU of a candidate that stands for an object.
+        positive: Minimum IoU of a candidate that stands for an object.
         negative: IoU below which a candidate is background.
-        rescue: Whether the best candidates of each object stand for it whatever their IoU.
+        allow_low_quality_matches: Whether the best candidates of each object stand for it whatever their IoU.
         covered: Share of a candidate that an ignored object has to cover to take it out of the background.
     """
 
     positive: float
     negative: float
-    rescue: bool = False
+    allow_low_quality_matches: bool = False
     covered: float = 0.5
 
     def __call__(self, targets: Targets, candidates: Float[Tensor, "batch_or_1 candidates 4"]) -> Matches:
@@ -71,10 +72,10 @@ class Matcher(NamedTuple):
         iou = box_iou(targets.boxes, candidates).masked_fill_(~found[..., None], -1)
         best, objects = iou.max(1)
         states = torch.where(best >= self.positive, POSITIVE, torch.where(best < self.negative, NEGATIVE, NEITHER))
-        if self.rescue:
+        if self.allow_low_quality_matches:
             highest = iou.amax(2, keepdim=True)
-            rescued = ((iou == highest) & (highest > 0)).any(1)
-            states = torch.where(rescued, POSITIVE, states)
+            low_quality = ((iou == highest) & (highest > 0)).any(1)
+            states = torch.where(low_quality, POSITIVE, states)
         shared = intersections(targets.boxes, candidates)
         covered = shared >= self.covered * areas(candidates)[:, None]
         covered = (covered & (targets.ignore & (targets.labels >= 0))[..., None]).any(1)

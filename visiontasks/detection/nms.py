@@ -26,7 +26,7 @@ def suppress(
     once, again and again (Zheng et al., Enhancing geometric factors, 2021, Cluster-NMS).
 
     Args:
-        boxes: Boxes by falling score.
+        boxes: Boxes in descending order of score.
         valid: Which of them count.
         threshold: IoU above which the later box goes.
         labels: Class of each, where only a box of the same class makes another go.
@@ -69,7 +69,7 @@ def suppress_in_passes(
     """Do the same without waiting for the device, see :func:`suppress`.
 
     Args:
-        boxes: Boxes by falling score.
+        boxes: Boxes in descending order of score.
         valid: Which of them count.
         threshold: IoU above which the later box goes.
         labels: Class of each, where only a box of the same class makes another go.
@@ -100,7 +100,7 @@ def grouped_nms(
         threshold: IoU above which the box of lower score goes.
 
     Returns:
-        Positions of the boxes that stay, by falling score; of equal ones, the first first.
+        Positions of the boxes that stay, in descending order of score; of equal ones, the first first.
     """
     order = scores.argsort(descending=True, stable=True)
     order = order[groups[order].argsort(stable=True)]

@@ -15,9 +15,9 @@ class DetectionOutputs(NamedTuple):
     Attributes:
         features: The maps that regions are read from, fine to coarse; the normalised images where each region is
             computed by itself.
-        proposals: Boxes by falling likelihood, then padding.
+        proposals: Boxes in descending order of objectness, then padding.
         sizes: Height and width of each image.
-        rpn: What the network of proposals says of each anchor; None without one.
+        rpn: What the network of proposals predicts for each anchor; None without one.
     """
 
     features: Features

@@ -30,10 +30,10 @@ class RegionSample(NamedTuple):
         weight: Its share of the mean over the sample; 0 for places that are left over.
     """
 
-    boxes: Float[Tensor, "batch drawn 4"]
-    labels: Int64[Tensor, "batch drawn"]
-    objects: Float[Tensor, "batch drawn 4"]
-    weight: Float[Tensor, "batch drawn"]
+    boxes: Float[Tensor, "batch sampled 4"]
+    labels: Int64[Tensor, "batch sampled"]
+    objects: Float[Tensor, "batch sampled 4"]
+    weight: Float[Tensor, "batch sampled"]
 
 
 class RoIHead(nn.Module):
@@ -49,11 +49,11 @@ class RoIHead(nn.Module):
         convolutions: Filters of 3x3 convolutions with batch norm before the linear layers; none by default.
         widths: Units of the hidden linear layers.
         class_agnostic: Whether all classes of a region share one box.
-        drawn: Proposals of each image that the loss is computed on.
-        positive_share: Largest share of those that stand for an object, 0 to 1.
-        score: Least score of a detection.
-        overlap: IoU above which the less likely of two detections of a class goes.
-        detections: Most detections of an image.
+        batch_size_per_image: Proposals of each image that the loss is computed on.
+        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
+        score_thresh: Minimum score of a detection.
+        nms_thresh: IoU above which the less likely of two detections of a class goes.
+        detections_per_img: Maximum number of detections of an image.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class RoIHead(nn.Module):
         convolutions: Sequence[int] = (),
         widths: Sequence[int] = (1024, 1024),
         class_agnostic: bool = False,
-        drawn: int = 512,
-        positive_share: float = 0.25,
-        score: float = 0.05,
-        overlap: float = 0.5,
-        detections: int = 100,
+        batch_size_per_image: int = 512,
+        positive_fraction: float = 0.25,
+        score_thresh: float = 0.05,
+        nms_thresh: float = 0.5,
+        detections_per_img: int = 100,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
@@ -90,23 +90,23 @@ class RoIHead(nn.Module):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                     if module.bias is not None:
                         nn.init.zeros_(module.bias)
-        self.sampler = Sampler(drawn, positive_share)
-        self.score = score
-        self.overlap = overlap
-        self.detections = detections
+        self.sampler = Sampler(batch_size_per_image, positive_fraction)
+        self.score_thresh = score_thresh
+        self.nms_thresh = nms_thresh
+        self.detections_per_img = detections_per_img
         self.matcher = Matcher(positive=0.5, negative=0.5)
-        self.coder = BoxCoder(10.0, 5.0)
+        self.coder = BoxCoder((10.0, 5.0))
 
     def forward(self, regions: Float[Tensor, "regions rows columns channels"]) -> tuple[Tensor, Tensor]:
-        """Compute logits [regions, classes + 1] and differences [regions, classes or 1, 4] in float32."""
+        """Compute logits [regions, classes + 1] and deltas [regions, classes or 1, 4] in float32."""
         x = self.convolutions(regions.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).flatten(1)
         for layer in self.hidden:
             x = F.relu(layer(x), inplace=True)
         return self.cls_score(x).float(), self.bbox_pred(x).float().unflatten(1, (-1, 4))
 
     @torch.no_grad()
-    def draw(self, proposals: Float[Tensor, "batch proposals 4"], targets: Targets) -> RegionSample:
-        """Draw proposals, the objects themselves among them.
+    def sample(self, proposals: Float[Tensor, "batch proposals 4"], targets: Targets) -> RegionSample:
+        """Sample proposals, the objects themselves among them.
 
         Args:
             proposals: The proposals, padded.
@@ -120,7 +120,7 @@ class RoIHead(nn.Module):
         positive = states.gather(1, indices) == POSITIVE
         chosen = objects.gather(1, indices)
         boxes = take(candidates, indices)
-        # Where an image has nothing to draw, places hold padding, which has no logarithm.
+        # Where an image has nothing to sample, places hold padding, which has no logarithm.
         unit = torch.cat([boxes.new_zeros(2), boxes.new_ones(2)])
         boxes = torch.where(is_box(boxes)[..., None], boxes, unit)
         return RegionSample(
@@ -133,20 +133,20 @@ class RoIHead(nn.Module):
     def losses(
         self,
         logits: Float[Tensor, "regions outputs"],
-        differences: Float[Tensor, "regions boxed 4"],
+        deltas: Float[Tensor, "regions boxed 4"],
         sample: RegionSample,
     ) -> dict[str, Float[Tensor, ""]]:
         """Compute the losses of a sample, whose regions are those of all images in turn.
 
         Returns:
-            ``classification``: cross-entropy, the mean over the sample. ``box``: smooth L1 of the differences from
+            ``classification``: cross-entropy, the mean over the sample. ``box``: smooth L1 of the deltas from
             those proposals that stand for an object, for its class, the sum over the size of the sample.
         """
         labels, weight = sample.labels.flatten(), sample.weight.flatten()
         terms = F.cross_entropy(logits, labels, reduction="none")
         positive = labels < self.num_classes
-        boxed = torch.where(positive, labels, 0) if differences.shape[1] > 1 else torch.zeros_like(labels)
-        own = differences.gather(1, boxed[:, None, None].expand(-1, 1, 4))[:, 0]
+        boxed = torch.where(positive, labels, 0) if deltas.shape[1] > 1 else torch.zeros_like(labels)
+        own = deltas.gather(1, boxed[:, None, None].expand(-1, 1, 4))[:, 0]
         target = self.coder.encode(sample.objects.flatten(0, 1), sample.boxes.flatten(0, 1))
         distance = F.smooth_l1_loss(own, target, beta=BETA, reduction="none").sum(-1)
         return {"classification": (terms * weight).sum(), "box": (distance * (weight * positive)).sum()}
@@ -155,36 +155,36 @@ class RoIHead(nn.Module):
     def predict(
         self,
         logits: Float[Tensor, "regions outputs"],
-        differences: Float[Tensor, "regions boxed 4"],
+        deltas: Float[Tensor, "regions boxed 4"],
         boxes: Float[Tensor, "regions 4"],
         images: Int64[Tensor, " regions"],
         sizes: Int64[Tensor, "batch 2"],
     ) -> DetectionPredictions:
-        """Turn regions into detections: likely ones, clipped, without near copies, the best of each image.
+        """Turn regions into detections: likely ones, clipped, after non-maximum suppression, the best of each image.
 
         Args:
             logits: Logits of the classes and of background.
-            differences: Boxes as encoded from the regions.
+            deltas: Boxes as encoded from the regions.
             boxes: The regions.
             images: Position in the batch of the image of each.
             sizes: Height and width of each image.
         """
         scores = logits.softmax(1)[:, : self.num_classes]
-        regions, labels = torch.nonzero(scores > self.score, as_tuple=True)
-        boxed = labels if differences.shape[1] > 1 else torch.zeros_like(labels)
-        decoded = self.coder.decode(differences[regions, boxed], boxes[regions])
+        regions, labels = torch.nonzero(scores > self.score_thresh, as_tuple=True)
+        boxed = labels if deltas.shape[1] > 1 else torch.zeros_like(labels)
+        decoded = self.coder.decode(deltas[regions, boxed], boxes[regions])
         owners = images[regions]
         decoded = clip_to(decoded[:, None], sizes[owners])[:, 0]
         likely = scores[regions, labels]
         large = (decoded[:, 2:] - decoded[:, :2] >= _LEAST_SIDE).all(1).nonzero().flatten()
         groups = owners[large] * self.num_classes + labels[large]
-        kept = large[grouped_nms(decoded[large], likely[large], groups, self.overlap)]
+        kept = large[grouped_nms(decoded[large], likely[large], groups, self.nms_thresh)]
         kept = kept[owners[kept].argsort(stable=True)]
         counts = torch.bincount(owners[kept], minlength=len(sizes))
         rank = torch.arange(len(kept), device=kept.device) - (counts.cumsum(0) - counts)[owners[kept]]
-        kept, rank = kept[rank < self.detections], rank[rank < self.detections]
+        kept, rank = kept[rank < self.detections_per_img], rank[rank < self.detections_per_img]
         place = owners[kept], rank
-        shape = (len(sizes), self.detections)
+        shape = (len(sizes), self.detections_per_img)
         return DetectionPredictions(
             decoded.new_zeros(*shape, 4).index_put(place, decoded[kept]),
             likely.new_zeros(shape).index_put(place, likely[kept]),

@@ -22,17 +22,17 @@ _LEAST_SIDE = 1e-3
 
 
 class RPNOutputs(NamedTuple):
-    """What the network says of each anchor.
+    """What the network predicts for each anchor.
 
     Attributes:
         objectness: Logit of whether it stands for an object.
-        differences: The object's box, as encoded from the anchor.
+        deltas: The object's box, as encoded from the anchor.
         anchors: The anchors.
         counts: How many of them each feature map has.
     """
 
     objectness: Float[Tensor, "batch anchors"]
-    differences: Float[Tensor, "batch anchors 4"]
+    deltas: Float[Tensor, "batch anchors 4"]
     anchors: Float[Tensor, "anchors 4"]
     counts: tuple[int, ...]
 
@@ -60,11 +60,11 @@ class RPNHead(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, feature: Float[Tensor, "batch _ height width"]) -> tuple[Tensor, Tensor]:
-        """Compute objectness [B, A] and differences [B, A, 4] of the anchors of a map, place by place."""
+        """Compute objectness [B, A] and deltas [B, A, 4] of the anchors of a map, place by place."""
         x = self.conv(feature)
         objectness = self.cls_logits(x).permute(0, 2, 3, 1).flatten(1)
-        differences = self.bbox_pred(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
-        return objectness, differences
+        deltas = self.bbox_pred(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
+        return objectness, deltas
 
 
 class RPN(nn.Module):
@@ -76,12 +76,12 @@ class RPN(nn.Module):
         channels: Channels of the feature maps.
         anchors: The anchors of the maps.
         depth: 3x3 convolutions of its head.
-        candidates: Anchors of each map with the highest objectness that go into the suppression, in training and in
+        pre_nms_top_n: Anchors of each map with the highest objectness that go into the suppression, in training and in
             evaluation.
-        proposals: Proposals of each image that come out of it, in training and in evaluation.
-        overlap: IoU above which the less likely of two proposals of a map goes.
-        drawn: Anchors of each image that the loss is computed on.
-        positive_share: Largest share of those that stand for an object, 0 to 1.
+        post_nms_top_n: Proposals of each image that come out of it, in training and in evaluation.
+        nms_thresh: IoU above which the less likely of two proposals of a map goes.
+        batch_size_per_image: Anchors of each image that the loss is computed on.
+        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
     """
 
     def __init__(
@@ -90,54 +90,54 @@ class RPN(nn.Module):
         anchors: Anchors,
         *,
         depth: int = 1,
-        candidates: tuple[int, int] = (2000, 1000),
-        proposals: tuple[int, int] = (2000, 1000),
-        overlap: float = 0.7,
-        drawn: int = 256,
-        positive_share: float = 0.5,
+        pre_nms_top_n: tuple[int, int] = (2000, 1000),
+        post_nms_top_n: tuple[int, int] = (2000, 1000),
+        nms_thresh: float = 0.7,
+        batch_size_per_image: int = 256,
+        positive_fraction: float = 0.5,
     ) -> None:
         super().__init__()
         self.anchors = anchors
         self.head = RPNHead(channels, anchors.per_place, depth)
-        self.candidates = candidates
-        self.proposals = proposals
-        self.overlap = overlap
-        self.sampler = Sampler(drawn, positive_share)
-        self.matcher = Matcher(positive=0.7, negative=0.3, rescue=True)
+        self.pre_nms_top_n = pre_nms_top_n
+        self.post_nms_top_n = post_nms_top_n
+        self.nms_thresh = nms_thresh
+        self.sampler = Sampler(batch_size_per_image, positive_fraction)
+        self.matcher = Matcher(positive=0.7, negative=0.3, allow_low_quality_matches=True)
         self.coder = BoxCoder()
 
     def forward(self, features: Features) -> RPNOutputs:
         """Judge the anchors of all maps."""
-        objectness, differences = zip(*(self.head(feature) for feature in features), strict=True)
+        objectness, deltas = zip(*(self.head(feature) for feature in features), strict=True)
         return RPNOutputs(
             torch.cat(objectness, 1).float(),
-            torch.cat(differences, 1).float(),
+            torch.cat(deltas, 1).float(),
             self.anchors(features),
             tuple(part.shape[1] for part in objectness),
         )
 
     @torch.no_grad()
     def propose(self, outputs: RPNOutputs, sizes: Int64[Tensor, "batch 2"]) -> Float[Tensor, "batch proposals 4"]:
-        """Choose the proposals: the most likely anchors of each map, moved, clipped, without near copies.
+        """Choose the proposals: the most likely anchors of each map, moved, clipped, after non-maximum suppression.
 
         Args:
-            outputs: What the network says.
+            outputs: What the network predicts.
             sizes: Height and width of each image.
 
         Returns:
-            Boxes by falling objectness, then padding.
+            Boxes in descending order of objectness, then padding.
         """
-        candidates, count = (pair[0 if self.training else 1] for pair in (self.candidates, self.proposals))
+        candidates, count = (pair[0 if self.training else 1] for pair in (self.pre_nms_top_n, self.post_nms_top_n))
         levels = []
         start = 0
         for size in outputs.counts:
             logits = outputs.objectness[:, start : start + size]
             scores, places = logits.topk(min(candidates, size), 1)
             places = places + start
-            boxes = self.coder.decode(take(outputs.differences, places), outputs.anchors[places])
+            boxes = self.coder.decode(take(outputs.deltas, places), outputs.anchors[places])
             boxes = clip_to(boxes, sizes)
             valid = (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
-            keep = suppress(boxes, valid, self.overlap)
+            keep = suppress(boxes, valid, self.nms_thresh)
             levels.append((boxes, torch.where(keep, scores.sigmoid(), -1.0)))
             start += size
         boxes, scores = (torch.cat(parts, 1) for parts in zip(*levels, strict=True))
@@ -148,11 +148,11 @@ class RPN(nn.Module):
         """Compute the losses on a sample of the anchors.
 
         Args:
-            outputs: What the network says.
+            outputs: What the network predicts.
             targets: The objects.
 
         Returns:
-            ``objectness``: cross-entropy, the mean over the sample. ``rpn_box``: smooth L1 of the differences from
+            ``objectness``: cross-entropy, the mean over the sample. ``rpn_box``: smooth L1 of the deltas from
             those anchors that stand for an object, the sum over the size of the sample.
         """
         anchors = outputs.anchors[None]
@@ -162,10 +162,10 @@ class RPN(nn.Module):
         positive = states.gather(1, indices) == POSITIVE
         logits = outputs.objectness.gather(1, indices)
         terms = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")
-        drawn = outputs.anchors[indices]
-        boxes = torch.where(positive[..., None], take(targets.boxes, objects.gather(1, indices)), drawn)
+        sampled = outputs.anchors[indices]
+        boxes = torch.where(positive[..., None], take(targets.boxes, objects.gather(1, indices)), sampled)
         distance = F.smooth_l1_loss(
-            take(outputs.differences, indices), self.coder.encode(boxes, drawn), beta=BETA, reduction="none"
+            take(outputs.deltas, indices), self.coder.encode(boxes, sampled), beta=BETA, reduction="none"
         )
         return {
             "objectness": (terms * weight).sum(),

@@ -10,37 +10,37 @@ from visiontasks.detection.matcher import NEGATIVE, POSITIVE
 
 
 class Sample(NamedTuple):
-    """The candidates that were drawn in each image.
+    """The candidates that were sampled in each image.
 
     Attributes:
         indices: Their positions. Places that are left over repeat the others.
         valid: Whether a place is not left over.
     """
 
-    indices: Int64[Tensor, "batch drawn"]
-    valid: Bool[Tensor, "batch drawn"]
+    indices: Int64[Tensor, "batch sampled"]
+    valid: Bool[Tensor, "batch sampled"]
 
 
 class Sampler(NamedTuple):
-    """Draws candidates at random, with an upper bound on those that stand for objects.
+    """Samples candidates at random, with an upper bound on those that stand for objects.
 
     Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.3. As torchvision's ``BalancedPositiveNegativeSampler``, for
     all images at once and into a fixed number of places.
 
     Attributes:
-        size: Candidates to draw in each image, fewer where there are fewer.
-        positive_share: Largest share of those that stand for an object, 0 to 1.
+        batch_size_per_image: Candidates to sample in each image, fewer where there are fewer.
+        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
     """
 
-    size: int
-    positive_share: float
+    batch_size_per_image: int
+    positive_fraction: float
 
     def __call__(self, states: Int64[Tensor, "batch candidates"], at_random: bool = True) -> Sample:
-        """Draw candidates.
+        """Sample candidates.
 
         Args:
             states: 1 for a candidate that stands for an object, 0 for background, -1 for neither.
-            at_random: Whether each call draws others; otherwise an image gets the same ones whenever it is seen, so
+            at_random: Whether each call samples others; otherwise an image gets the same ones whenever it is seen, so
                 that figures can be repeated.
         """
         count = states.shape[1]
@@ -48,8 +48,9 @@ class Sampler(NamedTuple):
             order = torch.rand(states.shape, device=states.device)
         else:
             order = torch.rand(count, generator=torch.Generator().manual_seed(0)).to(states.device).expand(states.shape)
-        size, most = min(self.size, count), min(int(self.size * self.positive_share), count)
-        # Drawn are the candidates with the highest keys: above 1 positives up to their number, then the background.
+        size = min(self.batch_size_per_image, count)
+        most = min(int(self.batch_size_per_image * self.positive_fraction), count)
+        # Sampled are the candidates with the highest keys: above 1 positives up to their number, then the background.
         found, positives = torch.where(states == POSITIVE, order, -1.0).topk(most, 1)
         key = torch.where(states == NEGATIVE, order, -1.0)
         key = key.scatter(1, positives, torch.where(found >= 0, found + 1.0, key.gather(1, positives)))

@@ -44,7 +44,7 @@ def selective_search(
     Args:
         image: The image, grey or RGB.
         mode: ``"single"`` strategy, ``"fast"`` (8, as in the paper) or ``"quality"`` (64; the paper has 80).
-        least: Least side of a proposal in pixels.
+        least: Minimum side of a proposal in pixels.
         seed: Of the random numbers.
 
     Returns:

@@ -58,7 +58,7 @@ def export_task(
     :func:`~visiontasks.export.parity.compare`.
 
     Args:
-        task: The task, with its weights.
+        task: The task, with its weights; while it is exported it is on the CPU and in evaluation mode.
         file: The file to write; ``.onnx`` or ``.pt2`` says which form.
         image_size: Height and width in pixels of the images; by default that of the task.
         images: Image files to compare on; by default generated ones.
@@ -83,18 +83,21 @@ def export_task(
     if min(size) < 1:
         message = f"image_size is {size}; expected positive numbers."
         raise ArgumentError(message)
-    task = task.cpu().eval()
-    program = make_program(task, size)
-    metadata = describe(program)
+    device, modes = task.device, {module: module.training for module in task.modules()}
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     save, load = _FORMS[target.suffix]
     try:
+        program = make_program(task.cpu().eval(), size)
+        metadata = describe(program)
         save(program, part, metadata)
         differences = check(program, load(part), _try_images(program, images), target.name)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+        task.to(device)
+        for module, training in modes.items():
+            module.training = training
     return Export(target, differences, metadata)
 
 
@@ -128,7 +131,7 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
     Raises:
         ExportError: If they are too large.
     """
-    score = program.task.roi_head.score if isinstance(program, DetectionProgram) else None
+    score = program.task.roi_head.score_thresh if isinstance(program, DetectionProgram) else None
     differences: dict[str, float] = {}
     for batch in (images[:1], torch.cat([images, images[:1]])):
         inputs = (batch, *program.example(len(batch))[1:])

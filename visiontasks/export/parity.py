@@ -27,7 +27,7 @@ def compare(
         expected: What the task computes.
         found: What the file computes.
         file: Its name, for the message.
-        score: Least score of a detection; None for results that are no detections.
+        score: Minimum score of a detection; None for results that are no detections.
 
     Returns:
         Largest difference of each result; of labels the share that differs. NaN where neither side found anything.
@@ -65,7 +65,7 @@ def _of_values(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> d
 
 
 def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], score: float) -> dict[str, float]:
-    """Match each detection with one of the same class in the other set; those at the least score may be missing."""
+    """Match each detection with one of the same class in the other set; those at the minimum score may be missing."""
     boxes: list[float] = []
     scores: list[float] = []
     unmatched = total = 0

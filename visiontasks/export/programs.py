@@ -96,25 +96,25 @@ class DetectionProgram(Program):
     def forward(  # type: ignore[override]
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
     ) -> tuple[Tensor, ...]:
-        """Compute boxes, scores and labels, by falling score, then padding."""
+        """Compute boxes, scores and labels, in descending order of score, then padding."""
         head = self.task.roi_head
         outputs = self.task(images, sizes)
         batch, regions = outputs.proposals.shape[:2]
         owners = torch.arange(batch, device=images.device)[:, None].expand(batch, regions).flatten()
-        logits, differences = head(self.task.read(outputs.features, outputs.proposals.flatten(0, 1), owners))
+        logits, deltas = head(self.task.read(outputs.features, outputs.proposals.flatten(0, 1), owners))
         scores = logits.softmax(1)[:, : head.num_classes].view(batch, regions, head.num_classes)
         scores = torch.where(is_box(outputs.proposals)[..., None], scores, 0.0).flatten(1)
         likely, pairs = scores.topk(min(self.pairs, scores.shape[1]), 1)
         labels = pairs % head.num_classes
-        boxed = pairs if differences.shape[1] > 1 else pairs // head.num_classes
+        boxed = pairs if deltas.shape[1] > 1 else pairs // head.num_classes
         region_boxes = take(outputs.proposals, pairs // head.num_classes)
-        boxes = head.coder.decode(take(differences.reshape(batch, -1, 4), boxed), region_boxes)
+        boxes = head.coder.decode(take(deltas.reshape(batch, -1, 4), boxed), region_boxes)
         boxes = clip_to(boxes, sizes)
-        valid = (likely > head.score) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
-        keep = suppress(boxes, valid, head.overlap, labels)
-        kept, places = torch.where(keep, likely, 0.0).topk(min(head.detections, likely.shape[1]), 1)
+        valid = (likely > head.score_thresh) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
+        keep = suppress(boxes, valid, head.nms_thresh, labels)
+        kept, places = torch.where(keep, likely, 0.0).topk(min(head.detections_per_img, likely.shape[1]), 1)
         found = kept > 0
-        room = (0, head.detections - kept.shape[1])
+        room = (0, head.detections_per_img - kept.shape[1])
         boxes = torch.where(found[..., None], take(boxes, places), 0.0)
         labels = torch.where(found, labels.gather(1, places), -1)
         return F.pad(boxes, (0, 0, *room)), F.pad(kept, room), F.pad(labels, room, value=-1)

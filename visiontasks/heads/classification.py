@@ -19,7 +19,7 @@ class ClassificationHead(nn.Module):
         channels: Channels of each feature map, fine to coarse; the last one is used.
         num_classes: Outputs, background not counted.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
-        pool: ``"average"``, or ``"max"`` where a small object on a busy ground has to be found.
+        pool: ``"average"``, or ``"max"`` where a small object on a busy background has to be found.
         pool_size: Places along each side that the map is pooled to; 1 pools over all of it and forgets where a feature
             was, more keeps it: for objects that are centred, such as digits.
 

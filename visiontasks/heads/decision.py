@@ -1,4 +1,4 @@
-"""What a classifier says: from logits to probabilities and classes."""
+"""What a classifier predicts: from logits to probabilities and classes."""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,8 @@ class Decision(nn.Module):
     Args:
         mode: One class by softmax, any number of classes by sigmoids, or one of two classes by one sigmoid.
         num_classes: Number of classes.
-        thresholds: Least probability at which a class is said to be in an image, one for all classes or one for each;
-            binary: at which the second class is said; 0 to 1. ``"best_f1"``: 0.5 until they are fitted.
+        thresholds: Minimum probability at which a class is predicted, one for all classes or one for each;
+            binary: at which the second class is predicted; 0 to 1. ``"best_f1"``: 0.5 until they are fitted.
         calibrate: Whether the temperature, 1 at first, is to be fitted.
 
     Attributes:

@@ -45,7 +45,7 @@ class PooledHead(nn.Module):
 
 
 class AttentionHead(nn.Module):
-    """A small convolutional head that keeps place: every cell says a box, and attention says which cells to believe.
+    """A small convolutional head that keeps place: every cell predicts a box, and attention weighs the cells.
 
     The two coarsest feature maps are joined at the finer one's size, as in a feature pyramid (Lin et al., CVPR 2017),
     and a 3x3 convolution follows. Each cell then gives

@@ -10,7 +10,8 @@ from visiontasks.losses.focal import binary_focal_loss, focal_loss
 from visiontasks.types import ClassCounts
 
 Mode = Literal["multiclass", "multilabel", "binary"]
-"""One of several classes by softmax, any number of classes by a sigmoid each, or one of two classes by one sigmoid."""
+"""One of several classes by softmax, any number of classes by a sigmoid each, or one of two classes by one sigmoid; of
+an image or of each pixel."""
 
 Labels = Integer[Tensor, " batch"] | Integer[Tensor, "batch classes"] | Float[Tensor, "batch classes"]
 """Class of each image; multilabel: whether it has each class; mixed images: the share of each class."""

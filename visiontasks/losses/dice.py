@@ -7,6 +7,8 @@ from torch import Tensor
 from visiontasks.losses.cross_entropy import ClassMasks, LayerMasks, Logits
 from visiontasks.types import IGNORED
 
+_LEAST = 1e-7
+
 
 def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
     """Compute 1 less the Dice coefficient of softmax probabilities and classes, the mean over the classes that occur.
@@ -42,11 +44,8 @@ def binary_dice_loss(logits: Logits, masks: LayerMasks, class_weights: Tensor | 
     """
     probabilities = logits.sigmoid() * (masks != IGNORED)
     targets = (masks == 1).to(logits.dtype)
-    shared, predicted, actual = ((x).sum((0, 2, 3)) for x in (probabilities * targets, probabilities, targets))
+    shared, predicted, actual = (x.sum((0, 2, 3)) for x in (probabilities * targets, probabilities, targets))
     return _mean_of_present(1 - 2 * shared / (predicted + actual).clamp(min=_LEAST), actual > 0, class_weights)
-
-
-_LEAST = 1e-7
 
 
 def _mean_of_present(losses: Tensor, present: Tensor, class_weights: Tensor | None) -> Tensor:

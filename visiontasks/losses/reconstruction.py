@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.losses.factors import parse_factors
 from visiontasks.losses.pixels import Pixels, Sizes, mean_of_pixels
 from visiontasks.losses.ssim import structural_similarity
 
@@ -42,17 +42,7 @@ class ReconstructionLoss:
     """
 
     def __init__(self, loss: ReconstructionLossName | Mapping[str, float]) -> None:
-        self.factors = {loss: 1.0} if isinstance(loss, str) else dict(loss)
-        for name, factor in self.factors.items():
-            if name not in _LOSSES:
-                message = f"There is no loss {name!r}. {near_matches(name, _LOSSES)}"
-                raise ArgumentError(message)
-            if not factor > 0:
-                message = f"The factor of the loss {name!r} is {factor}; expected a positive number."
-                raise ArgumentError(message)
-        if not self.factors:
-            message = f"loss is {loss}; expected at least one loss of {', '.join(_LOSSES)}."
-            raise ArgumentError(message)
+        self.factors = parse_factors(loss, _LOSSES)
 
     def __call__(self, logits: Pixels, target: Pixels, sizes: Sizes | None = None) -> dict[str, Float[Tensor, ""]]:
         """Compute the terms, each times its factor.

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError
+from visiontasks.losses.classification import Mode
 from visiontasks.losses.cross_entropy import (
     ClassMasks,
     LayerMasks,
@@ -18,12 +19,11 @@ from visiontasks.losses.cross_entropy import (
     pixel_focal,
 )
 from visiontasks.losses.dice import binary_dice_loss, dice_loss
+from visiontasks.losses.factors import parse_factors
 from visiontasks.losses.lovasz import binary_lovasz, lovasz_softmax
 from visiontasks.types import IGNORED
 
 LossName = Literal["cross_entropy", "focal", "dice", "lovasz"]
-Mode = Literal["multiclass", "binary", "multilabel"]
-"""Whether a pixel has one of several classes, one of two (one logit), or any number of them."""
 
 _Loss = Callable[..., Tensor]
 _LOSSES: dict[str, tuple[_Loss, _Loss]] = {
@@ -57,21 +57,11 @@ class SegmentationLoss:
     def __init__(
         self, loss: LossName | Mapping[str, float], mode: Mode = "multiclass", label_smoothing: float = 0.0
     ) -> None:
-        self.factors = {loss: 1.0} if isinstance(loss, str) else dict(loss)
+        self.factors = parse_factors(loss, _LOSSES)
         self.mode = mode
         self.label_smoothing = label_smoothing
-        for name, factor in self.factors.items():
-            if name not in _LOSSES:
-                message = f"There is no loss {name!r}. {near_matches(name, _LOSSES)}"
-                raise ArgumentError(message)
-            if not factor > 0:
-                message = f"The factor of the loss {name!r} is {factor}; expected a positive number."
-                raise ArgumentError(message)
-        if not self.factors or not 0 <= label_smoothing <= 1:
-            message = (
-                f"loss is {loss} and label_smoothing {label_smoothing}; expected at least one loss, and a share of 0 "
-                "to 1."
-            )
+        if not 0 <= label_smoothing <= 1:
+            message = f"label_smoothing is {label_smoothing}; expected a share of 0 to 1."
             raise ArgumentError(message)
 
     def __call__(

@@ -21,7 +21,7 @@ class CocoAveragePrecision(DetectionMetric):
 
     Args:
         num_classes: Classes.
-        limits: Most detections of a class in an image, rising. The precisions are those of the last.
+        limits: Maximum numbers of detections of a class in an image, ascending. The precisions are those of the last.
 
     Raises:
         ArgumentError: If the limits do not rise from 1 on.

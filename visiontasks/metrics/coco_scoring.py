@@ -22,7 +22,7 @@ AREAS: dict[str, tuple[float, float]] = {
     "medium": (32**2, 96**2),
     "large": (96**2, 1e10),
 }
-"""Least and largest area of the objects that are counted."""
+"""Minimum and maximum area of the objects that are counted."""
 
 
 class CocoScores(NamedTuple):
@@ -31,7 +31,7 @@ class CocoScores(NamedTuple):
     Attributes:
         precision: At the recalls 0, 0.01, ... 1, with as many detections of an image as the last of ``limits``.
         recall: Highest recall, for each limit.
-        limits: Most detections of a class in an image.
+        limits: Maximum numbers of detections of a class in an image.
     """
 
     precision: Float64[np.ndarray, "thresholds recalls classes areas"]
@@ -69,7 +69,7 @@ def coco_scores(
         detections: The detections.
         objects: The objects.
         num_classes: Classes.
-        limits: Most detections of a class in an image, rising.
+        limits: Maximum numbers of detections of a class in an image, ascending.
     """
     objects, detections, ranks = _sorted(objects, detections, num_classes, limits[-1])
     bounds = np.array(list(AREAS.values()))
@@ -81,7 +81,7 @@ def coco_scores(
     found, hits, skipped = _match(detections, objects, ranks, left_out, num_classes)
     precision = np.full((len(THRESHOLDS), len(RECALLS), num_classes, len(AREAS)), np.nan)
     recall = np.full((len(THRESHOLDS), num_classes, len(AREAS), len(limits)), np.nan)
-    # By class, then by falling score; detections are sorted by image and rank already.
+    # By class, then in descending order of score; detections are sorted by image and rank already.
     order = np.lexsort((-detections.scores, detections.labels))
     starts = np.searchsorted(detections.labels[order], np.arange(num_classes + 1))
     present = [np.bincount(objects.labels[~out], minlength=num_classes) for out in left_out]
@@ -115,11 +115,11 @@ def coco_hits(
         detections: The detections.
         objects: The objects.
         num_classes: Classes.
-        limit: Most detections of a class in an image.
+        limit: Maximum number of detections of a class in an image.
 
     Returns:
-        The detections by image, class and falling score; whether each found an object; and whether it found one that is
-        to be ignored.
+        The detections by image and class, in descending order of score; whether each found an object; and whether it
+        found one that is to be ignored.
     """
     objects, detections, ranks = _sorted(objects, detections, num_classes, limit)
     found, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
@@ -192,7 +192,7 @@ def _match(
 def _pairs(
     detections: Detections, objects: Objects, classes: int
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
-    """List the detections and objects of one image and class that overlap by the least threshold, and by how much."""
+    """List the detections and objects of one image and class that overlap by the lowest threshold, and by how much."""
     groups = objects.images * classes + objects.labels
     own = detections.images * classes + detections.labels
     low, high = np.searchsorted(groups, own, "left"), np.searchsorted(groups, own, "right")

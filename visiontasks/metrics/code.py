@@ -138,7 +138,7 @@ def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3, steps: int = 1
         codes: Codes of training images.
         labels: Their classes.
         decay: Weight of half the sum of the squared weights, beside the mean cross-entropy.
-        steps: Most iterations.
+        steps: Maximum number of iterations.
 
     Example:
         >>> probe = fit_linear(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 1]))

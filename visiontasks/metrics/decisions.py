@@ -15,7 +15,7 @@ class DecisionScores(MultilabelStatScores):
     """Share of right decisions, and F1 averaged over the classes with equal weight.
 
     F1 is that of the decisions, which each class may have made at a threshold of its own. A class that no image has and
-    that no image was said to have has no F1; torchmetrics' ``MultilabelF1Score`` gives it 0.
+    that was predicted for no image has no F1; torchmetrics' ``MultilabelF1Score`` gives it 0.
 
     Args:
         num_labels: Number of classes.
@@ -42,7 +42,7 @@ class DecisionScores(MultilabelStatScores):
         Args:
             preds: Probabilities, not used: they are decided on already.
             target: Whether each image has each class.
-            decisions: Whether each image was said to have each class.
+            decisions: Whether each class was predicted for each image.
         """
         super().update(decisions, target)
 

@@ -17,8 +17,8 @@ class DetectionConfusion(DetectionMetric):
 
     Args:
         num_classes: Classes.
-        score: Least score of a detection that counts.
-        threshold: Least intersection over union of a match.
+        score: Minimum score of a detection that counts.
+        threshold: Minimum intersection over union of a match.
     """
 
     def __init__(self, num_classes: int, score: float = 0.5, threshold: float = 0.5) -> None:
@@ -40,8 +40,8 @@ def count_confusion(
     Args:
         records: What :meth:`~visiontasks.metrics.detection_records.DetectionMetric.records` returns.
         num_classes: Classes.
-        score: Least score of a detection that counts.
-        threshold: Least intersection over union of a match.
+        score: Minimum score of a detection that counts.
+        threshold: Minimum intersection over union of a match.
     """
     _, objects, detections = records
     counted = Detections(*(field[detections.scores >= score] for field in detections))

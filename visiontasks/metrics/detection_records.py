@@ -41,7 +41,7 @@ class Objects(NamedTuple):
         images: Position of the image of each.
         boxes: xyxy in pixels of the original image.
         labels: Classes.
-        ignore: Whether an object is neither to be found nor wrong to find.
+        ignore: Whether an object is ignored in matching and evaluation.
         areas: Areas in square pixels.
     """
 

@@ -73,7 +73,7 @@ class LocalizationError(LocalizationMetric):
 
     Args:
         top_k: How many classes are guessed, each with its box: 1 or 5 in ImageNet. Of fewer classes all are guessed.
-        threshold: Least intersection over union of a right box.
+        threshold: Minimum intersection over union of a right box.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -145,7 +145,7 @@ class BoxAccuracy(BoxIoU):
     """Share of the images whose box overlaps enough, whatever the class.
 
     Args:
-        threshold: Least intersection over union.
+        threshold: Minimum intersection over union.
 
     Raises:
         ArgumentError: If it is out of range.

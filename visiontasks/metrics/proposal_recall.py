@@ -22,7 +22,7 @@ def proposal_recall(
 
     Args:
         images: Proposals, the most likely first, and objects of each image, xyxy in the same pixels.
-        limits: Most proposals of an image.
+        limits: Maximum numbers of proposals of an image.
 
     Returns:
         The figures by name; NaN without objects.

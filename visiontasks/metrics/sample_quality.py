@@ -22,7 +22,7 @@ from visiontasks.types import (
 )
 
 SCORE = 0.5
-"""Least score of a detection that counts for the quality of its image."""
+"""Minimum score of a detection that counts for the quality of its image."""
 
 
 class SampleQuality(NamedTuple):

@@ -76,8 +76,8 @@ class DecisionCounts(Metric):
 def detection_counts(detections: Detections, objects: Objects, num_classes: int) -> ThresholdCounts:
     """Count the right and the wrong detections of each class at every threshold, at IoU 0.5.
 
-    Detections find objects of their class as COCO matches them: by falling score, so that those below a threshold
-    change nothing for those above it.
+    Detections find objects of their class as COCO matches them: in descending order of score, so that those below a
+    threshold change nothing for those above it.
 
     Args:
         detections: The detections.

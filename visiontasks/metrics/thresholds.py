@@ -10,7 +10,7 @@ def best_f1_thresholds(
 ) -> Float[Tensor, " classes"]:
     """Find for each class the threshold of the best F1.
 
-    A class is said to be in an image whose probability is at least the threshold, which lies halfway between two
+    A class is predicted for an image where its probability is at least the threshold, which lies halfway between two
     probabilities that occur. Of equally good thresholds the highest is taken.
 
     Args:

@@ -23,7 +23,7 @@ class VocAveragePrecision(DetectionMetric):
         num_classes: Classes.
         rule: ``"area"`` below the curve of precision over recall, as from 2010 on, or the mean at ``"11_points"``, as
             until 2009.
-        threshold: Least overlap of a hit.
+        threshold: Minimum overlap of a hit.
     """
 
     def __init__(self, num_classes: int, rule: VocRule = "area", threshold: float = 0.5) -> None:
@@ -53,7 +53,7 @@ def voc_average_precision(
         objects: The objects.
         num_classes: Classes.
         rule: How precisions are averaged.
-        threshold: Least overlap of a hit.
+        threshold: Minimum overlap of a hit.
     """
     found = np.full(num_classes, np.nan)
     for label in range(num_classes):

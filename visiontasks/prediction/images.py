@@ -44,20 +44,23 @@ def create_predictor(
     overlap: float = 0.25,
     flip: bool | None = None,
     scales: Sequence[float] | None = None,
+    windows_at_once: int = 1,
 ) -> ImagePredictor:
     """Make of a task what :func:`predict_images` predicts with; to be used for several calls.
 
     Args:
-        model: A checkpoint, or a task with its weights.
+        model: A checkpoint, or a task with its weights, which moves to the device, into the memory format channels last
+            and into evaluation mode, and stays so; nothing else of it is changed.
         kind: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
-        score: Detection: least score of a box, 0 to 1; by default as the task has it.
+        score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
         proposals: Detection on precomputed proposals: their file.
         window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
             image at once.
         overlap: Segmentation: share of a window that the next one covers again, 0 to 0.9.
         flip: Segmentation: whether to average with the mirrored image; by default as the task has it.
         scales: Segmentation: factors of the size to average over; by default as the task has it.
+        windows_at_once: Segmentation: windows that are computed at once.
 
     Returns:
         The predictor.
@@ -82,9 +85,11 @@ def create_predictor(
         raise ArgumentError(message)
     task = on_device(task, device).to(memory_format=torch.channels_last).eval()
     if isinstance(task, DetectionTask):
-        return DetectionPredictor(task, score or 0.0, proposals)
+        return DetectionPredictor(task, score, proposals)
     if isinstance(task, SegmentationTask):
-        return MaskPredictor(task, window=window, overlap=overlap, flip=flip, scales=scales)
+        return MaskPredictor(
+            task, window=window, overlap=overlap, flip=flip, scales=scales, windows_at_once=windows_at_once
+        )
     for owner, predictor in PREDICTORS:
         if isinstance(task, owner):
             return predictor(task)
@@ -113,9 +118,10 @@ def predict_images(
         images: Files or pixels, or one of them; a single name may be that of a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
         batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
-            autoencoder for images of any size.
+            autoencoder for images of any size. In segmentation these are images of the same size, and with a window
+            images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
         threads: Threads that read images; by default one per core, 4 at most.
-        max_pixels: Most pixels that an image may have.
+        max_pixels: Maximum number of pixels of an image.
         keep_images: Whether predictions hold the pixels that were read.
 
     Returns:

@@ -1,6 +1,7 @@
 """Classes of the pixels of whole images, window by window where they are large."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.data.images import Pixels
+from visiontasks.errors import ArgumentError
 from visiontasks.prediction.predictors import Found, ImagePredictor
 from visiontasks.tasks.averaging import check_averaging
 from visiontasks.tasks.segmentation import SegmentationTask
@@ -27,7 +29,7 @@ class MaskPredictor(ImagePredictor):
         overlap: Share of a window that the next one covers again, 0 to 0.9; there one fades into the other.
         flip: Whether to average the probabilities with those of the mirrored image; by default as the task has it.
         scales: Factors of the size whose probabilities are averaged; by default as the task has it.
-        windows_at_once: Windows that are computed at once.
+        windows_at_once: Windows that are computed at once, of those that have the same size.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -53,14 +55,16 @@ class MaskPredictor(ImagePredictor):
         windows_at_once: int = 1,
     ) -> None:
         super().__init__(task)
+        if windows_at_once < 1:
+            message = f"windows_at_once is {windows_at_once}; expected at least 1."
+            raise ArgumentError(message)
+        if scales is not None:
+            check_averaging(scales)
         self.window = window
         self.overlap = overlap
         self.windows_at_once = windows_at_once
-        if flip is not None:
-            task.test_flip = flip
-        if scales is not None:
-            check_averaging(scales)
-            task.test_scales = tuple(scales)
+        self.flip = flip
+        self.scales = scales
 
     @torch.inference_mode()
     def segment(self, image: Image) -> UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"]:
@@ -78,7 +82,7 @@ class MaskPredictor(ImagePredictor):
         labels = torch.empty(*layers, *image.shape[1:], dtype=torch.uint8)
         row = 0
         rows = slide(
-            lambda windows: self.task.probabilities(windows.to(self.task.device)),
+            self._probabilities,
             image,
             window=self.window,
             overlap=self.overlap,
@@ -95,9 +99,20 @@ class MaskPredictor(ImagePredictor):
         """Take the image as it is."""
         return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
+    @torch.inference_mode()
     def predict(self, samples: Sequence[Tensor]) -> list[Found]:
-        """Segment images one by one."""
-        return [self._found(self.segment(image)) for image in samples]
+        """Segment images: with a window one by one, else those of the same size that follow one another at once."""
+        if self.window is not None:
+            return [self._found(self.segment(image)) for image in samples]
+        found: list[Found] = []
+        for _, same in groupby(samples, lambda image: image.shape):
+            probabilities = self._probabilities(torch.stack(list(same)))
+            found += [self._found(self._decide(one).cpu()) for one in probabilities]
+        return found
+
+    def _probabilities(self, images: Tensor) -> Tensor:
+        task: SegmentationTask = self.task
+        return task.probabilities(images.to(task.device), self.flip, self.scales)
 
     def _found(self, mask: Tensor) -> Found:
         pixels = mask.shape[-2] * mask.shape[-1]

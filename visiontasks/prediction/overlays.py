@@ -11,7 +11,7 @@ from visiontasks.visualization.annotations import draw_box
 from visiontasks.visualization.masks import draw_legend
 
 _FONT = 11
-"""Least height of letters in pixels; larger by the size of the image."""
+"""Minimum height of letters in pixels; larger by the size of the image."""
 
 
 def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:

@@ -20,7 +20,7 @@ def in_order(
         function: What is computed; called by several threads at once.
         items: Its arguments, taken by the thread that asks for results.
         threads: How many compute.
-        ahead: Most items that are taken before their results are asked for, which bounds the memory.
+        ahead: Maximum number of items that are taken before their results are asked for, which bounds the memory.
 
     Yields:
         The results.

@@ -157,7 +157,7 @@ class DetectionPredictor(BatchPredictor):
 
     Args:
         task: The detector.
-        score: Least score of a box; by default as the task has it.
+        score: Minimum score of a box, 0 to 1; by default that of the task.
         proposals: File of proposals, for a detector that does not make its own.
 
     Raises:
@@ -167,7 +167,7 @@ class DetectionPredictor(BatchPredictor):
     batch_size = 4
     formats = ("jsonl", "csv", "coco", "voc")
 
-    def __init__(self, task: DetectionTask, score: float = 0.0, proposals: str | Path | None = None) -> None:
+    def __init__(self, task: DetectionTask, score: float | None = None, proposals: str | Path | None = None) -> None:
         needed = task.proposals == "precomputed"
         if needed != (proposals is not None):
             message = (
@@ -178,7 +178,7 @@ class DetectionPredictor(BatchPredictor):
                 message = f"proposals is {str(proposals)!r}, but the detector makes its own ({task.proposals})."
             raise ArgumentError(message)
         super().__init__(task)
-        self.score = score
+        self.score = task.roi_head.score_thresh if score is None else score
         self.proposals = None if proposals is None else ProposalFile(proposals)
         # As in evaluation, where the shape of images is kept.
         self.multiple = 32 if isinstance(self.resizing, Within) else 1
@@ -197,9 +197,18 @@ class DetectionPredictor(BatchPredictor):
         boxes = show_boxes(self.proposals.boxes(int(row)), window)
         return ProposalBatch(*fields, torch.from_numpy(boxes).float())
 
+    def predict(self, samples: Sequence[tuple[NamedTuple, Tensor]]) -> list[Found]:
+        """Predict a batch, with the minimum score of the predictor in place of the task's."""
+        head = self.task.roi_head
+        own, head.score_thresh = head.score_thresh, self.score
+        try:
+            return super().predict(samples)
+        finally:
+            head.score_thresh = own
+
     def found(self, predictions: DetectionPredictions, index: int, scale: Tensor) -> Found:
         """Bring the boxes back to the image."""
-        kept = (predictions.labels[index] >= 0) & (predictions.scores[index] >= self.score)
+        kept = predictions.labels[index] >= 0
         named = self.named(predictions.labels[index, kept].tolist(), predictions.scores[index, kept].tolist())
         return named | {"boxes": _original(predictions.boxes[index, kept], scale)}
 

@@ -21,7 +21,7 @@ class Writer(ABC):
     Attributes:
         suffix: Ending of the files.
         into_folder: Whether there is a file for each image.
-        least: Least score of a box that is written, where none is asked for.
+        least: Minimum score of a box that is written, where none is asked for.
     """
 
     suffix: ClassVar[str]

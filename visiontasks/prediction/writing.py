@@ -14,7 +14,7 @@ from visiontasks.prediction.writers import Writer
 
 _THREADS = 2
 _CLEAR = 0.5
-"""Least score of what a person is to see."""
+"""Minimum score of what a person is to see."""
 
 
 def choose_format(predictor: ImagePredictor, name: str | None, output: Path | None) -> str:

@@ -28,8 +28,8 @@ def line_chart(
         title: What the values are; stands above the axes.
         series: Points (x, y) by rising x, by what they are of; at most three, which the legend names.
         x_label: What x is.
-        y_range: Least and largest y; by default those that occur.
-        x_range: Least and largest x; by default those that occur.
+        y_range: Minimum and maximum y; by default those that occur.
+        x_range: Minimum and maximum x; by default those that occur.
         extra: More SVG inside of it.
 
     Returns:

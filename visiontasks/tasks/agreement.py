@@ -64,6 +64,22 @@ def check_classes(data: DataDescription, num_classes: int, class_names: Sequence
     return names
 
 
+def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
+    """Check that arguments with an entry for each class have as many.
+
+    Args:
+        num_classes: How many classes there are.
+        **given: The arguments by their names; None for one that is not given.
+
+    Raises:
+        ArgumentError: If one has not.
+    """
+    for name, values in given.items():
+        if values is not None and len(values) != num_classes:
+            message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
+            raise ArgumentError(message)
+
+
 def check_precision(precision: str) -> None:
     """Check that boxes stay in float32: Lightning rounds all numbers of batches and anchors in the "true" precisions.
 

@@ -133,7 +133,7 @@ class AutoencodingTask(Task):
         self.add_metrics(metrics | ({"code": CodeAccuracy()} if bank_size else {}))
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (of any task)
-        """Select the images, in training spoilt as ``denoising`` says."""
+        """Select the images, in training corrupted as ``denoising`` says."""
         if self.corruption is None or not self.training:
             return (batch.images,)
         # The same again when a training is resumed, and different on every process.

@@ -14,7 +14,7 @@ from visiontasks.heads.decision import Decision
 from visiontasks.heads.flips import Flips, average_predictions, flip_views
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
 from visiontasks.metrics.classification import classification_metrics
-from visiontasks.tasks.agreement import check_classes
+from visiontasks.tasks.agreement import check_classes, check_entries
 from visiontasks.tasks.calibrated import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, DataDescription, Images
@@ -41,9 +41,9 @@ class ClassificationTask(CalibratedTask):
             classes per image, by a sigmoid each; labels are [B, num_classes], 0 or 1, and one class alone will do.
             ``"binary"``: one of two classes by one sigmoid, that of the second: as the first mode, but with a
             threshold and average precision, for a rare second class.
-        thresholds: Least probability at which a class is said to be in an image (binary: at which the second class is
-            said), one for all classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every
-            validation of a fit. A checkpoint holds them.
+        thresholds: Minimum probability at which a class is predicted (binary: the second class), one for all
+            classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every validation of a
+            fit. A checkpoint holds them.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         pool: How the coarsest feature map is pooled, ``"average"`` or ``"max"``.
         pool_size: Places along each side that it is pooled to; 1 for all places together. See
@@ -110,10 +110,7 @@ class ClassificationTask(CalibratedTask):
         check_mode(mode, num_classes)
         self.balanced = isinstance(class_weights, str) and class_weights == "balanced"
         numbers = None if self.balanced else class_weights
-        for name, values in (("class_names", class_names), ("class_weights", numbers)):
-            if values is not None and len(values) != num_classes:
-                message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
-                raise ArgumentError(message)
+        check_entries(num_classes, class_names=class_names, class_weights=numbers)
         if focal_gamma < 0:
             message = f"focal_gamma is {focal_gamma}; expected at least 0."
             raise ArgumentError(message)

@@ -59,8 +59,8 @@ class Corruption:
         ArgumentError: If there is no such kind, or the amount is out of range.
 
     Example:
-        >>> spoiled = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5), step=0)
-        >>> sorted(spoiled.unique().tolist())
+        >>> corrupted = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5), step=0)
+        >>> sorted(corrupted.unique().tolist())
         [0.0, 0.5, 1.0]
     """
 

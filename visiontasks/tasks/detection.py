@@ -23,7 +23,7 @@ from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.tasks.agreement import check_classes, check_precision
+from visiontasks.tasks.agreement import check_classes, check_entries, check_precision
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
@@ -63,21 +63,20 @@ class DetectionTask(Task):
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
             with batch norm in the head before one hidden layer (Li et al., Benchmarking detection transfer learning
             with vision transformers, 2021, section 3.2).
-        stride: Least stride of the maps in the pyramid.
-        width: Channels of the pyramid.
+        stride: Minimum stride of the maps in the pyramid.
+        fpn_width: Channels of the pyramid.
         head_width: Units of the hidden layers of the head.
         anchor_scales: Sides of the square anchors in multiples of the stride of their map; by default 8 in a pyramid,
             and 2, 4, 8, 16 and 32 on a single map.
         aspect_ratios: Heights over widths of the anchors.
         class_agnostic: Whether all classes of a proposal share one box.
-        candidates: Anchors of each map that become proposals before near copies are removed, in training and in
-            evaluation.
-        proposal_counts: Proposals of an image, in training and in evaluation.
-        anchors_drawn: Anchors of an image that the loss of the proposals is computed on.
-        proposals_drawn: Proposals of an image that the loss of the head is computed on.
-        score: Least score of a detection, 0 to 1.
-        overlap: Intersection over union above which the less likely of two detections of a class goes.
-        detections: Most detections of an image.
+        rpn_pre_nms_top_n: Anchors of each map that go into non-maximum suppression, in training and in evaluation.
+        rpn_post_nms_top_n: Proposals of an image that come out of it, in training and in evaluation.
+        rpn_batch_size_per_image: Anchors of an image that the loss of the proposals is computed on.
+        box_batch_size_per_image: Proposals of an image that the loss of the head is computed on.
+        box_score_thresh: Minimum score of a detection, 0 to 1.
+        box_nms_thresh: Intersection over union above which the less likely of two detections of a class goes.
+        box_detections_per_img: Maximum number of detections of an image.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -108,18 +107,18 @@ class DetectionTask(Task):
         neck: Literal["fpn", "none"] = "fpn",
         design: Literal["v1", "v2"] = "v1",
         stride: int = 4,
-        width: int = 256,
+        fpn_width: int = 256,
         head_width: int = 1024,
         anchor_scales: Sequence[float] | None = None,
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         class_agnostic: bool = False,
-        candidates: tuple[int, int] = (2000, 1000),
-        proposal_counts: tuple[int, int] = (2000, 1000),
-        anchors_drawn: int = 256,
-        proposals_drawn: int = 512,
-        score: float = 0.05,
-        overlap: float = 0.5,
-        detections: int = 100,
+        rpn_pre_nms_top_n: tuple[int, int] = (2000, 1000),
+        rpn_post_nms_top_n: tuple[int, int] = (2000, 1000),
+        rpn_batch_size_per_image: int = 256,
+        box_batch_size_per_image: int = 512,
+        box_score_thresh: float = 0.05,
+        box_nms_thresh: float = 0.5,
+        box_detections_per_img: int = 100,
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
@@ -135,11 +134,11 @@ class DetectionTask(Task):
         elif neck == "fpn":
             self.levels = pyramid_levels(strides, stride)
             chosen, steps = ([values[level] for level in self.levels] for values in (channels, strides))
-            self.neck = FPN(chosen, steps, width, batch_norm=design == "v2", extra=proposals == "rpn")
+            self.neck = FPN(chosen, steps, fpn_width, batch_norm=design == "v2", extra=proposals == "rpn")
         else:
             self.levels = [only_level(self.backbone)]
         all_strides = self.neck.strides if isinstance(self.neck, FPN) else (strides[self.levels[0]],)
-        width = width if isinstance(self.neck, FPN) else channels[self.levels[0]]
+        width = fpn_width if isinstance(self.neck, FPN) else channels[self.levels[0]]
         self.region_strides = all_strides[: len(self.levels)]
         scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
         self.rpn = None
@@ -148,9 +147,9 @@ class DetectionTask(Task):
                 width,
                 Anchors(all_strides, scales, aspect_ratios),
                 depth=2 if design == "v2" else 1,
-                candidates=candidates,
-                proposals=proposal_counts,
-                drawn=anchors_drawn,
+                pre_nms_top_n=rpn_pre_nms_top_n,
+                post_nms_top_n=rpn_post_nms_top_n,
+                batch_size_per_image=rpn_batch_size_per_image,
             )
         self.roi_head = RoIHead(
             width,
@@ -159,10 +158,10 @@ class DetectionTask(Task):
             convolutions=(width,) * 4 if design == "v2" else (),
             widths=(head_width,) if design == "v2" else (head_width, head_width),
             class_agnostic=class_agnostic,
-            drawn=proposals_drawn,
-            score=score,
-            overlap=overlap,
-            detections=detections,
+            batch_size_per_image=box_batch_size_per_image,
+            score_thresh=box_score_thresh,
+            nms_thresh=box_nms_thresh,
+            detections_per_img=box_detections_per_img,
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
         if weights is not None and not self._restored:
@@ -221,11 +220,11 @@ class DetectionTask(Task):
     def losses(self, outputs: DetectionOutputs, batch: DetectionBatch | ProposalBatch) -> dict[str, Float[Tensor, ""]]:
         """Compute the losses of both stages on samples: random ones in training, the same ones again in evaluation."""
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
-        sample = self.roi_head.draw(outputs.proposals, targets)
+        sample = self.roi_head.sample(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
         regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        logits, differences = self.roi_head(regions)
-        terms = self.roi_head.losses(logits, differences, sample)
+        logits, deltas = self.roi_head(regions)
+        terms = self.roi_head.losses(logits, deltas, sample)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
         return terms
@@ -234,8 +233,8 @@ class DetectionTask(Task):
         """Turn all proposals into detections."""
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
         boxes = outputs.proposals[images, places]
-        logits, differences = self.roi_head(self.read(outputs.features, boxes, images))
-        return self.roi_head.predict(logits, differences, boxes, images, outputs.sizes)
+        logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
+        return self.roi_head.predict(logits, deltas, boxes, images, outputs.sizes)
 
     def read(
         self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
@@ -280,9 +279,7 @@ def _check(
     if num_classes < 1:
         message = f"num_classes is {num_classes}; expected at least 1."
         raise ArgumentError(message)
-    if class_names is not None and len(class_names) != num_classes:
-        message = f"class_names has {len(class_names)} entries for num_classes={num_classes}; expected one per class."
-        raise ArgumentError(message)
+    check_entries(num_classes, class_names=class_names)
     for name, value, known in (
         ("proposals", proposals, ("rpn", "precomputed", "sliding-window")),
         ("features", features, ("shared", "per-region")),

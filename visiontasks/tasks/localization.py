@@ -13,7 +13,7 @@ from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.localization import HEADS, Head
 from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
 from visiontasks.metrics.localization import localization_metrics
-from visiontasks.tasks.agreement import check_classes
+from visiontasks.tasks.agreement import check_classes, check_entries
 from visiontasks.tasks.base import Task
 from visiontasks.types import DataDescription, Images, LocalizationBatch, LocalizationPredictions
 
@@ -97,10 +97,7 @@ class LocalizationTask(Task):
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
-        for name, values in (("class_names", class_names), ("class_weights", class_weights)):
-            if values is not None and len(values) != num_classes:
-                message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
-                raise ArgumentError(message)
+        check_entries(num_classes, class_names=class_names, class_weights=class_weights)
         if num_classes < 1 or box_weight < 0 or classification_weight < 0:
             message = (
                 f"num_classes is {num_classes}, box_weight {box_weight} and classification_weight "

@@ -12,9 +12,10 @@ from visiontasks.decoders import create_decoder
 from visiontasks.decoders.upsampling import enlarge
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.segmentation import PixelHead
-from visiontasks.losses.segmentation import LossName, Mode, SegmentationLoss
+from visiontasks.losses.classification import Mode
+from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
-from visiontasks.tasks.agreement import check_classes, check_masks
+from visiontasks.tasks.agreement import check_classes, check_entries, check_masks
 from visiontasks.tasks.averaging import average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
 from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
@@ -24,7 +25,7 @@ Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
 
 
 class SegmentationTask(Task):
-    """Says of every pixel which class it belongs to.
+    """Predicts the class of every pixel.
 
     Logs ``loss``, ``miou`` (mean intersection over union), ``iou/NAME`` of each class, ``accuracy`` (share of pixels)
     and ``mean_accuracy`` (mean over the classes of the share of their pixels), see
@@ -39,7 +40,7 @@ class SegmentationTask(Task):
         decoder_options: Arguments of the decoder.
         mode: ``"multiclass"``; ``"binary"``: two values, background and foreground, and one logit; ``"multilabel"``:
             a pixel may belong to any number of classes, and masks are [B, classes, H, W].
-        threshold: Least probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
+        threshold: Minimum probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
         loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a sum of them by the factor of each, such
             as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
         class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see
@@ -155,16 +156,22 @@ class SegmentationTask(Task):
             return SegmentationPredictions(labels, scores)
         return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
 
-    def probabilities(self, images: Images) -> Float[Tensor, "batch classes height width"]:
+    def probabilities(
+        self, images: Images, flip: bool | None = None, scales: Sequence[float] | None = None
+    ) -> Float[Tensor, "batch classes height width"]:
         """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
+            flip: Whether to average with the mirrored images; by default ``test_flip``.
+            scales: Factors of the size to average over; by default ``test_scales``.
 
         Returns:
             Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
         """
-        return self._average(images, self.test_flip, self.test_scales)
+        return self._average(
+            images, self.test_flip if flip is None else flip, self.test_scales if scales is None else scales
+        )
 
     def _average(self, images: Images, flip: bool, scales: Sequence[float]) -> Tensor:
         def predict(view: Images) -> Tensor:
@@ -233,7 +240,11 @@ class SegmentationTask(Task):
 
 
 def _check_arguments(
-    num_classes: int, mode: str, threshold: float, class_names: Sequence[str] | None, weights: object
+    num_classes: int,
+    mode: str,
+    threshold: float,
+    class_names: Sequence[str] | None,
+    weights: Sequence[float] | str | None,
 ) -> None:
     if mode not in get_args(Mode):
         message = f"unknown mode {mode!r}. {near_matches(mode, get_args(Mode))}"
@@ -248,6 +259,4 @@ def _check_arguments(
         if isinstance(values, str):
             message = f"{name} is {values!r}; expected one entry per class, or class_weights 'median_frequency'."
             raise ArgumentError(message)
-        if isinstance(values, Sequence) and len(values) != num_classes:
-            message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
-            raise ArgumentError(message)
+    check_entries(num_classes, class_names=class_names, class_weights=weights)

@@ -41,7 +41,7 @@ def spans(length: int, window: int, overlap: int, multiple: int) -> list[Span]:
     Args:
         length: Of the side, in pixels.
         window: Length of a window.
-        overlap: Least number of pixels that two neighbours share.
+        overlap: Minimum number of pixels that two neighbours share.
         multiple: What a start is a multiple of.
 
     Example:

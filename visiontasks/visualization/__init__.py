@@ -8,6 +8,7 @@ from visiontasks.visualization.confusion import draw_confusion
 from visiontasks.visualization.detections import draw_detections
 from visiontasks.visualization.files import check_picture_file, save_picture
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
+from visiontasks.visualization.labels import label_names
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
 from visiontasks.visualization.pictures import Picture, draw_classification, grid, shelve, to_rgb
@@ -33,6 +34,7 @@ __all__ = [
     "first_convolution",
     "grid",
     "index_image",
+    "label_names",
     "line_chart",
     "overlay",
     "reliability_diagram",

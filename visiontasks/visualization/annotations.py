@@ -65,7 +65,7 @@ def draw_box(
     Args:
         picture: Is changed.
         box: xyxy in pixels of the picture.
-        name: Written on a ground of the same colour; empty for none.
+        name: Written on a background of the same colour; empty for none.
         color: RGB.
         height: Of the letters in pixels; lines are a fifth as wide.
     """

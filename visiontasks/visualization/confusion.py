@@ -13,7 +13,7 @@ from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
 _BLUE = np.array([8, 69, 148])
 _SIDE, _LEAST_SIDE = 960, 6
 _NUMBERS = 34
-"""Least side of a cell that a number fits into."""
+"""Minimum side of a cell that a number fits into."""
 
 
 def draw_confusion(counts: Int64[Tensor, "actual predicted"], class_names: Sequence[str], title: str = "") -> Picture:

@@ -24,7 +24,7 @@ def draw_detections(
         batch: The images and their objects, on the CPU.
         predictions: What was found in them, on the CPU.
         class_names: Names of the classes in the order of the labels.
-        score: Least score of a detection that is drawn.
+        score: Minimum score of a detection that is drawn.
         side: Each image is scaled to fit into a square of so many pixels.
         columns: Pictures side by side, an even number.
 

@@ -60,7 +60,7 @@ def draw_activations(
     """Draw the feature maps of one image, a row for each stage, fine to coarse.
 
     Of every stage the strongest channels are shown, those of the largest mean absolute activation, strongest first. A
-    map is scaled by itself: black is its least activation, white its largest.
+    map is scaled by itself: black is its minimum activation, white its maximum.
 
     Args:
         features: Feature maps of one image, shape [C, h, w] each, such as

@@ -16,7 +16,7 @@ _LEGEND_FROM = 160  # pixels
 
 
 def voc_color_map() -> UInt8[np.ndarray, "256 3"]:
-    """Compute the colours that PASCAL VOC paints class 0 to 255 in: the bits of the class, dealt to red, green, blue.
+    """Compute the colours that PASCAL VOC paints class 0 to 255 in: the bits of the class, over red, green, blue.
 
     Example:
         >>> voc_color_map()[[0, 1, 2, 255]].tolist()

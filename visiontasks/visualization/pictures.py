@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from visiontasks.types import ClassificationBatch, ClassificationPredictions
+from visiontasks.visualization.labels import label_names
 
 Picture = UInt8[Tensor, "channels height width"]
 
@@ -111,16 +112,11 @@ def draw_classification(
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-
-    def named(labels: Tensor) -> str:
-        if not labels.ndim:
-            return class_names[int(labels)]
-        return ", ".join(class_names[label] for label in labels.nonzero().flatten().tolist()) or "none"
-
     titles, colors = [], []
     for labels, found, score in zip(batch.labels, predictions.labels, predictions.scores, strict=True):
         wrong = bool((labels != found).any())
         probability = "" if found.ndim else f" {score:.2f}"
-        titles.append(named(found) + probability + (f" ({named(labels)})" if wrong else ""))
+        true = f" ({label_names(labels, class_names)})" if wrong else ""
+        titles.append(label_names(found, class_names) + probability + true)
         colors.append(WRONG if wrong else RIGHT)
     return grid(list(batch.images), titles, colors, columns)

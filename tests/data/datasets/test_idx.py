@@ -154,7 +154,7 @@ def test_own_set_in_colour(tmp_path: Path) -> None:
     upright, _ = load_idx(tmp_path, replace(own, transposed=True), "train")
     assert torch.equal(upright, found.mT)
     with pytest.raises(DataError, match=r"lacks none\. Put the files there"):
-        load_idx(tmp_path, replace(own, train_images="none"), "train", download=True)
+        download_idx(tmp_path, replace(own, train_images="none"), ("train",))
 
 
 def test_own_set_in_the_folder_of_a_published_one(tmp_path: Path) -> None:
@@ -192,7 +192,8 @@ def test_download_of_single_files(tmp_path: Path, mirror: tuple[str, Path]) -> N
     write_set(served, "kmnist", images, DIGITS, ".gz")
     described = replace(IDX_DATASETS["kmnist"], mirrors=(address + "absent/", address), md5=checksums(served))
     root = tmp_path / "root"
-    found, _ = load_idx(root, described, "test", download=True)
+    download_idx(root, described, ("test",))
+    found, _ = load_idx(root, described, "test")
     assert torch.equal(found, torch.from_numpy(images).flip(0)[:, None])
     raw = root / "KMNIST" / "raw"
     assert {path.name for path in raw.glob("*.gz")} == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
@@ -217,7 +218,7 @@ def test_download_of_another_file_is_refused(tmp_path: Path, mirror: tuple[str, 
     write_set(served, "kmnist", some_images(10, 28, 28), DIGITS, ".gz")
     described = replace(IDX_DATASETS["kmnist"], mirrors=(address,))
     with pytest.raises(DownloadError, match=r"train-images-idx3-ubyte\.gz could not be downloaded"):
-        load_idx(tmp_path / "root", described, "train", download=True)
+        download_idx(tmp_path / "root", described, ("train",))
     assert not list(tmp_path.glob("root/KMNIST/raw/*.gz"))
 
 
@@ -229,7 +230,8 @@ def test_download_of_an_archive(tmp_path: Path, mirror: tuple[str, Path]) -> Non
         for path in (tmp_path / "gzip").iterdir():
             file.write(path, f"gzip/{path.name}")
     described = replace(IDX_DATASETS["emnist-mnist"], mirrors=(address,), md5=checksums(served))
-    found, _ = load_idx(tmp_path / "root", described, "train", download=True)
+    download_idx(tmp_path / "root", described, ("train",))
+    found, _ = load_idx(tmp_path / "root", described, "train")
     assert torch.equal(found[:, 0], torch.from_numpy(images).mT)
     (served / "gzip.zip").unlink()
     download_idx(tmp_path / "root", described)  # the archive is kept, and gives the other split and the other subsets

@@ -6,7 +6,7 @@ import pytest
 
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.source import build_index
-from visiontasks.data.index.splits import split_by_folder, split_by_fractions, split_by_list
+from visiontasks.data.index.splits import split_by_fractions, split_by_list
 from visiontasks.errors import ArgumentError
 
 
@@ -64,16 +64,6 @@ def test_parts_may_be_empty_and_the_index_too() -> None:
 def test_fractions_sum_to_one(fractions: tuple[float, ...]) -> None:
     with pytest.raises(ArgumentError, match="expected numbers of at least 0 that sum to 1"):
         split_by_fractions(classified((5,)), fractions)
-
-
-def test_folders_are_splits() -> None:
-    index = build_index(Path(), ["val/a.jpg", "train/b.jpg", "c.jpg", "train/deep/d.jpg"], ())
-    parts = split_by_folder(index)
-    assert {name: list(part.files) for name, part in parts.items()} == {
-        "": ["c.jpg"],
-        "train": ["train/b.jpg", "train/deep/d.jpg"],
-        "val": ["val/a.jpg"],
-    }
 
 
 def test_lists_name_files_with_or_without_folder_and_suffix(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class COCODataModule(FileDataModule):
 
     Recognised below ``root``, for each split: ``annotations/instances_SPLIT.json``, ``annotations/SPLIT.json``,
     ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with SPLIT such as train2017, train
-    or valid; or one json file, whose images are dealt to the splits. The folder of the images is searched for.
+    or valid; or one json file, whose images are split at random. The folder of the images is searched for.
 
     In segmentation a pixel has the class of the smallest object on it, or is ``background``; classification is
     multilabel.
@@ -29,7 +29,7 @@ class COCODataModule(FileDataModule):
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"``, or ``"localization"`` of the largest object.
         train: Annotations to train on, relative to ``root``; by default looked for.
-        val: Annotations of the validation split. With ``train`` alone, it is dealt from the training images.
+        val: Annotations of the validation split. With ``train`` alone, it is split at random from the training images.
         test: Annotations of the test split; by default the validation split stands in for it.
         images: Folder of the images, relative to ``root``; by default searched for.
         box_format: Notation of the boxes, where a tool has written another than COCO's.

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.data.base import VisionDataModule
-from visiontasks.data.datamodules.layouts import resolve_root
+from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.files import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
@@ -62,7 +62,7 @@ class FileDataModule(VisionDataModule):
             localization, 128 x 128 for autoencoding. In detection None keeps the shape of images within ``shorter``
             and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and whole images
             are evaluated.
-        crop_scale: Segmentation: least and largest scale of the image that training crops are taken from.
+        crop_scale: Segmentation: minimum and maximum scale of the image that training crops are taken from.
         shorter: Detection: length of the shorter side in pixels.
         longer: Detection: largest length of the longer side in pixels; the shorter is then less.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
@@ -73,7 +73,7 @@ class FileDataModule(VisionDataModule):
         lists: Text files, relative to ``root``, that name the images of ``train``, ``val`` and ``test``, one in a line,
             instead of the splits that the data set has.
         fractions: Shares of train, val and test, for splits that the data set does not have.
-        split_seed: Another seed deals them anew; the training seed leaves them as they are.
+        split_seed: Another seed splits at random anew; the training seed leaves them as they are.
         balanced: Whether images of rare classes are drawn more often in training.
         on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves it out and counts it.
         cache: Whether decoded images are kept in memory.
@@ -281,7 +281,7 @@ class FileDataModule(VisionDataModule):
         return median_frequency_weights(self.train_set)
 
     def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
-        resolve_root(self.root)
+        check_root(self.root)
         return self.find_source(split, class_names)
 
     def _resizing(self, *, training: bool) -> Resizing:

@@ -15,7 +15,7 @@ class FolderDataModule(FileDataModule):
     """Images in one folder per class, for classification; or in any folder, for autoencoding.
 
     Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``, ``dev``) and
-    ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, dealt to the splits with the same share of each class. For
+    ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, split at random with the same share of each class. For
     autoencoding the folders of classes may be left out; where they are there, they are the classes by which codes are
     judged.
 

@@ -34,8 +34,8 @@ def spelled(root: Path, name: str) -> str | None:
     return path.as_posix()
 
 
-def resolve_root(root: Path) -> Path:
-    """Return a folder as it is.
+def check_root(root: Path) -> None:
+    """Check that the folder of a data set is there.
 
     Raises:
         DataError: If it does not exist or is no folder.
@@ -45,7 +45,6 @@ def resolve_root(root: Path) -> Path:
         found = "is a file" if root.exists() else "does not exist"
         message = f"root {str(root)!r} {found}; expected a folder. In {str(parent)!r}: {_listing(parent)}."
         raise DataError(message)
-    return root
 
 
 def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:

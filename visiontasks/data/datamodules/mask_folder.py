@@ -19,7 +19,7 @@ _EXPECTED = (
     "images/train/ and masks/train/",
     "train/images/ and train/masks/",
     "train/ and trainannot/ (or train_masks/, train_labels/)",
-    "images/ and masks/: dealt to the splits",
+    "images/ and masks/: split at random",
 )
 
 
@@ -29,8 +29,8 @@ class MaskFolderDataModule(FileDataModule):
     A mask is an image without loss and with one channel, whose values are the classes; a palette's colours do not
     matter. Image and mask have the same name, but for the suffix, and for one ending that all masks may have
     (``1_mask.png``). Recognised below ``root``: lists as CamVid has them, ``images/train`` and ``masks/train``,
-    ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or ``images`` and ``masks`` alone, dealt to the
-    splits. Images may be called images, image, imgs or JPEGImages, masks masks, mask, annotations, labels or
+    ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or ``images`` and ``masks`` alone, split at
+    random. Images may be called images, image, imgs or JPEGImages, masks masks, mask, annotations, labels or
     SegmentationClass, capitalised or not.
 
     Args:

@@ -19,14 +19,14 @@ _TASKS = ("classification", "localization", "detection", "segmentation")
 
 
 class ShapesDataModule(VisionDataModule):
-    """Circles, squares, triangles and stars on textured grounds, for any task.
+    """Circles, squares, triangles and stars on textured backgrounds, for any task.
 
     The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
     split and its position, so that all runs see the same data.
 
     Args:
         task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"detection"`` for all
-            boxes; ``"segmentation"`` for masks, where the ground is a class of its own, ``background``.
+            boxes; ``"segmentation"`` for masks, where the background is a class of its own, ``background``.
         train_size: Training images.
         val_size: Validation images.
         test_size: Test images.
@@ -36,7 +36,8 @@ class ShapesDataModule(VisionDataModule):
         augmentation: How strongly training images are rotated, scaled and shifted, see
             :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; with boxes or masks the preset of
             that name for them, see :mod:`visiontasks.data.presets`.
-        max_objects: Most objects in an image, every number from 1 on as likely; by default 3 in detection, else 1.
+        max_objects: Maximum number of objects in an image, every number from 1 on as likely; by default 3 in detection,
+            else 1.
         proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 

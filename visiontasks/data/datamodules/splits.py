@@ -1,4 +1,4 @@
-"""Splits of a data set: its own ones, those that lists name, and those that are dealt at random."""
+"""Splits of a data set: its own ones, those that lists name, and those made at random."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ FindSource = Callable[[str, tuple[str, ...] | None], AnnotationSource | None]
 class Splits:
     """The annotations of each split, read when they are first asked for.
 
-    Splits that the data set does not have are dealt from its training images: validation, and then also test. A data
-    set with a validation split of its own but without test split is tested on the former.
+    Splits that the data set does not have are made at random of its training images: validation, and then also test. A
+    data set with a validation split of its own but without test split is tested on the former.
 
     Args:
         find: Finds the annotations of a split.
         class_names: Classes in the order of the labels; None takes those of the training split.
         lists: Files that name the images of each split, instead of splits of the data set.
         root: Folder that they are relative to; else they are to the working folder.
-        fractions: Shares of train, val and test among images that are dealt.
-        seed: Another seed deals anew.
+        fractions: Shares of train, val and test among images that are split at random.
+        seed: Another seed gives other splits.
         select: Chooses the images of a split that are used.
         strict: Whether errors in annotations are raised; otherwise they are among the problems.
 

@@ -23,7 +23,7 @@ class CSVDataModule(FileDataModule):
 
     The first line names the columns: ``file`` (or filename, image, path), ``class`` (or label), and for boxes ``xmin``,
     ``ymin``, ``xmax``, ``ymax``; ``width`` and ``height`` of the image and ``split`` may be there. Several rows of a
-    file are several objects or classes. Without tables or a column for the splits, the images are dealt to them.
+    file are several objects or classes. Without tables or a column for the splits, the images are split at random.
 
     For autoencoding the column of the classes may be left out.
 

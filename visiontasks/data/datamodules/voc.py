@@ -25,9 +25,9 @@ VOC_CLASSES = (
 _EXPECTED = (
     "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
     "ImageSets/, Annotations/ and JPEGImages/",
-    "Annotations/ and JPEGImages/ (also annotations/ and images/), without lists: dealt to the splits",
+    "Annotations/ and JPEGImages/ (also annotations/ and images/), without lists: split at random",
     "train/ and valid/ with images and an XML file beside each",
-    "images with an XML file beside each: dealt to the splits",
+    "images with an XML file beside each: split at random",
 )
 _FOLDERS = (("JPEGImages", "Annotations"), ("images", "annotations"), ("Images", "Annotations"))
 

@@ -106,7 +106,7 @@ class FileDataset(Dataset[BatchT], ABC):
             size (for training). Either way it is logged once and listed in :attr:`unreadable`.
         cache: Whether decoded images are kept in memory.
         multiple: Height and width of batches are padded to a multiple of it.
-        max_pixels: Most pixels that an image may have.
+        max_pixels: Maximum number of pixels of an image.
 
     Raises:
         ArgumentError: If ``on_error`` is unknown, or the cache does not fit into memory.

@@ -60,7 +60,7 @@ def download_idx(root: str | Path, dataset: str | IdxDataset, splits: Sequence[S
 
 
 def load_idx(
-    root: str | Path, dataset: str | IdxDataset, split: Split, download: bool = False
+    root: str | Path, dataset: str | IdxDataset, split: Split
 ) -> tuple[UInt8[Tensor, "images channels height width"], Int64[Tensor, " images"]]:
     """Read a split into memory.
 
@@ -68,7 +68,6 @@ def load_idx(
         root: As in `find_raw_folder`.
         dataset: Name, or description of a user's own set.
         split: ``"train"`` or ``"test"``.
-        download: Whether to download files that are missing.
 
     Returns:
         The images, upright, 0 to 255, and their labels, 0 to the number of classes - 1. Images with several channels
@@ -80,8 +79,6 @@ def load_idx(
     """
     described = get_idx_dataset(dataset)
     names = described.files(split)
-    if download:
-        download_idx(root, described, (split,))
     folder = find_raw_folder(root, described)
     paths = [path for name in names if (path := _existing_file(folder, name))]
     if len(paths) < len(names):

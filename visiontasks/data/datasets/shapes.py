@@ -1,4 +1,4 @@
-"""A generated data set: circles, squares, triangles and stars on textured grounds.
+"""A generated data set: circles, squares, triangles and stars on textured backgrounds.
 
 It needs no file and no network, and an item depends on nothing but the arguments and its index: not on the items drawn
 before, the process, or the platform. Hence all arithmetic is on integers, lengths are counted in 1/256 pixel, and
@@ -31,7 +31,7 @@ _UNIT = 4096  # length of a direction; coarse enough to round away what platform
 _COSINE = np.array([round(_UNIT * math.cos(2 * math.pi * step / _TURN)) for step in range(_TURN)], dtype=np.int64)
 _SINE = np.roll(_COSINE, _TURN // 4)
 _LINES = (0, 4, 3, 5)  # straight lines that bound each class
-_CONTRAST = 80  # least difference of object and ground, and largest of the ground's two colours
+_CONTRAST = 80  # minimum difference of object and background, and maximum of the background's two colours
 _NOISE = 8
 
 
@@ -46,8 +46,8 @@ class ShapesSample(NamedTuple):
         boxes: Box of each object's visible pixels, in the order of drawing: later objects cover earlier ones. A box
             ends at the edges of its pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
         box_labels: Class of each box.
-        mask: 0 on the ground, class + 1 where an object is visible: its edges are soft, and a pixel is in the object
-            when the pixel's centre is. No pixel is to be ignored.
+        mask: 0 on the background, class + 1 where an object is visible: its edges are soft, and a pixel is in the
+            object when the pixel's centre is. No pixel is to be ignored.
     """
 
     image: UInt8[Tensor, "channels height width"]
@@ -60,19 +60,19 @@ class ShapesSample(NamedTuple):
 
 
 class ShapesDataset(Dataset[ShapesSample]):
-    """Coloured shapes on textured grounds, drawn when they are asked for.
+    """Coloured shapes on textured backgrounds, drawn when they are asked for.
 
     Each object has one of `CLASS_NAMES`, all equally likely, lies inside the image, and is turned by any angle. The
     circle around it has a diameter of 20 to 60 % of the image's shorter side (8 pixels at least). In some channel its
-    colour differs from all of the ground by at least 80, before noise of up to 8. Where two objects overlap, the
+    colour differs from all of the background by at least 80, before noise of up to 8. Where two objects overlap, the
     upper one hides about a fifth of the lower one at most.
 
     Args:
         num_samples: Number of images, at least 1. More of them leave the first ones as they are.
         image_size: Side, or height and width, in pixels, at least 16.
         min_objects: Fewest objects in an image, at least 1.
-        max_objects: Most objects in an image; each number in between is equally likely. In a crowd objects are smaller,
-            but never fewer.
+        max_objects: Maximum number of objects in an image; each number in between is equally likely. In a crowd
+            objects are smaller, but never fewer.
         seed: 0 or more; each seed gives other images.
         channels: Channels of the image, 1 for grey, 3 for colour, or any other number.
 
@@ -198,7 +198,7 @@ def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
 
 
 def _ground_colours(draw: _Draw, channels: int) -> _Integers:
-    """Draw the two colours [2, channels] that the ground varies between."""
+    """Draw the two colours [2, channels] that the background varies between."""
     spread = _CONTRAST // 4 + draw.below(_CONTRAST * 3 // 4 + 1, channels)
     low = draw.below(256 - spread, channels)
     ends = np.stack((low, low + spread))
@@ -206,7 +206,7 @@ def _ground_colours(draw: _Draw, channels: int) -> _Integers:
 
 
 def _object_colours(draw: _Draw, count: int, ground: _Integers) -> _Integers:
-    """Draw colours [count, channels] that differ from the ground in some channel, and from each other if they can."""
+    """Draw colours [count, channels], unlike the background in some channel, and unlike each other if they can."""
     low, high = ground.min(0), ground.max(0)
     colours = draw.below(256, count, _TRIES, len(low))
     channel = draw.below(len(low), count, _TRIES)
@@ -275,7 +275,7 @@ def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _I
 
 
 def _annotate(image: UInt8[np.ndarray, "..."], owners: _Integers, classes: _Integers) -> ShapesSample:
-    """Read the annotations off the map of owners [height, width]: 0 for the ground, i + 1 for object i."""
+    """Read the annotations off the map of owners [height, width]: 0 for the background, i + 1 for object i."""
     boxes = np.empty((len(classes), 4), dtype=np.float32)
     areas = []
     for number in range(len(classes)):

@@ -1,4 +1,4 @@
-"""Splits of an index: by a list, by folder, or at random in given parts."""
+"""Splits of an index: by a list, or at random in given parts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def split_of(name: str) -> str | None:
 
 
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
-    """Deal the images to splits at random.
+    """Split the images at random.
 
     Where every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
     place of an image follows from the seed and the names of all files, on every process and platform, whatever the
@@ -39,7 +39,7 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
     Args:
         index: All images.
         fractions: Share of each split; they sum to 1, for example (0.8, 0.1, 0.1).
-        seed: Another seed deals anew.
+        seed: Another seed gives other splits.
 
     Returns:
         The splits; images keep their order.
@@ -68,15 +68,6 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
         given += counts
         split_of[members] = np.repeat(np.arange(len(shares)), counts)
     return tuple(index.subset(np.flatnonzero(split_of == split)) for split in range(len(shares)))
-
-
-def split_by_folder(index: ImageIndex) -> dict[str, ImageIndex]:
-    """Group images by the first folder of their names, such as ``train/`` and ``val/``; "" for those in none."""
-    folders = [name.partition("/")[0] if "/" in name else "" for name in index.files]
-    groups: dict[str, list[int]] = {folder: [] for folder in sorted(set(folders))}
-    for position, folder in enumerate(folders):
-        groups[folder].append(position)
-    return {folder: index.subset(positions) for folder, positions in groups.items()}
 
 
 def split_by_list(index: ImageIndex, file: Path) -> Parsed:
