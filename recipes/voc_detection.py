@@ -1,12 +1,13 @@
 """Detect the 20 classes of PASCAL VOC by Faster R-CNN with ResNet-50 and a pyramid.
 
-Source: Everingham et al. 2010; VOC 2007 trainval and 2012 trainval to train on, 2007 test to score (Ren et al. 2015).
+Source: Everingham et al. 2010; of one year the training images to train on, the validation images to choose by, and the
+test images (of 2007) to score. Ren et al. 2015 train on trainval, and on both years.
 Command: python recipes/voc_detection.py --data.root FOLDER --model.backbone_weights imagenet
     (--data.download true fetches one year; VOC's own files are written by
     --trainer.callbacks+=visiontasks.callbacks.DetectionResults --trainer.callbacks.form voc)
 Cluster: sbatch recipes/cluster/detection.slurm recipes/voc_detection.py, or torchrun, see that file.
 Hardware and time: not yet measured.
-Metric: not yet measured (published: mAP 0.76 with ResNet-101 on 07+12; He et al. 2016, table 7).
+Metric: not yet measured (published: mAP 0.699 with VGG-16 on 2007 trainval; Ren et al. 2015).
 """
 
 from visiontasks import DetectionTask, VOCDataModule
@@ -14,7 +15,6 @@ from visiontasks.cli.training import run_recipe
 
 CHOICES = {
     "data.task": "detection",
-    "data.train": "trainval",
     "data.shorter": 600,
     "data.longer": 1000,
     "data.batch_size": 4,

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, ShapesDataModule
 from visiontasks.cli.check import describe
-from visiontasks.data.check import Report, check
+from visiontasks.data.check import Report, check, task_problems
 from visiontasks.errors import DataError
 
 
@@ -145,6 +145,17 @@ def test_an_image_in_two_splits_is_a_warning(tmp_path: Path) -> None:
     (problem,) = check(FolderDataModule(tmp_path, num_workers=0)).problems
     assert (problem.severity, problem.kind, problem.file) == ("warning", "same image in two splits", str(copied))
     assert problem.value == f"in train as {tmp_path / 'train' / 'star' / '3.png'}"
+
+
+def test_images_that_are_scored_and_trained_on_are_counted(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "all", splits=("",))
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    for split, chosen in (("train", names[:9]), ("val", names[7:])):
+        (tmp_path / f"{split}.txt").write_text("\n".join(chosen))
+    data = FolderDataModule(root, lists={split: str(tmp_path / f"{split}.txt") for split in ("train", "val")})
+    (problem,) = task_problems(data, ["train", "val", "test"])
+    assert (problem.kind, problem.record, problem.value) == ("images are also trained on", "val", "2 of 5")
+    assert not task_problems(FolderDataModule(root), ["train", "val", "test"])
 
 
 def test_masks_are_held_to_their_images_and_classes(tmp_path: Path) -> None:

@@ -116,7 +116,17 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
         splits: The splits to look at.
     """
     own = [split for split in splits if data.splits.origin(split) != "val"]
-    return [problem for split in own for problem in _task_problems(data, split, data.splits[split].index)]
+    found = [problem for split in own for problem in _task_problems(data, split, data.splits[split].index)]
+    trained = data.splits["train"].index
+    for split in own:
+        index = data.splits[split].index
+        if split != "train" and index.root == trained.root:
+            shared = len({*index.files} & {*trained.files})
+            if shared:
+                remedy = "Scores on them say nothing: train on images of their own."
+                value = f"{shared} of {len(index)}"
+                found.append(Problem("warning", "images are also trained on", str(index.root), split, value, remedy))
+    return found
 
 
 class _File(NamedTuple):
