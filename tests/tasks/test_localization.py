@@ -277,3 +277,10 @@ def test_a_box_that_is_not_a_number_stops_training_and_names_the_images(fit: Cal
     batch.boxes[1, 2] = math.nan
     with pytest.raises(NonFiniteLossError, match=r"classification [\d.]+, box nan\) for the images .* \[40, 41, 42\]"):
         fit(make(), [batch], max_epochs=1)
+
+
+def test_a_precision_that_rounds_boxes_is_refused(make_trainer: Callable[..., Trainer]) -> None:
+    data = ShapesDataModule("localization", train_size=2, val_size=1, batch_size=2)
+    task = LocalizationTask(4, backbone_options={"filters": [4], "depth": 1})
+    with pytest.raises(ArgumentError, match=r"boxes are off by pixels\. Use '16-mixed'"):
+        make_trainer(max_steps=1, precision="16-true").fit(task, datamodule=data)

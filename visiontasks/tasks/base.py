@@ -15,7 +15,7 @@ from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.agreement import check_agreement
+from visiontasks.tasks.agreement import check_agreement, check_precision
 from visiontasks.tasks.batches import name_fields
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.logged import LoggedModule
@@ -61,7 +61,7 @@ class Task(LoggedModule, ABC):
 
     takes: str | None = None
     """What a data module yields for it; None for anything."""
-    batch_type: type[tuple[Any, ...]] = AutoencodingBatch
+    batch_type: Any = AutoencodingBatch
     """The named tuple of its batches, which a plain pair of tensors becomes where that says enough."""
 
     def __init__(
@@ -196,9 +196,11 @@ class Task(LoggedModule, ABC):
         """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.
 
         Raises:
-            ArgumentError: If the data do not fit the task.
+            ArgumentError: If the data or the precision do not fit the task.
         """
         super().setup(stage)
+        if "boxes" in self.batch_type._fields:
+            check_precision(self.trainer.precision)
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = SafeCheckpointIO()
         data = getattr(self.trainer, "datamodule", None)

@@ -23,7 +23,7 @@ from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.tasks.agreement import check_classes, check_entries, check_precision
+from visiontasks.tasks.agreement import check_classes, check_entries
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
@@ -262,15 +262,6 @@ class DetectionTask(Task):
         """
         super().check_data(data)
         self.class_names = check_classes(data, self.num_classes, self.class_names)
-
-    def setup(self, stage: str) -> None:
-        """Check data and precision; take over from the data module what the checkpoint has to know.
-
-        Raises:
-            ArgumentError: If they do not fit the task.
-        """
-        super().setup(stage)
-        check_precision(self.trainer.precision)
 
 
 def _check(
