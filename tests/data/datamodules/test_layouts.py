@@ -33,6 +33,9 @@ def test_images_beside_their_annotations_come_first(tmp_path: Path) -> None:
     write(tmp_path, "train/images", "images", "a/b", "a/b/images")
     assert find(tmp_path, "train") == "train/images"
     assert find(tmp_path, "a/b") == "a/b"
+    assert find(tmp_path) == "images"
+    write(tmp_path, "val")
+    assert find(tmp_path) == "val"
 
 
 def test_folders_of_one_rank_are_an_error(tmp_path: Path) -> None:

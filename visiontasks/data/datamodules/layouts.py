@@ -66,8 +66,8 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
     Args:
         root: Where to search, in depth.
         names: Some of the file names; the folder that has most of them is taken.
-        beside: Folder of the annotations, which is tried first, and then those of the split.
-        split_names: What the folders of the split may be called.
+        beside: Folder of the annotations, which is tried first where it is not ``root``.
+        split_names: What the folders of the split may be called, which are tried next.
 
     Returns:
         The folder; ``root`` when no folder holds such a file, so that the files are reported as missing from there.
@@ -75,7 +75,7 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
     Raises:
         DataError: If several folders hold them, and only one of them can be meant.
     """
-    near = [beside, beside / "images"]
+    near = [] if beside == root else [beside, beside / "images"]
     for name in split_names:
         near += [root / name, root / name / "images", root / "images" / name]
     near += [root / "images", root]
@@ -86,9 +86,9 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
         counts[Path(parent)] = _held(Path(parent), names)
     best = [folder for folder, count in counts.items() if count and count == max(counts.values())]
-    of_split = [folder for folder in best if {part.lower() for part in folder.parts} & set(split_names)]
+    of_split = [folder for folder in best if {part.lower() for part in folder.relative_to(root).parts} & {*split_names}]
     if len(best) > 1 and len(of_split) != 1:
-        found = " and ".join(repr(str(folder.relative_to(root))) for folder in best)
+        found = " and ".join(repr(str(folder.relative_to(root))) for folder in best[:_SHOWN])
         message = f"below {str(root)!r}, {names[0]!r} is in {found}. Say which is meant with images='...'."
         raise DataError(message)
     return next(iter([*of_split, *best]), root)

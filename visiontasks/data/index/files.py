@@ -138,7 +138,7 @@ class _Listings:
         if parent not in self.listings:
             try:
                 self.listings[parent] = set(os.listdir(self.root / parent))  # noqa: PTH208 (strings of a large folder)
-            except (OSError, ValueError):
+            except OSError:
                 self.listings[parent] = set()
         return leaf in self.listings[parent]
 
