@@ -69,15 +69,14 @@ class MaskFolderDataModule(FileDataModule):
         """Find the list of a split, or its two folders."""
         if class_names is None:
             class_names = self._listed_classes()
-        sources: list[MaskList | MaskFolders | None]
         sources = [self._list(split, class_names), self._parallel(split, class_names)]
         if self._splits.lists:  # which may be the files that a list of pairs is looked for in
             sources.reverse()
-        source = next(filter(None, sources), None)
-        if source is None and split == "train":
+        found = [source for source in sources if source]
+        if not found and split == "train":
             expected = _EXPECTED if self.folders is None else [" and ".join(self.folders)]
             raise layout_error(self.root, expected, "Name the folders with images='...' and masks='...'.")
-        return source
+        return found[0] if found else None
 
     def _list(self, split: str, class_names: tuple[str, ...]) -> MaskList | None:
         names = [f"{name}.txt" for name in SPLIT_NAMES[split]]
