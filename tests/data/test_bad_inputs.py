@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import albumentations as A
+import numpy as np
 import pytest
 from lightning.pytorch import Trainer
+from PIL import Image
 
 from tests.data.any_task import AnyTask
 from tests.data.bad_annotations import COCO, TABLE, VOC
@@ -45,7 +47,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_coco(folder / "coco", 4)
     write_voc_folder(folder / "voc")
     write_folders(folder / "folders", 4)
-    write_masks(folder / "masks", 4)
+    shown = write_masks(folder / "masks", 4) / "masks" / "train" / "3.png"
+    values = np.array(Image.open(shown))
+    values[0, :5] = range(5)  # every class occurs
+    Image.fromarray(values).save(shown)
     write_table(folder / "table", 4)
     return folder
 
