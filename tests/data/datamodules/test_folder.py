@@ -22,3 +22,14 @@ def test_a_folder_too_many_is_named(tmp_path: Path) -> None:
     write_folders(tmp_path / "dataset", 4, ("train", "val"))
     with pytest.raises(DataError, match=r"Did you mean root='.*/dataset'\?"):
         _ = FolderDataModule(tmp_path, num_workers=0).class_names
+
+
+@pytest.mark.filterwarnings("ignore:.*it is left out")
+def test_a_test_folder_without_classes_is_left_out(tmp_path: Path) -> None:
+    write_folders(tmp_path, 12, ("train", "unsorted"))
+    (tmp_path / "test").mkdir()
+    for file in (tmp_path / "unsorted").rglob("*.png"):
+        file.rename(tmp_path / "test" / f"{file.parent.name}{file.name}")
+    with pytest.warns(UserWarning, match="test' has no folders of classes; it is left out"):
+        assert FolderDataModule(tmp_path, num_workers=0).splits.origin("test") == "dealt"
+    assert FolderDataModule(tmp_path, "autoencoding", num_workers=0).splits.origin("test") == "own"

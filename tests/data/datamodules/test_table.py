@@ -37,3 +37,13 @@ def test_autoencoding_needs_no_class(tmp_path: Path) -> None:
     data.setup("fit")
     assert data.class_names == ()
     assert next(iter(data.val_dataloader())).labels.tolist() == [-1] * 3
+
+
+@pytest.mark.filterwarnings("ignore:.*it is left out")
+def test_a_table_of_tests_without_classes_is_left_out(tmp_path: Path) -> None:
+    file = write_table(tmp_path, boxes=False, split=False) / "labels.csv"
+    (tmp_path / "test.csv").write_text("".join(f"{line.split(',')[0]}\n" for line in file.read_text().splitlines()))
+    file.rename(tmp_path / "train.csv")
+    with pytest.warns(UserWarning, match=r"test\.csv' has no column of classes; it is left out"):
+        assert CSVDataModule(tmp_path).splits.origin("test") == "dealt"
+    assert CSVDataModule(tmp_path, "autoencoding").splits.origin("test") == "own"

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from lightning.pytorch.utilities import rank_zero_warn
+
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error
 from visiontasks.data.index.folders import ClassFolders, ImageFolder, subfolders
@@ -43,8 +45,12 @@ class FolderDataModule(FileDataModule):
         """Find the folder of a split."""
         folder = first_existing(self.root, SPLIT_NAMES[split])
         if split != "train":
-            own = first_existing(self.root, SPLIT_NAMES["train"]) is not None
-            return None if folder is None or not own else self._source(folder, class_names)
+            if folder is None or first_existing(self.root, SPLIT_NAMES["train"]) is None:
+                return None
+            if self.task == "classification" and not subfolders(folder):
+                rank_zero_warn(f"{str(folder)!r} has no folders of classes; it is left out.")
+                return None
+            return self._source(folder, class_names)
         nested = [] if folder else [path for path in subfolders(self.root) if first_existing(path, SPLIT_NAMES[split])]
         if len(nested) == 1:
             raise layout_error(self.root, _EXPECTED, f"Did you mean root={str(nested[0])!r}?")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.data.datamodules.files import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, layout_error
 from visiontasks.data.index.boxes import BoxFormat
-from visiontasks.data.index.csv_table import FILE_COLUMNS, CsvTable
+from visiontasks.data.index.csv_table import CLASS_COLUMNS, FILE_COLUMNS, CsvTable
 from visiontasks.data.index.splits import SPLIT_NAMES, split_of
 from visiontasks.errors import ArgumentError, DataError
 
@@ -79,6 +80,9 @@ class CSVDataModule(FileDataModule):
         }
         if self.table is None and tables["train"]:
             own = tables[split]
+            if own and split != "train" and self.task != "autoencoding" and not _has_classes(own):
+                rank_zero_warn(f"{str(own)!r} has no column of classes; it is left out.")
+                return None
             return self._source(own, None, class_names) if own else None
         table = self._single()
         values = _splits_named(table)
@@ -121,6 +125,11 @@ def _rows(table: Path) -> Sequence[Mapping[str, str]]:
             return list(csv.DictReader(file, names, delimiter=delimiter))
     except (OSError, UnicodeDecodeError, csv.Error):  # reported with the line by the parse proper
         return []
+
+
+def _has_classes(table: Path) -> bool:
+    rows = _rows(table)
+    return not rows or any(name in rows[0] for name in CLASS_COLUMNS)
 
 
 def _first_files(table: Path, split: str | None, count: int = 5) -> list[str]:

@@ -16,7 +16,7 @@ from visiontasks.errors import near_matches
 
 _CALLED = {"file": ("file", "filename", "image", "path"), "class": ("class", "label")}
 _ALIASES = {name: meaning for meaning, names in _CALLED.items() for name in names}
-FILE_COLUMNS = _CALLED["file"]
+FILE_COLUMNS, CLASS_COLUMNS = _CALLED["file"], _CALLED["class"]
 """What the column of the files may be called."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _READ = ("file", "class", "split", "width", "height", *_CORNERS)
