@@ -73,7 +73,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
     checkpoint = torch.load(saved, weights_only=True)
     assert json.loads(json.dumps(checkpoint["hyper_parameters"]))["num_classes"] == 3
     assert not {"optimizer", "lr_scheduler"} & checkpoint["hyper_parameters"].keys()
-    options = checkpoint[RECORD].pop("optimizer_options")
+    (options,) = checkpoint[RECORD].pop("optimizer_options")
     assert [(group["lr"], group["weight_decay"]) for group in options] == [(1e-3, 0.05), (1e-3, 0.0)]
     assert checkpoint[RECORD] == {
         "task": "ClassificationTask",

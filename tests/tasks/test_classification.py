@@ -268,7 +268,9 @@ def test_a_loss_that_is_not_finite_names_the_images_and_changes_no_weight(fit: C
 
 def test_measured_normalisation_needs_a_data_module(fit: Callable[..., Trainer], batch: ClassificationBatch) -> None:
     task = ClassificationTask(3, normalization="dataset", backbone_options=SMALL)
-    with pytest.raises(ArgumentError, match="'dataset' is measured on the training data, and there is no data module"):
+    with pytest.raises(
+        ArgumentError, match="'dataset' is measured on the training data when a fit begins, and was not"
+    ):
         fit(task, [batch], max_epochs=1)
 
 
