@@ -1,9 +1,10 @@
 """Detect the 20 classes of PASCAL VOC by Faster R-CNN with ResNet-50 and a pyramid.
 
-Source: Everingham et al. 2010; of one year the training images to train on, the validation images to choose by, and the
-test images (of 2007) to score. Ren et al. 2015 train on trainval, and on both years.
+Source: Everingham et al. 2010; the training images to train on, the validation images to choose by, and the test images
+(of 2007) to score. Ren et al. 2015 train on both years: --data.year '[2007, 2012]' --data.train trainval
+--data.val test, which chooses by the test images.
 Command: python recipes/voc_detection.py --data.root FOLDER --model.backbone_weights imagenet
-    (--data.download true fetches one year; VOC's own files are written by
+    (--data.download true fetches them; VOC's own files are written by
     --trainer.callbacks+=visiontasks.callbacks.DetectionResults --trainer.callbacks.form voc)
 Cluster: sbatch recipes/cluster/detection.slurm recipes/voc_detection.py, or torchrun, see that file.
 Hardware and time: not yet measured.

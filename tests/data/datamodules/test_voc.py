@@ -34,3 +34,23 @@ def test_the_only_list_of_a_devkit_is_dealt(tmp_path: Path) -> None:
     (tmp_path / "ImageSets" / "Main" / "default.txt").rename(tmp_path / "ImageSets" / "Main" / "test.txt")
     with pytest.raises(DataError, match="Lists there: test"):
         _ = VOCDataModule(tmp_path).splits["train"]
+
+
+def test_years_are_joined(tmp_path: Path) -> None:
+    later = {f"2008_{name}": xml([thing(name, (3, 1, 20, 20)), thing("cat", (1, 1, 9, 9))]) for name in ("dog", "cat")}
+    write_devkit(tmp_path / "VOCdevkit" / "VOC2007", PETS, {"trainval": ["dog"], "test": ["cat"]})
+    write_devkit(tmp_path / "VOCdevkit" / "VOC2012", later, {"trainval": ["2008_dog", "2008_cat"], "val": ["2008_cat"]})
+    data = VOCDataModule(tmp_path, year=["2007", "2012"], train="trainval", val="test")
+    train, val = (data.splits[split].index for split in ("train", "val"))
+    assert data.class_names == VOC_CLASSES
+    assert list(train.image_ids) == ["dog", "2008_dog", "2008_cat"]
+    assert [train.file(image).parts[-3] for image in range(3)] == ["VOC2007", "VOC2012", "VOC2012"]
+    assert all(train.file(image).is_file() for image in range(3))
+    alone = VOCDataModule(tmp_path, year="2012", train="trainval").splits["train"].index
+    for image in range(2):
+        for joined, single in zip(train.objects(1 + image), alone.objects(image), strict=True):
+            assert (joined == single).all()
+    assert [train.class_names[label] for label in train.objects(2).labels] == ["cat", "cat"]
+    assert list(val.image_ids) == ["cat"]
+    with pytest.raises(DataError, match="VOC2010/ImageSets"):
+        _ = VOCDataModule(tmp_path, year=["2007", "2010"]).splits["train"]

@@ -12,7 +12,7 @@ from visiontasks.data.datamodules.layouts import first_existing, layout_error
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.splits import SPLIT_NAMES
-from visiontasks.data.index.voc import VocDevkit, VocFolder
+from visiontasks.data.index.voc import VocDevkit, VocDevkits, VocFolder
 from visiontasks.data.public import VOC, download_archives
 from visiontasks.errors import ArgumentError, DataError, near_matches
 
@@ -43,7 +43,8 @@ class VOCDataModule(FileDataModule):
     Args:
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
-        year: Which devkit, such as ``"2012"``, where there are several; by default the newest.
+        year: Which devkit, such as ``"2012"``, where there are several; by default the newest. Several, such as
+            ``["2007", "2012"]``, are joined, each split of those that have its list.
         train: Name of the training list in ``ImageSets``; where it does not exist, ``trainval`` is taken, or the only
             list that there is.
         val: Name of the validation list.
@@ -66,7 +67,7 @@ class VOCDataModule(FileDataModule):
         root: str | Path = "data/voc",
         task: Literal["detection", "segmentation", "classification", "localization"] = "detection",
         *,
-        year: str | None = None,
+        year: str | Sequence[str] | None = None,
         train: str = "train",
         val: str = "val",
         test: str = "test",
@@ -75,11 +76,12 @@ class VOCDataModule(FileDataModule):
         mirrors: Sequence[str] = (),
         **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
     ) -> None:
-        year = None if year is None else str(year)
-        if download and (year or "2012") not in VOC:
-            message = f"VOC {year} cannot be downloaded. {near_matches(str(year), VOC)}"
+        years = [] if year is None else [str(year)] if isinstance(year, str | int) else [str(one) for one in year]
+        unknown = [one for one in years if one not in VOC]
+        if download and unknown:
+            message = f"VOC {unknown[0]} cannot be downloaded. {near_matches(unknown[0], VOC)}"
             raise ArgumentError(message)
-        self.year = year
+        self.years = years
         self.set_names = {"train": train, "val": val, "test": test}
         self.objects = objects
         self.download = download
@@ -95,7 +97,8 @@ class VOCDataModule(FileDataModule):
     def prepare_data(self) -> None:
         """Download what is missing, when asked to."""
         if self.download:
-            download_archives(VOC[self.year or "2012"], self.root, self.mirrors)
+            for year in self.years or ["2012"]:
+                download_archives(VOC[year], self.root, self.mirrors)
 
     def select(self, index: ImageIndex) -> ImageIndex:
         """Choose the images with a single object, when asked to."""
@@ -104,19 +107,14 @@ class VOCDataModule(FileDataModule):
         owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
         return index.subset(np.flatnonzero(np.bincount(owners[~index.ignore], minlength=len(index)) == 1))
 
-    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | VocFolder | None:
-        """Find the devkit and its list, or the folder of images and XML files."""
-        devkit = self._devkit()
-        if devkit is not None:
-            kind: Literal["Main", "Segmentation"] = "Segmentation" if self.task == "segmentation" else "Main"
-            folder, name = devkit / "ImageSets" / kind, self.set_names[split]
-            if not (folder / f"{name}.txt").is_file():
-                if split != "train":
-                    return None
-                there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
-                name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
-            source = VocDevkit(devkit, name, kind, class_names)
-            return source if class_names is not None else replace(source, class_names=_classes(source))
+    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | VocDevkits | VocFolder | None:
+        """Find the devkits and their lists, or the folder of images and XML files."""
+        devkits = self._devkits()
+        if len(devkits) > 1 and class_names is None:
+            class_names = VOC_CLASSES
+        found = [part for part in (self._devkit(devkit, split, class_names) for devkit in devkits) if part is not None]
+        if devkits:
+            return VocDevkits(tuple(found)) if len(found) > 1 else next(iter(found), None)
         if self.task == "segmentation":
             raise layout_error(self.root, _EXPECTED[:2], "For images and masks in folders use MaskFolderDataModule.")
         if split == "train":
@@ -132,17 +130,31 @@ class VOCDataModule(FileDataModule):
             return VocFolder(self.root, class_names)
         raise layout_error(self.root, _EXPECTED, "Name the folder that holds one of them.")
 
-    def _devkit(self) -> Path | None:
-        if self.year is not None:
-            found = first_existing(self.root, (f"VOCdevkit/VOC{self.year}/ImageSets", f"VOC{self.year}/ImageSets"))
+    def _devkit(self, devkit: Path, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | None:
+        """Find the list of a split in a devkit."""
+        kind: Literal["Main", "Segmentation"] = "Segmentation" if self.task == "segmentation" else "Main"
+        folder, name = devkit / "ImageSets" / kind, self.set_names[split]
+        if not (folder / f"{name}.txt").is_file():
+            if split != "train":
+                return None
+            there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
+            name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
+        source = VocDevkit(devkit, name, kind, class_names)
+        return source if class_names is not None else replace(source, class_names=_classes(source))
+
+    def _devkits(self) -> list[Path]:
+        devkits = []
+        for year in self.years:
+            found = first_existing(self.root, (f"VOCdevkit/VOC{year}/ImageSets", f"VOC{year}/ImageSets"))
             if found is None:
-                raise layout_error(self.root, [f"VOCdevkit/VOC{self.year}/ImageSets"], "Leave out year, or correct it.")
-            return found.parent
-        for pattern in ("ImageSets", "VOC[0-9]*/ImageSets", "VOCdevkit/VOC[0-9]*/ImageSets"):
-            lists = sorted(self.root.glob(pattern))
-            if lists:
-                return lists[-1].parent
-        return None
+                raise layout_error(self.root, [f"VOCdevkit/VOC{year}/ImageSets"], "Leave out year, or correct it.")
+            devkits.append(found.parent)
+        if not devkits:
+            for pattern in ("ImageSets", "VOC[0-9]*/ImageSets", "VOCdevkit/VOC[0-9]*/ImageSets"):
+                lists = sorted(self.root.glob(pattern))
+                if lists:
+                    return [lists[-1].parent]
+        return devkits
 
 
 def _classes(devkit: VocDevkit) -> tuple[str, ...] | None:

@@ -95,6 +95,42 @@ class VocDevkit:
 
 
 @dataclass(frozen=True)
+class VocDevkits:
+    """Splits of several devkits as one, such as those of 2007 and 2012.
+
+    Args:
+        parts: The splits, of devkits in one folder and with the same ``class_names``.
+    """
+
+    parts: tuple[VocDevkit, ...]
+
+    def sources(self) -> Sequence[Path]:
+        """Name the lists and the XML files."""
+        return [file for part in self.parts for file in part.sources()]
+
+    def parse(self) -> Parsed:
+        """Read all of them."""
+        parsed = [part.parse() for part in self.parts]
+        indexes = [found.index for found in parsed]
+        starts = np.cumsum([0, *map(len, indexes)])
+        owners = [np.repeat(np.arange(len(index)), np.diff(index.offsets)) for index in indexes]
+        masks = [f"{index.root.name}/{mask}" for index in indexes for mask in index.masks or ()]
+        index = build_index(
+            self.parts[0].folder.parent,
+            [f"{index.root.name}/{file}" for index in indexes for file in index.files],
+            indexes[0].class_names,
+            image_of=np.concatenate([start + images for start, images in zip(starts, owners, strict=False)]),
+            labels=np.concatenate([index.labels for index in indexes]).astype(np.int64),
+            boxes=np.concatenate([index.boxes for index in indexes if index.boxes is not None]),
+            ignore=np.concatenate([index.ignore for index in indexes]),
+            sizes=np.concatenate([index.sizes for index in indexes]),
+            image_ids=[str(name) for index in indexes for name in index.image_ids],
+            masks=masks if self.parts[0].kind == "Segmentation" else None,
+        )
+        return Parsed(index, [problem for found in parsed for problem in found.problems])
+
+
+@dataclass(frozen=True)
 class VocFolder:
     """A folder of images with an XML file for each, beside it or in another folder, as labelImg writes them.
 
