@@ -20,7 +20,7 @@ def train(folder: Path, code: CodeForm, variational: bool, callbacks: list[CodeI
         backbone_options=SMALL,
         image_size=(17, 22),
     )
-    data = ShapesDataModule(train_size=16, val_size=9, size=(17, 22), batch_size=8)
+    data = ShapesDataModule(train_size=16, val_size=9, image_size=(17, 22), batch_size=8)
     trainer = Trainer(
         max_epochs=2,
         accelerator="cpu",

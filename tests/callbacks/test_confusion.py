@@ -31,7 +31,7 @@ TASKS: dict[str, Any] = {
 def evaluate(kind: str, folder: Path, *callbacks: Any, logger: Any = None) -> tuple[Any, list[tuple[Any, Any]]]:  # noqa: ANN401 - a task of any kind
     """Validate an untrained task, and return it with batches and predictions."""
     task = TASKS[kind]()
-    data = ShapesDataModule(task=kind, train_size=4, val_size=7, test_size=4, size=(32, 40), batch_size=3)  # type: ignore[arg-type]  # one of the tasks
+    data = ShapesDataModule(task=kind, train_size=4, val_size=7, test_size=4, image_size=(32, 40), batch_size=3)  # type: ignore[arg-type]  # one of the tasks
     trainer = Trainer(
         accelerator="cpu", logger=logger or CSVLogger(folder, "run", "0"), enable_progress_bar=False,
         callbacks=list(callbacks),

@@ -14,7 +14,7 @@ from visiontasks.visualization import draw_activations, draw_filters, first_conv
 
 
 def fit(folder: Path, callback: FilterImages) -> ClassificationTask:
-    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, size=(24, 24))
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, image_size=(24, 24))
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [4, 8]}, normalization="unit")
     trainer = Trainer(
         max_epochs=2,
@@ -47,7 +47,7 @@ def test_the_pictures_show_the_filters_and_the_maps_of_the_given_image(tmp_path:
 
 
 def test_without_a_run_folder_nothing_is_drawn(tmp_path: Path) -> None:
-    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, size=(24, 24))
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, image_size=(24, 24))
     trainer = Trainer(
         fast_dev_run=True,
         accelerator="cpu",

@@ -20,7 +20,7 @@ SMALL = {"filters": [4, 8], "depth": 1}
 
 def evaluate(task: Any, kind: Any, logger: Any) -> Trainer:  # noqa: ANN401 - a task and a logger of any kind
     """Test a task with the table."""
-    data = ShapesDataModule(task=kind, train_size=4, val_size=4, test_size=7, size=(32, 40), batch_size=3)
+    data = ShapesDataModule(task=kind, train_size=4, val_size=4, test_size=7, image_size=(32, 40), batch_size=3)
     trainer = Trainer(accelerator="cpu", logger=logger, enable_progress_bar=False, callbacks=[PerClassTable()])
     trainer.test(task, datamodule=data, verbose=False)
     return trainer

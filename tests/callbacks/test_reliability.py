@@ -15,7 +15,7 @@ from visiontasks.visualization import reliability_diagram
 
 
 def test_the_pictures_show_the_predictions_of_the_split(tmp_path: Path) -> None:
-    data = ShapesDataModule(train_size=16, val_size=14, test_size=9, batch_size=8, size=(24, 24))
+    data = ShapesDataModule(train_size=16, val_size=14, test_size=9, batch_size=8, image_size=(24, 24))
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [4, 8]}, normalization="unit")
     trainer = Trainer(
         max_epochs=2,
@@ -40,7 +40,7 @@ def test_the_pictures_show_the_predictions_of_the_split(tmp_path: Path) -> None:
 
 
 def test_without_a_run_folder_nothing_is_drawn(tmp_path: Path) -> None:
-    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, size=(24, 24))
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, image_size=(24, 24))
     trainer = Trainer(
         fast_dev_run=True,
         accelerator="cpu",

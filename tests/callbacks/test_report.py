@@ -48,7 +48,7 @@ def make_task(name: str) -> Task:
 def shapes(name: str) -> ShapesDataModule:
     size = (48, 64) if name == "detection" else (24, 32)
     task: Any = name
-    return ShapesDataModule(task, train_size=8, val_size=8, test_size=12, size=size, batch_size=5)
+    return ShapesDataModule(task, train_size=8, val_size=8, test_size=12, image_size=size, batch_size=5)
 
 
 def decisions(classes: int, count: int = 20) -> list[ClassificationBatch]:

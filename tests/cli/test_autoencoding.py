@@ -16,7 +16,7 @@ TRAINER = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--train
 SMALL = ["--model.backbone_options", '{"filters": [4, 8], "depth": 1}', *TRAINER]
 MODEL = ["--model", "AutoencodingTask", "--model.code_size", "6", *SMALL]
 SHAPES = [
-    *("--data", "ShapesDataModule", "--data.size", "[24, 32]", "--data.batch_size", "8"),
+    *("--data", "ShapesDataModule", "--data.image_size", "[24, 32]", "--data.batch_size", "8"),
     *("--data.train_size", "16", "--data.val_size", "6", "--data.test_size", "6"),
 ]
 

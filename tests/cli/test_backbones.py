@@ -10,7 +10,7 @@ from visiontasks import list_backbones
 from visiontasks.cli import main
 from visiontasks.cli.backbones import published_weights
 
-DATA = "--data.train_size 16 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24]"
+DATA = "--data.train_size 16 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24]"
 QUIET = "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
 
 

@@ -16,7 +16,9 @@ QUIET = (
     "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false "
     "--trainer.max_epochs 1 --model.backbone_options.filters [4,8] --model.backbone_options.depth 1"
 )
-SHAPES = f"{QUIET} --data.train_size 24 --data.val_size 12 --data.test_size 8 --data.batch_size 8 --data.size [24,24]"
+SHAPES = (
+    f"{QUIET} --data.train_size 24 --data.val_size 12 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24]"
+)
 COCO = (
     f"{QUIET} --data COCODataModule --data.root coco --data.task classification --data.num_workers 0 "
     "--data.image_size [32,32] --data.batch_size 4"

@@ -64,11 +64,11 @@ def test_codes_of_a_data_set_have_labels(folder: Path, split: str) -> None:
     task = make()
     task.class_names = ["circle", "square", "triangle", "star"]
     save(task, folder / "task.ckpt")
-    data = ["--data", "ShapesDataModule", "--data.size", "[24, 32]", "--data.train_size", "7"]
+    data = ["--data", "ShapesDataModule", "--data.image_size", "[24, 32]", "--data.train_size", "7"]
     sizes = ["--data.val_size", "5", "--data.test_size", "3", "--data.augmentation", "strong"]
     assert main(["embed", "task.ckpt", "-o", "codes.npz", *data, *sizes, "--split", split]) == 0
     found = np.load(folder / "codes.npz")
-    module = ShapesDataModule(train_size=7, val_size=5, test_size=3, size=(24, 32))
+    module = ShapesDataModule(train_size=7, val_size=5, test_size=3, image_size=(24, 32))
     module.setup("test" if split == "test" else "fit")
     dataset = getattr(module, f"{split}_set")
     assert found["labels"].tolist() == dataset.labels.tolist()

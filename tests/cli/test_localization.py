@@ -16,7 +16,7 @@ SMALL = [
     *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
 ]
 SHAPES = [
-    *("--data", "ShapesDataModule", "--data.task", "localization", "--data.size", "[24, 32]"),
+    *("--data", "ShapesDataModule", "--data.task", "localization", "--data.image_size", "[24, 32]"),
     *("--data.train_size", "16", "--data.val_size", "6", "--data.test_size", "6", "--data.batch_size", "8"),
 ]
 

@@ -18,7 +18,7 @@ from visiontasks.cli import main
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("--data.train_size", "16", "--data.val_size", "8", "--data.test_size", "8", "--data.batch_size", "8"),
-    *("--data.size", "[24,24]", "--model.backbone_options", '{"filters": [4, 8], "depth": 1}'),
+    *("--data.image_size", "[24,24]", "--model.backbone_options", '{"filters": [4, 8], "depth": 1}'),
     *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"),
     *("--trainer.enable_model_summary", "false", "--trainer.log_every_n_steps", "1"),
 ]

@@ -18,11 +18,11 @@ from visiontasks.cli import main
 from visiontasks.cli.training import TrainingCLI, run_recipe
 
 SMALL = (
-    "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24] "
+    "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24] "
     "--model.backbone_options.filters [4,8] --model.backbone_options.depth 1 "
     "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
 )
-DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.size [24,24]"
+DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24]"
 
 MESSAGES = {
     "fitt": "error: there is no command 'fitt'. Did you mean 'fit'?",
@@ -189,7 +189,7 @@ def test_a_file_gives_the_backbone_its_weights(
     else:
         name, mode = "cnn", "dataset"
         trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False)
-        data = ShapesDataModule(train_size=8, val_size=4, size=(24, 24), batch_size=4)
+        data = ShapesDataModule(train_size=8, val_size=4, image_size=(24, 24), batch_size=4)
         trainer.fit(Brightness(normalization="dataset"), datamodule=data)
         trainer.save_checkpoint("file.pth")
         saved = torch.load("file.pth", weights_only=True)["state_dict"]

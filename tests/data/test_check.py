@@ -206,6 +206,6 @@ def test_one_class_leaves_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_data_in_memory_are_counted(tmp_path: Path) -> None:
-    report = check(ShapesDataModule(train_size=12, val_size=4, test_size=4, size=(20, 20)))
+    report = check(ShapesDataModule(train_size=12, val_size=4, test_size=4, image_size=(20, 20)))
     assert [split.images for split in report.splits.values()] == [12, 4, 4]
     assert report.problems == []

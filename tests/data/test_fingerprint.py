@@ -13,7 +13,7 @@ from visiontasks.data.index.packed import ImageIndex
 
 def test_data_in_memory_differ_by_pixels_and_labels() -> None:
     def prints(seed: int) -> dict[str, str]:
-        data = ShapesDataModule(train_size=6, val_size=4, test_size=4, size=(24, 24), data_seed=seed)
+        data = ShapesDataModule(train_size=6, val_size=4, test_size=4, image_size=(24, 24), data_seed=seed)
         data.setup("fit")
         return data.fingerprint()
 
@@ -50,7 +50,7 @@ def test_data_differ_by_polygons_and_by_boxes_in_memory(tmp_path: Path) -> None:
     object.__setattr__(index.segments, "values", values)
     assert fingerprint(data.train_set) != one
 
-    shapes = ShapesDataModule("detection", train_size=2, val_size=1, size=(24, 24))
+    shapes = ShapesDataModule("detection", train_size=2, val_size=1, image_size=(24, 24))
     shapes.setup("fit")
     one = fingerprint(shapes.train_set)
     assert isinstance(shapes.train_set, MemorySamples)

@@ -79,7 +79,7 @@ def run(folder: Path, workers: int, ckpt_path: Path | None, **options: Any) -> t
     )
     task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1, "norm": "batch"})
     data = ShapesDataModule(
-        train_size=12, val_size=3, size=(16, 16), batch_size=3, augmentation="default", num_workers=workers
+        train_size=12, val_size=3, image_size=(16, 16), batch_size=3, augmentation="default", num_workers=workers
     )
     trainer.fit(task, datamodule=data, ckpt_path=ckpt_path)
     return trainer, ids
@@ -149,7 +149,9 @@ def test_batches_of_workers_lie_in_shared_memory() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_trainer_predicts_the_test_images(workers: int, make_trainer: Callable[..., Trainer]) -> None:
-    data = ShapesDataModule(train_size=4, val_size=2, test_size=5, size=(16, 16), batch_size=2, num_workers=workers)
+    data = ShapesDataModule(
+        train_size=4, val_size=2, test_size=5, image_size=(16, 16), batch_size=2, num_workers=workers
+    )
     task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}).eval()
     found = make_trainer().predict(task, datamodule=data) or []
     probabilities = torch.cat([batch.probabilities for batch in found])  # type: ignore[union-attr]  # not several loaders

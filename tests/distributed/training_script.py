@@ -77,13 +77,13 @@ def evaluate(devices: int, folder: Path) -> tuple[dict[str, Any], dict[str, list
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1})
     # A metric of a user that keeps all predictions.
     task.add_metrics({"auroc": MulticlassAUROC(4)})
-    examples = ShapesDataModule(train_size=7, val_size=1, size=(16, 20), batch_size=7)
+    examples = ShapesDataModule(train_size=7, val_size=1, image_size=(16, 20), batch_size=7)
     examples.setup("fit")
     with torch.no_grad():
         # Logits around zero, so that every class is predicted.
         (batch,) = examples.train_dataloader()
         task.head.linear.bias.sub_(task.eval()(batch.images).mean(0))
-    small: dict[str, Any] = {"train_size": 1, "size": (16, 20)}
+    small: dict[str, Any] = {"train_size": 1, "image_size": (16, 20)}
     cases: dict[str, ShapesDataModule | FolderDataModule] = {
         f"{images} images by {batch_size}": ShapesDataModule(val_size=images, eval_batch_size=batch_size, **small)
         for images, batch_size in CASES
@@ -121,7 +121,7 @@ def calibrate(trainer: Trainer) -> dict[str, float]:
         optimizer=partial(SGD, lr=0.0),
     )
     # The last process has a batch less.
-    data = ShapesDataModule(train_size=4, val_size=13, size=(16, 20), batch_size=2, eval_batch_size=3)
+    data = ShapesDataModule(train_size=4, val_size=13, image_size=(16, 20), batch_size=2, eval_batch_size=3)
     trainer.fit(task, datamodule=data)
     return {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
@@ -137,7 +137,7 @@ def localize(trainer: Trainer) -> dict[str, Any]:
     found = {}
     for images, batch_size in CASES:
         data = ShapesDataModule(
-            "localization", train_size=1, val_size=images, size=(16, 20), eval_batch_size=batch_size
+            "localization", train_size=1, val_size=images, image_size=(16, 20), eval_batch_size=batch_size
         )
         data.setup("fit")
         val_set: Any = data.val_set
@@ -154,7 +154,7 @@ def autoencode(trainer: Trainer) -> dict[str, Any]:
     )
     found = {}
     for images, batch_size in CASES:
-        data = ShapesDataModule(train_size=29, val_size=images, size=(16, 20), eval_batch_size=batch_size)
+        data = ShapesDataModule(train_size=29, val_size=images, image_size=(16, 20), eval_batch_size=batch_size)
         (found[f"{images} images by {batch_size}"],) = trainer.validate(task, datamodule=data, verbose=False)
     return found
 
@@ -168,7 +168,7 @@ def fit(
     task = kind(num_classes=4, backbone_options=backbone, freeze=freeze, optimizer=optimizer)
     share = 4 // trainer.world_size
     # The third validation batch leaves the second process without images.
-    data = ShapesDataModule(train_size=16, val_size=5, size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
+    data = ShapesDataModule(train_size=16, val_size=5, image_size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
     trainer.fit(task, datamodule=data)
     return task
 

@@ -101,7 +101,7 @@ TINY = [
 
 @pytest.mark.parametrize("recipe", ["patch_segmentation.py", "full_resolution_segmentation.py"])
 def test_baselines_of_segmentation(recipe: str, tmp_path: Path) -> None:
-    sizes = ["--data.train_size", "8", "--data.val_size", "2", "--data.test_size", "2", "--data.size", "[16, 24]"]
+    sizes = ["--data.train_size", "8", "--data.val_size", "2", "--data.test_size", "2", "--data.image_size", "[16, 24]"]
     printed = start(recipe, tmp_path, *sizes, "--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "1")
     assert "test/miou" in printed
     assert "test/iou/background" in printed

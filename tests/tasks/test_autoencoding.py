@@ -103,7 +103,7 @@ def test_padding_does_not_count() -> None:
 
 def test_data_of_any_task_will_do(make_trainer: Callable[..., Trainer]) -> None:
     for kind in ("classification", "localization", "detection", "segmentation"):
-        data = ShapesDataModule(kind, train_size=8, val_size=5, size=SIZE, batch_size=4)
+        data = ShapesDataModule(kind, train_size=8, val_size=5, image_size=SIZE, batch_size=4)
         trainer = make_trainer(max_epochs=1, num_sanity_val_steps=0)
         trainer.fit(make(), datamodule=data)
         assert trainer.callback_metrics["val/mse"] > 0
@@ -151,7 +151,9 @@ def test_what_is_spoilt_depends_on_seed_and_step(fit: Callable[..., Trainer]) ->
 
 
 def test_codes_are_judged_by_training_images(make_trainer: Callable[..., Trainer]) -> None:
-    data = ShapesDataModule(train_size=40, val_size=11, test_size=7, size=SIZE, batch_size=8, augmentation="strong")
+    data = ShapesDataModule(
+        train_size=40, val_size=11, test_size=7, image_size=SIZE, batch_size=8, augmentation="strong"
+    )
     task = make(bank_size=13)
     trainer = make_trainer(max_epochs=1, num_sanity_val_steps=0)
     trainer.fit(task, datamodule=data)
@@ -169,7 +171,7 @@ def test_codes_are_judged_by_training_images(make_trainer: Callable[..., Trainer
     (tested,) = trainer.test(task, datamodule=data, verbose=False)
     assert {"test/mse", "test/psnr", "test/ssim", "test/knn_accuracy", "test/linear_accuracy"} <= tested.keys()
     (alone,) = make_trainer().test(
-        task, datamodule=ShapesDataModule(train_size=40, test_size=7, size=SIZE), verbose=False
+        task, datamodule=ShapesDataModule(train_size=40, test_size=7, image_size=SIZE), verbose=False
     )
     assert alone["test/knn_accuracy"] == tested["test/knn_accuracy"]
 
@@ -184,7 +186,7 @@ def test_a_process_without_validation_images_encodes_its_share(
     # This process has no labels; another one has.
     monkeypatch.setattr(CodeAccuracy, "update", lambda self, predictions, batch: None)
     monkeypatch.setattr(trainer.strategy, "reduce_boolean_decision", lambda decision, all: not all)
-    data = ShapesDataModule(train_size=12, val_size=4, size=SIZE, eval_batch_size=8)
+    data = ShapesDataModule(train_size=12, val_size=4, image_size=SIZE, eval_batch_size=8)
     trainer.validate(task, datamodule=data, verbose=False)
     assert encoded == [8, 4]
 
@@ -194,7 +196,7 @@ def test_judging_codes_leaves_the_training_as_it_is(make_trainer: Callable[..., 
     for bank_size in (0, 10):
         torch.manual_seed(0)
         task = make(bank_size=bank_size, denoising="gaussian", variational=True)
-        data = ShapesDataModule(train_size=16, val_size=5, size=SIZE, batch_size=8)
+        data = ShapesDataModule(train_size=16, val_size=5, image_size=SIZE, batch_size=8)
         trainer = make_trainer(max_epochs=2)
         trainer.fit(task, datamodule=data)
         assert ("val/knn_accuracy" in trainer.callback_metrics) == bool(bank_size)
@@ -273,7 +275,9 @@ def test_images_of_another_size_are_named(make_trainer: Callable[..., Trainer]) 
     with pytest.raises(ArgumentError, match="feature map of 5 x 5; a code that is a vector was made for 5 x 6"):
         make()(torch.rand(1, 3, 20, 20))
     with pytest.raises(ArgumentError, match=r"size \(20, 20\), the code is a vector and was made for \(17, 22\)"):
-        make_trainer(max_epochs=1).fit(make(), datamodule=ShapesDataModule(train_size=8, val_size=4, size=(20, 20)))
+        make_trainer(max_epochs=1).fit(
+            make(), datamodule=ShapesDataModule(train_size=8, val_size=4, image_size=(20, 20))
+        )
     with pytest.raises(ArgumentError, match=r"size is \(9, 9\); expected \(17, 22\)"):
         make().eval().decode(torch.zeros(1, 6), (9, 9))
     with pytest.raises(ArgumentError, match="the height and width of the images"):

@@ -193,7 +193,7 @@ def test_a_plain_loader_of_pairs_is_enough(make_trainer: Callable[..., Trainer])
 
 
 def test_names_and_size_come_from_the_data(make_trainer: Callable[..., Trainer]) -> None:
-    data = ShapesDataModule(train_size=4, val_size=2, size=(16, 24), batch_size=2)
+    data = ShapesDataModule(train_size=4, val_size=2, image_size=(16, 24), batch_size=2)
     task = ClassificationTask(4, backbone_options=SMALL)
     trainer = make_trainer(max_epochs=1)
     trainer.fit(task, datamodule=data)
@@ -217,7 +217,7 @@ def test_names_and_size_come_from_the_data(make_trainer: Callable[..., Trainer])
 def test_data_that_do_not_fit_are_an_error(
     stage: str, arguments: dict[str, Any], message: str, make_trainer: Callable[..., Trainer]
 ) -> None:
-    data = ShapesDataModule(train_size=2, val_size=1, size=(16, 16))
+    data = ShapesDataModule(train_size=2, val_size=1, image_size=(16, 16))
     task = ClassificationTask(**{"num_classes": 4, "backbone_options": SMALL, **arguments})
     trainer = make_trainer(max_epochs=1)
     with pytest.raises(ArgumentError, match=message):

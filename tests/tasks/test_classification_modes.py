@@ -167,7 +167,7 @@ def test_a_plain_loader_of_several_labels_is_enough(make_trainer: Callable[..., 
 
 
 def test_data_of_the_other_kind_name_the_mode(make_trainer: Callable[..., Trainer]) -> None:
-    data = ShapesDataModule(train_size=2, val_size=1, size=(16, 16))
+    data = ShapesDataModule(train_size=2, val_size=1, image_size=(16, 16))
     task = ClassificationTask(4, mode="multilabel", backbone_options=SMALL)
     with pytest.raises(ArgumentError, match=r"takes multilabel classification\. Use --model\.mode multiclass"):
         make_trainer(max_epochs=1).fit(task, datamodule=data)
@@ -189,7 +189,7 @@ def test_flips_are_averaged_in_evaluation_and_prediction_only(flips: Any, fit: C
 def test_balanced_weights_come_from_the_data_and_stay_in_the_checkpoint(
     make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    data = ShapesDataModule(train_size=13, val_size=2, size=(16, 16), batch_size=5)
+    data = ShapesDataModule(train_size=13, val_size=2, image_size=(16, 16), batch_size=5)
     task = ClassificationTask(4, class_weights="balanced", backbone_options=SMALL)
     trainer = make_trainer(max_epochs=1)
     trainer.fit(task, datamodule=data)

@@ -13,7 +13,7 @@ from visiontasks import DetectionTask, ShapesDataModule
 
 def overfit(make_trainer: Callable[..., Trainer], steps: int, **options: Any) -> float:  # noqa: ANN401 - what a task takes
     """Train on two images of shapes and return AP50 on them."""
-    data = ShapesDataModule("detection", train_size=2, val_size=1, size=(64, 64), batch_size=2, max_objects=2)
+    data = ShapesDataModule("detection", train_size=2, val_size=1, image_size=(64, 64), batch_size=2, max_objects=2)
     data.setup("fit")
     (batch,) = data.train_dataloader()
     given = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "lr_scheduler": "constant", "warmup": 0.1}

@@ -130,7 +130,7 @@ def test_the_checkpoint_of_a_task_gives_its_normalisation(
 def test_statistics_that_came_with_the_weights_are_kept_and_a_given_mode_is_measured_anew(
     pretrained: Callable[..., Path], make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    data = ShapesDataModule(train_size=4, val_size=2, size=(16, 16), batch_size=2)
+    data = ShapesDataModule(train_size=4, val_size=2, image_size=(16, 16), batch_size=2)
     path = pretrained("dataset")
     theirs = torch.load(path, weights_only=True)["state_dict"]["normalize.mean"]
     for given, kept in ((None, True), ("dataset", False)):

@@ -27,7 +27,7 @@ class OwnShapes(ShapesDataModule):
     """Saves its arguments as data modules of Lightning do."""
 
     def __init__(self, root: Path, image_size: tuple[int, int]) -> None:
-        super().__init__(train_size=8, val_size=4, size=image_size, batch_size=4)
+        super().__init__(train_size=8, val_size=4, image_size=image_size, batch_size=4)
         self.save_hyperparameters()
 
 

@@ -218,7 +218,7 @@ def test_metrics_are_logged_as_their_definitions_say(stage: str, make_trainer: C
 def test_it_trains_on_a_data_module_and_comes_back_from_a_checkpoint(
     make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    data = ShapesDataModule("localization", train_size=8, val_size=4, size=(16, 24), batch_size=4)
+    data = ShapesDataModule("localization", train_size=8, val_size=4, image_size=(16, 24), batch_size=4)
     task = make(4)
     trainer = make_trainer(max_epochs=1)
     trainer.fit(task, datamodule=data)
@@ -241,7 +241,9 @@ def test_it_trains_on_a_data_module_and_comes_back_from_a_checkpoint(
 def test_data_that_do_not_fit_are_an_error(
     data: dict[str, Any], arguments: dict[str, Any], message: str, make_trainer: Callable[..., Trainer]
 ) -> None:
-    shapes = ShapesDataModule(**{"task": "localization", "train_size": 2, "val_size": 1, "size": (16, 16), **data})
+    shapes = ShapesDataModule(
+        **{"task": "localization", "train_size": 2, "val_size": 1, "image_size": (16, 16), **data}
+    )
     with pytest.raises(ArgumentError, match=message):
         make_trainer(max_epochs=1).fit(make(**{"classes": arguments.get("num_classes", 4)}), datamodule=shapes)
 

@@ -17,7 +17,7 @@ SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 
 
 def shapes(count: int = 32, batch_size: int = 8) -> ShapesDataModule:
-    return ShapesDataModule(train_size=count, val_size=16, test_size=8, size=(16, 16), batch_size=batch_size)
+    return ShapesDataModule(train_size=count, val_size=16, test_size=8, image_size=(16, 16), batch_size=batch_size)
 
 
 class Own(ClassificationTask):

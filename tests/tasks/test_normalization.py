@@ -111,7 +111,7 @@ def test_statistics_of_other_channels_are_an_error() -> None:
 
 def test_data_of_another_size_than_the_mean_image_are_an_error(make_trainer: Callable[..., Trainer]) -> None:
     task = ClassificationTask(4, normalization="image_mean", image_size=(8, 8))
-    data = ShapesDataModule(train_size=2, val_size=1, size=(16, 16))
+    data = ShapesDataModule(train_size=2, val_size=1, image_size=(16, 16))
     with pytest.raises(ArgumentError, match=r"data have the size \(16, 16\), the mean .* has \(8, 8\)\. Use"):
         make_trainer(max_epochs=1).fit(task, datamodule=data)
 
@@ -126,7 +126,7 @@ def test_an_unknown_mode_is_answered_with_the_known_ones() -> None:
 def test_statistics_come_from_the_data_module_and_travel_in_the_checkpoint(
     mode: Normalization, make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    data = ShapesDataModule(train_size=6, val_size=2, size=(16, 20), batch_size=3)
+    data = ShapesDataModule(train_size=6, val_size=2, image_size=(16, 20), batch_size=3)
     task = ClassificationTask(4, normalization=mode, image_size=(16, 20), backbone_options={"filters": [4]})
     trainer = make_trainer(max_steps=1, limit_val_batches=0)
     trainer.fit(task, datamodule=data)

@@ -51,7 +51,7 @@ class Run:
             limit_val_batches=5 if validate else 0,
             num_sanity_val_steps=0,
         )
-        data = ShapesDataModule(train_size=11, val_size=3, size=(16, 16), batch_size=3, augmentation="default")
+        data = ShapesDataModule(train_size=11, val_size=3, image_size=(16, 16), batch_size=3, augmentation="default")
         self.trainer.fit(self.task, datamodule=data, ckpt_path=ckpt_path)
 
 
@@ -123,7 +123,7 @@ def test_another_optimiser_starts_anew_from_the_weights(make_trainer: Callable[.
         Run(make_trainer, tmp_path, 2, path, optimizer=partial(SGD, lr=0.1))
     task = ClassificationTask.load_from_checkpoint(path, optimizer=partial(SGD, lr=0.1))
     trainer = make_trainer(max_epochs=1)
-    trainer.fit(task, datamodule=ShapesDataModule(train_size=4, val_size=1, size=(16, 16), batch_size=4))
+    trainer.fit(task, datamodule=ShapesDataModule(train_size=4, val_size=1, image_size=(16, 16), batch_size=4))
     assert type(trainer.optimizers[0]) is SGD
 
 
@@ -147,7 +147,7 @@ def test_a_longer_training_goes_on_at_the_rate_of_its_own_schedule(
     first = Run(make_trainer, tmp_path, 2 if finished else 4, warmup=0.0)
     path = tmp_path / "epoch=1.ckpt"
     task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}, normalization="dataset", warmup=0.0)
-    data = ShapesDataModule(train_size=11, val_size=3, size=(16, 16), batch_size=3, augmentation="default")
+    data = ShapesDataModule(train_size=11, val_size=3, image_size=(16, 16), batch_size=3, augmentation="default")
     make_trainer(max_epochs=4, callbacks=[Note()]).fit(task, datamodule=data, ckpt_path=path)
     steps = len(first.ids.seen) // (2 if finished else 4)
     expected = [5e-4 * (1 + math.cos(math.pi * step / (4 * steps))) for step in range(2 * steps, 4 * steps)]
@@ -179,7 +179,7 @@ class Two(ClassificationTask):
 def test_each_optimiser_goes_on_with_its_own_options(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     def train(rates: tuple[float, float], epochs: int, path: Path | None = None) -> Trainer:
         trainer = make_trainer(max_epochs=epochs)
-        data = ShapesDataModule(train_size=6, val_size=3, size=(16, 16), batch_size=3)
+        data = ShapesDataModule(train_size=6, val_size=3, image_size=(16, 16), batch_size=3)
         trainer.fit(Two(rates), datamodule=data, ckpt_path=path)
         return trainer
 

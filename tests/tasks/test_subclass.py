@@ -28,7 +28,7 @@ class FocalTask(ClassificationTask):
 
 
 def make_data() -> ShapesDataModule:
-    return ShapesDataModule(train_size=12, val_size=8, test_size=2, size=(20, 20), batch_size=4)
+    return ShapesDataModule(train_size=12, val_size=8, test_size=2, image_size=(20, 20), batch_size=4)
 
 
 def make_task() -> FocalTask:

@@ -169,4 +169,4 @@ def test_averaging_that_would_spoil_frozen_statistics_is_refused(make_trainer: C
     task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}, freeze="all")
     trainer = make_trainer(max_epochs=2, callbacks=[StochasticWeightAveraging(1e-3)])
     with pytest.raises(ArgumentError, match="Use EMAWeightAveraging, or freeze='none'"):
-        trainer.fit(task, ShapesDataModule(train_size=4, val_size=2, size=(16, 16), batch_size=2))
+        trainer.fit(task, ShapesDataModule(train_size=4, val_size=2, image_size=(16, 16), batch_size=2))

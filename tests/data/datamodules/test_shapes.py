@@ -12,18 +12,18 @@ from visiontasks.types import DetectionBatch
 
 
 def make(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of the data module
-    return ShapesDataModule(**{"train_size": 6, "val_size": 4, "test_size": 3, "size": (20, 24), **options})
+    return ShapesDataModule(**{"train_size": 6, "val_size": 4, "test_size": 3, "image_size": (20, 24), **options})
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {},
-        {"channels": 1},
+        {"in_channels": 1},
         {"augmentation": "strong", "batch_size": 4},
-        {"channels": 5, "train_size": 13},
+        {"in_channels": 5, "train_size": 13},
         {"task": "detection"},
-        {"task": "detection", "augmentation": "strong", "max_objects": 2, "size": (40, 48)},
+        {"task": "detection", "augmentation": "strong", "max_objects": 2, "image_size": (40, 48)},
     ],
 )
 def test_the_contract_is_kept(options: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def test_the_contract_is_kept(options: dict[str, Any]) -> None:
 
 
 def test_the_description_needs_no_image() -> None:
-    data = make(channels=1)
+    data = make(in_channels=1)
     assert data.class_names == ("circle", "square", "triangle", "star")
     assert (data.num_classes, data.in_channels, data.image_size) == (4, 1, (20, 24))
     assert not hasattr(data, "train_set")
@@ -58,7 +58,7 @@ def test_images_and_labels_are_those_of_the_generator() -> None:
 def test_no_two_seeds_and_splits_share_images() -> None:
     first_images = set()
     for data_seed in range(3):
-        data = make(data_seed=data_seed, size=(16, 16))
+        data = make(data_seed=data_seed, image_size=(16, 16))
         data.setup("fit")
         data.setup("test")
         first_images |= {str(s[BatchRequest([0], 0)].images) for s in (data.train_set, data.val_set, data.test_set)}
@@ -99,8 +99,8 @@ def test_a_stage_that_comes_again_generates_nothing_anew() -> None:
     ("options", "message"),
     [
         ({"val_size": 0}, "The splits have 6, 0 and 3 images; expected at least one each"),
-        ({"size": (8, 24)}, r"image_size is \(8, 24\), but"),
-        ({"channels": 0}, "channels is 0"),
+        ({"image_size": (8, 24)}, r"image_size is \(8, 24\), but"),
+        ({"in_channels": 0}, "channels is 0"),
         ({"batch_size": -1}, "batch_size is -1"),
     ],
 )
@@ -119,7 +119,7 @@ def test_classes_are_counted() -> None:
 
 
 def test_boxes_are_those_of_the_generator() -> None:
-    data = make(task="detection", size=(48, 48))
+    data = make(task="detection", image_size=(48, 48))
     data.setup("fit")
     assert data.yields == "detection"
     batch = data.val_set[BatchRequest([0, 1, 2, 3], epoch=0)]

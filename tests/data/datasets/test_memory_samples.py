@@ -21,12 +21,12 @@ Task = Literal["localization", "detection", "segmentation"]
 @pytest.mark.parametrize("task", ["localization", "detection", "segmentation"])
 @pytest.mark.parametrize("augmentation", ["none", "strong"])
 def test_shapes_of_any_task_keep_the_contract(task: Task, augmentation: Literal["none", "strong"]) -> None:
-    sizes: dict[str, Any] = {"train_size": 6, "val_size": 4, "test_size": 3, "size": (20, 24)}
+    sizes: dict[str, Any] = {"train_size": 6, "val_size": 4, "test_size": 3, "image_size": (20, 24)}
     check_datamodule(ShapesDataModule(task, augmentation=augmentation, max_objects=3, **sizes))
 
 
 def test_images_labels_and_boxes_are_those_of_the_generator() -> None:
-    data = ShapesDataModule("localization", train_size=5, val_size=2, size=(20, 24))
+    data = ShapesDataModule("localization", train_size=5, val_size=2, image_size=(20, 24))
     data.setup("fit")
     batch: Any = data.train_set[BatchRequest([3, 1], epoch=0)]
     for row, index in enumerate((3, 1)):
@@ -38,7 +38,7 @@ def test_images_labels_and_boxes_are_those_of_the_generator() -> None:
 
 
 def make(augmentation: str | dict[str, Any], seed: int = 0) -> MemorySamples:
-    data = ShapesDataModule("localization", train_size=4, size=(32, 32))
+    data = ShapesDataModule("localization", train_size=4, image_size=(32, 32))
     data.setup("fit")
     assert isinstance(data.train_set, MemorySamples)
     return MemorySamples(data.train_set.samples, Augmentation.create("localization", augmentation), seed)
@@ -61,7 +61,7 @@ def test_an_object_that_is_moved_out_of_the_image_is_none() -> None:
 
 def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
     flip = Augmentation.create("detection", {"HorizontalFlip": {"p": 1.0}})
-    data = ShapesDataModule("detection", train_size=3, size=(32, 40), max_objects=4)
+    data = ShapesDataModule("detection", train_size=3, image_size=(32, 40), max_objects=4)
     data.setup("fit")
     assert isinstance(data.train_set, MemorySamples)
     samples = [ProposalBatch(**sample._asdict(), proposals=sample.boxes[:1] + 1) for sample in data.train_set.samples]
@@ -74,7 +74,7 @@ def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
         assert torch.equal(plain.labels[0], sample.labels)
         assert torch.equal(plain.areas[0], sample.areas)
         assert plain.proposals.shape == (1, 1, 4)
-    masks = ShapesDataModule("segmentation", train_size=3, size=(32, 40))
+    masks = ShapesDataModule("segmentation", train_size=3, image_size=(32, 40))
     masks.setup("fit")
     assert isinstance(masks.train_set, MemorySamples)
     flipped = MemorySamples(masks.train_set.samples, flip)[BatchRequest([2], 0)]
@@ -82,7 +82,7 @@ def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
 
 
 def test_images_are_counted_with_each_of_their_classes() -> None:
-    data = ShapesDataModule("detection", train_size=20, size=(32, 32), max_objects=4)
+    data = ShapesDataModule("detection", train_size=20, image_size=(32, 32), max_objects=4)
     data.setup("fit")
     counts = data.class_counts()
     assert isinstance(data.train_set, MemorySamples)

@@ -30,8 +30,8 @@ class ShapesDataModule(VisionDataModule):
         train_size: Training images.
         val_size: Validation images.
         test_size: Test images.
-        size: Height and width in pixels.
-        channels: Channels of the images; 1 is grey, 3 is RGB.
+        image_size: Height and width in pixels.
+        in_channels: Channels of the images; 1 is grey, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see
             :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; with boxes or masks the preset of
@@ -60,8 +60,8 @@ class ShapesDataModule(VisionDataModule):
         train_size: int = 2000,
         val_size: int = 500,
         test_size: int = 500,
-        size: tuple[int, int] = (64, 64),
-        channels: int = 3,
+        image_size: tuple[int, int] = (64, 64),
+        in_channels: int = 3,
         data_seed: int = 0,
         augmentation: Strength = "none",
         max_objects: int | None = None,
@@ -79,8 +79,8 @@ class ShapesDataModule(VisionDataModule):
         self.max_objects = max_objects or (3 if task == "detection" else 1)
         self.proposals = proposals
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
-        self.size = size
-        self.channels = channels
+        self.size = image_size
+        self.channels = in_channels
         self.data_seed = data_seed
         self.augmentation = augmentation
         self._measured: Statistics | None = None
