@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from tests.tasks.rates import RATES, USUAL
 from visiontasks import AutoencodingTask, list_backbones
 from visiontasks.decoders.image import ImageUpsampling
 from visiontasks.types import AutoencodingBatch
@@ -21,11 +22,11 @@ def smooth_batch(count: int, channels: int, size: tuple[int, int]) -> Autoencodi
     return AutoencodingBatch((255 * images).to(torch.uint8), torch.arange(count) % 2, torch.arange(count))
 
 
-def overfit(task: AutoencodingTask, batch: AutoencodingBatch, steps: int, factor: float) -> None:
+def overfit(task: AutoencodingTask, batch: AutoencodingBatch, steps: int, factor: float, rate: float = USUAL) -> None:
     """Train on one batch until its error is the given share of that of the mean image."""
     pixels = batch.images.float() / 255
     target = factor * (pixels - pixels.mean(0)).square().mean().item()
-    optimizer = torch.optim.Adam(task.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(task.parameters(), lr=rate)
     task.train()
     error = torch.tensor(torch.inf)
     for _ in range(steps):
@@ -71,7 +72,7 @@ def test_every_backbone_overfits_a_batch_at_an_odd_size(name: str, channels: int
     size = (45, 38)
     way = WAYS[MATRIX.index((name, channels)) % len(WAYS)]
     task = make(name, channels, size, decoder=way)
-    overfit(task, smooth_batch(3, channels, size), 200, 0.5)
+    overfit(task, smooth_batch(3, channels, size), 200, 0.5, RATES.get(name, USUAL))
     task.eval()
     predictions = task.predict(task(smooth_batch(2, channels, size).images))
     assert predictions.images.shape == (2, channels, *size)

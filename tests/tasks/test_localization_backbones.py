@@ -10,13 +10,11 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import Adam
 
 from tests.tasks.localization_batches import random_batch
+from tests.tasks.rates import RATES, USUAL
 from visiontasks import LocalizationTask, list_backbones
 from visiontasks.metrics.localization import BoxIoU, ObjectAccuracy
 
 QUICK = {"cnn", "resnet18-small"}
-# The deepest plain networks, and those without batch normalisation, learn nothing at a higher rate; 152 layers shake.
-RATES = dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19", "vgg16-bn", "vgg19-bn", "alexnet"), 2e-4)
-RATES |= dict.fromkeys(("resnet152", "resnet152-small"), 5e-4)
 NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in list_backbones()]
 
 
@@ -26,7 +24,7 @@ def test_a_batch_is_learnt_by_heart(backbone: str, fit: Callable[..., Trainer]) 
     task = LocalizationTask(
         3,
         backbone=backbone,
-        optimizer=partial(Adam, lr=RATES.get(backbone, 2e-3)),
+        optimizer=partial(Adam, lr=RATES.get(backbone, USUAL)),
         warmup=0.0,
     )
     # Half of what the overlap allows: a step at this rate may take some of it back.
