@@ -10,7 +10,7 @@ SMALL = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8,
 
 def make(**options: object) -> DetectionTask:
     """Create a detector that finds many boxes of several classes, near copies among them."""
-    task = DetectionTask(3, **{**SMALL, "box_score_thresh": 0.2, **options}).eval()  # type: ignore[arg-type]
+    task = DetectionTask(3, **{**SMALL, "box_score_thresh": 0.2, **options}).eval()  # type: ignore[arg-type]  # values of any kind
     with torch.no_grad():
         task.roi_head.cls_score.weight.normal_(std=2.0)
         task.roi_head.bbox_pred.weight.normal_(std=0.3)

@@ -42,6 +42,8 @@ def test_plain_tensors_train_and_predict(
     [
         (ClassificationTask, {"image": 1}, "is a dict; expected a pair of tensors, or a tuple with the fields of"),
         (ClassificationTask, torch.rand(3, 12, 16), r"is a Tensor of shape \[3, 12, 16\]"),
+        (ClassificationTask, [torch.rand(2, 3, 9, 9)], "is a list of Tensor; expected a pair of tensors"),
+        (SegmentationTask, torch.rand(2, 3, 9, 9), r"is a Tensor of shape \[2, 3, 9, 9\]; expected a pair of tensors"),
         (ClassificationTask, (torch.rand(2, 3, 9, 9), [0, 1], ["a", "b"]), "is a tuple of Tensor, list, list"),
         (DetectionTask, (torch.rand(2, 3, 9, 9), torch.rand(2, 4)), r"of DetectionBatch \(images, boxes, labels"),
     ],

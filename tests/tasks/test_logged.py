@@ -35,6 +35,10 @@ def test_a_step_of_ones_own_logs_what_it_logs_and_nothing_else(make_trainer: Cal
     assert {name for name in trainer.callback_metrics if name.startswith("val/")} == {"val/accuracy", "val/loss"}
 
 
+class StoppedError(Exception):
+    """Ends a fit."""
+
+
 class Interrupt(Callback):
     """Ends a fit in the middle of an epoch."""
 
@@ -43,11 +47,11 @@ class Interrupt(Callback):
 
     def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401 - as in Lightning
         if self.stage == "train":
-            raise OSError
+            raise StoppedError
 
     def on_validation_batch_end(self, *_: Any) -> None:  # noqa: ANN401 - as in Lightning
         if self.stage == "val":
-            raise OSError
+            raise StoppedError
 
 
 @pytest.mark.parametrize("stage", ["train", "val"])
@@ -66,7 +70,7 @@ def test_an_interrupted_epoch_leaves_nothing_behind(stage: str, make_trainer: Ca
 
     task = Counted(4, **SMALL)
     options: dict[str, Any] = {"max_epochs": 1, "num_sanity_val_steps": 0}
-    with pytest.raises(OSError):  # noqa: PT011 - our own
+    with pytest.raises(StoppedError):
         make_trainer(**options, callbacks=[Interrupt(stage)]).fit(task, shapes())
     make_trainer(**options).fit(task, shapes())
     assert task.counted == [16, 32]
@@ -75,7 +79,7 @@ def test_an_interrupted_epoch_leaves_nothing_behind(stage: str, make_trainer: Ca
 class Returns(ClassificationTask):
     """Has a loss of some kind."""
 
-    def __init__(self, returned: Any) -> None:  # noqa: ANN401 - right or wrong
+    def __init__(self, returned: Callable[[Tensor], object]) -> None:
         super().__init__(4, **SMALL)
         self.returned = returned
 

@@ -1,7 +1,7 @@
 """Validation of a data set before training: annotations, files, and what the splits have in common."""
 
 import hashlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -101,7 +101,9 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
         problems += _task_problems(data, split, index)
         if split == "train" and data.task != "segmentation":
-            problems += _unseen_classes(data, index, counts, {problem.record for problem in found})
+            reported = {problem.record for problem in found}  # such as folders of classes that are empty
+            unseen = unseen_classes(data.class_names, counts, "objects", str(index.root))
+            problems += [problem for problem in unseen if problem.record not in reported]
     pixels = data.task == "segmentation" and files
     if files:
         problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
@@ -200,8 +202,9 @@ def _check_files(
             splits[split].sizes = read[(read > 0).all(1)]
             if data.task == "segmentation":
                 splits[split].counts = pixels[: data.num_classes]
-                if split == "train":
-                    problems += unseen_classes(data.class_names, splits[split].counts, str(index.root))
+                # Where there are none at all, other problems say why.
+                if split == "train" and splits[split].counts.any():
+                    problems += unseen_classes(data.class_names, splits[split].counts, "pixels", str(index.root))
     return problems
 
 
@@ -253,19 +256,6 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[
         remedy = "They count as images without an object."
         return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
     return []
-
-
-def _unseen_classes(
-    data: FileDataModule, index: ImageIndex, counts: Int64[np.ndarray, " classes"], reported: Set[str]
-) -> list[Problem]:
-    """Find classes of which nothing can be learnt, but for those whose folders are reported as empty."""
-    remedy = "Nothing is learnt of it: annotate some, or leave the class out."
-    unseen = [data.class_names[label] for label in np.flatnonzero(counts == 0).tolist()]
-    return [
-        Problem("warning", "class without objects in training", str(index.root), name, "", remedy)
-        for name in unseen
-        if name not in reported
-    ]
 
 
 def _check_memory(data: VisionDataModule) -> Report:

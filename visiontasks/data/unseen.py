@@ -1,6 +1,7 @@
-"""What the masks of a training split lack as a whole, which no single mask shows."""
+"""What a training split lacks as a whole, which no single image shows."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -36,14 +37,17 @@ def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
     return [Problem("error", "every object is ignored", root, "train", value, remedy)] if ignored else []
 
 
-def unseen_classes(class_names: Sequence[str], pixels: Int64[np.ndarray, " classes"], root: str) -> list[Problem]:
+def unseen_classes(
+    class_names: Sequence[str], counts: Int64[np.ndarray, " classes"], of: Literal["objects", "pixels"], root: str
+) -> list[Problem]:
     """Find classes of which nothing can be learnt.
 
     Args:
-        class_names: What a pixel can be.
-        pixels: Training pixels of each class; where there are none at all, other problems say why.
+        class_names: Names of the classes.
+        counts: What the training split has of each.
+        of: What was counted.
         root: Folder of the data set.
     """
-    unseen = np.flatnonzero(pixels == 0).tolist() if pixels.any() else []
-    kind, remedy = "class without pixels in training", "Nothing is learnt of it: annotate some, or leave the class out."
+    kind, remedy = f"class without {of} in training", "Nothing is learnt of it: annotate some, or leave the class out."
+    unseen = np.flatnonzero(counts == 0).tolist()
     return [Problem("warning", kind, root, class_names[label], "", remedy) for label in unseen]

@@ -16,7 +16,7 @@ from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.agreement import check_agreement, check_precision
-from visiontasks.tasks.batches import name_fields
+from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.logged import LoggedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization
@@ -163,7 +163,9 @@ class Task(LoggedModule, ABC):
         return self._evaluate(batch, self.test_losses)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Predict a batch."""
+        """Predict a batch; images alone are enough."""
+        if has_images_alone(batch):
+            batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
         return self.predict(self.infer(*self.inputs(self.as_batch(batch))))
 
     def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
@@ -171,12 +173,14 @@ class Task(LoggedModule, ABC):
         return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Give the fields of a batch their names, where a loader yields plain images, or pairs of images and truth.
+        """Give the fields of a batch their names, where a loader yields pairs of images and truth.
+
+        In autoencoding images alone are enough.
 
         Raises:
             ArgumentError: If the batch has no ``images`` and is no such pair.
         """
-        return name_fields(batch, self.batch_type, type(self).__name__)
+        return name_fields(batch, self.batch_type, type(self).__name__, alone=self.batch_type is AutoencodingBatch)
 
     def _evaluate(self, batch: Any, losses: LossMean) -> Any:  # noqa: ANN401 (each task has its own)
         batch = self.as_batch(batch)

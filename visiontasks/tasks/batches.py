@@ -9,13 +9,21 @@ from visiontasks.errors import ArgumentError
 from visiontasks.types import IGNORED
 
 
-def name_fields(batch: Any, kind: Any, task_name: str) -> Any:  # noqa: ANN401 (whatever a loader yields)
+def has_images_alone(batch: object) -> bool:
+    """Tell whether a batch is a tensor, or one tensor in a list or tuple, as ``TensorDataset`` yields it."""
+    if type(batch) in (list, tuple):
+        return len(batch) == 1 and isinstance(batch[0], Tensor)  # type: ignore[arg-type,index]  # the type was asked for
+    return isinstance(batch, Tensor)
+
+
+def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  # noqa: ANN401 (whatever a loader yields)
     """Give the fields of a batch their names.
 
     Args:
-        batch: One that has ``images``, and stays as it is; images alone; or a pair of images and what is true of them.
+        batch: One that has ``images``, and stays as it is; a pair of images and what is true of them; or images alone.
         kind: The named tuple of the task's batches. Those of detection and localization hold more than a pair says.
         task_name: Of the task, for messages.
+        alone: Whether images alone will do; nothing can be learnt from them but in autoencoding.
 
     Returns:
         The batch, or one of that kind: ``ids`` count from 0, ``sizes`` are those of the images, and what is true of
@@ -28,8 +36,8 @@ def name_fields(batch: Any, kind: Any, task_name: str) -> Any:  # noqa: ANN401 (
         return batch
     _, truth, *more = kind._fields
     given: Any = (batch,) if isinstance(batch, Tensor) else batch
-    pairs = set(more) <= {"sizes", "scale", "ids"}
-    tensors = isinstance(given, list | tuple) and len(given) in (1, 2) and all(isinstance(x, Tensor) for x in given)
+    pairs, lengths = set(more) <= {"sizes", "scale", "ids"}, (1, 2) if alone else (2,)
+    tensors = isinstance(given, list | tuple) and len(given) in lengths and all(isinstance(x, Tensor) for x in given)
     if not pairs or not tensors or given[0].ndim != 4:
         found = f"Tensor of shape {list(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
         if isinstance(batch, list | tuple):
