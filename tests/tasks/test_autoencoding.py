@@ -285,16 +285,16 @@ def test_images_of_another_size_are_named(make_trainer: Callable[..., Trainer]) 
 
 
 def test_it_trains_on_mnist(data_root: Path, make_trainer: Callable[..., Trainer]) -> None:
-    data = MNISTDataModule(data_root, val_size=59_000, batch_size=50, eval_batch_size=500)
+    data = MNISTDataModule(data_root, val_size=59_000, batch_size=25, eval_batch_size=500)
     task = AutoencodingTask(
         code_size=16,
         in_channels=1,
         image_size=(28, 28),
         backbone_options=SMALL,
         bank_size=500,
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.005),
     )
-    trainer = make_trainer(max_epochs=4, limit_val_batches=1, check_val_every_n_epoch=4, precision="bf16-mixed")
+    trainer = make_trainer(max_epochs=6, limit_val_batches=1, check_val_every_n_epoch=6, precision="bf16-mixed")
     trainer.fit(task, datamodule=data)
     assert trainer.callback_metrics["val/mse"] < 0.06
     assert trainer.callback_metrics["val/knn_accuracy"] > 0.6
