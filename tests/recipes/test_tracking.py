@@ -46,6 +46,11 @@ def start(recipe: str, folder: Path, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def began(folder: Path) -> bool:
+    """Tell whether the file of a run holds a block: Weights & Biases writes 32 KiB at a time, after a header."""
+    return any(file.stat().st_size > 7 for file in folder.glob("runs/wandb/offline-run-*/run-*.wandb"))
+
+
 def logs(folder: Path) -> list[Log]:
     """Read the runs, in the order in which they began."""
     files = sorted(folder.glob("runs/wandb/offline-run-*/run-*.wandb"), key=lambda file: file.parent.name)
@@ -88,7 +93,7 @@ def test_two_killed_processes_go_on_as_one_run(recipe: str, tmp_path: Path) -> N
     last = tmp_path / "runs" / recipe / "version_0" / "checkpoints" / "last.ckpt"
     try:
         end = time.monotonic() + 300
-        while not last.is_file() or torch.load(last, weights_only=True)["epoch"] < 2:
+        while not (last.is_file() and torch.load(last, weights_only=True)["epoch"] >= 2 and began(tmp_path)):
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < end
             time.sleep(1)

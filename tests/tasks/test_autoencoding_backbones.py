@@ -72,8 +72,8 @@ def test_every_backbone_overfits_a_batch_at_an_odd_size(name: str, channels: int
     size = (45, 38)
     way = WAYS[MATRIX.index((name, channels)) % len(WAYS)]
     task = make(name, channels, size, decoder=way)
-    # These learn three images in so few steps only at a lower rate.
-    rate = 5e-4 if name in ("googlenet-small", "resnet101-small") else RATES.get(name, USUAL)
+    # The small forms do not get there at every seed with the usual rate.
+    rate = 5e-4 if name.endswith("-small") else RATES.get(name, USUAL)
     overfit(task, smooth_batch(3, channels, size), 200, 0.5, rate)
     task.eval()
     predictions = task.predict(task(smooth_batch(2, channels, size).images))
