@@ -181,6 +181,20 @@ def test_decisions_are_counted_at_every_probability(classes: int, run: Run) -> N
             assert counts["right"][label][step] == int((said & (labels == 1))[:, label].sum())
             assert counts["wrong"][label][step] == int((said & (labels == 0))[:, label].sum())
     assert counts["wanted"] == labels.sum(0).tolist()
+    assert ("predicted" in page.html) == (not classes), "one of two classes has a confusion matrix, several have none"
+
+
+def test_the_slider_starts_at_the_threshold_of_the_task(run: Run) -> None:
+    batches = decisions(0)
+    task = ClassificationTask(2, mode="binary", thresholds=0.31, **TINY)
+    page, _ = run(task, loader(batches))
+    assert 'value="31"' in page.html
+    labels = torch.cat([batch.labels for batch in batches])
+    with torch.no_grad():
+        predicted = torch.cat([task.eval().predict(task(batch.images)).labels for batch in batches])
+    expected = [[int(((labels == true) & (predicted == said)).sum()) for said in (0, 1)] for true in (0, 1)]
+    matrix = next(rows for rows in page.tables if rows[0][-2:] == ["0", "1"])
+    assert [[int(cell.replace("·", "0")) for cell in row[-2:]] for row in matrix[1:]] == expected
 
 
 def test_hostile_class_names_are_text(run: Run) -> None:

@@ -58,7 +58,7 @@ class RunReport(Callback):
         self.command = command
         self.file: Path | None = None
         self._galleries = SampleGalleries(max(count, 1))
-        self._counted: Metric | None = None
+        self._counted: list[Metric] = []
         self._confusion: Confusion | None = None
         self._thresholds: Thresholds | None = None
 
@@ -79,13 +79,12 @@ class RunReport(Callback):
         """Begin to look at what the task predicts."""
         task: Any = pl_module
         self._galleries = SampleGalleries(max(self.count, 1))
-        self._counted = self._confusion = self._thresholds = None
+        self._counted = []
+        self._confusion = self._thresholds = None
         if self.file is None:
             return
-        # All processes have one, whether they see images or not.
-        self._counted = _counter(task)
-        if self._counted is not None:
-            self._counted.to(task.device)
+        # All processes have them, whether they see images or not.
+        self._counted = [metric.to(task.device) for metric in _counters(task)]
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -98,12 +97,13 @@ class RunReport(Callback):
             self._galleries.offer(predictions, batch)
         if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
             return
-        if isinstance(self._counted, DecisionCounts):
-            binary = batch.labels.ndim == 1
-            probabilities = predictions.probabilities[:, 1:] if binary else predictions.probabilities
-            self._counted.update(probabilities, batch.labels[:, None] if binary else batch.labels)
-        elif self._counted is not None and batch.labels.ndim == 1:
-            self._counted.update(predictions.labels, batch.labels)
+        one = batch.labels.ndim == 1
+        for metric in self._counted:
+            if isinstance(metric, DecisionCounts):
+                probabilities = predictions.probabilities[:, 1:] if one else predictions.probabilities
+                metric.update(probabilities, batch.labels[:, None] if one else batch.labels)
+            elif one:
+                metric.update(predictions.labels, batch.labels)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the counts of all processes; the task computes and forgets its metrics after this."""
@@ -111,9 +111,9 @@ class RunReport(Callback):
         if self.file is None:
             return
         names = _class_names(task)
-        if self._counted is not None:
-            with self._counted.sync_context():
-                self._look_at_classes(self._counted, names)
+        for metric in self._counted:
+            with metric.sync_context():
+                self._look_at_classes(task, metric, names)
         for metric in task.test_metrics.values():
             if isinstance(metric, ConfusionMatrix) and self._confusion is None:
                 with metric.sync_context():
@@ -123,13 +123,13 @@ class RunReport(Callback):
                 with metric.sync_context():
                     self._look_at_detections(metric, names)
 
-    def _look_at_classes(self, counted: Metric, names: list[str]) -> None:
+    def _look_at_classes(self, task: Any, counted: Metric, names: list[str]) -> None:
         if isinstance(counted, MulticlassConfusionMatrix) and counted.confmat.any():
             self._confusion = Confusion("images", counted.confmat.tolist(), names)
         elif isinstance(counted, DecisionCounts) and counted.counts.any():
             found = names[1:] if counted.counts.shape[1] == 1 else names
             note = "An image has the class from this probability on; the metrics above are at the task's own threshold."
-            self._thresholds = _thresholds("images", found, counted.totals(), note)
+            self._thresholds = _thresholds("images", found, counted.totals(), note, _first_threshold(task))
 
     def _look_at_detections(self, metric: DetectionMetric, names: list[str]) -> None:
         records = metric.records()
@@ -197,19 +197,27 @@ class RunReport(Callback):
         return next((folder for folder in folders if (folder / "metrics.csv").is_file()), folders[0])
 
 
-def _counter(task: Any) -> Metric | None:
+def _counters(task: Any) -> list[Metric]:
     """Choose what is counted besides the task's own metrics."""
     mode, classes = getattr(task, "mode", "multiclass"), getattr(task, "num_classes", None)
     kind = task.takes or ""
     if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
-        return None
-    if mode in ("binary", "multilabel"):
-        return DecisionCounts(1 if mode == "binary" else classes)
-    return MulticlassConfusionMatrix(max(classes, 2), ignore_index=-1, validate_args=False)
+        return []
+    if mode == "multilabel":
+        return [DecisionCounts(classes)]
+    confusion = MulticlassConfusionMatrix(max(classes, 2), ignore_index=-1, validate_args=False)
+    return [confusion, DecisionCounts(1)] if mode == "binary" else [confusion]
 
 
-def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str) -> Thresholds:
-    return Thresholds(unit, names, counts.right.tolist(), counts.wrong.tolist(), counts.wanted.tolist(), note)
+def _first_threshold(task: Any) -> int:
+    """Take the task's own threshold, in hundredths; 50 where there are several or none."""
+    decision = getattr(task, "decision", None)
+    own = torch.empty(0) if decision is None else decision.thresholds.unique()
+    return round(100 * own.clamp(0, 1).item()) if len(own) == 1 else 50
+
+
+def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str, start: int = 50) -> Thresholds:
+    return Thresholds(unit, names, counts.right.tolist(), counts.wrong.tolist(), counts.wanted.tolist(), note, start)
 
 
 def _class_names(task: Any) -> list[str]:

@@ -37,6 +37,7 @@ class Thresholds:
         wrong: Finds that are wrong, [classes, 101].
         wanted: All there is to find, [classes].
         note: How it was counted.
+        start: Threshold that the page shows first, in hundredths.
     """
 
     unit: str
@@ -45,6 +46,7 @@ class Thresholds:
     wrong: Counts
     wanted: Sequence[int]
     note: str = ""
+    start: int = 50
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,6 @@ from importlib.resources import files
 from visiontasks.report.charts import PLOT, line_chart
 from visiontasks.report.content import Thresholds
 
-START = 50
-"""Threshold at first, in hundredths."""
-
 _COLUMNS = ("precision", "recall", "F1", "right", "wrong", "missed")
 
 
@@ -40,8 +37,9 @@ def threshold_section(thresholds: Thresholds) -> str:
         for name, value in zip(curves, rates(*both, wanted), strict=True):
             if not math.isnan(value):
                 curves[name].append((step / 100, value))
+    start = thresholds.start
     left, end, top, bottom = PLOT
-    middle = left + (end - left) * START / 100
+    middle = left + (end - left) * start / 100
     mark = (
         f'<path id="threshold-mark" class="mark" data-left="{left}" data-width="{end - left}" '
         f'transform="translate({middle:g})" d="M0,{top}V{bottom}"/>'
@@ -53,9 +51,9 @@ def threshold_section(thresholds: Thresholds) -> str:
     for place, name in enumerate(names):
         index = place - offset
         counts = (
-            (right[START], wrong[START], wanted)
+            (right[start], wrong[start], wanted)
             if index < 0
-            else (thresholds.right[index][START], thresholds.wrong[index][START], thresholds.wanted[index])
+            else (thresholds.right[index][start], thresholds.wrong[index][start], thresholds.wanted[index])
         )
         values = [*map(_text, rates(*counts)), str(counts[0]), str(counts[1]), str(counts[2] - counts[0])]
         cells = "".join(
@@ -67,9 +65,9 @@ def threshold_section(thresholds: Thresholds) -> str:
     script = files("visiontasks.report").joinpath("thresholds.js").read_text(encoding="utf-8")
     return (
         f'<p class="note">{escape(thresholds.note)}</p>'
-        f'<div class="slider"><label for="threshold">score at least <output id="threshold-value">{START / 100:.2f}'
+        f'<div class="slider"><label for="threshold">score at least <output id="threshold-value">{start / 100:.2f}'
         '</output></label><input id="threshold" type="range" min="0" max="100" step="1" '
-        f'value="{START}"></div><div class="charts">{chart}</div>'
+        f'value="{start}"></div><div class="charts">{chart}</div>'
         f'<div class="scroll"><table id="threshold-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         # "<" would end the script where a name held its end tag.

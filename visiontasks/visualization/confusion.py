@@ -39,12 +39,11 @@ def draw_confusion(counts: Int64[Tensor, "actual predicted"], class_names: Seque
     longest = max(round(font.getlength(name)) for name in class_names) if side >= 10 else 0
     left = top = longest + 3 * MARGIN
     heading = 24
-    size = (left + classes * side + MARGIN, heading + top + classes * side + MARGIN)
-    canvas = Image.new("RGB", size, PAPER)
+    text, text_font = f"{title} (rows: true, columns: predicted)".strip(), ImageFont.load_default(13)
+    width = max(left + classes * side, MARGIN + round(text_font.getlength(text))) + MARGIN
+    canvas = Image.new("RGB", (width, heading + top + classes * side + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text(
-        (MARGIN, MARGIN), f"{title} (rows: true, columns: predicted)".strip(), fill=INK, font=ImageFont.load_default(13)
-    )
+    draw.text((MARGIN, MARGIN), text, fill=INK, font=text_font)
     shares = (counts.double() / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
     for row in range(classes):
         y = heading + top + row * side
