@@ -186,14 +186,14 @@ class DetectionTask(Task):
     def forward(
         self,
         images: Images,
-        sizes: Int64[Tensor, "batch 2"],
+        sizes: Int64[Tensor, "batch 2"] | None = None,
         proposals: Float[Tensor, "batch proposals 4"] | None = None,
     ) -> DetectionOutputs:
         """Compute feature maps and proposals.
 
         Args:
             images: Images, padded to the right and below.
-            sizes: Height and width of each inside the padding.
+            sizes: Height and width of each inside the padding; by default there is none.
             proposals: Boxes, where they are precomputed.
         """
         x = self.normalize(images)
@@ -202,6 +202,8 @@ class DetectionTask(Task):
         # Padding is 0 to the network, whatever the mean.
         x = torch.where(inside, x, 0.0)
         features = [x] if self.per_region else self.features(x)
+        if sizes is None:
+            sizes = torch.tensor(images.shape[-2:], device=images.device).expand(len(images), 2)
         outputs = None
         if self.rpn is not None:
             outputs = self.rpn(features)
