@@ -56,8 +56,9 @@ class DetectionTask(Task):
             without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
         weights: Weights of a whole detector to start from, see
             :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
-            torchvision has published. Outputs for other classes are left at random; the normalisation of images comes
-            along unless one is given. A checkpoint does not need them again.
+            torchvision has published. Outputs for other classes or anchors are left at random, filters of colour
+            images adapted to other channels; the normalisation comes along unless one is given. A checkpoint does not
+            need them again.
         neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
             not trained.
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
