@@ -141,7 +141,8 @@ class DetectionTask(Task):
         all_strides = self.neck.strides if isinstance(self.neck, FPN) else (strides[self.levels[0]],)
         width = fpn_width if isinstance(self.neck, FPN) else channels[self.levels[0]]
         self.region_strides = all_strides[: len(self.levels)]
-        scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
+        usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
+        scales = usual if anchor_scales is None else anchor_scales
         self.rpn = None
         if proposals == "rpn":
             self.rpn = RPN(
