@@ -200,6 +200,19 @@ def test_a_mask_colours_classes_and_leaves_the_background() -> None:
     assert len(set(picture[:, 120, 40].tolist())) == 1, "ignored pixels are grey"
 
 
+def test_of_several_classes_of_a_pixel_the_last_is_drawn() -> None:
+    masks = torch.zeros(1, 2, 8, 8, dtype=torch.uint8)
+    masks[0, 0, :4], masks[0, 1, :2] = 1, 1
+    size = torch.tensor([[6, 8]])
+    images = torch.full((1, 3, 8, 8), 100, dtype=torch.uint8)
+    picture, title = draw_sample(SegmentationBatch(images, masks, size, torch.ones(1, 2), size[0, :1]), ["a", "b"], 160)
+    assert title == "a, b"
+    for row, label in ((30, 1), (70, 0)):
+        expected = torch.tensor(class_color(label)) / 2 + 50
+        torch.testing.assert_close(picture[:, row, 120].float(), expected, atol=1, rtol=0)
+    assert len(set(picture[:, 110, 120].tolist())) == 1, "a pixel of no class is grey"
+
+
 def test_titles_name_the_classes_of_an_image() -> None:
     images, ids = torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.tensor([0])
     names = ["cat", "dog", "cow"]

@@ -15,6 +15,13 @@ from visiontasks.data.proposals import ProposalFile
 
 SHAPES = ["--data", "ShapesDataModule", "--data.task", "detection", "--data.train_size", "3", "--data.val_size", "2"]
 
+SMALL: dict[str, Any] = {
+    "backbone_options": {"filters": [4, 8, 8], "depth": 1},
+    "fpn_width": 8,
+    "head_width": 16,
+    "rpn_post_nms_top_n": (20, 20),
+}
+
 
 def propose(*words: str) -> int:
     return main(["propose", *words, "--workers", "1", "--mode", "single"])
@@ -46,12 +53,31 @@ def test_files_get_proposals(tmp_path: Path) -> None:
 @pytest.fixture
 def checkpoint(make_trainer: Callable[..., Trainer], tmp_path: Path) -> Path:
     """A detector of shapes."""
-    small: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
     trainer = make_trainer(max_steps=1)
     data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
-    trainer.fit(DetectionTask(4, **small, rpn_post_nms_top_n=(20, 20)), datamodule=data)
+    trainer.fit(DetectionTask(4, **SMALL), datamodule=data)
     trainer.save_checkpoint(tmp_path / "detector.ckpt")
     return tmp_path / "detector.ckpt"
+
+
+class MyDetector(DetectionTask):
+    """A detector of a user."""
+
+
+def test_a_detector_of_ones_own_proposes(
+    make_trainer: Callable[..., Trainer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    data = ShapesDataModule("detection", train_size=2, val_size=1, batch_size=2)
+    trainer.fit(MyDetector(4, **SMALL), datamodule=data)
+    trainer.save_checkpoint(tmp_path / "mine.ckpt")
+    words = [*SHAPES, "--data.test_size", "1", "--output", str(tmp_path / "x.npy")]
+    words += ["--checkpoint", str(tmp_path / "mine.ckpt")]
+    assert propose(*words) == 2
+    assert "no task of this library" in capsys.readouterr().err
+    assert propose(*words, "--task", "pathlib.Path") == 2
+    assert "is no subclass of visiontasks.DetectionTask" in capsys.readouterr().err
+    assert propose(*words, "--task", f"{__name__}.MyDetector") == 0
 
 
 @pytest.mark.parametrize("learnt", [False, True])

@@ -29,3 +29,12 @@ def test_strides_are_exact_where_the_image_is_no_multiple_of_them() -> None:
 def test_sizes_that_are_none_are_an_error(arguments: dict[str, tuple[float, ...]]) -> None:
     with pytest.raises(ArgumentError, match="expected positive numbers"):
         Anchors((4,), **arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_precision_of_the_weights_moves_no_anchor(dtype: torch.dtype) -> None:
+    features = [torch.zeros(1, 1, 2, 300)]
+    exact = Anchors((8,))(features)
+    rounded = Anchors((8,)).to(dtype)(features)
+    assert rounded.dtype == torch.float32
+    assert torch.equal(rounded, exact)

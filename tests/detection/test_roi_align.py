@@ -55,9 +55,9 @@ def test_both_ways_read_maps_of_half_precision(features: list[Tensor], boxes: Te
     images = torch.arange(len(boxes)) % 3
     levels = assign_levels(boxes, STRIDES)
     rows = align_by_rows(half, STRIDES, boxes, images, levels, (7, 7))
-    exact = align_by_torchvision(half, STRIDES, boxes, images, levels, (7, 7))
-    assert rows.dtype == torch.bfloat16
-    torch.testing.assert_close(rows.float(), exact, rtol=0, atol=0.01)
+    other = align_by_torchvision(half, STRIDES, boxes, images, levels, (7, 7))
+    assert rows.dtype == other.dtype == torch.bfloat16
+    torch.testing.assert_close(rows.float(), other.float(), rtol=0, atol=0.01)
 
 
 def test_a_single_map_is_read_by_all(boxes: Tensor) -> None:

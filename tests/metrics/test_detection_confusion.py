@@ -32,6 +32,25 @@ def test_objects_are_counted_by_what_they_are_found_as() -> None:
     assert confusion.compute().tolist() == [[0, 1, 0], [0, 1, 1], [2, 0, 0]]
 
 
+def test_what_is_found_in_a_crowd_is_not_background() -> None:
+    crowd = torch.tensor([0.0, 0, 100, 100])
+    batch = DetectionBatch(
+        torch.zeros(1, 3, 1, 1, dtype=torch.uint8),
+        crowd[None, None],
+        torch.tensor([[0]]),
+        torch.tensor([[True]]),
+        torch.ones(1, 2, dtype=torch.int64),
+        torch.ones(1, 2),
+        torch.tensor([0]),
+        torch.full((1, 1), 1e4),
+    )
+    # Two of its members, one of them at its border, and one outside.
+    boxes = torch.tensor([[[10.0, 10, 20, 20], [94, 40, 104, 50], [96, 40, 106, 50]]])
+    confusion = DetectionConfusion(1)
+    confusion.update(DetectionPredictions(boxes, torch.full((1, 3), 0.9), torch.zeros(1, 3, dtype=torch.int64)), batch)
+    assert confusion.compute().tolist() == [[0, 0], [1, 0]]
+
+
 def test_every_object_and_every_likely_detection_is_counted() -> None:
     for seed in range(20):
         setting = random_setting(seed)

@@ -6,7 +6,14 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, SegmentationTask, Task
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    DetectionTask,
+    LocalizationTask,
+    SegmentationTask,
+    Task,
+)
 from visiontasks.errors import ArgumentError
 from visiontasks.types import ids_of
 
@@ -35,6 +42,28 @@ def test_plain_tensors_train_and_predict(
     (found,) = make_trainer().predict(task, loader(images)) or []
     (again,) = make_trainer().predict(task, plain) or []
     torch.testing.assert_close(found, again)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DetectionTask(2, **SMALL, fpn_width=8, head_width=8),
+        lambda: LocalizationTask(2, **SMALL),
+        lambda: ClassificationTask(2, **SMALL, mode="multilabel"),
+        lambda: SegmentationTask(2, **SMALL, mode="multilabel"),
+    ],
+    ids=["detection", "localization", "several classes", "several classes of a pixel"],
+)
+def test_images_alone_are_enough_to_predict(make: Callable[[], Task], make_trainer: Callable[..., Trainer]) -> None:
+    images, task = torch.rand(2, 3, 24, 32), make().eval()
+    (found,) = make_trainer().predict(task, loader(images)) or []
+    with torch.no_grad():
+        torch.testing.assert_close(found, task.predict(task(images)))
+
+
+def test_nothing_is_learnt_from_images_alone() -> None:
+    with pytest.raises(ArgumentError, match="expected a tuple with the fields of DetectionBatch"):
+        DetectionTask(2, **SMALL, fpn_width=8, head_width=8).as_batch(torch.rand(2, 3, 24, 32))
 
 
 @pytest.mark.parametrize(

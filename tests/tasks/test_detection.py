@@ -256,6 +256,7 @@ def test_a_precision_that_rounds_boxes_is_refused(make_trainer: Callable[..., Tr
         pytest.param({"num_classes": 2, "neck": "fnp"}, "neck is 'fnp'. Did", marks=pytest.mark.unchecked),
         pytest.param({"num_classes": 2, "design": "v3"}, "design is 'v3'", marks=pytest.mark.unchecked),
         ({"num_classes": 2, "features": "per-region"}, "which reads them off the shared maps"),
+        ({"num_classes": 2, "anchor_scales": ()}, "expected positive numbers"),
         ({"num_classes": 2, "weights": "missing.pth"}, "weights is 'missing.pth', and there is no such file"),
     ],
 )

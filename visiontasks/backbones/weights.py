@@ -103,6 +103,18 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
             "state dict or a checkpoint."
         )
         raise ArgumentError(message)
+    return read_weights_file(path)
+
+
+def read_weights_file(path: Path) -> WeightsSource:
+    """Read the weights of a file, see :func:`read_weights`.
+
+    Args:
+        path: A state dict, or a checkpoint of any task.
+
+    Raises:
+        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+    """
     found = load_file(path)
     contents = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)
@@ -167,7 +179,7 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
     prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in found) else [""]
     prefix = max(prefixes, key=lambda prefix: sum(prefix + key in found for key in own))
     weights, left_out = _select(found, own, prefix)
-    adapted = _adapt_first(backbone, weights)
+    adapted = adapt_first(backbone, weights)
     # Older files do not hold how many batches the statistics were taken from, which nothing here depends on.
     missing = {key for key in own.keys() - weights.keys() if key.endswith(_COUNTER)}
     problems = mismatches({key: own[key] for key in own.keys() - missing}, weights, "source", "backbone")
@@ -200,11 +212,20 @@ def _select(
     return weights, left_out
 
 
-def _adapt_first(backbone: Backbone, weights: dict[str, Tensor]) -> str | None:
-    """Adapt the weights of the first convolution where they see colour images and the backbone others."""
+def adapt_first(backbone: nn.Module, weights: dict[str, Tensor], prefix: str = "") -> str | None:
+    """Adapt the weights of the first convolution where they see colour images and the backbone others.
+
+    Args:
+        backbone: The backbone.
+        weights: Its weights; changed in place.
+        prefix: What their names begin with.
+
+    Returns:
+        What was done, in words; None where nothing was.
+    """
     for name, layer in backbone.named_modules():
         if isinstance(layer, nn.Conv2d):
-            key = f"{name}.weight"
+            key = f"{prefix}{name}.weight"
             given = weights.get(key)
             expected = layer.weight.shape
             if given is None or given.ndim != 4 or given.shape[1] != 3 or layer.groups != 1:

@@ -25,7 +25,7 @@ from visiontasks.data.samplers import BatchRequest
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
-from visiontasks.prediction import load_task
+from visiontasks.prediction import import_class, load_task
 from visiontasks.tasks.detection import DetectionTask
 
 _logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     method = {"name": "selective-search", "mode": options.mode, "least": options.least}
     task = None
     if options.checkpoint:
-        task = _load(options.checkpoint)
+        task = _load(options.checkpoint, options.task)
         # Another checkpoint may come to have the same name.
         digest = hashlib.sha256(Path(options.checkpoint).read_bytes()).hexdigest()[:16]
         method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest}
@@ -94,6 +94,9 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--mode", type=Literal[*STRATEGIES], default="fast", help="strategies of selective search")
     parser.add_argument("--least", type=int, default=10, help="minimum side of a proposal in pixels")
     parser.add_argument("--checkpoint", type=str | None, default=None, help="a DetectionTask whose proposals to take")
+    parser.add_argument(
+        "--task", type=str | None, default=None, help="import path of its class, if that is your own: my_module.MyTask"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes of selective search")
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")
 
@@ -151,8 +154,12 @@ def _search(job: _Job) -> tuple[int, Float64[np.ndarray, "found 4"]]:
     return job.row, selective_search(pixels, job.mode, job.least, seed=job.row)
 
 
-def _load(checkpoint: str) -> DetectionTask:
-    task = load_task(checkpoint)
+def _load(checkpoint: str, owner: str | None) -> DetectionTask:
+    kind = None if owner is None else import_class(owner)
+    if kind is not None and not issubclass(kind, DetectionTask):
+        message = f"--task {owner} is no subclass of visiontasks.DetectionTask."
+        raise ArgumentError(message)
+    task = load_task(checkpoint, kind)
     if not isinstance(task, DetectionTask) or task.rpn is None:
         message = (
             f"{checkpoint!r} holds a {type(task).__name__} without a network of proposals; expected a DetectionTask "

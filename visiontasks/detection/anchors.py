@@ -49,14 +49,15 @@ class Anchors(nn.Module):
             sides = torch.tensor([scale * stride for scale in scales], dtype=torch.float32)
             widths, heights = ((ratio[:, None] * sides).flatten() for ratio in (1 / height, height))
             cell = (torch.stack([-widths, -heights, widths, heights], 1) / 2).round()
-            self.register_buffer(f"cell{level}", cell, persistent=False)
+            # Whole numbers, which no precision of the weights rounds.
+            self.register_buffer(f"cell{level}", cell.long(), persistent=False)
 
     def forward(self, features: Features) -> Float[Tensor, "anchors 4"]:
         """List the anchors of all maps: map by map, row by row, place by place; they reach out of the image."""
         levels = []
         for level, (feature, stride) in enumerate(zip(features, self.strides, strict=True)):
             cell = self.get_buffer(f"cell{level}")
-            y, x = (torch.arange(side, device=cell.device, dtype=cell.dtype) * stride for side in feature.shape[-2:])
+            y, x = (torch.arange(side, device=cell.device) * stride for side in feature.shape[-2:])
             corner = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).repeat(1, 1, 2)
             levels.append((corner[:, :, None] + cell).flatten(0, 2))
-        return torch.cat(levels)
+        return torch.cat(levels).float()

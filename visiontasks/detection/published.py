@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visiontasks.backbones.weights import WeightsSource
+from visiontasks.backbones.weights import WeightsSource, adapt_first
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
-from visiontasks.state_dicts import load_file, mismatches
+from visiontasks.state_dicts import COMPILED, load_file, mismatches
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
 """Detectors of torchvision that have published weights and the architecture of ours."""
@@ -33,6 +33,7 @@ _RENAMED = (
 _CELLS = 7
 _PARTS = ("backbone.", "neck.", "rpn.", "roi_head.")
 _OUTPUTS = {f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")}
+_OF_ANCHORS = {f"rpn.head.{layer}.{kind}" for layer in ("cls_logits", "bbox_pred") for kind in ("weight", "bias")}
 # Ids of the 80 classes of COCO; torchvision has an output for each of 0 to 90, and 0 is background.
 COCO_IDS = tuple(index for index in range(1, 91) if index not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
@@ -66,7 +67,7 @@ def read_detector(weights: str | Path) -> WeightsSource:
     found = load_file(path)
     contents: dict[str, Any] = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)
-    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         message = f"{name!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict'."
         raise CheckpointError(message)
@@ -133,12 +134,13 @@ def fit_classes(weights: dict[str, Tensor], num_classes: int) -> bool:
 
 
 def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> str:
-    """Load the weights of a whole detector.
+    """Load the weights of a whole detector; the first convolution is adapted to the channels of the images.
 
     Args:
         task: A module with ``backbone``, ``neck``, ``rpn`` and ``roi_head``; changed in place.
         source: What :func:`read_detector` reads.
-        num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90.
+        num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90. So are
+            those of the proposals where a place has another number of anchors.
 
     Returns:
         What was loaded, in a sentence.
@@ -149,9 +151,12 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     own = task.state_dict()
     tensors = {key: value for key, value in source.weights.items() if key.startswith(_PARTS)}
     dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
+    adapted = adapt_first(task.get_submodule("backbone"), tensors, "backbone.")
+    of_anchors = {key for key in _OF_ANCHORS & own.keys() & tensors.keys() if len(own[key]) != len(tensors[key])}
+    tensors = {key: value for key, value in tensors.items() if key not in of_anchors}
     # Frozen batch norm does not count batches, and nothing here depends on how many there were.
     left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
-    left |= _OUTPUTS if dropped else set()
+    left |= of_anchors | (_OUTPUTS if dropped else set())
     expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
     problems = mismatches(expected, tensors, "source", "task")
     if problems:
@@ -163,8 +168,9 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
         )
         raise CheckpointError(message)
     task.load_state_dict({**own, **tensors})
-    left_out = "; its outputs for other classes were left out" if dropped else ""
-    return f"Weights of the detector from {source.origin}{left_out}."
+    others = [name for name, found in (("classes", dropped), ("anchors", of_anchors)) if found]
+    left_out = f"its outputs for other {' and '.join(others)} were left out" if others else None
+    return f"Weights of the detector from {'; '.join(filter(None, (source.origin, adapted, left_out)))}."
 
 
 def _download(name: str) -> dict[str, Tensor]:

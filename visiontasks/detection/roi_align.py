@@ -84,7 +84,7 @@ def _operator(
 def _(
     features: list[Tensor], strides: list[int], boxes: Tensor, images: Tensor, levels: Tensor, size: list[int]
 ) -> Tensor:
-    return boxes.new_empty(boxes.shape[0], features[0].shape[1], *size)
+    return features[0].new_empty(boxes.shape[0], features[0].shape[1], *size)
 
 
 def align_by_rows(
@@ -170,4 +170,4 @@ def align_by_torchvision(
         part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, SAMPLES)
         total = part if total is None else total + part
     assert total is not None
-    return total.permute(0, 2, 3, 1)
+    return total.permute(0, 2, 3, 1).to(features[0].dtype)

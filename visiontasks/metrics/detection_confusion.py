@@ -7,18 +7,20 @@ from torch import Tensor
 
 from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects, Records
 
+_TINY = np.finfo(np.float64).tiny
+
 
 class DetectionConfusion(DetectionMetric):
     """Counts objects by their class and the class that they were found as; the last row and column are background.
 
     Of the pairs of a detection and an object that overlap enough, the best are matched first, whatever their classes,
     each at most once. An object that is left over was found as background; a detection that is left over took
-    background for an object, unless it overlaps enough with an object to be ignored.
+    background for an object, unless enough of it lies in an object to be ignored, such as a crowd of COCO.
 
     Args:
         num_classes: Classes.
         score: Minimum score of a detection that counts.
-        threshold: Minimum intersection over union of a match.
+        threshold: Minimum intersection over union of a match, and share of a detection that lies in what is ignored.
     """
 
     def __init__(self, num_classes: int, score: float = 0.5, threshold: float = 0.5) -> None:
@@ -41,7 +43,7 @@ def count_confusion(
         records: What :meth:`~visiontasks.metrics.detection_records.DetectionMetric.records` returns.
         num_classes: Classes.
         score: Minimum score of a detection that counts.
-        threshold: Minimum intersection over union of a match.
+        threshold: Minimum intersection over union of a match, and share of a detection that lies in what is ignored.
     """
     _, objects, detections = records
     counted = Detections(*(field[detections.scores >= score] for field in detections))
@@ -55,7 +57,8 @@ def count_confusion(
 
 def _count(found: Detections, own: Objects, counts: np.ndarray, threshold: float) -> None:
     overlap = overlaps(found.boxes, own.boxes)
-    ignored = (overlap[:, own.ignore] >= threshold).any(1)
+    covered = _shared(found.boxes, own.boxes[own.ignore]) / np.maximum(_areas(found.boxes), _TINY)[:, None]
+    ignored = (covered >= threshold).any(1)
     pairs = np.argwhere((overlap >= threshold) & ~own.ignore)
     pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
     matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
@@ -70,8 +73,15 @@ def _count(found: Detections, own: Objects, counts: np.ndarray, threshold: float
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute the intersection over union of each box [n, 4] with each other box [m, 4]."""
+    shared = _shared(boxes, others)
+    return np.asarray(shared / np.maximum(_areas(boxes)[:, None] + _areas(others)[None] - shared, _TINY))
+
+
+def _shared(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     left, right = boxes[:, None], others[None]
     sides = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
-    shared = sides.clip(0).prod(-1)
-    areas, other = ((value[:, 2:] - value[:, :2]).prod(1) for value in (boxes, others))
-    return np.asarray(shared / np.maximum(areas[:, None] + other[None] - shared, np.finfo(np.float64).tiny))
+    return np.asarray(sides.clip(0).prod(-1))
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(1))

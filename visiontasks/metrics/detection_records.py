@@ -1,7 +1,7 @@
 """Detections and objects of an evaluation in flat arrays, gathered from all processes."""
 
 from abc import ABC
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from visiontasks.errors import DataError
-from visiontasks.types import DetectionBatch, DetectionPredictions, ProposalBatch
+from visiontasks.types import DetectionPredictions
 
 _IMAGE, _OBJECT, _DETECTION = 0, 1, 2
 # Columns of a record: kind, id of the image, class, ignored; then the bits of float64: score or area, and the box.
@@ -79,12 +79,13 @@ class DetectionMetric(Metric, ABC):
         super().__init__()
         self.add_state("rows", [], dist_reduce_fx="cat")
 
-    def update(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
+    def update(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (see Args)
         """Add the detections and the objects of a batch.
 
         Args:
             predictions: In pixels of the batch's images.
-            batch: The images' objects.
+            batch: The images' objects: a :class:`~visiontasks.types.DetectionBatch`, or a tuple of your own with more
+                fields.
 
         Raises:
             DataError: If a score is no number.

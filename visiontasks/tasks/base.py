@@ -166,7 +166,9 @@ class Task(LoggedModule, ABC):
         """Predict a batch; images alone are enough."""
         if has_images_alone(batch):
             batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
-        return self.predict(self.infer(*self.inputs(self.as_batch(batch))))
+        else:
+            batch = self.as_batch(batch)
+        return self.predict(self.infer(*self.inputs(batch)))
 
     def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
         """Compute the outputs that are evaluated and predicted from; by default those of :meth:`forward`."""

@@ -23,11 +23,11 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         batch: One that has ``images``, and stays as it is; a pair of images and what is true of them; or images alone.
         kind: The named tuple of the task's batches. Those of detection and localization hold more than a pair says.
         task_name: Of the task, for messages.
-        alone: Whether images alone will do; nothing can be learnt from them but in autoencoding.
+        alone: Whether images alone will do, of any task; nothing can be learnt from them but in autoencoding.
 
     Returns:
         The batch, or one of that kind: ``ids`` count from 0, ``sizes`` are those of the images, and what is true of
-        images alone is not known (-1, in masks 255).
+        images alone is not known (-1, in masks 255, in detection no object).
 
     Raises:
         ArgumentError: If it is nothing of the sort.
@@ -36,9 +36,10 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         return batch
     _, truth, *more = kind._fields
     given: Any = (batch,) if isinstance(batch, Tensor) else batch
-    pairs, lengths = set(more) <= {"sizes", "scale", "ids"}, (1, 2) if alone else (2,)
+    pairs = set(more) <= {"sizes", "scale", "ids"}
+    lengths = [1] * alone + [2] * pairs
     tensors = isinstance(given, list | tuple) and len(given) in lengths and all(isinstance(x, Tensor) for x in given)
-    if not pairs or not tensors or given[0].ndim != 4:
+    if not tensors or given[0].ndim != 4:
         found = f"Tensor of shape {list(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
         if isinstance(batch, list | tuple):
             found += f" of {', '.join(type(field).__name__ for field in batch)}"
@@ -49,14 +50,18 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         raise ArgumentError(message)
     images: Tensor = given[0]
     count, device = len(images), images.device
-    unknown = {
-        "labels": torch.full((count,), -1, device=device),
+    # An image has one label and one box, or any number of objects, of which there are none.
+    objects = (count, 0) if "ignore" in kind._fields else (count,)
+    fields = {
+        "labels": torch.full(objects, -1, device=device),
+        "boxes": torch.zeros(*objects, 4, device=device),
+        "ignore": torch.zeros(objects, dtype=torch.bool, device=device),
+        "areas": torch.zeros(objects, device=device),
         "masks": torch.full((count, *images.shape[-2:]), IGNORED, dtype=torch.uint8, device=device),
-    }
-    rest = {
         "sizes": torch.tensor(images.shape[-2:], device=device).expand(count, 2),
         "scale": torch.ones(count, 2, device=device),
         "ids": torch.arange(count, device=device),
     }
-    known = given[1] if len(given) == 2 else unknown[truth]
-    return kind(images=images, **{truth: known}, **{name: rest[name] for name in more})
+    if len(given) == 2:
+        fields[truth] = given[1]
+    return kind(images=images, **{name: fields[name] for name in (truth, *more)})

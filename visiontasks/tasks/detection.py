@@ -27,7 +27,7 @@ from visiontasks.tasks.agreement import check_classes, check_entries
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
-from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images, ProposalBatch
+from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
 _REGIONS = 64
@@ -56,8 +56,9 @@ class DetectionTask(Task):
             without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
         weights: Weights of a whole detector to start from, see
             :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
-            torchvision has published. Outputs for other classes are left at random; the normalisation of images comes
-            along unless one is given. A checkpoint does not need them again.
+            torchvision has published. Outputs for other classes or anchors are left at random, filters of colour
+            images adapted to other channels; the normalisation comes along unless one is given. A checkpoint does not
+            need them again.
         neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
             not trained.
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
@@ -96,6 +97,10 @@ class DetectionTask(Task):
     batch_type = DetectionBatch
     monitor = "val/map"
     monitor_mode = "max"
+    rpn_type: type[RPN] = RPN
+    """Class of the network of proposals; a subclass may have its own."""
+    roi_head_type: type[RoIHead] = RoIHead
+    """Class of the head; a subclass may have its own, with another loss for instance."""
 
     def __init__(
         self,
@@ -140,10 +145,11 @@ class DetectionTask(Task):
         all_strides = self.neck.strides if isinstance(self.neck, FPN) else (strides[self.levels[0]],)
         width = fpn_width if isinstance(self.neck, FPN) else channels[self.levels[0]]
         self.region_strides = all_strides[: len(self.levels)]
-        scales = anchor_scales or ((8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0))
+        usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
+        scales = usual if anchor_scales is None else anchor_scales
         self.rpn = None
         if proposals == "rpn":
-            self.rpn = RPN(
+            self.rpn = self.rpn_type(
                 width,
                 Anchors(all_strides, scales, aspect_ratios),
                 depth=2 if design == "v2" else 1,
@@ -151,7 +157,7 @@ class DetectionTask(Task):
                 post_nms_top_n=rpn_post_nms_top_n,
                 batch_size_per_image=rpn_batch_size_per_image,
             )
-        self.roi_head = RoIHead(
+        self.roi_head = self.roi_head_type(
             width,
             _CELLS,
             num_classes,
@@ -186,16 +192,18 @@ class DetectionTask(Task):
     def forward(
         self,
         images: Images,
-        sizes: Int64[Tensor, "batch 2"],
+        sizes: Int64[Tensor, "batch 2"] | None = None,
         proposals: Float[Tensor, "batch proposals 4"] | None = None,
     ) -> DetectionOutputs:
         """Compute feature maps and proposals.
 
         Args:
             images: Images, padded to the right and below.
-            sizes: Height and width of each inside the padding.
+            sizes: Height and width of each inside the padding; by default there is none.
             proposals: Boxes, where they are precomputed.
         """
+        if sizes is None:
+            sizes = torch.tensor(images.shape[-2:], device=images.device).expand(len(images), 2)
         x = self.normalize(images)
         rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
         inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
@@ -217,7 +225,7 @@ class DetectionTask(Task):
         found = [maps[level] for level in self.levels]
         return self.neck(found) if isinstance(self.neck, FPN) else found
 
-    def losses(self, outputs: DetectionOutputs, batch: DetectionBatch | ProposalBatch) -> dict[str, Float[Tensor, ""]]:
+    def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
         """Compute the losses of both stages on samples: random ones in training, the same ones again in evaluation."""
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)
@@ -250,7 +258,7 @@ class DetectionTask(Task):
             parts.append(self.features(pixels)[0].permute(0, 2, 3, 1))
         return torch.cat(parts)
 
-    def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
+    def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage, which score in pixels of the original images."""
         self.metrics.update(predictions, batch)
 

@@ -1,15 +1,19 @@
 """Semantic segmentation: a class for every pixel."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import Metric
 
-from visiontasks.decoders import create_decoder
+from visiontasks.backbones import Backbone
+from visiontasks.decoders import Decoder, create_decoder
 from visiontasks.decoders.upsampling import enlarge
+from visiontasks.decoders.weights import load_segmentation, read_segmentation
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.classification import Mode
@@ -18,6 +22,8 @@ from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_classes, check_entries, check_masks
 from visiontasks.tasks.averaging import average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.finetuning import expected_normalization
 from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
@@ -36,8 +42,13 @@ class SegmentationTask(Task):
             comes from the data.
         class_names: Their names in the order of the values; by default the data module's, taken over at the start of a
             fit.
-        decoder: ``"unet"``, ``"fcn"``, ``"segnet"`` or ``"fpn"``, see :func:`~visiontasks.decoders.create_decoder`.
-        decoder_options: Arguments of the decoder.
+        decoder: ``"unet"``, ``"fcn"``, ``"segnet"`` or ``"fpn"``, see :func:`~visiontasks.decoders.create_decoder`; or
+            a :class:`~visiontasks.decoders.Decoder` of your own, which ``load_from_checkpoint`` has to be given again.
+        decoder_options: Arguments of a named decoder.
+        weights: A whole segmentation to start from, decoder included: a state dict or a checkpoint of one. Layers that
+            give a value for each class are left at random where it has another number of classes, filters of colour
+            images adapted to other channels; the normalisation comes along unless one is given. A checkpoint does not
+            need them again.
         mode: ``"multiclass"``; ``"binary"``: two values, background and foreground, and one logit; ``"multilabel"``:
             a pixel may belong to any number of classes, and masks are [B, classes, H, W].
         threshold: Minimum probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
@@ -55,6 +66,7 @@ class SegmentationTask(Task):
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
+        CheckpointError: If the weights are damaged, unsafe, or not those of this segmentation.
 
     Example:
         >>> task = SegmentationTask(num_classes=5, backbone="resnet18")
@@ -74,8 +86,9 @@ class SegmentationTask(Task):
         self,
         num_classes: int,
         class_names: Sequence[str] | None = None,
-        decoder: str = "unet",
+        decoder: str | Decoder = "unet",
         decoder_options: dict[str, Any] | None = None,
+        weights: str | Path | None = None,
         mode: Mode = "multiclass",
         threshold: float = 0.5,
         loss: LossName | dict[str, float] = "cross_entropy",
@@ -102,17 +115,23 @@ class SegmentationTask(Task):
         self.test_scales = tuple(test_scales)
         self.loss = SegmentationLoss(loss, mode, label_smoothing)
         # What was measured has to be in the checkpoint; until then there is no number.
-        weights = [torch.nan] * num_classes if measured else given
-        tensor = None if weights is None else torch.tensor([float(weight) for weight in weights])
+        of_classes = [torch.nan] * num_classes if measured else given
+        tensor = None if of_classes is None else torch.tensor([float(weight) for weight in of_classes])
         self.register_buffer("class_weights", tensor, persistent=measured)
         outputs = 1 if mode == "binary" else num_classes
         channels, strides = self.backbone.channels, self.backbone.strides
-        self.decoder = create_decoder(decoder, channels, strides, outputs, **(decoder_options or {}))
+        self.decoder = _decoder(decoder, decoder_options or {}, self.backbone, outputs)
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_stride = strides[-2:][0]
         self.auxiliary_head = PixelHead(channels[-2:][0], outputs) if auxiliary_weight else None
         scores: Metric = MultilabelConfusion(num_classes) if mode == "multilabel" else ConfusionMatrix(num_classes)
         self.add_metrics({"scores": scores})
+        if weights is not None and not self._restored:
+            source = read_segmentation(weights)
+            rank_zero_info(load_segmentation(self, source, outputs))
+            if kwargs.get("normalization") is None and RECORD in source.contents:
+                self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
+        self.save_instead(weights=None, normalization=self.normalize.mode)
 
     def forward(self, images: Images) -> Outputs:
         """Compute logits in float32 whatever the precision.
@@ -237,6 +256,20 @@ class SegmentationTask(Task):
         """
         super().check_data(data)
         self.class_names = check_classes(data, self.num_classes, self.class_names)
+
+
+def _decoder(decoder: str | Decoder, options: dict[str, Any], backbone: Backbone, outputs: int) -> Decoder:
+    channels, strides = backbone.channels, backbone.strides
+    if isinstance(decoder, str):
+        return create_decoder(decoder, channels, strides, outputs, **options)
+    made_for = (tuple(decoder.channels), tuple(decoder.strides))
+    if options or made_for != (tuple(channels), tuple(strides)):
+        message = (
+            f"The decoder is made for channels {made_for[0]} and strides {made_for[1]}, the backbone has {channels} "
+            f"and {strides}; expected the same, and no decoder_options, which are for a named decoder."
+        )
+        raise ArgumentError(message)
+    return decoder
 
 
 def _check_arguments(

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
-from visiontasks.visualization.masks import blend, draw_legend
+from visiontasks.visualization.masks import blend, draw_legend, one_layer
 from visiontasks.visualization.pictures import PAPER, Picture, to_rgb
 
 
@@ -34,7 +34,7 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     labels = fields["labels"][0] if "labels" in fields else torch.zeros(0)
     title = ""
     if "masks" in fields:
-        mask = fields["masks"][0, :height, :width]
+        mask = one_layer(fields["masks"][0])[:height, :width]
         picture = blend(picture, mask, class_names)
         present = [value for value in torch.unique(mask).tolist() if value < len(class_names)]
         title = ", ".join(class_names[value] for value in present)

@@ -62,7 +62,7 @@ def overlay(
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-    labels = _one_layer(labels)
+    labels = one_layer(labels)
     picture = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
     blended = blend(picture, labels, class_names)
     if legend:
@@ -88,7 +88,7 @@ def draw_segmentation(
     titles: list[str] = []
     height, width = batch.sizes.amax(0).tolist()
     for image, mask, labels in zip(batch.images, batch.masks, predictions.labels, strict=True):
-        shown, truth, found = image[:, :height, :width], _one_layer(mask), _one_layer(labels)
+        shown, truth, found = image[:, :height, :width], one_layer(mask), one_layer(labels)
         truth, found = truth[:height, :width], found[:height, :width]
         counted = truth != IGNORED
         right = (truth == found)[counted].float().mean().item() if counted.any() else 0.0
@@ -121,7 +121,7 @@ def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, in
         draw.text((line, top), name, fill=INK, font=font)
 
 
-def _one_layer(mask: Tensor) -> Tensor:
+def one_layer(mask: Tensor) -> Tensor:
     """Show, of several classes of a pixel, the last one; a pixel of none is grey."""
     if mask.ndim == 2:
         return mask

@@ -1,0 +1,70 @@
+"""Weights of a whole segmentation, decoder included, for other classes or other channels, too."""
+
+from pathlib import Path
+
+from torch import nn
+
+from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
+from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.state_dicts import mismatches
+
+_BACKBONE, _AUXILIARY = "backbone.", "auxiliary_head."
+
+
+def read_segmentation(weights: str | Path) -> WeightsSource:
+    """Read the weights of a segmentation.
+
+    Args:
+        weights: A file: a state dict or a checkpoint of a SegmentationTask.
+
+    Raises:
+        ArgumentError: If there is no such file.
+        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+    """
+    path = Path(weights)
+    if not path.is_file():
+        message = (
+            f"weights is {str(weights)!r}, and there is no such file. Expected the path of a state dict or of a "
+            "checkpoint of a segmentation; published weights of a backbone are given as backbone_weights."
+        )
+        raise ArgumentError(message)
+    return read_weights_file(path)
+
+
+def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> str:
+    """Load the weights of backbone and decoder; the first convolution is adapted to the channels of the images.
+
+    Args:
+        task: A module with ``backbone`` and ``decoder``; changed in place.
+        source: The weights of another one. Layers that give a value for each class are left at random where it has
+            another number of classes; an auxiliary classifier that only one of them has is left as it is.
+        outputs: Logits per pixel.
+
+    Returns:
+        What was loaded, in a sentence.
+
+    Raises:
+        CheckpointError: If the weights are not those of this backbone and decoder; nothing is loaded then.
+    """
+    state = task.state_dict()
+    both = all(any(key.startswith(_AUXILIARY) for key in keys) for keys in (state, source.weights))
+    parts = (_BACKBONE, "decoder.", _AUXILIARY) if both else (_BACKBONE, "decoder.")
+    own, given = ({key: value for key, value in of.items() if key.startswith(parts)} for of in (state, source.weights))
+    adapted = adapt_first(task.get_submodule("backbone"), given, _BACKBONE)
+    differ = {key for key in own.keys() & given.keys() if own[key].shape != given[key].shape}
+    per_class = {key for key in differ if not key.startswith(_BACKBONE) and len(own[key]) == outputs}
+    if len({len(given[key]) for key in per_class}) == 1:
+        own, given = ({key: value for key, value in of.items() if key not in per_class} for of in (own, given))
+    problems = mismatches(own, given, "source", "task")
+    if problems:
+        listed = "\n  ".join(problems)
+        message = (
+            f"The weights from {source.origin} are not those of this segmentation; nothing was loaded:\n  {listed}\n"
+            "Create the task with the backbone and the decoder that they were made with, or start from the backbone "
+            "alone with backbone_weights."
+        )
+        raise CheckpointError(message)
+    task.load_state_dict({**state, **given})
+    layers = sorted({key.rpartition(".")[0] for key in per_class})
+    left_out = f"left at random for other classes: {', '.join(layers)}" if layers else None
+    return f"Weights of the segmentation from {'; '.join(filter(None, (source.origin, adapted, left_out)))}."
