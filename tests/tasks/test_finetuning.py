@@ -109,7 +109,7 @@ def test_a_task_that_chooses_its_weights_does_not_need_them_to_be_reloaded(
     assert loaded.normalize.mode == "dataset"
 
 
-@pytest.mark.parametrize("mode", ["imagenet", "unit", "dataset", "channel_mean", "image_mean"])
+@pytest.mark.parametrize("mode", ["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"])
 @pytest.mark.parametrize("instance", [False, True])
 def test_the_checkpoint_of_a_task_gives_its_normalisation(
     mode: str, instance: bool, pretrained: Callable[..., Path]

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -35,6 +36,41 @@ def test_imagenet_averages_for_other_channels(channels: int) -> None:
     torch.testing.assert_close(Normalize("imagenet", channels)(images), torch.from_numpy(expected).float())
 
 
+def around(values: np.ndarray) -> np.ndarray:
+    """Average the surroundings with OpenCV: 4 x 4 pixels become one, 7 x 7 of those are averaged."""
+    channels, height, width = values.shape
+    whole = np.pad(values, ((0, 0), (0, -height % 4), (0, -width % 4)), mode="edge")
+    coarse = whole.reshape(channels, whole.shape[1] // 4, 4, whole.shape[2] // 4, 4).mean((2, 4))
+    maps = []
+    for plane in coarse:
+        sums, counts = (
+            cv2.boxFilter(x, -1, (7, 7), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            for x in (plane, np.ones_like(plane))
+        )
+        maps.append(cv2.resize(sums / counts, whole.shape[:0:-1])[:height, :width])
+    return np.stack(maps)
+
+
+@pytest.mark.parametrize("size", [(40, 64), (33, 46), (3, 5)])
+def test_local_contrast_is_that_of_the_surroundings(size: tuple[int, int]) -> None:
+    images = torch.randint(256, (2, 3, *size), dtype=torch.uint8)
+    expected = []
+    for image in images.double().numpy() / 255:
+        centered = image - around(image)
+        deviation = np.sqrt(around(np.square(centered).mean(0, keepdims=True)))
+        expected.append(centered / np.maximum(deviation, deviation.mean()))
+    actual = Normalize("local_contrast", 3)(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(actual, torch.from_numpy(np.stack(expected)).float(), rtol=1e-4, atol=1e-4)
+    assert actual.is_contiguous(memory_format=torch.channels_last), "convolutions are fastest on it"
+
+
+def test_local_contrast_takes_the_lighting_out() -> None:
+    images = torch.rand(2, 3, 48, 64)
+    normalize = Normalize("local_contrast", 3)
+    torch.testing.assert_close(normalize(0.5 * images + 0.3), normalize(images), rtol=1e-3, atol=1e-3)
+    assert not normalize(torch.full((1, 3, 20, 20), 0.4)).abs().gt(1e-3).any(), "an even image stays even"
+
+
 def test_unit_runs_from_minus_one_to_one() -> None:
     images = pixels(2)
     expected = images.numpy() / 127.5 - 1
@@ -59,7 +95,7 @@ def test_measured_modes_use_the_statistics(mode: Normalization) -> None:
     torch.testing.assert_close(normalize(images), torch.from_numpy(expected).float(), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["imagenet", "unit", "dataset", "channel_mean", "image_mean"])
+@pytest.mark.parametrize("mode", ["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"])
 def test_floats_in_0_to_1_are_normalised_like_bytes(mode: Normalization) -> None:
     images = pixels(2)
     normalize = Normalize(mode, 2, image_size=(4, 6))

@@ -1,15 +1,16 @@
 """Normalisation as the first step of a task, from buffers that travel in the checkpoint."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.errors import ArgumentError
 from visiontasks.types import Images, Statistics
 
-Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean"]
+Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
 MEASURED = ("dataset", "channel_mean", "image_mean")
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -25,7 +26,11 @@ class Normalize(nn.Module):
             deviation of each channel, measured on the training split. ``"channel_mean"``: subtract the mean of each
             channel only, in units of pixels (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1).
             ``"image_mean"``: subtract the mean image only, in units of pixels, as AlexNet (Krizhevsky et al. 2012,
-            section 2).
+            section 2). ``"local_contrast"``: subtract from each pixel the mean of its surroundings, by channel, and
+            divide by their standard deviation over all channels, or by its mean over the image where that is larger
+            (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2), which
+            takes lighting and weather out of pictures, as SegNet does (Badrinarayanan et al. 2017, section 4).
+            The surroundings are some 28 pixels wide here, all alike, not under a Gaussian window of 9.
         in_channels: Channels of the images.
         image_size: Height and width in pixels; needed by ``"image_mean"``.
 
@@ -57,8 +62,8 @@ class Normalize(nn.Module):
                 message = "normalization 'image_mean' subtracts one mean image: give image_size=(height, width)."
                 raise ArgumentError(message)
             mean = torch.zeros(in_channels, *image_size)
-        elif mode not in MEASURED:
-            message = f"normalization is {mode!r}; expected 'imagenet', 'unit' or one of {MEASURED}."
+        elif mode not in (*MEASURED, "local_contrast"):
+            message = f"normalization is {mode!r}; expected one of {get_args(Normalization)}."
             raise ArgumentError(message)
         if mode in ("channel_mean", "image_mean"):
             std = std / 255
@@ -123,8 +128,29 @@ class Normalize(nn.Module):
 
     def forward(self, images: Images) -> Float[Tensor, "batch channels height width"]:
         """Normalise images, uint8 in 0 to 255 or float in 0 to 1, to floats of the same shape."""
+        if self.mode == "local_contrast":
+            pixels = images.to(self.mean.dtype)
+            return _local_contrast(pixels if images.is_floating_point() else pixels / 255)
         scale = 1 / self.std
         shift = -self.mean * scale
         if not images.is_floating_point():
             scale = scale / 255
         return torch.addcmul(shift, images.to(self.mean.dtype), scale)
+
+
+def _local_contrast(
+    images: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels height width"]:
+    centered = images - _surroundings(images)
+    deviation = _surroundings(centered.square().mean(1, keepdim=True)).sqrt()
+    # Where there is nothing to see, noise is not made larger than what there is elsewhere.
+    deviation = torch.maximum(deviation, deviation.mean((2, 3), keepdim=True)).clamp(min=1 / 255)
+    return centered / deviation
+
+
+def _surroundings(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+    """Average the surroundings of each pixel, at a quarter of the size, where that costs a sixteenth."""
+    height, width = x.shape[-2:]
+    coarse = F.avg_pool2d(F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate"), 4)
+    coarse = F.avg_pool2d(coarse, 7, stride=1, padding=3, count_include_pad=False)
+    return F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
