@@ -37,14 +37,14 @@ def test_imagenet_averages_for_other_channels(channels: int) -> None:
 
 
 def around(values: np.ndarray) -> np.ndarray:
-    """Average the surroundings with OpenCV: 4 x 4 pixels become one, 7 x 7 of those are averaged."""
+    """Average the surroundings with OpenCV: 4 x 4 pixels become one, 5 x 5 of those are averaged."""
     channels, height, width = values.shape
     whole = np.pad(values, ((0, 0), (0, -height % 4), (0, -width % 4)), mode="edge")
     coarse = whole.reshape(channels, whole.shape[1] // 4, 4, whole.shape[2] // 4, 4).mean((2, 4))
     maps = []
     for plane in coarse:
         sums, counts = (
-            cv2.boxFilter(x, -1, (7, 7), normalize=False, borderType=cv2.BORDER_CONSTANT)
+            cv2.boxFilter(x, -1, (5, 5), normalize=False, borderType=cv2.BORDER_CONSTANT)
             for x in (plane, np.ones_like(plane))
         )
         maps.append(cv2.resize(sums / counts, whole.shape[:0:-1])[:height, :width])

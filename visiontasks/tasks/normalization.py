@@ -30,7 +30,7 @@ class Normalize(nn.Module):
             divide by their standard deviation over all channels, or by its mean over the image where that is larger
             (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2), which
             takes lighting and weather out of pictures, as SegNet does (Badrinarayanan et al. 2017, section 4).
-            The surroundings are some 28 pixels wide here, all alike, not under a Gaussian window of 9.
+            The surroundings are some 20 pixels wide here, all alike, not under a Gaussian window of 9.
         in_channels: Channels of the images.
         image_size: Height and width in pixels; needed by ``"image_mean"``.
 
@@ -152,5 +152,5 @@ def _surroundings(x: Float[Tensor, "batch channels height width"]) -> Float[Tens
     """Average the surroundings of each pixel, at a quarter of the size, where that costs a sixteenth."""
     height, width = x.shape[-2:]
     coarse = F.avg_pool2d(F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate"), 4)
-    coarse = F.avg_pool2d(coarse, 7, stride=1, padding=3, count_include_pad=False)
+    coarse = F.avg_pool2d(coarse, 5, stride=1, padding=2, count_include_pad=False)
     return F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
