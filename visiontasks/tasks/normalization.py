@@ -30,8 +30,8 @@ class Normalize(nn.Module):
             divide by their standard deviation over all channels, or by its mean over the image where that is larger
             (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2), which
             takes lighting and weather out of pictures, as SegNet does (Badrinarayanan et al. 2017, section 4).
-            The surroundings are some 20 pixels wide here, all alike, not under a Gaussian window of 9. They are those of
-            the tensor: padding of a batch belongs to them, and what lies outside a window of a larger image does not.
+            The surroundings are some 20 pixels wide here, all alike, not under a Gaussian window of 9. Padding of a
+            batch belongs to them, what lies outside a window of a larger image does not.
         in_channels: Channels of the images.
         image_size: Height and width in pixels; needed by ``"image_mean"``.
 
