@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from PIL import Image
 from tqdm import tqdm
@@ -17,6 +18,7 @@ from visiontasks.prediction.formats import FORMATS
 from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
 from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
+from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
 
 
@@ -47,7 +49,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         proposals=options.proposals,
         window=None if options.window is None else (options.window[0], options.window[1]),
         overlap=options.overlap,
-        flip=options.flip,
+        flips=options.flips,
         scales=options.scales,
         windows_at_once=options.windows_at_once,
     )
@@ -129,6 +131,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
     add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
     add("--windows_at_once", type=int, default=1, help="windows computed at once (default: 1)")
-    add("--flip", action="store_true", default=None, help="average with the mirrored image")
+    add("--flips", choices=get_args(Flips), help="average over mirror images (default: as the task was made)")
     add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser
