@@ -53,9 +53,9 @@ class ConfusionImages(EvaluationPictures):
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the counts of all processes."""
-        if not hasattr(task, "num_classes"):
+        if task.num_classes is None:
             return
-        names = task.class_names or [str(index) for index in range(task.num_classes)]
+        names = task.display_names
         counts = _of_metric(next(iter(task.metrics.values()), None))
         if counts is None:
             counts = self._counts

@@ -63,7 +63,7 @@ class PredictionImages(EvaluationPictures):
             return
         if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
             return
-        names = task.class_names or [str(index) for index in range(1000)]
+        names = task.display_names
         count = len(batch.images)
         first, predictions = (take(fields, slice(self.count), count) for fields in (batch, predictions))
         picture = draw(first, predictions, names)

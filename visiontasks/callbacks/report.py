@@ -110,7 +110,7 @@ class RunReport(Callback):
         task: Any = pl_module
         if self.file is None:
             return
-        names = _class_names(task)
+        names = task.display_names
         if self._counted is not None:
             with self._counted.sync_context():
                 self._look_at_classes(self._counted, names)
@@ -159,7 +159,7 @@ class RunReport(Callback):
             history = {}
         configuration = source / "config.yaml"
         trained, tested = read_environment(source), Environment.of_now(self.command, task, data)
-        names = _class_names(task)
+        names = task.display_names
         index = getattr(getattr(data, "test_set", None), "index", None)
 
         def name_of(identifier: int) -> str:
@@ -199,7 +199,7 @@ class RunReport(Callback):
 
 def _counter(task: Any) -> Metric | None:
     """Choose what is counted besides the task's own metrics."""
-    mode, classes = getattr(task, "mode", "multiclass"), getattr(task, "num_classes", None)
+    mode, classes = getattr(task, "mode", "multiclass"), task.num_classes
     kind = task.takes or ""
     if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
         return None
@@ -210,10 +210,6 @@ def _counter(task: Any) -> Metric | None:
 
 def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str) -> Thresholds:
     return Thresholds(unit, names, counts.right.tolist(), counts.wrong.tolist(), counts.wanted.tolist(), note)
-
-
-def _class_names(task: Any) -> list[str]:
-    return list(task.class_names or map(str, range(getattr(task, "num_classes", 0))))
 
 
 def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dict[str, int]) -> dict[str, str]:
@@ -232,7 +228,7 @@ def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dic
         facts["Images"] = ", ".join(f"{count:,} {name}" for name, count in images.items())
         size = getattr(data, "image_size", None)
         facts["Image size"] = f"{size[0]} x {size[1]}" if size else "varies"
-    names = _class_names(task)
+    names = task.display_names
     facts["Classes"] = f"{len(names)}: {', '.join(names[:30])}{', …' if len(names) > 30 else ''}"
     device = torch.cuda.get_device_name() if task.device.type == "cuda" else task.device.type.upper()
     facts["Tested on"] = f"{trainer.world_size} x {device}, precision {trainer.precision}"

@@ -58,7 +58,7 @@ class WorstSamples(EvaluationPictures):
         found = sorted(found, key=lambda sample: sample[:2])[: self.count]
         if not found or not self.shows(trainer):
             return
-        names = task.class_names or [str(label) for label in range(getattr(task, "num_classes", 0))]
+        names = task.display_names
         drawn = [draw(sample.batch, sample.predictions, names) for sample in found]
         pictures = [picture for picture in drawn if picture is not None]
         if not pictures:

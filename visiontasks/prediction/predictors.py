@@ -54,8 +54,7 @@ class ImagePredictor(ABC):
 
     def __init__(self, task: Any) -> None:  # noqa: ANN401 (the task of a subclass)
         self.task = task
-        count = getattr(task, "num_classes", 0)  # an autoencoder has none
-        self.class_names: list[str] = task.class_names or [str(index) for index in range(count)]
+        self.class_names: list[str] = task.display_names
 
     @abstractmethod
     def prepare(self, pixels: Pixels, name: Path | int) -> Any:  # noqa: ANN401 (what predict takes)

@@ -13,11 +13,11 @@ from visiontasks.heads.classification import ClassificationHead, Pool
 from visiontasks.heads.decision import Decision
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
 from visiontasks.metrics.classification import classification_metrics
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, flip_views
 from visiontasks.tasks.calibrated import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
-from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, DataDescription, Images
+from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
 
 Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
 
@@ -85,6 +85,7 @@ class ClassificationTask(CalibratedTask):
     monitor = "val/accuracy"
     monitor_mode = "max"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -210,15 +211,6 @@ class ClassificationTask(CalibratedTask):
             self.metrics.update(predictions.probabilities, labels, decisions=said)
         else:
             self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
     def setup(self, stage: str) -> None:
         """Take over from the data module what the checkpoint has to know, balanced weights of classes included.

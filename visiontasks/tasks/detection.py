@@ -23,11 +23,11 @@ from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
-from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images, ProposalBatch
+from visiontasks.types import DetectionBatch, DetectionPredictions, Images, ProposalBatch
 
 _CELLS = (7, 7)
 _REGIONS = 64
@@ -96,6 +96,8 @@ class DetectionTask(Task):
     batch_type = DetectionBatch
     monitor = "val/map"
     monitor_mode = "max"
+
+    num_classes: int
 
     def __init__(
         self,
@@ -253,15 +255,6 @@ class DetectionTask(Task):
     def update_metrics(self, predictions: DetectionPredictions, batch: DetectionBatch | ProposalBatch) -> None:
         """Update the metrics of the running stage, which score in pixels of the original images."""
         self.metrics.update(predictions, batch)
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
 def _check(

@@ -13,9 +13,9 @@ from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.heads.localization import HEADS, Head
 from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
 from visiontasks.metrics.localization import localization_metrics
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, Images, LocalizationBatch, LocalizationPredictions
+from visiontasks.types import Images, LocalizationBatch, LocalizationPredictions
 
 
 class LocalizationOutputs(NamedTuple):
@@ -80,6 +80,7 @@ class LocalizationTask(Task):
     monitor = "val/localization_error"
     monitor_mode = "min"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -184,15 +185,6 @@ class LocalizationTask(Task):
             preds=predictions.probabilities,
             target=batch.labels,
         )
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
     def _box_of(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """Choose the box of a class in each image, [B, 4]."""

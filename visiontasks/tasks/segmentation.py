@@ -15,10 +15,10 @@ from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.classification import Mode
 from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
-from visiontasks.tasks.agreement import check_classes, check_entries, check_masks
+from visiontasks.tasks.agreement import check_entries, check_masks
 from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
+from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
 Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
@@ -70,6 +70,7 @@ class SegmentationTask(Task):
     monitor = "val/miou"
     monitor_mode = "max"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -229,15 +230,6 @@ class SegmentationTask(Task):
             )
             raise ArgumentError(message)
         self.class_weights.copy_(measure())
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
 def _check_arguments(
