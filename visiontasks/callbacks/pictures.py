@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from PIL import Image
 
-from visiontasks.visualization import Picture
+from visiontasks.visualization import Picture, save_picture, to_pillow
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -58,17 +57,15 @@ class PictureCallback(Callback):
             picture: The picture.
             native: What Weights & Biases gets instead: a ``wandb.Image``, a list of them, a table or a chart.
         """
-        pixels = picture.permute(1, 2, 0).contiguous().numpy()
         if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(self._folder / f"{name}.png")
+            save_picture(picture, self._folder / f"{name}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, picture, trainer.global_step)
             elif isinstance(logger, WandbLogger):
                 import wandb
 
-                shown: Any = wandb.Image(pixels) if native is None else native
+                shown: Any = wandb.Image(to_pillow(picture)) if native is None else native
                 logger.log_metrics({tag: shown}, trainer.global_step)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from PIL import Image
 from tqdm import tqdm
 
 from visiontasks.cli.quiet import quiet
@@ -20,6 +19,7 @@ from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
 from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
 from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
+from visiontasks.visualization import to_pillow
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -88,8 +88,7 @@ def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) ->
     def write(prediction: Prediction) -> None:
         target = folder / targets[prediction.name]
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture = draw_prediction(prediction, predictor.class_names)
-        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(target, quality=92)
+        to_pillow(draw_prediction(prediction, predictor.class_names)).save(target, quality=92)
 
     return write
 
