@@ -1,5 +1,6 @@
 """Where the pictures of a run go: the run folder, TensorBoard, Weights & Biases."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,7 +48,9 @@ class PictureCallback(Callback):
         """Say whether a picture would go anywhere."""
         return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
 
-    def show(self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Any = None) -> None:
+    def show(
+        self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Callable[[], Any] = lambda: None
+    ) -> None:
         """Show a picture.
 
         Args:
@@ -55,7 +58,8 @@ class PictureCallback(Callback):
             tag: What loggers call it, such as ``"val/predictions"``.
             name: Of the file, without suffix.
             picture: The picture.
-            native: What Weights & Biases gets instead: a ``wandb.Image``, a list of them, a table or a chart.
+            native: Makes what Weights & Biases gets instead, where there is such a logger: a ``wandb.Image``, a list of
+                them, a table or a chart; None for the picture.
         """
         if self._folder is not None:
             save_picture(picture, self._folder / f"{name}.png")
@@ -65,7 +69,8 @@ class PictureCallback(Callback):
             elif isinstance(logger, WandbLogger):
                 import wandb
 
-                shown: Any = wandb.Image(to_pillow(picture)) if native is None else native
+                shown: Any = native()
+                shown = wandb.Image(to_pillow(picture)) if shown is None else shown
                 logger.log_metrics({tag: shown}, trainer.global_step)
 
 

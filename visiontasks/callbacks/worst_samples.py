@@ -5,7 +5,6 @@ from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import WandbLogger
 
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.prediction_images import draw
@@ -63,10 +62,7 @@ class WorstSamples(EvaluationPictures):
         pictures = [picture for picture in drawn if picture is not None]
         if not pictures:
             return
-        native = None
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            native = _table(found, names)
-        self.show(trainer, f"{stage}/worst", name, shelve(pictures), native)
+        self.show(trainer, f"{stage}/worst", name, shelve(pictures), lambda: _table(found, names))
 
 
 def _table(samples: Sequence[Ranked], names: Sequence[str]) -> Any:
