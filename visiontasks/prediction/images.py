@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels
+from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels, to_tensor
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.masks import MaskPredictor
@@ -185,6 +185,6 @@ def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple
         sample = predictor.prepare(pixels, name)
     except DataError as error:
         return _Prepared(Prediction(name, error=str(error)), None)
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1) if keep else None
+    image = to_tensor(pixels) if keep else None
     height, width = pixels.shape[:2]
     return _Prepared(Prediction(name, (height, width), image=image), sample)

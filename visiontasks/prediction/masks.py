@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.images import Pixels
+from visiontasks.data.images import Pixels, to_tensor
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction.predictors import Found, ImagePredictor
 from visiontasks.tasks.averaging import Flips, check_averaging
@@ -96,7 +95,7 @@ class MaskPredictor(ImagePredictor):
 
     def prepare(self, pixels: Pixels, name: Path | int) -> Image:
         """Take the image as it is."""
-        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+        return to_tensor(pixels)
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Tensor]) -> list[Found]:

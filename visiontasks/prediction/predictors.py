@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.data.collate import collate
-from visiontasks.data.images import Pixels
+from visiontasks.data.images import Pixels, to_tensor
 from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
 from visiontasks.errors import ArgumentError, DataError
@@ -94,7 +94,7 @@ class BatchPredictor(ImagePredictor):
     def prepare(self, pixels: Pixels, name: Path | int) -> tuple[NamedTuple, Tensor]:
         """Resize, as evaluation does."""
         window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(0))
-        image = torch.from_numpy(show_image(pixels, window)).permute(2, 0, 1)
+        image = to_tensor(show_image(pixels, window))
         scale = torch.tensor([window.height / window.size[0], window.width / window.size[1]])
         return self.sample(image, window, name), scale
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from visiontasks.data.cache import ImageCache
 from visiontasks.data.collate import collate, empty_like
-from visiontasks.data.images import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size
+from visiontasks.data.images import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size, to_tensor
 from visiontasks.data.resizing import Resizing, Whole, clip_boxes, show_boxes, show_image, show_mask
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
@@ -236,7 +236,7 @@ class FileDataset(Dataset[BatchT], ABC):
         shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
         scale = window.height / window.size[0], window.width / window.size[1]
         return View(
-            torch.from_numpy(np.ascontiguousarray(show_image(pixels, window))).permute(2, 0, 1),
+            to_tensor(show_image(pixels, window)),
             torch.tensor(window.size),
             torch.tensor(scale, dtype=torch.float32),
             torch.from_numpy(boxes[inside].astype(np.float32)),
