@@ -1,14 +1,14 @@
 """Predictions averaged over mirrored and resized images."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import Images
 
 Flips = Literal["none", "horizontal", "vertical", "both"]
@@ -29,9 +29,7 @@ def check_averaging(flips: str, scales: Sequence[float] = (1.0,)) -> None:
     Raises:
         ArgumentError: If the flips are unknown, or there is no scale, or one that is not positive.
     """
-    if flips not in _AXES:
-        message = f"flips is {flips!r}. {near_matches(flips, get_args(Flips))}"
-        raise ArgumentError(message)
+    check_choice("flips", flips, _AXES)
     if not scales or not all(scale > 0 for scale in scales):
         message = f"scales is {list(scales)}; expected positive factors of the image's size, such as [0.75, 1, 1.25]."
         raise ArgumentError(message)

@@ -20,7 +20,7 @@ from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN
 from visiontasks.detection.windows import sliding_windows
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
 from visiontasks.tasks.agreement import check_entries
@@ -270,9 +270,7 @@ def _check(
         ("neck", neck, ("fpn", "none")),
         ("design", design, ("v1", "v2")),
     ):
-        if value not in known:
-            message = f"{name} is {value!r}. {near_matches(value, known)}"
-            raise ArgumentError(message)
+        check_choice(name, value, known)
     if features == "per-region" and proposals == "rpn":
         message = (
             "features is 'per-region' and proposals 'rpn', which reads them off the shared maps. Use 'precomputed' "

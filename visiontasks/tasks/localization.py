@@ -1,7 +1,7 @@
 """Localization: one class and one box per image."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from visiontasks.backbones.base import Features
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.heads.localization import HEADS, Head
-from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
+from visiontasks.losses.box import BoxLoss, box_loss
 from visiontasks.metrics.localization import localization_metrics
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
@@ -105,10 +105,8 @@ class LocalizationTask(Task):
                 f"{classification_weight}; expected at least 1 class, and weights of at least 0."
             )
             raise ArgumentError(message)
-        if head not in HEADS:
-            message = f"head is {head!r}. {near_matches(head, HEADS)}"
-            raise ArgumentError(message)
-        check_box_loss(box_loss)
+        check_choice("head", head, HEADS)
+        check_choice("box_loss", box_loss, get_args(BoxLoss))
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
         self.box_loss: BoxLoss = box_loss

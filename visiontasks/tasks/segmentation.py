@@ -10,7 +10,7 @@ from torchmetrics import Metric
 
 from visiontasks.decoders import create_decoder
 from visiontasks.decoders.upsampling import enlarge
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.classification import Mode
 from visiontasks.losses.segmentation import LossName, SegmentationLoss
@@ -239,9 +239,7 @@ def _check_arguments(
     class_names: Sequence[str] | None,
     weights: Sequence[float] | str | None,
 ) -> None:
-    if mode not in get_args(Mode):
-        message = f"unknown mode {mode!r}. {near_matches(mode, get_args(Mode))}"
-        raise ArgumentError(message)
+    check_choice("mode", mode, get_args(Mode))
     if not 1 <= num_classes <= 255 or (mode == "binary" and num_classes != 2) or not 0 <= threshold <= 1:
         message = (
             f"num_classes is {num_classes} and threshold {threshold}; expected 1 to 255 classes (a pixel of a mask is "
