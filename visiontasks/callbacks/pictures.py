@@ -27,8 +27,11 @@ def validation_name(trainer: Trainer) -> str:
     return name if once or not fitting else f"{name}_step_{trainer.global_step}"
 
 
-class PictureCallback(Callback):
-    """A callback that shows pictures: as PNG in the run folder, and to the loggers that take pictures.
+class EvaluationPictures(Callback):
+    """Shows pictures of every validation and test, but of no sanity check.
+
+    They go into the run folder as PNG, and to the loggers that take pictures. A subclass implements :meth:`look`, or
+    :meth:`finish`, or both.
 
     Attributes:
         title: Name of the folder of the pictures.
@@ -72,13 +75,6 @@ class PictureCallback(Callback):
                 shown: Any = native()
                 shown = wandb.Image(to_pillow(picture)) if shown is None else shown
                 logger.log_metrics({tag: shown}, trainer.global_step)
-
-
-class EvaluationPictures(PictureCallback):
-    """Pictures of every validation and test, but of no sanity check.
-
-    A subclass implements :meth:`look`, or :meth:`finish`, or both.
-    """
 
     def begin(self) -> None:
         """Forget what an earlier evaluation left."""
