@@ -30,8 +30,8 @@ CHOICES = {
     "model.class_weights": [0.53, 0.45, 2.19, 0.39, 1.0, 0.65, 1.96, 1.41, 0.89, 2.53, 2.97],
     "model.loss": {"cross_entropy": 1.0, "lovasz": 1.0},
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
-    "model.test_flip": True,
-    "model.test_scales": [0.5],
+    "model.test_time_flips": "horizontal",
+    "model.test_time_scales": [0.5],
     "trainer.max_epochs": 96,
     "trainer.check_val_every_n_epoch": 8,
 }

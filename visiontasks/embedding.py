@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from visiontasks.data.images import read_pixels, resize
+from visiontasks.data.images import read_image
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import embedding
 from visiontasks.prediction import Prediction, create_predictor, load_task, on_device, predict_images
@@ -77,9 +77,7 @@ class Embedder:
         Raises:
             UnreadableFileError: If it cannot be read.
         """
-        pixels = read_pixels(file, self.task.in_channels)
-        pixels = pixels if self.size is None else resize(pixels, self.size)
-        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+        return read_image(file, self.task.in_channels, self.size)
 
     def embed_files(self, files: Sequence[Path], batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
         """Encode image files, see :func:`~visiontasks.prediction.predict_images`.

@@ -36,6 +36,28 @@ class NonFiniteLossError(VisiontasksError):
     """A loss became infinite or NaN; the weights were not updated with it."""
 
 
+def check_choice(argument: str, value: str, known: Iterable[str]) -> None:
+    """Check that an argument is one of the names that it can be.
+
+    Args:
+        argument: What the argument is called.
+        value: What was given.
+        known: The names.
+
+    Raises:
+        ArgumentError: If it is none of them; near matches are listed.
+
+    Example:
+        >>> check_choice("mode", "multilable", ["binary", "multilabel"])
+        Traceback (most recent call last):
+        visiontasks.errors.ArgumentError: mode is 'multilable'. Did you mean 'multilabel'?
+    """
+    names = list(known)
+    if value not in names:
+        message = f"{argument} is {value!r}. {near_matches(value, names)}"
+        raise ArgumentError(message)
+
+
 def near_matches(name: str, known: Iterable[str]) -> str:
     """Say which known names come close to a mistyped one.
 

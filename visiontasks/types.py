@@ -148,18 +148,6 @@ class ClassificationPredictions(NamedTuple):
     scores: Float[Tensor, " batch"] | Float[Tensor, "batch classes"]
 
 
-class ClassCounts(NamedTuple):
-    """How often each class occurs in a training split.
-
-    Attributes:
-        images: Images of the split.
-        with_class: Images that have each class.
-    """
-
-    images: int
-    with_class: Int64[Tensor, " classes"]
-
-
 class LocalizationPredictions(NamedTuple):
     """What a localization says of each image: one class and one box.
 
@@ -230,6 +218,18 @@ class Statistics(NamedTuple):
     mean: Float[Tensor, " channels"]
     std: Float[Tensor, " channels"]
     mean_image: Float[Tensor, "channels height width"] | None
+
+
+class ClassCounts(NamedTuple):
+    """How often each class occurs in a training split.
+
+    Attributes:
+        images: Images of the split.
+        with_class: Images that have each class.
+    """
+
+    images: int
+    with_class: Int64[Tensor, " classes"]
 
 
 @runtime_checkable

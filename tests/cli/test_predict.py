@@ -72,7 +72,7 @@ def test_each_task_writes_its_results_and_pictures(kind: str, folder: Path, caps
 
 def test_a_segmentation_writes_masks_and_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = checkpoint("segmentation")
-    words = ["--window", "32", "32", "--flip", "--scales", "1", "0.5", "--overlays", "pictures"]
+    words = ["--window", "32", "32", "--flips", "both", "--scales", "1", "0.5", "--overlays", "pictures"]
     assert run(path, "in", "-o", "out", *words) == 1
     assert "half.jpg" in capsys.readouterr().err
     for name, size in SIZES.items():

@@ -25,7 +25,7 @@ def test_upsampling_enlarges(upsampling: str) -> None:
 
 @pytest.mark.unchecked
 def test_unknown_upsampling_is_an_error() -> None:
-    with pytest.raises(ArgumentError, match=r"unknown upsampling 'bilinar'\. Did you mean 'bilinear'"):
+    with pytest.raises(ArgumentError, match=r"upsampling is 'bilinar'\. Did you mean 'bilinear'"):
         Upsample(4, 2, "bilinar")  # type: ignore[arg-type]  # on purpose
 
 

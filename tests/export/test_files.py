@@ -30,7 +30,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "multilabel": lambda: ClassificationTask(3, mode="multilabel", **SMALL),
     "binary": lambda: ClassificationTask(2, mode="binary", thresholds=0.3, **SMALL),
     "localization": lambda: LocalizationTask(3, class_agnostic=False, **SMALL),
-    "segmentation": lambda: SegmentationTask(3, test_flip=True, **SMALL),
+    "segmentation": lambda: SegmentationTask(3, test_time_flips="horizontal", **SMALL),
     "autoencoding": lambda: AutoencodingTask(6, image_size=(40, 56), **SMALL),
     "detection": lambda: DetectionTask(
         3, neck="none", head_width=16, box_score_thresh=0.3, rpn_pre_nms_top_n=(50, 50), **SMALL

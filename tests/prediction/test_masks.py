@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -43,13 +44,14 @@ def test_images_and_windows_of_one_size_are_computed_at_once() -> None:
 def test_options_of_a_predictor_do_not_change_the_task() -> None:
     task = SegmentationTask(3, backbone_options=SMALL).eval()
     image = torch.randint(256, (3, 48, 40), dtype=torch.uint8)
-    averaged = SegmentationTask(3, test_flip=True, test_scales=[1.0, 1.5], backbone_options=SMALL).eval()
+    options: dict[str, Any] = {"test_time_flips": "horizontal", "test_time_scales": [1.0, 1.5]}
+    averaged = SegmentationTask(3, backbone_options=SMALL, **options).eval()
     averaged.load_state_dict(task.state_dict())
-    found = MaskPredictor(task, flip=True, scales=[1.0, 1.5]).segment(image)
-    assert (task.test_flip, tuple(task.test_scales)) == (False, (1.0,))
+    found = MaskPredictor(task, flips="horizontal", scales=[1.0, 1.5]).segment(image)
+    assert (task.test_time_flips, task.test_time_scales) == ("none", (1.0,))
     assert torch.equal(found, MaskPredictor(averaged).segment(image))
     assert torch.equal(
-        MaskPredictor(averaged, flip=False, scales=[1.0]).segment(image), MaskPredictor(task).segment(image)
+        MaskPredictor(averaged, flips="none", scales=[1.0]).segment(image), MaskPredictor(task).segment(image)
     )
 
 

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.averaging import average_probabilities, check_averaging
+from visiontasks.tasks.averaging import Flips, average_logits, average_probabilities, check_averaging, flip_views
 
 
 def test_the_mirrored_prediction_is_mirrored_back() -> None:
@@ -15,7 +15,7 @@ def test_the_mirrored_prediction_is_mirrored_back() -> None:
         bright = view.float() / 255
         return bright + torch.linspace(1, 0, view.shape[-1])
 
-    found = average_probabilities(left, images, flip=True)
+    found = average_probabilities(left, images, flips="horizontal")
     torch.testing.assert_close(found, images.float() / 255 + 0.5)
 
 
@@ -50,4 +50,39 @@ def test_bytes_and_floats_are_the_same_image() -> None:
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
 def test_wrong_scales_are_an_error(scales: tuple[float, ...]) -> None:
     with pytest.raises(ArgumentError, match="expected positive factors"):
-        check_averaging(scales)
+        check_averaging("none", scales)
+
+
+@pytest.mark.parametrize(("flips", "count"), [("none", 1), ("horizontal", 2), ("vertical", 2), ("both", 4)])
+def test_views_are_the_image_and_its_mirror_images(flips: Flips, count: int) -> None:
+    images = torch.randint(256, (2, 3, 4, 5), dtype=torch.uint8)
+    views = flip_views(images, flips)
+    assert len({view.numpy().tobytes() for view in views}) == len(views) == count
+    assert torch.equal(views[0], images)
+    if flips in ("horizontal", "both"):
+        assert any(torch.equal(view[..., 0], images[..., -1]) for view in views)
+    if flips in ("vertical", "both"):
+        assert any(torch.equal(view[..., 0, :], images[..., -1, :]) for view in views)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 2, 3)])
+def test_probabilities_are_averaged(shape: tuple[int, ...]) -> None:
+    views = [10 * torch.randn(shape) for _ in range(4)]
+    for softmax in (True, False):
+
+        def probabilities(logits: Tensor, softmax: bool = softmax) -> Tensor:
+            return logits.softmax(-1) if softmax else logits.sigmoid()
+
+        found = probabilities(average_logits(views, softmax=softmax))
+        torch.testing.assert_close(found, torch.stack([probabilities(view) for view in views]).mean(0))
+
+
+def test_certainty_stays_finite() -> None:
+    views = [torch.tensor([[200.0, -200.0]]), torch.tensor([[300.0, -100.0]])]
+    for softmax in (True, False):
+        assert torch.isfinite(average_logits(views, softmax=softmax)).all()
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match=r"flips is 'horizontl'\. Did you mean 'horizontal'"):
+        check_averaging("horizontl")

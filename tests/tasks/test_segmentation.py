@@ -122,7 +122,7 @@ def test_logged_scores_are_those_of_the_confusion_matrix(stage: str, make_traine
 def test_sizes_and_mirrored_images_are_averaged(make_trainer: Callable[..., Trainer]) -> None:
     batch = random_batch(2, 3, (32, 32))
     plain = SegmentationTask(3, **SMALL).eval()
-    averaged = SegmentationTask(3, test_flip=True, test_scales=[1.0, 1.5], **SMALL).eval()
+    averaged = SegmentationTask(3, test_time_flips="horizontal", test_time_scales=[1.0, 1.5], **SMALL).eval()
     averaged.load_state_dict(plain.state_dict())
     loader = DataLoader([batch], batch_size=None)  # type: ignore[arg-type, var-annotated]  # a list of one batch
     trainer = make_trainer()
@@ -134,7 +134,7 @@ def test_sizes_and_mirrored_images_are_averaged(make_trainer: Callable[..., Trai
         both = torch.stack([averaged(batch.images).softmax(1), averaged(batch.images.flip(-1)).softmax(1).flip(-1)])
         probabilities = averaged.probabilities(batch.images)
     assert torch.equal(predictions.labels.long(), probabilities.argmax(1))  # type: ignore[union-attr]  # not a list
-    flipped = SegmentationTask(3, test_flip=True, **SMALL).eval()
+    flipped = SegmentationTask(3, test_time_flips="horizontal", **SMALL).eval()
     flipped.load_state_dict(plain.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(flipped.probabilities(batch.images), both.mean(0))
@@ -150,8 +150,8 @@ def test_a_fit_validates_with_the_first_size(
         "optimizer": partial(torch.optim.SGD, lr=0.0),
     }
     batch = random_batch(2, 3, (32, 32))
-    task = SegmentationTask(3, test_flip=True, test_scales=scales, **options)
-    single = SegmentationTask(3, test_scales=scales[:1], **options)
+    task = SegmentationTask(3, test_time_flips="horizontal", test_time_scales=scales, **options)
+    single = SegmentationTask(3, test_time_scales=scales[:1], **options)
     single.load_state_dict(task.state_dict())
     fitted = fit(task, [batch], max_epochs=1)
     logged, loader = dict(fitted.callback_metrics), fitted.val_dataloaders
@@ -222,7 +222,7 @@ def test_masks_of_another_size_are_an_error(make_trainer: Callable[..., Trainer]
         ({"num_classes": 3, "decoder": "unett"}, "There is no decoder 'unett'"),
         ({"num_classes": 3, "loss": {"iou": 1.0}}, "There is no loss 'iou'"),
         ({"num_classes": 3, "mode": "multilabel", "class_weights": "median_frequency"}, "exclude each other"),
-        ({"num_classes": 3, "test_scales": [0.0]}, "scales is"),
+        ({"num_classes": 3, "test_time_scales": [0.0]}, "scales is"),
     ],
 )
 def test_arguments_that_contradict_each_other_are_an_error(arguments: dict[str, Any], message: str) -> None:

@@ -1,13 +1,13 @@
 """Layers that backbones are built from."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.locally_connected import LocallyConnected2d
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 
 Norm = Literal["batch", "group", "instance", "none"]
 Activation = Literal["relu", "silu", "gelu"]
@@ -53,9 +53,7 @@ def make_activation(activation: Activation) -> nn.Module:
         ArgumentError: If the name is unknown.
     """
     layers: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
-    if activation not in layers:
-        message = f"unknown activation {activation!r}. {near_matches(activation, get_args(Activation))}"
-        raise ArgumentError(message)
+    check_choice("activation", activation, layers)
     return layers[activation]()
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from visiontasks.callbacks.detection_results import DetectionResults
     from visiontasks.callbacks.filters import FilterImages
     from visiontasks.callbacks.per_class import PerClassTable
-    from visiontasks.callbacks.pictures import EvaluationPictures, PictureCallback
+    from visiontasks.callbacks.pictures import EvaluationPictures
     from visiontasks.callbacks.prediction_images import PredictionImages
     from visiontasks.callbacks.reliability import ReliabilityDiagram
     from visiontasks.callbacks.report import RunReport
@@ -24,7 +24,6 @@ _HOME = {
     "FilterImages": "visiontasks.callbacks.filters",
     "PerClassTable": "visiontasks.callbacks.per_class",
     "EvaluationPictures": "visiontasks.callbacks.pictures",
-    "PictureCallback": "visiontasks.callbacks.pictures",
     "PredictionImages": "visiontasks.callbacks.prediction_images",
     "ReliabilityDiagram": "visiontasks.callbacks.reliability",
     "RunReport": "visiontasks.callbacks.report",
@@ -39,7 +38,6 @@ __all__ = [
     "EvaluationPictures",
     "FilterImages",
     "PerClassTable",
-    "PictureCallback",
     "PredictionImages",
     "ReliabilityDiagram",
     "RunReport",

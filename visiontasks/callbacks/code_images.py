@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from visiontasks.callbacks.pictures import EvaluationPictures
+from visiontasks.types import labels_of
 from visiontasks.visualization import code_map, draw_interpolation, grid
 
 _STEPS = 8
@@ -48,11 +49,8 @@ class CodeImages(EvaluationPictures):
             return
         if sum(map(len, self._codes)) < self.points:
             codes = predictions.codes.flatten(2).mean(2) if predictions.codes.ndim == 4 else predictions.codes
-            labels = getattr(batch, "labels", None)
-            if not isinstance(labels, Tensor) or labels.ndim != 1:
-                labels = torch.full((len(codes),), -1)
             self._codes.append(codes.cpu())
-            self._labels.append(labels.cpu())
+            self._labels.append(labels_of(batch).cpu())
         if index == 0 and len(batch.images) > 1:
             epoch, size = trainer.current_epoch, tuple(predictions.images.shape[-2:])
             pairs = min(self.pairs, len(batch.images) // 2)

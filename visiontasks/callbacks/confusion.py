@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from visiontasks.callbacks.pictures import EvaluationPictures
@@ -15,7 +14,7 @@ from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 from visiontasks.visualization import draw_confusion
 
-_NATIVE = 100
+_MOST_CLASSES = 100
 """Most classes of a chart in the browser."""
 
 
@@ -53,9 +52,9 @@ class ConfusionImages(EvaluationPictures):
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the counts of all processes."""
-        if not hasattr(task, "num_classes"):
+        if task.num_classes is None:
             return
-        names = task.class_names or [str(index) for index in range(task.num_classes)]
+        names = task.display_names
         counts = _of_metric(next(iter(task.metrics.values()), None))
         if counts is None:
             counts = self._counts
@@ -67,10 +66,8 @@ class ConfusionImages(EvaluationPictures):
         if not counts.sum() or not self.shows(trainer):
             return
         counts = counts.cpu()
-        native = None
-        if len(names) <= _NATIVE and any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            native = _chart(counts, names, stage)
-        self.show(trainer, f"{stage}/confusion", name, draw_confusion(counts, names, name.replace("_", " ")), native)
+        picture = draw_confusion(counts, names, name.replace("_", " "))
+        self.show(trainer, f"{stage}/confusion", name, picture, lambda: _chart(counts, names, stage))
 
 
 def _of_metric(metric: Any) -> Tensor | None:
@@ -87,6 +84,8 @@ def _of_metric(metric: Any) -> Tensor | None:
 
 def _chart(counts: Tensor, names: list[str], stage: str) -> Any:
     """Make the chart that ``wandb.plot.confusion_matrix`` makes, which takes single samples only."""
+    if len(names) > _MOST_CLASSES:
+        return None
     import wandb
 
     rows = [

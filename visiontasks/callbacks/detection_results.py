@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, check_choice
 
 ResultsForm = Literal["coco", "voc"]
 
@@ -28,9 +28,7 @@ class DetectionResults(Callback):
     """
 
     def __init__(self, form: ResultsForm = "coco") -> None:
-        if form not in ("coco", "voc"):
-            message = f"form is {form!r}; expected 'coco' or 'voc'."
-            raise ArgumentError(message)
+        check_choice("form", form, get_args(ResultsForm))
         self.form = form
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,14 +1,14 @@
 """Where the pictures of a run go: the run folder, TensorBoard, Weights & Biases."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from PIL import Image
 
-from visiontasks.visualization import Picture
+from visiontasks.visualization import Picture, save_picture, to_pillow
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -27,8 +27,11 @@ def validation_name(trainer: Trainer) -> str:
     return name if once or not fitting else f"{name}_step_{trainer.global_step}"
 
 
-class PictureCallback(Callback):
-    """A callback that shows pictures: as PNG in the run folder, and to the loggers that take pictures.
+class EvaluationPictures(Callback):
+    """Shows pictures of every validation and test, but of no sanity check.
+
+    They go into the run folder as PNG, and to the loggers that take pictures. A subclass implements :meth:`look`, or
+    :meth:`finish`, or both.
 
     Attributes:
         title: Name of the folder of the pictures.
@@ -48,7 +51,9 @@ class PictureCallback(Callback):
         """Say whether a picture would go anywhere."""
         return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
 
-    def show(self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Any = None) -> None:
+    def show(
+        self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Callable[[], Any] = lambda: None
+    ) -> None:
         """Show a picture.
 
         Args:
@@ -56,27 +61,20 @@ class PictureCallback(Callback):
             tag: What loggers call it, such as ``"val/predictions"``.
             name: Of the file, without suffix.
             picture: The picture.
-            native: What Weights & Biases gets instead: a ``wandb.Image``, a list of them, a table or a chart.
+            native: Makes what Weights & Biases gets instead, where there is such a logger: a ``wandb.Image``, a list of
+                them, a table or a chart; None for the picture.
         """
-        pixels = picture.permute(1, 2, 0).contiguous().numpy()
         if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(self._folder / f"{name}.png")
+            save_picture(picture, self._folder / f"{name}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, picture, trainer.global_step)
             elif isinstance(logger, WandbLogger):
                 import wandb
 
-                shown: Any = wandb.Image(pixels) if native is None else native
+                shown: Any = native()
+                shown = wandb.Image(to_pillow(picture)) if shown is None else shown
                 logger.log_metrics({tag: shown}, trainer.global_step)
-
-
-class EvaluationPictures(PictureCallback):
-    """Pictures of every validation and test, but of no sanity check.
-
-    A subclass implements :meth:`look`, or :meth:`finish`, or both.
-    """
 
     def begin(self) -> None:
         """Forget what an earlier evaluation left."""

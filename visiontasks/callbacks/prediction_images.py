@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from visiontasks.callbacks.pictures import EvaluationPictures
@@ -63,14 +62,12 @@ class PredictionImages(EvaluationPictures):
             return
         if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
             return
-        names = task.class_names or [str(index) for index in range(1000)]
+        names = task.display_names
         count = len(batch.images)
         first, predictions = (take(fields, slice(self.count), count) for fields in (batch, predictions))
         picture = draw(first, predictions, names)
         if picture is not None:
-            native = any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
-            single = wandb_images(first, predictions, names) if native else None
-            self.show(trainer, f"{stage}/predictions", name, picture, single)
+            self.show(trainer, f"{stage}/predictions", name, picture, lambda: wandb_images(first, predictions, names))
 
 
 def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | None:

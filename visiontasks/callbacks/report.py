@@ -110,7 +110,7 @@ class RunReport(Callback):
         task: Any = pl_module
         if self.file is None:
             return
-        names = _class_names(task)
+        names = task.display_names
         for metric in self._counted:
             with metric.sync_context():
                 self._look_at_classes(task, metric, names)
@@ -159,7 +159,7 @@ class RunReport(Callback):
             history = {}
         configuration = source / "config.yaml"
         trained, tested = read_environment(source), Environment.of_now(self.command, task, data)
-        names = _class_names(task)
+        names = task.display_names
         index = getattr(getattr(data, "test_set", None), "index", None)
 
         def name_of(identifier: int) -> str:
@@ -199,7 +199,7 @@ class RunReport(Callback):
 
 def _counters(task: Any) -> list[Metric]:
     """Choose what is counted besides the task's own metrics."""
-    mode, classes = getattr(task, "mode", "multiclass"), getattr(task, "num_classes", None)
+    mode, classes = getattr(task, "mode", "multiclass"), task.num_classes
     kind = task.takes or ""
     if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
         return []
@@ -220,10 +220,6 @@ def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str,
     return Thresholds(unit, names, counts.right.tolist(), counts.wrong.tolist(), counts.wanted.tolist(), note, start)
 
 
-def _class_names(task: Any) -> list[str]:
-    return list(task.class_names or map(str, range(getattr(task, "num_classes", 0))))
-
-
 def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dict[str, int]) -> dict[str, str]:
     parameters = list(task.parameters())
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
@@ -240,7 +236,7 @@ def _facts(trainer: Trainer, task: Any, data: Any, history: History, images: dic
         facts["Images"] = ", ".join(f"{count:,} {name}" for name, count in images.items())
         size = getattr(data, "image_size", None)
         facts["Image size"] = f"{size[0]} x {size[1]}" if size else "varies"
-    names = _class_names(task)
+    names = task.display_names
     facts["Classes"] = f"{len(names)}: {', '.join(names[:30])}{', …' if len(names) > 30 else ''}"
     device = torch.cuda.get_device_name() if task.device.type == "cuda" else task.device.type.upper()
     facts["Tested on"] = f"{trainer.world_size} x {device}, precision {trainer.precision}"

@@ -7,7 +7,6 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from PIL import Image
 
 from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.ranking import Ranking
@@ -19,7 +18,7 @@ from visiontasks.types import (
     LocalizationPredictions,
     ids_of,
 )
-from visiontasks.visualization import Picture, label_names
+from visiontasks.visualization import Picture, label_names, to_pillow
 
 _SIDE = 960
 _BYTES = 6 * 2**20
@@ -88,7 +87,7 @@ class SampleGalleries:
 
 def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
     """Encode a picture in so many bytes, coarser or smaller where it takes more; return it and its width."""
-    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    image = to_pillow(picture)
     image.thumbnail((_SIDE, _SIDE))
     while True:
         for quality in (85, 70, 50):

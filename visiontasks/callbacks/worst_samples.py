@@ -5,7 +5,6 @@ from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import WandbLogger
 
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.prediction_images import draw
@@ -58,15 +57,12 @@ class WorstSamples(EvaluationPictures):
         found = sorted(found, key=lambda sample: sample[:2])[: self.count]
         if not found or not self.shows(trainer):
             return
-        names = task.class_names or [str(label) for label in range(getattr(task, "num_classes", 0))]
+        names = task.display_names
         drawn = [draw(sample.batch, sample.predictions, names) for sample in found]
         pictures = [picture for picture in drawn if picture is not None]
         if not pictures:
             return
-        native = None
-        if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-            native = _table(found, names)
-        self.show(trainer, f"{stage}/worst", name, shelve(pictures), native)
+        self.show(trainer, f"{stage}/worst", name, shelve(pictures), lambda: _table(found, names))
 
 
 def _table(samples: Sequence[Ranked], names: Sequence[str]) -> Any:

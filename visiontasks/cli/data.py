@@ -12,6 +12,7 @@ from visiontasks.cli.choices import DATA_MODULES
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.prediction import import_path
 
 
 def parse_data(
@@ -37,7 +38,7 @@ def parse_data(
     add_options(parser)
     parser.add_argument("--config", help="YAML with a section data, such as a run's config.yaml; flags win over it")
     parser.add_subclass_arguments(VisionDataModule, "data", fail_untyped=False, required=False)
-    parser.set_defaults({"data": {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
+    parser.set_defaults({"data": {"class_path": import_path(owner)}})
     parser.chosen, parser.outermost = (("data", owner),), True
     options = parser.parse_args(arguments)
     try:

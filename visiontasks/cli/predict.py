@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
-from PIL import Image
 from tqdm import tqdm
 
 from visiontasks.cli.quiet import quiet
@@ -17,7 +17,9 @@ from visiontasks.prediction.formats import FORMATS
 from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
 from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
+from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
+from visiontasks.visualization import to_pillow
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -47,7 +49,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         proposals=options.proposals,
         window=None if options.window is None else (options.window[0], options.window[1]),
         overlap=options.overlap,
-        flip=options.flip,
+        flips=options.flips,
         scales=options.scales,
         windows_at_once=options.windows_at_once,
     )
@@ -86,8 +88,7 @@ def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) ->
     def write(prediction: Prediction) -> None:
         target = folder / targets[prediction.name]
         target.parent.mkdir(parents=True, exist_ok=True)
-        picture = draw_prediction(prediction, predictor.class_names)
-        Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(target, quality=92)
+        to_pillow(draw_prediction(prediction, predictor.class_names)).save(target, quality=92)
 
     return write
 
@@ -129,6 +130,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
     add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
     add("--windows_at_once", type=int, default=1, help="windows computed at once (default: 1)")
-    add("--flip", action="store_true", default=None, help="average with the mirrored image")
+    add("--flips", choices=get_args(Flips), help="average over mirror images (default: as the task was made)")
     add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser

@@ -14,7 +14,7 @@ from visiontasks.cli.hardware import keep_freed_memory
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.training import FROM_DATA, TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import find_task
+from visiontasks.prediction import find_task, import_path
 from visiontasks.report import Environment, read_environment
 from visiontasks.tasks.checkpoint import read_checkpoint
 
@@ -54,7 +54,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "count": options.count,
         "command": shlex.join(["visiontasks", command, *arguments]),
     }
-    callback = {"class_path": f"{RunReport.__module__}.{RunReport.__qualname__}", "init_args": report}
+    callback = {"class_path": import_path(RunReport), "init_args": report}
     RunReport(**report)  # complains of the count before anything is loaded
     classes = read_environment(folder)
     words = [
@@ -108,8 +108,7 @@ def _model(checkpoint: Path, classes: Environment | None, config: dict[str, Any]
     """Describe the task by what its checkpoint saved; a class of the user's own by its path in the run folder."""
     content = read_checkpoint(checkpoint)
     try:
-        task = find_task(content, checkpoint)
-        path = f"{task.__module__}.{task.__qualname__}"
+        path = import_path(find_task(content, checkpoint))
     except VisiontasksError:
         path = classes.task if classes else ""
         path = path or config.get("model", {}).get("class_path", "")

@@ -14,7 +14,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
-_LOGGER = f"{WandbLogger.__module__}.{WandbLogger.__qualname__}"
+from visiontasks.prediction import import_path
+
+_LOGGER = import_path(WandbLogger)
 _SECONDS = 4.0
 """How long a start waits for the server."""
 

@@ -28,7 +28,7 @@ from visiontasks.cli.summary import print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import find_task, import_class
+from visiontasks.prediction import find_task, import_class, import_path
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
 
@@ -105,7 +105,7 @@ class TrainingCLI(LightningCLI):
         add_flags(parser)
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
-            parser.set_defaults({key: {"class_path": f"{owner.__module__}.{owner.__qualname__}"}})
+            parser.set_defaults({key: {"class_path": import_path(owner)}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
         target = "model.init_args." if self.subclass_mode_model else "model."
         taken = {action.dest for action in parser._actions}
@@ -272,5 +272,5 @@ def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
     checkpoint = read_checkpoint(path)
     task = find_task(checkpoint, path)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
-    model = {"class_path": f"{task.__module__}.{task.__qualname__}", "init_args": saved}
+    model = {"class_path": import_path(task), "init_args": saved}
     return [f"--model={json.dumps(model)}", *words]

@@ -52,7 +52,7 @@ def read_image(
         UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
     """
     pixels = read_pixels(path, channels)
-    return torch.from_numpy(pixels if size is None else resize(pixels, size)).permute(2, 0, 1)
+    return to_tensor(pixels if size is None else resize(pixels, size))
 
 
 def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -129,6 +129,11 @@ def read_size(path: str | Path) -> tuple[int, int]:
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
+
+
+def to_tensor(pixels: Pixels) -> UInt8[Tensor, "channels height width"]:
+    """Make a tensor [C, H, W], in channels-last memory, of pixels [H, W, C]; it shares their memory where it can."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.layers import Activation, ConvBlock, Norm, make_activation, make_norm
 from visiontasks.decoders.upsampling import crop
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 
 ImageUpsampling = Literal["transpose", "unpooling", "resize"]
 
@@ -61,9 +61,7 @@ class ImageDecoder(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        if upsampling not in get_args(ImageUpsampling):
-            message = f"unknown upsampling {upsampling!r}. {near_matches(upsampling, get_args(ImageUpsampling))}"
-            raise ArgumentError(message)
+        check_choice("upsampling", upsampling, get_args(ImageUpsampling))
         # The strides that are reached, coarse to fine.
         self.reached = (*strides[-2::-1], *((1,) if strides[0] > 1 else ()))
         if widths is None:

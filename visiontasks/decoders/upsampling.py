@@ -1,13 +1,13 @@
 """Ways to a larger map."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import check_choice
 
 Upsampling = Literal["bilinear", "nearest", "transpose"]
 
@@ -90,11 +90,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int, factor: int, upsampling: Upsampling = "bilinear") -> None:
         super().__init__()
-        if upsampling not in ("bilinear", "nearest", "transpose"):
-            message = (
-                f"unknown upsampling {upsampling!r}. {near_matches(upsampling, ('bilinear', 'nearest', 'transpose'))}"
-            )
-            raise ArgumentError(message)
+        check_choice("upsampling", upsampling, get_args(Upsampling))
         self.factor = factor
         self.upsampling = upsampling
         self.transpose = BilinearTranspose(channels, factor) if upsampling == "transpose" and factor > 1 else None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, check_choice
 
 _COLOR_BINS, _TEXTURE_BINS, _DIRECTIONS = 25, 10, 8
 STRATEGIES: dict[str, tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]] = {
@@ -58,9 +58,7 @@ def selective_search(
     except ImportError as error:
         message = "Selective search needs scikit-image: pip install 'visiontasks[proposals]'."
         raise ArgumentError(message) from error
-    if mode not in STRATEGIES:
-        message = f"mode is {mode!r}; expected one of {', '.join(STRATEGIES)}."
-        raise ArgumentError(message)
+    check_choice("mode", mode, STRATEGIES)
     rgb = np.repeat(image[..., :1], 3, -1) if image.shape[-1] < 3 else image[..., :3]
     spaces, scales, similarities = STRATEGIES[mode]
     generator = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.layers import Activation, Norm, make_activation, make_norm
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 
 CodeForm = Literal["vector", "map"]
 
@@ -132,9 +132,7 @@ def create_code(
     Raises:
         ArgumentError: If the name is unknown, or a vector does not know the size.
     """
-    if form not in get_args(CodeForm):
-        message = f"code is {form!r}. {near_matches(form, get_args(CodeForm))}"
-        raise ArgumentError(message)
+    check_choice("code", form, get_args(CodeForm))
     if form == "map":
         return MapCode(in_channels, out_channels, code_size, outputs, norm, activation)
     if map_size is None:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import check_choice
 
 BoxLoss = Literal["smooth_l1", "l1", "iou", "giou", "diou", "ciou"]
 Boxes = Float[Tensor, "boxes 4"]
@@ -52,19 +52,8 @@ def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[T
         >>> [round(box_loss(one, other, name).item(), 3) for name in ("l1", "iou", "giou", "diou")]
         [0.5, 0.5, 0.5, 0.55]
     """
-    check_box_loss(name)
+    check_choice("box_loss", name, _LOSSES)
     return _LOSSES[name](predicted, target)
-
-
-def check_box_loss(name: str) -> None:
-    """Check the name of a loss.
-
-    Raises:
-        ArgumentError: If it is unknown; near matches are listed.
-    """
-    if name not in _LOSSES:
-        message = f"box_loss is {name!r}. {near_matches(name, _LOSSES)}"
-        raise ArgumentError(message)
 
 
 def paired_iou(one: Boxes, other: Boxes) -> Float[Tensor, " boxes"]:

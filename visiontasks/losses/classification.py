@@ -5,7 +5,7 @@ from typing import Literal, get_args
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.losses.focal import binary_focal_loss, focal_loss
 from visiontasks.types import ClassCounts
 
@@ -23,9 +23,7 @@ def check_mode(mode: str, num_classes: int) -> None:
     Raises:
         ArgumentError: If it does not.
     """
-    if mode not in get_args(Mode):
-        message = f"mode is {mode!r}. {near_matches(mode, get_args(Mode))}"
-        raise ArgumentError(message)
+    check_choice("mode", mode, get_args(Mode))
     if num_classes < 1 or (mode == "binary" and num_classes != 2):
         expected = "2, the second of which is the positive one" if mode == "binary" else "at least 1"
         message = f"num_classes is {num_classes}; expected {expected}."

@@ -1,6 +1,6 @@
 """A checkpoint on images, and nothing else needed."""
 
-from visiontasks.prediction.checkpoints import find_task, import_class, load_task, on_device
+from visiontasks.prediction.checkpoints import find_task, import_class, import_path, load_task, on_device
 from visiontasks.prediction.images import create_predictor, predict_images
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
@@ -11,6 +11,7 @@ __all__ = [
     "find_files",
     "find_task",
     "import_class",
+    "import_path",
     "load_task",
     "on_device",
     "predict_images",

@@ -72,6 +72,11 @@ def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
     return found
 
 
+def import_path(kind: type) -> str:
+    """Return the path by which :func:`import_class` imports a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def import_class(path: str) -> type:
     """Import a class by its path.
 

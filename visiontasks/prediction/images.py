@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels
+from visiontasks.data.images import MAX_PIXELS, Pixels, as_pixels, read_pixels, to_tensor
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.masks import MaskPredictor
@@ -18,6 +18,7 @@ from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
+from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.segmentation import SegmentationTask
@@ -42,7 +43,7 @@ def create_predictor(
     proposals: str | Path | None = None,
     window: tuple[int, int] | None = None,
     overlap: float = 0.25,
-    flip: bool | None = None,
+    flips: Flips | None = None,
     scales: Sequence[float] | None = None,
     windows_at_once: int = 1,
 ) -> ImagePredictor:
@@ -58,7 +59,7 @@ def create_predictor(
         window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
             image at once.
         overlap: Segmentation: share of a window that the next one covers again, 0 to 0.9.
-        flip: Segmentation: whether to average with the mirrored image; by default as the task has it.
+        flips: Segmentation: mirror images to average over; by default as the task has it.
         scales: Segmentation: factors of the size to average over; by default as the task has it.
         windows_at_once: Segmentation: windows that are computed at once.
 
@@ -73,7 +74,7 @@ def create_predictor(
     task = model if isinstance(model, Task) else load_task(model, kind)
     foreign: dict[type[Task], dict[str, Any]] = {
         DetectionTask: {"score": score, "proposals": proposals},
-        SegmentationTask: {"window": window, "flip": flip, "scales": scales},
+        SegmentationTask: {"window": window, "flips": flips, "scales": scales},
     }
     for owner, arguments in foreign.items():
         given = [name for name, value in arguments.items() if value is not None]
@@ -88,7 +89,7 @@ def create_predictor(
         return DetectionPredictor(task, score, proposals)
     if isinstance(task, SegmentationTask):
         return MaskPredictor(
-            task, window=window, overlap=overlap, flip=flip, scales=scales, windows_at_once=windows_at_once
+            task, window=window, overlap=overlap, flips=flips, scales=scales, windows_at_once=windows_at_once
         )
     for owner, predictor in PREDICTORS:
         if isinstance(task, owner):
@@ -184,6 +185,6 @@ def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple
         sample = predictor.prepare(pixels, name)
     except DataError as error:
         return _Prepared(Prediction(name, error=str(error)), None)
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1) if keep else None
+    image = to_tensor(pixels) if keep else None
     height, width = pixels.shape[:2]
     return _Prepared(Prediction(name, (height, width), image=image), sample)

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.images import Pixels
+from visiontasks.data.images import Pixels, to_tensor
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction.predictors import Found, ImagePredictor
-from visiontasks.tasks.averaging import check_averaging
+from visiontasks.tasks.averaging import Flips, check_averaging
 from visiontasks.tasks.segmentation import SegmentationTask
 from visiontasks.tasks.sliding_window import slide
 
@@ -27,7 +26,7 @@ class MaskPredictor(ImagePredictor):
         window: Height and width in pixels of the windows that an image is cut into, such as (512, 512), so that any
             image fits into memory; None for the whole image at once.
         overlap: Share of a window that the next one covers again, 0 to 0.9; there one fades into the other.
-        flip: Whether to average the probabilities with those of the mirrored image; by default as the task has it.
+        flips: Mirror images whose probabilities are averaged with those of the image; by default as the task has it.
         scales: Factors of the size whose probabilities are averaged; by default as the task has it.
         windows_at_once: Windows that are computed at once, of those that have the same size.
 
@@ -50,7 +49,7 @@ class MaskPredictor(ImagePredictor):
         *,
         window: tuple[int, int] | None = None,
         overlap: float = 0.25,
-        flip: bool | None = None,
+        flips: Flips | None = None,
         scales: Sequence[float] | None = None,
         windows_at_once: int = 1,
     ) -> None:
@@ -58,12 +57,11 @@ class MaskPredictor(ImagePredictor):
         if windows_at_once < 1:
             message = f"windows_at_once is {windows_at_once}; expected at least 1."
             raise ArgumentError(message)
-        if scales is not None:
-            check_averaging(scales)
+        check_averaging("none" if flips is None else flips, (1.0,) if scales is None else scales)
         self.window = window
         self.overlap = overlap
         self.windows_at_once = windows_at_once
-        self.flip = flip
+        self.flips = flips
         self.scales = scales
 
     @torch.inference_mode()
@@ -97,7 +95,7 @@ class MaskPredictor(ImagePredictor):
 
     def prepare(self, pixels: Pixels, name: Path | int) -> Image:
         """Take the image as it is."""
-        return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+        return to_tensor(pixels)
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Tensor]) -> list[Found]:
@@ -112,7 +110,7 @@ class MaskPredictor(ImagePredictor):
 
     def _probabilities(self, images: Tensor) -> Tensor:
         task: SegmentationTask = self.task
-        return task.probabilities(images.to(task.device), self.flip, self.scales)
+        return task.probabilities(images.to(task.device), self.flips, self.scales)
 
     def _found(self, mask: Tensor) -> Found:
         pixels = mask.shape[-2] * mask.shape[-1]

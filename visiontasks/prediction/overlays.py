@@ -1,12 +1,10 @@
 """Predictions drawn onto their images."""
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.nn.functional import interpolate
 
 from visiontasks.prediction.results import Prediction
-from visiontasks.visualization import Picture, class_color, overlay, to_rgb
+from visiontasks.visualization import Picture, class_color, from_pillow, overlay, to_pillow, to_rgb
 from visiontasks.visualization.annotations import draw_box
 from visiontasks.visualization.masks import draw_legend
 
@@ -33,7 +31,7 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
         return torch.cat([to_rgb(prediction.image), to_rgb(made[0].round().to(torch.uint8))], 2)
     if prediction.mask is not None:
         return overlay(prediction.image, prediction.mask, class_names)
-    picture = Image.fromarray(to_rgb(prediction.image).permute(1, 2, 0).contiguous().numpy())
+    picture = to_pillow(prediction.image)
     font = max(_FONT, round(max(picture.size) / 50))
     titles = [f"{name} {score:.2f}" for name, score in zip(prediction.class_names, prediction.scores, strict=True)]
     colors = [class_color(label) for label in prediction.labels]
@@ -43,4 +41,4 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
         # The most probable one last, so that it lies on top.
         for box, title, color in reversed(list(zip(prediction.boxes, titles, colors, strict=True))):
             draw_box(picture, box, title, color, font)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return from_pillow(picture)

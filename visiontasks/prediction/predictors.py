@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.data.collate import collate
-from visiontasks.data.images import Pixels
+from visiontasks.data.images import Pixels, to_tensor
 from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
 from visiontasks.errors import ArgumentError, DataError
@@ -54,8 +54,7 @@ class ImagePredictor(ABC):
 
     def __init__(self, task: Any) -> None:  # noqa: ANN401 (the task of a subclass)
         self.task = task
-        count = getattr(task, "num_classes", 0)  # an autoencoder has none
-        self.class_names: list[str] = task.class_names or [str(index) for index in range(count)]
+        self.class_names: list[str] = task.display_names
 
     @abstractmethod
     def prepare(self, pixels: Pixels, name: Path | int) -> Any:  # noqa: ANN401 (what predict takes)
@@ -95,7 +94,7 @@ class BatchPredictor(ImagePredictor):
     def prepare(self, pixels: Pixels, name: Path | int) -> tuple[NamedTuple, Tensor]:
         """Resize, as evaluation does."""
         window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(0))
-        image = torch.from_numpy(show_image(pixels, window)).permute(2, 0, 1)
+        image = to_tensor(show_image(pixels, window))
         scale = torch.tensor([window.height / window.size[0], window.width / window.size[1]])
         return self.sample(image, window, name), scale
 

@@ -1,66 +1,106 @@
-"""Predictions of pixels, averaged over mirrored and resized images."""
+"""Predictions averaged over mirrored and resized images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import Images
 
+Flips = Literal["none", "horizontal", "vertical", "both"]
 Probabilities = Float[Tensor, "batch classes height width"]
 
+_AXES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "none": ((),),
+    "horizontal": ((), (-1,)),
+    "vertical": ((), (-2,)),
+    "both": ((), (-1,), (-2,), (-2, -1)),
+}
+"""Axes that each view of an image is flipped along."""
 
-def check_averaging(scales: Sequence[float]) -> None:
-    """Check the scales of :func:`average_probabilities`.
+
+def check_averaging(flips: str, scales: Sequence[float] = (1.0,)) -> None:
+    """Check what predictions are averaged over.
 
     Raises:
-        ArgumentError: If there is none, or one is not positive.
+        ArgumentError: If the flips are unknown, or there is no scale, or one that is not positive.
     """
+    check_choice("flips", flips, _AXES)
     if not scales or not all(scale > 0 for scale in scales):
         message = f"scales is {list(scales)}; expected positive factors of the image's size, such as [0.75, 1, 1.25]."
         raise ArgumentError(message)
 
 
+def flip_views(images: Images, flips: Flips) -> list[Images]:
+    """Flip images: themselves first, then left to right, upside down, and both, as far as asked for.
+
+    Args:
+        images: Images, shape [B, C, H, W].
+        flips: Which.
+    """
+    return [_flip(images, axes) for axes in _AXES[flips]]
+
+
+def average_logits(views: list[Float[Tensor, "*batch outputs"]], *, softmax: bool) -> Float[Tensor, "*batch outputs"]:
+    """Average the probabilities of several views, as logits.
+
+    Args:
+        views: Logits of each view.
+        softmax: Whether the probabilities are their softmax over the last axis; otherwise each has its sigmoid.
+
+    Returns:
+        Logits whose softmax, or sigmoid, is the mean of the views'.
+
+    Example:
+        >>> views = [torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])]
+        >>> average_logits(views, softmax=True).softmax(1)
+        tensor([[0.5749, 0.4251]])
+        >>> sum(view.softmax(1) for view in views) / 2
+        tensor([[0.5749, 0.4251]])
+    """
+    logits = torch.stack(views)
+    if softmax:
+        return logits.log_softmax(-1).logsumexp(0) - torch.tensor(float(len(views))).log()
+    return F.logsigmoid(logits).logsumexp(0) - F.logsigmoid(-logits).logsumexp(0)
+
+
 def average_probabilities(
-    predict: Callable[[Images], Probabilities], images: Images, flip: bool = False, scales: Sequence[float] = (1.0,)
+    predict: Callable[[Images], Probabilities],
+    images: Images,
+    flips: Flips = "none",
+    scales: Sequence[float] = (1.0,),
 ) -> Probabilities:
-    """Predict images at several sizes, and mirrored, and average the probabilities.
+    """Predict the pixels of images at several sizes, and mirrored, and average the probabilities.
 
     Args:
         predict: Computes the probabilities of images of any size, at their size.
         images: The images, shape [B, C, H, W].
-        flip: Whether to add the image mirrored left to right.
-        scales: Factors of its height and width.
+        flips: Mirror images to add.
+        scales: Factors of the height and width.
 
     Returns:
         The mean, at the size of the images.
     """
-    size = (images.shape[-2], images.shape[-1])
-    found = [_to_size(predict(view), size, mirrored) for view, mirrored in _views(images, flip, scales)]
+    size = images.shape[-2:]
+    found: list[Tensor] = []
+    for scale in scales:
+        resized = images if scale == 1 else _resize(images, scale)
+        for axes in _AXES[flips]:
+            probabilities = _flip(predict(_flip(resized, axes)), axes)
+            same = probabilities.shape[-2:] == size
+            found.append(probabilities if same else F.interpolate(probabilities, size, mode="bilinear"))
     return found[0] if len(found) == 1 else torch.stack(found).mean(0)
 
 
-def _views(images: Images, flip: bool, scales: Sequence[float]) -> Iterator[tuple[Images, bool]]:
-    for scale in scales:
-        view = images if scale == 1 else _resize(images, scale)
-        yield view, False
-        if flip:
-            yield view.flip(-1), True
+def _flip(images: Tensor, axes: tuple[int, ...]) -> Tensor:
+    return images.flip(axes) if axes else images
 
 
 def _resize(images: Images, scale: float) -> Float[Tensor, "batch channels _ _"]:
     pixels = images if images.is_floating_point() else images.float() / 255
     size = [max(1, round(side * scale)) for side in images.shape[-2:]]
     return F.interpolate(pixels, size, mode="bilinear", antialias=scale < 1).clamp(0, 1)
-
-
-def _to_size(
-    probabilities: Float[Tensor, "batch classes _ _"], size: tuple[int, int], mirrored: bool
-) -> Float[Tensor, "batch classes _ _"]:
-    if mirrored:
-        probabilities = probabilities.flip(-1)
-    same = (probabilities.shape[-2], probabilities.shape[-1]) == size
-    return probabilities if same else F.interpolate(probabilities, size, mode="bilinear")

@@ -15,7 +15,7 @@ from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.agreement import check_agreement, check_precision
+from visiontasks.tasks.agreement import check_agreement, check_classes, check_precision
 from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.logged import LoggedModule
@@ -63,6 +63,8 @@ class Task(LoggedModule, ABC):
     """What a data module yields for it; None for anything."""
     batch_type: Any = AutoencodingBatch
     """The named tuple of its batches, which a plain pair of tensors becomes where that says enough."""
+    num_classes: int | None = None
+    """How many classes it tells apart, which are then those of the data; None for a task without."""
 
     def __init__(
         self,
@@ -97,6 +99,11 @@ class Task(LoggedModule, ABC):
         self._lr_scheduler = lr_scheduler
         self._lr_interval = lr_interval
         self._warmup = warmup
+
+    @property
+    def display_names(self) -> list[str]:
+        """Names of the classes as they are shown: their numbers where they have no names."""
+        return self.class_names or [str(label) for label in range(self.num_classes or 0)]
 
     # What a subclass defines.
 
@@ -223,13 +230,15 @@ class Task(LoggedModule, ABC):
             self.normalize.check_measured()
 
     def check_data(self, data: DataDescription) -> None:
-        """Check that a data module fits the task.
+        """Check that a data module fits the task, and take over the names of the classes if none were given.
 
         Raises:
             ArgumentError: If it does not.
         """
         check_agreement(data, type(data).__name__, type(self).__name__, self.takes, self.in_channels)
         self.normalize.check_image_size(data.image_size)
+        if self.num_classes is not None:
+            self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
 # The default is a lambda, out of whose source the command line reads class and arguments. Pickle looks a function up by

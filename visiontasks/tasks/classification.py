@@ -11,13 +11,13 @@ from visiontasks.errors import ArgumentError
 from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, Pool
 from visiontasks.heads.decision import Decision
-from visiontasks.heads.flips import Flips, average_predictions, flip_views
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
 from visiontasks.metrics.classification import classification_metrics
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
+from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, flip_views
 from visiontasks.tasks.calibrated import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
-from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, DataDescription, Images
+from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
 
 Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
 
@@ -85,6 +85,7 @@ class ClassificationTask(CalibratedTask):
     monitor = "val/accuracy"
     monitor_mode = "max"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -140,7 +141,7 @@ class ClassificationTask(CalibratedTask):
             channels = self.backbone.auxiliary_channels
             self.auxiliary_heads.extend(AuxiliaryHead(count, outputs) for count in channels)
         self.mixing = Mixing(mixup, cutmix, num_classes)
-        flip_views(torch.zeros(0, 1, 1, 1), test_time_flips)  # names an unknown one
+        check_averaging(test_time_flips)
         self.test_time_flips = test_time_flips
         self.decision = Decision(mode, num_classes, thresholds, calibrate=calibrate)
         always, evaluated = classification_metrics(mode, num_classes)
@@ -168,7 +169,7 @@ class ClassificationTask(CalibratedTask):
     def infer(self, images: Images) -> Outputs:
         """Compute logits for evaluation and prediction: of the image, or the mean over its mirror images."""
         views = [self(view) for view in flip_views(images, self.test_time_flips)]
-        return views[0] if len(views) == 1 else average_predictions(views, softmax=self.mode == "multiclass")
+        return views[0] if len(views) == 1 else average_logits(views, softmax=self.mode == "multiclass")
 
     def losses(self, outputs: Outputs, batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
         """Compute the cross-entropy or focal loss of the logits, and that of each auxiliary classifier, weighted."""
@@ -210,15 +211,6 @@ class ClassificationTask(CalibratedTask):
             self.metrics.update(predictions.probabilities, labels, decisions=said)
         else:
             self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
     def setup(self, stage: str) -> None:
         """Take over from the data module what the checkpoint has to know, balanced weights of classes included.

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 
 Denoising = Literal["gaussian", "salt_and_pepper", "erased_patches"]
 
@@ -65,9 +65,7 @@ class Corruption:
     """
 
     def __init__(self, kind: Denoising, amount: float) -> None:
-        if kind not in CORRUPTIONS:
-            message = f"denoising is {kind!r}. {near_matches(kind, CORRUPTIONS)}"
-            raise ArgumentError(message)
+        check_choice("denoising", kind, CORRUPTIONS)
         if not 0 < amount <= 1:
             message = f"noise is {amount}; expected more than 0 and at most 1, pixels being in 0 to 1."
             raise ArgumentError(message)

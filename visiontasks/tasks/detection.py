@@ -20,14 +20,14 @@ from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN
 from visiontasks.detection.windows import sliding_windows
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
-from visiontasks.types import DataDescription, DetectionBatch, DetectionPredictions, Images
+from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
 _REGIONS = 64
@@ -101,6 +101,8 @@ class DetectionTask(Task):
     """Class of the network of proposals; a subclass may have its own."""
     roi_head_type: type[RoIHead] = RoIHead
     """Class of the head; a subclass may have its own, with another loss for instance."""
+
+    num_classes: int
 
     def __init__(
         self,
@@ -262,15 +264,6 @@ class DetectionTask(Task):
         """Update the metrics of the running stage, which score in pixels of the original images."""
         self.metrics.update(predictions, batch)
 
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
-
 
 def _check(
     num_classes: int, class_names: Sequence[str] | None, proposals: str, features: str, neck: str, design: str
@@ -285,9 +278,7 @@ def _check(
         ("neck", neck, ("fpn", "none")),
         ("design", design, ("v1", "v2")),
     ):
-        if value not in known:
-            message = f"{name} is {value!r}. {near_matches(value, known)}"
-            raise ArgumentError(message)
+        check_choice(name, value, known)
     if features == "per-region" and proposals == "rpn":
         message = (
             "features is 'per-region' and proposals 'rpn', which reads them off the shared maps. Use 'precomputed' "

@@ -1,7 +1,7 @@
 """Localization: one class and one box per image."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +9,13 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from visiontasks.backbones.base import Features
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.heads.localization import HEADS, Head
-from visiontasks.losses.box import BoxLoss, box_loss, check_box_loss
+from visiontasks.losses.box import BoxLoss, box_loss
 from visiontasks.metrics.localization import localization_metrics
-from visiontasks.tasks.agreement import check_classes, check_entries
+from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
-from visiontasks.types import DataDescription, Images, LocalizationBatch, LocalizationPredictions
+from visiontasks.types import Images, LocalizationBatch, LocalizationPredictions
 
 
 class LocalizationOutputs(NamedTuple):
@@ -80,6 +80,7 @@ class LocalizationTask(Task):
     monitor = "val/localization_error"
     monitor_mode = "min"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -104,10 +105,8 @@ class LocalizationTask(Task):
                 f"{classification_weight}; expected at least 1 class, and weights of at least 0."
             )
             raise ArgumentError(message)
-        if head not in HEADS:
-            message = f"head is {head!r}. {near_matches(head, HEADS)}"
-            raise ArgumentError(message)
-        check_box_loss(box_loss)
+        check_choice("head", head, HEADS)
+        check_choice("box_loss", box_loss, get_args(BoxLoss))
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
         self.box_loss: BoxLoss = box_loss
@@ -184,15 +183,6 @@ class LocalizationTask(Task):
             preds=predictions.probabilities,
             target=batch.labels,
         )
-
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
 
     def _box_of(self, boxes: Tensor, labels: Tensor) -> Tensor:
         """Choose the box of a class in each image, [B, 4]."""

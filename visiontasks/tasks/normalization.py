@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import Images, Statistics
 
 Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
@@ -49,6 +49,7 @@ class Normalize(nn.Module):
 
     def __init__(self, mode: Normalization, in_channels: int, image_size: tuple[int, int] | None = None) -> None:
         super().__init__()
+        check_choice("normalization", mode, get_args(Normalization))
         self.mode = mode
         shape: tuple[int, ...] = (in_channels, 1, 1)
         mean, std = torch.zeros(shape), torch.ones(shape)
@@ -63,9 +64,6 @@ class Normalize(nn.Module):
                 message = "normalization 'image_mean' subtracts one mean image: give image_size=(height, width)."
                 raise ArgumentError(message)
             mean = torch.zeros(in_channels, *image_size)
-        elif mode not in (*MEASURED, "local_contrast"):
-            message = f"normalization is {mode!r}; expected one of {get_args(Normalization)}."
-            raise ArgumentError(message)
         if mode in ("channel_mean", "image_mean"):
             std = std / 255
         self.register_buffer("mean", mean)

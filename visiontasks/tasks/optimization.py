@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 
 NamedSchedule = Literal["cosine", "constant"]
 
@@ -174,9 +174,7 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
     Raises:
         ArgumentError: If the schedule is unknown, the warm-up out of range, or a training that has to end does not.
     """
-    if schedule not in get_args(NamedSchedule):
-        message = f"lr_scheduler is {schedule!r}. {near_matches(schedule, get_args(NamedSchedule))}"
-        raise ArgumentError(message)
+    check_choice("lr_scheduler", schedule, get_args(NamedSchedule))
     if not 0 <= warmup <= 1:
         message = f"warmup is {warmup}; expected a share of all training steps, 0 to 1."
         raise ArgumentError(message)

@@ -14,17 +14,17 @@ from visiontasks.backbones import Backbone
 from visiontasks.decoders import Decoder, create_decoder
 from visiontasks.decoders.upsampling import enlarge
 from visiontasks.decoders.weights import load_segmentation, read_segmentation
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.classification import Mode
 from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
-from visiontasks.tasks.agreement import check_classes, check_entries, check_masks
-from visiontasks.tasks.averaging import average_probabilities, check_averaging
+from visiontasks.tasks.agreement import check_entries, check_masks
+from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.finetuning import expected_normalization
-from visiontasks.types import DataDescription, Images, SegmentationBatch, SegmentationPredictions
+from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
 Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
@@ -59,9 +59,11 @@ class SegmentationTask(Task):
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
         auxiliary_weight: Weight of the losses of an auxiliary classifier of the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
-        test_flip: Whether to average the probabilities with those of the mirrored image, in ``validate``, ``test`` and
-            ``predict``; a fit validates without.
-        test_scales: Factors of the image's size whose probabilities are averaged there; a fit validates with the first.
+        test_time_flips: Mirror images whose probabilities are averaged with those of the image in ``validate``,
+            ``test`` and ``predict``: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``; a fit
+            validates without.
+        test_time_scales: Factors of the image's size whose probabilities are averaged there; a fit validates with the
+            first.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -80,6 +82,7 @@ class SegmentationTask(Task):
     monitor = "val/miou"
     monitor_mode = "max"
 
+    num_classes: int
     class_weights: Tensor | None
 
     def __init__(
@@ -95,14 +98,14 @@ class SegmentationTask(Task):
         class_weights: Sequence[float] | Literal["median_frequency"] | None = None,
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.0,
-        test_flip: bool = False,
-        test_scales: Sequence[float] = (1.0,),
+        test_time_flips: Flips = "none",
+        test_time_scales: Sequence[float] = (1.0,),
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
         measured = class_weights == "median_frequency"
         given = None if measured else class_weights
-        check_averaging(test_scales)
+        check_averaging(test_time_flips, test_time_scales)
         _check_arguments(num_classes, mode, threshold, class_names, given)
         if measured and mode == "multilabel":
             message = "class_weights 'median_frequency' is of classes that exclude each other; give a list instead."
@@ -111,8 +114,8 @@ class SegmentationTask(Task):
         self.class_names = None if class_names is None else list(class_names)
         self.mode = mode
         self.threshold = threshold
-        self.test_flip = test_flip
-        self.test_scales = tuple(test_scales)
+        self.test_time_flips: Flips = test_time_flips
+        self.test_time_scales = tuple(test_time_scales)
         self.loss = SegmentationLoss(loss, mode, label_smoothing)
         # What was measured has to be in the checkpoint; until then there is no number.
         of_classes = [torch.nan] * num_classes if measured else given
@@ -176,28 +179,26 @@ class SegmentationTask(Task):
         return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
 
     def probabilities(
-        self, images: Images, flip: bool | None = None, scales: Sequence[float] | None = None
+        self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
     ) -> Float[Tensor, "batch classes height width"]:
         """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
-            flip: Whether to average with the mirrored images; by default ``test_flip``.
-            scales: Factors of the size to average over; by default ``test_scales``.
+            flips: Mirror images to average over; by default ``test_time_flips``.
+            scales: Factors of the size to average over; by default ``test_time_scales``.
 
         Returns:
             Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
         """
-        return self._average(
-            images, self.test_flip if flip is None else flip, self.test_scales if scales is None else scales
-        )
+        return self._average(images, flips or self.test_time_flips, self.test_time_scales if scales is None else scales)
 
-    def _average(self, images: Images, flip: bool, scales: Sequence[float]) -> Tensor:
+    def _average(self, images: Images, flips: Flips, scales: Sequence[float]) -> Tensor:
         def predict(view: Images) -> Tensor:
             logits = self._final(self(view))
             return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
 
-        return average_probabilities(predict, images, flip, scales)
+        return average_probabilities(predict, images, flips, scales)
 
     def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
         """Update the metrics of the running stage with classes of pixels."""
@@ -206,11 +207,12 @@ class SegmentationTask(Task):
     def infer(self, images: Images) -> Outputs:
         """Compute outputs, whose probabilities are averaged where that is asked for; not while a fit validates."""
         fits = self._trainer is not None and self._trainer.state.fn == "fit"
-        flip, scales = (False, self.test_scales[:1]) if fits else (self.test_flip, self.test_scales)
-        if not flip and scales == (1.0,):
+        flips: Flips = "none" if fits else self.test_time_flips
+        scales = self.test_time_scales[:1] if fits else self.test_time_scales
+        if flips == "none" and scales == (1.0,):
             outputs: Outputs = self(images)
             return outputs
-        probabilities = self._average(images, flip, scales)
+        probabilities = self._average(images, flips, scales)
         logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
         # Finite where a probability is 0 or 1, so that the loss is, too.
         logits = logits.clamp(-100, 100)
@@ -248,15 +250,6 @@ class SegmentationTask(Task):
             raise ArgumentError(message)
         self.class_weights.copy_(measure())
 
-    def check_data(self, data: DataDescription) -> None:
-        """Check channels, the number of classes and their names; take over the names if none were given.
-
-        Raises:
-            ArgumentError: If they differ.
-        """
-        super().check_data(data)
-        self.class_names = check_classes(data, self.num_classes, self.class_names)
-
 
 def _decoder(decoder: str | Decoder, options: dict[str, Any], backbone: Backbone, outputs: int) -> Decoder:
     channels, strides = backbone.channels, backbone.strides
@@ -279,9 +272,7 @@ def _check_arguments(
     class_names: Sequence[str] | None,
     weights: Sequence[float] | str | None,
 ) -> None:
-    if mode not in get_args(Mode):
-        message = f"unknown mode {mode!r}. {near_matches(mode, get_args(Mode))}"
-        raise ArgumentError(message)
+    check_choice("mode", mode, get_args(Mode))
     if not 1 <= num_classes <= 255 or (mode == "binary" and num_classes != 2) or not 0 <= threshold <= 1:
         message = (
             f"num_classes is {num_classes} and threshold {threshold}; expected 1 to 255 classes (a pixel of a mask is "

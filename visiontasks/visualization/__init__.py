@@ -11,7 +11,15 @@ from visiontasks.visualization.filters import draw_activations, draw_filters, fi
 from visiontasks.visualization.labels import label_names
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
-from visiontasks.visualization.pictures import Picture, draw_classification, grid, shelve, to_rgb
+from visiontasks.visualization.pictures import (
+    Picture,
+    draw_classification,
+    from_pillow,
+    grid,
+    shelve,
+    to_pillow,
+    to_rgb,
+)
 from visiontasks.visualization.reliability import reliability_diagram
 
 __all__ = [
@@ -32,6 +40,7 @@ __all__ = [
     "draw_sample",
     "draw_segmentation",
     "first_convolution",
+    "from_pillow",
     "grid",
     "index_image",
     "label_names",
@@ -40,6 +49,7 @@ __all__ = [
     "reliability_diagram",
     "save_picture",
     "shelve",
+    "to_pillow",
     "to_rgb",
     "voc_color_map",
 ]

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
 from visiontasks.visualization.masks import blend, draw_legend, one_layer
-from visiontasks.visualization.pictures import PAPER, Picture, to_rgb
+from visiontasks.visualization.pictures import PAPER, Picture, from_pillow, to_pillow
 
 
 def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320) -> tuple[Picture, str]:
@@ -26,11 +25,11 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     """
     fields: dict[str, Tensor] = sample._asdict()
     height, width = fields["sizes"][0].tolist() if "sizes" in fields else fields["images"].shape[-2:]
-    image = to_rgb(fields["images"][0])[:, :height, :width]
+    image = fields["images"][0, :, :height, :width]
     factor = side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = Image.Resampling.NEAREST if factor > 2 else Image.Resampling.BILINEAR
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).resize(size, method)
+    picture = to_pillow(image).resize(size, method)
     labels = fields["labels"][0] if "labels" in fields else torch.zeros(0)
     title = ""
     if "masks" in fields:
@@ -54,7 +53,7 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
         title = class_names[int(labels)]
     canvas = Image.new("RGB", (side, side), PAPER)
     canvas.paste(picture)
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1), title
+    return from_pillow(canvas), title
 
 
 def draw_box(

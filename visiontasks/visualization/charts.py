@@ -3,12 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from visiontasks.visualization.colors import class_color
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
+from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
 
 _GRID = (215, 215, 215)
 
@@ -47,7 +45,7 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
             if counts[row]:
                 draw.rectangle((left, y, end, y + bar - 2), fill=class_color(position))
             draw.text((end + 4, y + bar / 2), f"{counts[row]:,.0f}", fill=INK, font=small, anchor="lm")
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+    return from_pillow(canvas)
 
 
 def line_chart(
@@ -99,7 +97,7 @@ def line_chart(
             (left + width * (index + 0.5) / len(names), top + height + 8), name, fill=INK, font=small, anchor="mt"
         )
     draw.rectangle((left, top, left + width, top + height), outline=INK)
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+    return from_pillow(canvas)
 
 
 def ticks(low: float, high: float, whole: bool = False) -> list[float]:

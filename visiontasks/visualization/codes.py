@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from PIL import Image, ImageDraw, ImageFont
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from visiontasks.types import AutoencodingPredictions
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, grid, to_rgb
+from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow, grid, to_rgb
 
 _SIDE, _LEGEND = 560, 110
 
@@ -112,7 +111,7 @@ def code_map(
         y = top + row * 16
         draw.rectangle((_SIDE + 3 * MARGIN, y + 3, _SIDE + 3 * MARGIN + 8, y + 11), fill=class_color(row))
         draw.text((_SIDE + 3 * MARGIN + 14, y), name[:14], fill=INK, font=small)
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+    return from_pillow(canvas)
 
 
 def principal_plane(codes: Float[Tensor, "images code"]) -> tuple[Float[Tensor, "images 2"], Float[Tensor, "2"]]:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
+from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
 
 _BLUE = np.array([8, 69, 148])
 _SIDE, _LEAST_SIDE = 960, 6
@@ -59,7 +58,7 @@ def draw_confusion(counts: Int64[Tensor, "actual predicted"], class_names: Seque
                 number = _short(int(counts[row, column]))
                 ink = PAPER if share > 0.5 else INK
                 draw.text((x + side / 2, y + side / 2), number, fill=ink, font=ImageFont.load_default(11), anchor="mm")
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+    return from_pillow(canvas)
 
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from visiontasks.errors import ArgumentError
-from visiontasks.visualization.pictures import Picture
+from visiontasks.visualization.pictures import Picture, to_pillow
 
 
 def check_picture_file(file: Path) -> None:
@@ -27,4 +27,4 @@ def save_picture(picture: Picture, file: Path) -> None:
     """
     check_picture_file(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()).save(file)
+    to_pillow(picture).save(file)

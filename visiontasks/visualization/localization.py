@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-import torch
-from PIL import Image
-
 from visiontasks.types import LocalizationBatch, LocalizationPredictions
 from visiontasks.visualization.annotations import draw_box
-from visiontasks.visualization.pictures import INK, RIGHT, WRONG, Picture, grid, to_rgb
+from visiontasks.visualization.pictures import INK, RIGHT, WRONG, Picture, from_pillow, grid, to_pillow
 
 _TRUE = (255, 200, 0)
 
@@ -43,14 +39,14 @@ def draw_localization(
     found = zip(predictions.labels.tolist(), predictions.scores.tolist(), predictions.boxes.tolist(), strict=True)
     truth = zip(batch.labels.tolist(), batch.boxes.tolist(), strict=True)
     for image, (label, box), (guess, score, predicted) in zip(batch.images, truth, found, strict=True):
-        picture = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy()).resize(size)
+        picture = to_pillow(image).resize(size)
         overlap = _iou(predicted, box)
         right = guess == label and overlap >= 0.5
         if label >= 0:
             draw_box(picture, [factor * value for value in box], "", _TRUE)
         color = RIGHT if right else WRONG
         draw_box(picture, [factor * value for value in predicted], f"{class_names[guess]} {score:.2f}", color)
-        images.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+        images.append(from_pillow(picture))
         wrong = f" ({class_names[label]})" if label >= 0 and guess != label else ""
         titles.append(f"IoU {overlap:.2f}{wrong}" if label >= 0 else "no object")
         colors.append(color if label >= 0 else INK)

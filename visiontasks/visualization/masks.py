@@ -10,7 +10,7 @@ from torch import Tensor
 
 from visiontasks.types import IGNORED, SegmentationBatch, SegmentationPredictions
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
-from visiontasks.visualization.pictures import INK, PAPER, Picture, grid, to_rgb
+from visiontasks.visualization.pictures import INK, PAPER, Picture, from_pillow, grid, to_pillow, to_rgb
 
 _LEGEND_FROM = 160  # pixels
 
@@ -63,12 +63,11 @@ def overlay(
         uint8 RGB, shape [3, H, W].
     """
     labels = one_layer(labels)
-    picture = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
-    blended = blend(picture, labels, class_names)
+    blended = blend(to_pillow(image), labels, class_names)
     if legend:
         present = [value for value in torch.unique(labels).tolist() if value < len(class_names)]
         draw_legend(blended, [(class_names[value], class_color(value)) for value in present])
-    return torch.from_numpy(np.array(blended)).permute(2, 0, 1)
+    return from_pillow(blended)
 
 
 def draw_segmentation(

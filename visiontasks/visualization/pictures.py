@@ -32,6 +32,16 @@ def to_rgb(image: Tensor) -> Picture:
     return pixels[:1].expand(3, -1, -1) if len(pixels) < 3 else pixels[:3]
 
 
+def to_pillow(image: Tensor) -> Image.Image:
+    """Make an image of Pillow's, in RGB, of an image of any number of channels, see :func:`to_rgb`."""
+    return Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
+
+
+def from_pillow(image: Image.Image) -> Picture:
+    """Make a picture of an RGB image of Pillow's."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
 def grid(
     images: Sequence[Tensor],
     titles: Sequence[str],
@@ -64,9 +74,8 @@ def grid(
         while len(title) > 1 and draw.textlength(title, font=font) > width:
             title = title[:-2] + "…"
         draw.text((left, top), title, fill=INK if colors is None else colors[index], font=font)
-        tile = Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
-        canvas.paste(tile.resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+        canvas.paste(to_pillow(image).resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))
+    return from_pillow(canvas)
 
 
 def shelve(pictures: Sequence[Tensor], width: int = 1120) -> Picture:

@@ -1,12 +1,10 @@
 """Reliability diagrams: whether a classifier is right as often as it says."""
 
-import numpy as np
-import torch
 from jaxtyping import Float, Shaped
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture
+from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
 
 _BAR, _GAP, _GRID = (70, 110, 180), (230, 130, 110), (215, 215, 215)
 _SIDE, _LEFT, _TOP, _SHARES = 300, 46, 40, 70
@@ -59,4 +57,4 @@ def reliability_diagram(
     draw.text((_LEFT, _TOP - 4), "accuracy", fill=INK, font=small, anchor="lb")
     draw.text((_LEFT, base - _SHARES - 4), "share of the predictions", fill=INK, font=small, anchor="lb")
     draw.text((_LEFT + _SIDE / 2, base + 20), "confidence", fill=INK, font=small, anchor="mt")
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+    return from_pillow(canvas)

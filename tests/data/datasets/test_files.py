@@ -161,7 +161,7 @@ def test_a_broken_file_raises_is_skipped_or_replaced(files: Files, caplog: pytes
 
 @pytest.mark.unchecked
 def test_another_way_to_treat_errors_is_an_error(files: Files) -> None:
-    with pytest.raises(ArgumentError, match=r"unknown on_error 'skipp'\. Did you mean 'skip'"):
+    with pytest.raises(ArgumentError, match=r"on_error is 'skipp'\. Did you mean 'skip'"):
         DetectionDataset(files, on_error="skipp")  # type: ignore[arg-type]  # what is wrong with it
 
 

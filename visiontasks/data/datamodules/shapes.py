@@ -12,7 +12,7 @@ from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
 from visiontasks.data.proposals import ProposalFile
 from visiontasks.data.transforms import Augmentation
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
 
 _TASKS = ("classification", "localization", "detection", "segmentation")
@@ -72,9 +72,7 @@ class ShapesDataModule(VisionDataModule):
         if min(train_size, val_size, test_size) < 1:
             message = f"The splits have {train_size}, {val_size} and {test_size} images; expected at least one each."
             raise ArgumentError(message)
-        if task not in _TASKS:
-            message = f"task is {task!r}. {near_matches(task, _TASKS)}"
-            raise ArgumentError(message)
+        check_choice("task", task, _TASKS)
         self.task = task
         self.max_objects = max_objects or (3 if task == "detection" else 1)
         self.proposals = proposals

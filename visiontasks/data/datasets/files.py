@@ -6,7 +6,7 @@ from collections.abc import Sized
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ from torch.utils.data import Dataset
 
 from visiontasks.data.cache import ImageCache
 from visiontasks.data.collate import collate, empty_like
-from visiontasks.data.images import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size
+from visiontasks.data.images import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size, to_tensor
 from visiontasks.data.resizing import Resizing, Whole, clip_boxes, show_boxes, show_image, show_mask
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
-from visiontasks.errors import ArgumentError, DataError, UnreadableFileError, near_matches
+from visiontasks.errors import DataError, UnreadableFileError, check_choice
 
 BatchT = TypeVar("BatchT", bound=NamedTuple)
 OnError = Literal["raise", "skip", "replace"]
@@ -125,9 +125,7 @@ class FileDataset(Dataset[BatchT], ABC):
         multiple: int = 1,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if on_error not in ("raise", "skip", "replace"):
-            message = f"unknown on_error {on_error!r}. {near_matches(on_error, ('raise', 'skip', 'replace'))}"
-            raise ArgumentError(message)
+        check_choice("on_error", on_error, get_args(OnError))
         self.index = index
         self.channels = channels
         self.resizing = resizing or Whole()
@@ -236,7 +234,7 @@ class FileDataset(Dataset[BatchT], ABC):
         shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
         scale = window.height / window.size[0], window.width / window.size[1]
         return View(
-            torch.from_numpy(np.ascontiguousarray(show_image(pixels, window))).permute(2, 0, 1),
+            to_tensor(show_image(pixels, window)),
             torch.tensor(window.size),
             torch.tensor(scale, dtype=torch.float32),
             torch.from_numpy(boxes[inside].astype(np.float32)),

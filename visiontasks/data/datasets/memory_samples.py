@@ -11,6 +11,7 @@ from visiontasks.data.collate import collate, empty_like
 from visiontasks.data.datasets.files import sample_seed
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.fingerprint import fingerprint
+from visiontasks.data.images import to_tensor
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.transforms import Augmentation
 from visiontasks.types import IGNORED, ClassCounts
@@ -60,7 +61,7 @@ class MemorySamples(MemoryDataset):
         pixels = self.pixels[index].numpy()
         if self.augmentation is not None:
             sample, pixels = _augment(sample, pixels, self.augmentation, sample_seed(self.seed, epoch, index))
-        image = torch.from_numpy(pixels).permute(2, 0, 1)
+        image = to_tensor(pixels)
         return sample._replace(images=image, sizes=torch.tensor(image.shape[1:]), ids=self.ids[index])
 
 
