@@ -1,4 +1,4 @@
-"""Codes of images by an autoencoder's checkpoint, with the names of their files, and what lies near a code."""
+"""Codes of images from an autoencoder's checkpoint, their file names, and the nearest neighbours of a code."""
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -25,9 +25,9 @@ class Embeddings(NamedTuple):
     """Codes of images.
 
     Attributes:
-        names: The file of each image, or split and position in a data set.
-        codes: Code of each image; of a code that is a map the mean over its places.
-        labels: Class of each image; -1 where it is not known.
+        names: File of each image, or its split and position in a data set.
+        codes: Code of each image; a code that is a map is averaged over its positions.
+        labels: Class of each image; -1 if unknown.
     """
 
     names: list[str]
@@ -38,15 +38,15 @@ class Embeddings(NamedTuple):
 class Embedder:
     """A trained autoencoder that encodes images.
 
-    Files are resized to the size that the task was trained on; where codes are maps and there was no such size, each
-    file keeps its own.
+    Files are resized to the size that the task was trained on; if codes are maps and there was no such size, each file
+    keeps its own.
 
     Args:
-        task: The task, with its weights.
-        device: Where it runs; by default a GPU if there is one.
+        task: The trained task.
+        device: Device to run on; by default a GPU if there is one.
 
     Raises:
-        ArgumentError: If the task is none of autoencoding, or there is no such device.
+        ArgumentError: If the task is not an autoencoding task, or the device does not exist.
     """
 
     def __init__(self, task: Any, device: str | torch.device | None = None) -> None:  # noqa: ANN401 (checked below)
@@ -63,11 +63,11 @@ class Embedder:
 
         Args:
             path: The checkpoint.
-            device: Where it runs; by default a GPU if there is one.
+            device: Device to run on; by default a GPU if there is one.
 
         Raises:
-            CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
-            ArgumentError: If it holds another task than autoencoding.
+            CheckpointError: If the file is missing, damaged, unsafe, or holds an unknown task.
+            ArgumentError: If it holds a task other than autoencoding.
         """
         return cls(load_task(path), device)
 
@@ -80,21 +80,21 @@ class Embedder:
         return read_image(file, self.task.in_channels, self.size)
 
     def embed_files(self, files: Sequence[Path], batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
-        """Encode image files, see :func:`~visiontasks.prediction.predict_images`.
+        """Encode image files; see :func:`~visiontasks.prediction.predict_images`.
 
         Args:
             files: The files.
-            batch_size: Images that are computed at once; by default 64, or 1 where files keep their own sizes.
+            batch_size: Number of images per batch; by default 64, or 1 if files keep their own sizes.
 
         Returns:
-            The codes of those that can be read, and the errors of the others.
+            The codes of the files that can be read, and the errors of the others.
         """
         predictor = create_predictor(self.task, device=self.device)
         found: list[Prediction] = []
         errors: list[str] = []
         for prediction in predict_images(predictor, files, batch_size=batch_size if self.size else None):
             if prediction.error is None:
-                # What came out of the codes is of no use here, and large.
+                # The reconstructions are not needed here, and they are large.
                 found.append(prediction._replace(reconstruction=None))
             else:
                 errors.append(prediction.error)
@@ -106,8 +106,8 @@ class Embedder:
         """Encode the batches of a data set.
 
         Args:
-            batches: Of any task.
-            name: Names an image by its id.
+            batches: Batches of any task.
+            name: Function that returns the name of an image from its id.
         """
         names: list[str] = []
         codes: list[Tensor] = []
@@ -127,15 +127,15 @@ class Embedder:
 def nearest(
     codes: Float[Tensor, "images code"], code: Float[Tensor, " code"], count: int
 ) -> tuple[Float[Tensor, " count"], Int64[Tensor, " count"]]:
-    """Find the codes that are nearest to one, by the cosine of the angle between them.
+    """Find the codes that are nearest to a query code by cosine similarity.
 
     Args:
-        codes: Codes.
-        code: The one.
-        count: How many to find, at most.
+        codes: The codes to search.
+        code: The query code.
+        count: Maximum number of codes to find.
 
     Returns:
-        Cosines in descending order, and positions.
+        Cosine similarities in descending order, and the positions of these codes.
 
     Example:
         >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 1.0]), 1)
@@ -146,16 +146,16 @@ def nearest(
 
 
 def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[str] = ()) -> None:
-    """Write codes with their names, and labels where there are any.
+    """Write codes with their names, and with labels if there are any.
 
     Args:
         embeddings: The codes.
-        path: ``.npz``: arrays ``files``, ``codes`` and possibly ``labels`` and ``class_names``. ``.parquet``: columns
-            ``file``, ``code`` (a list of floats) and possibly ``label``; needs pyarrow.
+        path: ``.npz``: arrays ``files``, ``codes`` and, with labels, ``labels`` and ``class_names``. ``.parquet``:
+            columns ``file``, ``code`` (a list of floats) and, with labels, ``label``; needs pyarrow.
         class_names: Names of the labels.
 
     Raises:
-        ArgumentError: If the file has another suffix, or pyarrow is needed and missing.
+        ArgumentError: If the file has another suffix, or pyarrow is needed but missing.
     """
     check_output(path)
     labelled = bool((embeddings.labels >= 0).any())
@@ -179,10 +179,10 @@ def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[st
 
 
 def check_output(path: Path) -> None:
-    """Check that codes can be written to a file of that name, before hours are spent on them.
+    """Check that codes can be written to a file of this name, before hours are spent computing them.
 
     Raises:
-        ArgumentError: If they cannot.
+        ArgumentError: If they cannot be written.
     """
     if path.suffix not in (".npz", ".parquet"):
         message = f"Codes are written to a file of the suffix .npz or .parquet; found {str(path)!r}."

@@ -37,15 +37,15 @@ class NonFiniteLossError(VisiontasksError):
 
 
 def check_choice(argument: str, value: str, known: Iterable[str]) -> None:
-    """Check that an argument is one of the names that it can be.
+    """Check that the value of an argument is one of its known choices.
 
     Args:
-        argument: What the argument is called.
-        value: What was given.
-        known: The names.
+        argument: Name of the argument.
+        value: The value that was given.
+        known: The known choices.
 
     Raises:
-        ArgumentError: If it is none of them; near matches are listed.
+        ArgumentError: If the value is not among them; near matches are listed.
 
     Example:
         >>> check_choice("mode", "multilable", ["binary", "multilabel"])
@@ -59,7 +59,7 @@ def check_choice(argument: str, value: str, known: Iterable[str]) -> None:
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
-    """Say which known names come close to a mistyped one.
+    """Suggest the known names that are closest to a mistyped one.
 
     Args:
         name: The name that was given.

@@ -5,7 +5,7 @@ from importlib import import_module
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Make ``__getattr__`` and ``__dir__`` of a package, so that its import costs nothing.
+    """Create the ``__getattr__`` and ``__dir__`` of a package that imports its names on first use.
 
     Args:
         package: Name of the package.

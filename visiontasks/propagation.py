@@ -1,4 +1,4 @@
-"""Labels of few images for many: they flow from code to code through the neighbourhoods."""
+"""Label propagation: the labels of a few images spread to many over a nearest-neighbour graph of their codes."""
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +11,20 @@ from visiontasks.errors import ArgumentError
 def neighbourhoods(
     codes: Float[Tensor, "images code"], neighbours: int = 10, power: float = 3.0
 ) -> Float[Tensor, "images images"]:
-    """Join each code with its nearest others, weighted so that :func:`propagate` converges.
+    """Build the nearest-neighbour graph of the codes, weighted so that :func:`propagate` converges.
 
-    The weights are powers of the cosines, 0 for negative ones, from either side of a pair together, divided by the
-    roots of both images' sums (Zhou et al., Learning with local and global consistency, NIPS 2003, section 2; powers of
-    cosines are those of Iscen et al., Label propagation for deep semi-supervised learning, CVPR 2019). All pairs are
-    compared, some at a time: time grows with the square of the images, memory with the images.
+    The weight of a pair is a power of its cosine similarity (0 if negative), summed over both directions and divided by
+    the square roots of both images' total weights (Zhou et al., Learning with local and global consistency, NIPS 2003,
+    section 2; powers of cosines follow Iscen et al., Label propagation for deep semi-supervised learning, CVPR 2019).
+    All pairs are compared in chunks: time grows quadratically with the number of images, memory linearly.
 
     Args:
         codes: Codes, shape [N, D].
-        neighbours: How many each image is joined with, at least 1 and below N.
-        power: Of the cosines, above 0; the higher, the more the nearest count.
+        neighbours: Number of nearest neighbours of each image, at least 1 and below N.
+        power: Exponent of the cosines, above 0; the higher it is, the more the nearest neighbours count.
 
     Returns:
-        Sparse symmetric matrix, shape [N, N], its largest eigenvalue at most 1.
+        Sparse symmetric matrix, shape [N, N], whose largest eigenvalue is at most 1.
 
     Raises:
         ArgumentError: If there are too few images, or a number is out of range.
@@ -67,23 +67,23 @@ def propagate(
     share: float = 0.99,
     steps: int = 100,
 ) -> Float[Tensor, "images classes"]:
-    """Let labels flow through the neighbourhoods, and say how sure each image's class then is.
+    """Propagate labels through the graph, and compute the certainty of each image's class.
 
-    Zhou et al., section 2; the certainty is that of Iscen et al.: 1 less the entropy of the shares of the classes, as a
-    share of the largest entropy. As departures from both, each class is divided by all that flowed from its labels,
-    since those in dense places would flow further than others, and labels that are given stay.
+    Zhou et al., section 2; the certainty is that of Iscen et al.: 1 minus the normalised entropy of the class shares.
+    Unlike in both papers, each class is divided by the total that was propagated from its labels, because labels in
+    dense regions would spread further than others, and the given labels are kept.
 
     Args:
-        graph: What :func:`neighbourhoods` returns, of N images.
+        graph: The graph of N images that :func:`neighbourhoods` returns.
         chosen: Positions of the images that have labels.
         labels: Their classes, 0 to ``num_classes - 1``.
         num_classes: How many classes there are, at least 2.
-        share: How much of an image's label comes from its neighbours in each step, 0 to 1, both excluded.
-        steps: How far labels flow.
+        share: Share of an image's label that comes from its neighbours in each step, between 0 and 1, both excluded.
+        steps: Number of propagation steps.
 
     Returns:
-        For each image the certainty at the place of its class and 0 elsewhere, shape [N, num_classes]: targets of a
-        classifier that weighs images by it. All 0 where no label arrives.
+        The certainty of each image at the index of its class and 0 elsewhere, shape [N, num_classes]: targets for a
+        classifier that weights images by their certainty. All 0 for an image that no label reaches.
 
     Raises:
         ArgumentError: If a number, a position or a label is out of range.

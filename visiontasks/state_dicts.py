@@ -1,4 +1,4 @@
-"""Files of weights: read without running code, and compared with a model before anything is copied."""
+"""Weight files, read without running code and compared with a model before anything is copied."""
 
 import re
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ from torch import Tensor
 from visiontasks.errors import CheckpointError
 
 COMPILED = "_orig_mod."
-"""What ``torch.compile`` puts into the names of the weights of a module that it wraps."""
+"""Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
 
 
 def load_file(path: str | Path) -> Any:  # noqa: ANN401 (whatever was saved)
-    """Read a file that torch saved, without running any code that it may hold.
+    """Read a file saved by torch, without running any code that it may contain.
 
     Args:
         path: The file.
 
     Returns:
-        What was saved, tensors on the CPU.
+        The saved object, with tensors on the CPU.
 
     Raises:
-        CheckpointError: If the file is damaged or holds other objects than tensors and plain values.
+        CheckpointError: If the file is damaged or holds objects other than tensors and plain values.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # torch names the object, and advises to load unsafely, which is what this function must not do. What else it
-        # raises depends on the byte where a file is damaged.
+        # torch's message names the object but advises loading it unsafely, which this function must not do. Which other
+        # exceptions it raises depends on where the file is damaged.
         unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
         if unsafe:
             message = (
@@ -45,16 +45,16 @@ def load_file(path: str | Path) -> Any:  # noqa: ANN401 (whatever was saved)
 
 
 def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
-    """List the keys that keep weights from being loaded into a model.
+    """List the keys that prevent weights from being loaded into a model.
 
     Args:
         own: The model's state dict.
         loaded: The weights.
-        file: What to call the origin of the weights, such as ``"checkpoint"``.
-        model: What to call the model.
+        file: Name of the origin of the weights in the messages, such as ``"checkpoint"``.
+        model: Name of the model in the messages.
 
     Returns:
-        A line for each key that is missing, is not the model's, or has another shape; sorted.
+        One line, sorted, for each key that is missing, not part of the model, or of another shape.
 
     Example:
         >>> mismatches({"a": torch.ones(2)}, {"a": torch.ones(3), "b": torch.ones(1)}, "file", "model")

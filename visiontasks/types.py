@@ -1,11 +1,11 @@
-"""Batches, predictions and what else travels between data and tasks.
+"""Batches, predictions and other types that are passed between data modules and tasks.
 
-Legend of the shapes in annotations: ``batch`` images in a batch, ``channels`` of an image or a feature map, ``height``
-and ``width`` in pixels, ``classes`` without background, ``objects`` of the image of a batch that has most.
+Axes in the shape annotations: ``batch`` images, ``channels`` of an image or a feature map, ``height`` and ``width`` in
+pixels, ``classes`` without background, ``objects`` of the image with the most objects in the batch.
 
-A *sample* is the same tuple without the batch axis, and :func:`~visiontasks.data.collate.collate` makes a batch of
-samples, which keeps their type: a NamedTuple of your own with more fields needs nothing else. Boxes are x1, y1, x2, y2
-in pixels of the batch's images; ``sizes`` and ``scale`` are height first, as the shapes of images are.
+A *sample* is the same tuple without the batch axis. :func:`~visiontasks.data.collate.collate` turns samples into a
+batch of the same type, so a NamedTuple of your own with more fields needs nothing else. Boxes are x1, y1, x2, y2 in
+pixels of the batch's images; ``sizes`` and ``scale`` are (height, width), like image shapes.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 Images = UInt8[Tensor, "batch channels height width"] | Float[Tensor, "batch channels height width"]
-"""Pixels: uint8 in 0 to 255, or floating point in 0 to 1."""
+"""Pixels: uint8 in 0 to 255, or floating-point in 0 to 1."""
 
 IGNORED = 255
-"""The class of pixels that neither loss nor metric counts."""
+"""Class of the pixels that losses and metrics ignore."""
 
 
 class ClassificationBatch(NamedTuple):
@@ -27,9 +27,9 @@ class ClassificationBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
-        labels: Class of each image, 0 to ``num_classes`` - 1; multilabel: 1 for each class in the image, else 0. Of
-            images that were mixed, the share of each class.
-        ids: Position of each image in its data set; messages name images by it.
+        labels: Class of each image, 0 to ``num_classes`` - 1; multilabel: 1 for each class in the image, else 0; mixed
+            images: the share of each class.
+        ids: Position of each image in its data set, by which messages name it.
     """
 
     images: Images
@@ -43,9 +43,9 @@ class LocalizationBatch(NamedTuple):
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
         labels: Class of the object; -1 for an image without one.
-        boxes: Its box; zeros for an image without one.
+        boxes: Box of the object; zeros for an image without one.
         sizes: Height and width of each image inside the padding.
-        scale: Original height and width over those in the batch: what a box is multiplied by to return.
+        scale: Original height and width over those in the batch: the factors that map a box back to the original image.
         ids: Position of each image in its data set.
     """
 
@@ -62,14 +62,14 @@ class DetectionBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
-        boxes: Box of each object; zeros where an image has fewer objects than another.
-        labels: Class of each object; -1 is padding.
+        boxes: Box of each object, padded with zeros for images with fewer objects.
+        labels: Class of each object; -1 for padding.
         ignore: Whether an object is ignored in matching and evaluation: a crowd of COCO, a difficult one of VOC.
         sizes: Height and width of each image inside the padding.
-        scale: Original height and width over those in the batch: what a box is multiplied by to return.
+        scale: Original height and width over those in the batch: the factors that map a box back to the original image.
         ids: Position of each image in its data set.
-        areas: Area of each object in square pixels of the original image, by which COCO calls it small or large: that
-            of its outline where the data set states it, else that of its box.
+        areas: Area of each object in square pixels of the original image, from which COCO derives its size class: the
+            area of its outline if the data set states it, else that of its box.
     """
 
     images: Images
@@ -83,11 +83,11 @@ class DetectionBatch(NamedTuple):
 
 
 class ProposalBatch(NamedTuple):
-    """Images with any number of objects, and boxes in which there may be some.
+    """Images with any number of objects, and proposals of where they may be.
 
     Attributes:
-        images: As in :class:`DetectionBatch`, and so on.
-        proposals: Boxes in pixels of the batch's images; zeros where an image has fewer than another.
+        images: Pixels; this and the other fields are as in :class:`DetectionBatch`.
+        proposals: Boxes in pixels of the batch's images, padded with zeros for images with fewer proposals.
     """
 
     images: Images
@@ -106,8 +106,8 @@ class SegmentationBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1, padded with 0 to the right and below.
-        masks: Class of each pixel, 0 to ``num_classes`` - 1; 255 is to be ignored, padding as well. Multilabel: for
-            each class whether the pixel belongs to it, 1 or 0.
+        masks: Class of each pixel, 0 to ``num_classes`` - 1; 255 for pixels to be ignored, including padding.
+            Multilabel: 1 for each class that the pixel belongs to, else 0.
         sizes: Height and width of each image inside the padding.
         scale: Original height and width over those in the batch.
         ids: Position of each image in its data set.
@@ -125,7 +125,7 @@ class AutoencodingBatch(NamedTuple):
 
     Attributes:
         images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
-        labels: Class of each image, by which codes are judged; -1 when it is not known.
+        labels: Class of each image, used to evaluate the codes; -1 if unknown.
         ids: Position of each image in its data set.
     """
 
@@ -135,12 +135,12 @@ class AutoencodingBatch(NamedTuple):
 
 
 class ClassificationPredictions(NamedTuple):
-    """What a classifier says of each image.
+    """Predictions of a classifier.
 
     Attributes:
-        probabilities: Probability of each class; rows sum to 1, save multilabel.
+        probabilities: Probability of each class; rows sum to 1 except for multilabel.
         labels: The most probable class; multilabel: 1 for each class that reaches its threshold, else 0.
-        scores: Probability of the label; multilabel: of each class.
+        scores: Probability of the predicted class; multilabel: of each class.
     """
 
     probabilities: Float[Tensor, "batch classes"]
@@ -149,15 +149,15 @@ class ClassificationPredictions(NamedTuple):
 
 
 class LocalizationPredictions(NamedTuple):
-    """What a localization says of each image: one class and one box.
+    """Predictions of a localization: one class and one box per image.
 
     Attributes:
         probabilities: Probability of each class; rows sum to 1.
         labels: The most probable class.
         scores: Its probability.
-        boxes: Its box, inside the image. Multiplied by the batch's ``scale`` (x by its second column, y by its first),
-            it is in pixels of the original image.
-        class_boxes: Box of each class; the same for all where boxes are class-agnostic.
+        boxes: Its box, clipped to the image. Multiplied by the batch's ``scale`` (x by its second column, y by its
+            first), it is in pixels of the original image.
+        class_boxes: Box of each class; the same for all classes if boxes are class-agnostic.
     """
 
     probabilities: Float[Tensor, "batch classes"]
@@ -168,10 +168,10 @@ class LocalizationPredictions(NamedTuple):
 
 
 class SegmentationPredictions(NamedTuple):
-    """What a segmentation says of each pixel.
+    """Predictions of a segmentation.
 
     Attributes:
-        labels: The most probable class; multilabel: for each class whether the pixel belongs to it, 1 or 0.
+        labels: The most probable class of each pixel; multilabel: 1 for each class that the pixel belongs to, else 0.
         scores: Probability of the most probable class; multilabel: of each class.
     """
 
@@ -180,11 +180,11 @@ class SegmentationPredictions(NamedTuple):
 
 
 class AutoencodingPredictions(NamedTuple):
-    """What an autoencoder makes of each image.
+    """Predictions of an autoencoder.
 
     Attributes:
-        images: The image as it comes out of its code, pixels in 0 to 1.
-        codes: What was kept of it: a vector, or a map at the stride of the backbone.
+        images: Image reconstructed from its code, pixels in 0 to 1.
+        codes: Code of each image: a vector, or a map at the coarsest stride of the backbone.
     """
 
     images: Float32[Tensor, "batch channels height width"]
@@ -192,13 +192,13 @@ class AutoencodingPredictions(NamedTuple):
 
 
 class DetectionPredictions(NamedTuple):
-    """What a detector finds in each image, in descending order of score, then padding.
+    """Predictions of a detector: the detections of each image in descending order of score, then padding.
 
     Attributes:
-        boxes: Boxes, inside the images. Multiplied by the batch's ``scale`` (x by its second column, y by its first),
-            they are in pixels of the original image. Padding is zeros.
-        scores: Probability of the class of each; 0 for padding.
-        labels: Its class; -1 is padding.
+        boxes: Boxes, clipped to the images. Multiplied by the batch's ``scale`` (x by its second column, y by its
+            first), they are in pixels of the original image. Zeros for padding.
+        scores: Probability of the class of each detection; 0 for padding.
+        labels: Class of each detection; -1 for padding.
     """
 
     boxes: Float32[Tensor, "batch detections 4"]
@@ -207,12 +207,12 @@ class DetectionPredictions(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Pixel statistics of a training split, pixels in 0 to 1.
+    """Pixel statistics of a training split, for pixels in 0 to 1.
 
     Attributes:
         mean: Mean of each channel.
         std: Standard deviation of each channel.
-        mean_image: Mean of each pixel; None when the images differ in size.
+        mean_image: Mean of each pixel; None if the images differ in size.
     """
 
     mean: Float[Tensor, " channels"]
@@ -224,8 +224,8 @@ class ClassCounts(NamedTuple):
     """How often each class occurs in a training split.
 
     Attributes:
-        images: Images of the split.
-        with_class: Images that have each class.
+        images: Number of images in the split.
+        with_class: Number of images that have each class.
     """
 
     images: int
@@ -234,13 +234,13 @@ class ClassCounts(NamedTuple):
 
 @runtime_checkable
 class DataDescription(Protocol):
-    """What a task wants to know of a data module; :class:`~visiontasks.data.base.VisionDataModule` offers it.
+    """What a task needs to know about a data module; :class:`~visiontasks.data.base.VisionDataModule` implements it.
 
     Attributes:
-        num_classes: Classes, background not counted.
+        num_classes: Number of classes, background not counted.
         class_names: Their names, in the order of the labels.
         in_channels: Channels of the images.
-        image_size: Height and width in pixels that batches have; None when it varies.
+        image_size: Height and width of the batches in pixels; None if they vary.
     """
 
     @property
@@ -259,30 +259,30 @@ class DataDescription(Protocol):
 
 @runtime_checkable
 class OffersTrainingImages(Protocol):
-    """A data module that shows its training images plainly; :class:`~visiontasks.data.base.VisionDataModule` does."""
+    """A data module that loads unaugmented training images, like :class:`~visiontasks.data.base.VisionDataModule`."""
 
     def bank_dataloader(self, count: int | None = None) -> Iterable[NamedTuple]:
-        """Load training images, not augmented and each once; ``count`` of them, evenly spread, or all."""
+        """Load training images once each and without augmentation: ``count`` of them, evenly spaced, or all."""
         ...
 
 
 @runtime_checkable
 class CountsClasses(Protocol):
-    """A data module that counts its classes; :class:`~visiontasks.data.base.VisionDataModule` does."""
+    """A data module that counts its classes, like :class:`~visiontasks.data.base.VisionDataModule`."""
 
     def class_counts(self) -> ClassCounts:
-        """Count the images of the training split with each class."""
+        """Count the images of each class in the training split."""
         ...
 
 
 def ids_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
-    """Find the position of each image in its data set; in the batch where a tuple of one's own does not say it."""
+    """Return the position of each image in its data set, or in the batch if a custom tuple has no ``ids``."""
     ids = getattr(batch, "ids", None)
     return ids if isinstance(ids, Tensor) else torch.arange(len(batch.images), device=batch.images.device)
 
 
 def labels_of(batch: Any) -> Int64[Tensor, " batch"]:  # noqa: ANN401 (of any task)
-    """Find the class of each image; -1 where a batch does not say one."""
+    """Return the class of each image; -1 if the batch does not state one class per image."""
     labels = getattr(batch, "labels", None)
     if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point():
         return labels
