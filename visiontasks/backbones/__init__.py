@@ -47,7 +47,7 @@ _BUILDERS: dict[str, Callable[..., Backbone]] = {
 
 
 def list_backbones() -> list[str]:
-    """List the names that :func:`create_backbone` knows by itself, the models of timm not among them.
+    """List the backbones that :func:`create_backbone` knows without timm.
 
     Returns:
         The names, sorted.
@@ -63,7 +63,7 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
     """Create a backbone by name.
 
     Args:
-        name: One of :func:`list_backbones`, or ``timm/NAME`` for a model of timm, see
+        name: One of :func:`list_backbones`, or ``timm/NAME`` for a timm model; see
             :class:`~visiontasks.backbones.timm_backbone.TimmBackbone`.
         in_channels: Channels of the images.
         **options: Arguments of the named backbone.
@@ -72,7 +72,7 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
         The backbone, randomly initialised.
 
     Raises:
-        ArgumentError: If the name is unknown (near matches are listed), timm is needed and missing, or the backbone
+        ArgumentError: If the name is unknown (near matches are listed), timm is needed but missing, or the backbone
             does not take an option.
 
     Example:

@@ -11,17 +11,17 @@ class AlexNet(Backbone):
     """The five convolutions of AlexNet, in torchvision's form, padded to keep the stride contract.
 
     Krizhevsky, One weird trick for parallelizing convolutional neural networks (2014), section 5: the network of 2012
-    in one column, without response normalisation.
+    as a single column, without local response normalisation.
 
-    The feature maps are the map before each pooling and the last one: strides 4, 8, 16 and 32. Images may be of any
-    size from 1x1. Parameters are named as torchvision's, so that its weights load.
+    The feature maps are those before each pooling and the last one, with strides 4, 8, 16 and 32. Images may be of any
+    size from 1x1. Parameters have torchvision's names, so that its weights can be loaded.
 
-    Every filter and pooling is padded by half its size, so that a feature lies over its place in the image. Torchvision
-    pads the first filters by 2 pixels instead of 5, and the poolings not at all: its last map of 224x224 pixels has 6x6
-    places, not 7x7, half a place off. With the same weights the features away from the border are those of its network
-    for an image moved by a few pixels; at the border they see more zeros. Measured on photographs of COCO, with random
-    weights: the mean of the last map differs from torchvision's by 0.30 of the distance between two photographs
-    (moving a photograph by 4 pixels changes torchvision's by 0.13).
+    Every convolution and pooling is padded by half its kernel size, so that features are aligned with the image.
+    Torchvision pads the first convolution by 2 pixels instead of 5, and the poolings not at all: for 224x224 pixels its
+    last map has 6x6 positions instead of 7x7, shifted by half a position. With the same weights, features away from the
+    border equal those of its network for an image shifted by a few pixels; near the border they see more zeros.
+    Measured on photographs of COCO, with random weights: the mean of the last map differs from torchvision's by 0.30 of
+    the distance between two photographs (shifting a photograph by 4 pixels changes torchvision's by 0.13).
 
     Args:
         in_channels: Channels of the images.
@@ -53,7 +53,7 @@ class AlexNet(Backbone):
         initialize_convolutions(self, "fan_in")
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         stages: list[list[nn.Module]] = [[]]
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
@@ -62,7 +62,7 @@ class AlexNet(Backbone):
         return stages
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         features = []
         x = images
         for layer in self.features:

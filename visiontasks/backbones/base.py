@@ -10,25 +10,24 @@ from torch import Tensor, nn
 from visiontasks.errors import ArgumentError
 
 Freeze = Literal["none", "all"] | int
-"""What of a backbone does not train: nothing, all, or a number of stages from the fine end."""
+"""Part of a backbone that is not trained: nothing, all of it, or the given number of its finest stages."""
 
 Features = list[Float[Tensor, "batch _ _ _"]]
-"""Feature maps, fine to coarse; map i has the channels and the stride that the backbone states for i."""
+"""Feature maps, fine to coarse; map i has the backbone's ``channels[i]`` and ``strides[i]``."""
 
 
 class Backbone(nn.Module, ABC):
     """An image network without its head.
 
-    A subclass states ``channels`` and ``strides`` and implements :meth:`forward`; that is all a task needs to know.
-    Feature map i has ``channels[i]`` channels, height ``ceil(H / strides[i])`` and width ``ceil(W / strides[i])`` for
-    an input of any height H and width W; :func:`visiontasks.testing.check_backbone` holds an implementation to it.
+    A subclass sets ``channels`` and ``strides`` and implements :meth:`forward`; a task needs nothing more. Feature map
+    i has ``channels[i]`` channels, height ``ceil(H / strides[i])`` and width ``ceil(W / strides[i])`` for an input of
+    any height H and width W; :func:`visiontasks.testing.check_backbone` checks this for an implementation.
 
     Attributes:
         channels: Number of channels of each feature map, fine to coarse.
-        strides: Pixels of the input per pixel of each feature map, exact powers of two, fine to coarse.
+        strides: Stride of each feature map in pixels of the input, exact powers of two, fine to coarse.
         auxiliary_channels: Channels of the maps that auxiliary classifiers read; empty for most networks.
-        pretrained_normalization: How the images were normalised that published weights of the architecture were trained
-            on.
+        pretrained_normalization: Normalisation of the images that the architecture's published weights were trained on.
     """
 
     channels: tuple[int, ...]
@@ -50,7 +49,7 @@ class Backbone(nn.Module, ABC):
         """
 
     def forward_auxiliary(self, images: Float[Tensor, "batch channels height width"]) -> tuple[Features, Features]:
-        """Compute the feature maps, and apart from them the maps that auxiliary classifiers read.
+        """Compute the feature maps, and separately the maps that auxiliary classifiers read.
 
         Args:
             images: Normalised images, shape [B, C, H, W].
@@ -64,23 +63,22 @@ class Backbone(nn.Module, ABC):
         """List the modules that compute each feature map from the one before, for partial freezing.
 
         Returns:
-            For each feature map its modules, fine to coarse; those without parameters may be left out. Empty, which is
-            the default, for a backbone that can only be frozen as a whole.
+            The modules of each feature map, fine to coarse; modules without parameters may be left out. Empty, the
+            default, for a backbone that can only be frozen as a whole.
         """
         return []
 
     def freeze(self, freeze: Freeze) -> None:
-        """Keep weights and batch-norm statistics as they are; what was frozen before and is not named now trains again.
+        """Freeze weights and batch-norm statistics; parts that were frozen before and are not selected now train again.
 
-        Frozen modules stay in evaluation mode through :meth:`train`, and their parameters need no gradient, so that an
-        optimiser that is created afterwards leaves them out.
+        Frozen modules stay in evaluation mode when :meth:`train` is called, and their parameters do not require
+        gradients, so that an optimiser created afterwards leaves them out.
 
         Args:
-            freeze: ``"none"``, ``"all"``, or the number of stages from the fine end, see
-                :meth:`stage_modules`.
+            freeze: ``"none"``, ``"all"``, or the number of finest stages to freeze; see :meth:`stage_modules`.
 
         Raises:
-            ArgumentError: If there are no such stages.
+            ArgumentError: If the backbone does not have these stages.
 
         Example:
             >>> from visiontasks import create_backbone
@@ -109,10 +107,10 @@ class Backbone(nn.Module, ABC):
         self._keep_frozen(frozen)
 
     def unfreeze(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Let frozen modules train again that have one of these parameters.
+        """Unfreeze the modules that own any of these parameters.
 
         Args:
-            parameters: Parameters that are to train, such as those of an optimiser.
+            parameters: Parameters to be trained, such as those of an optimiser.
         """
         trained = {id(parameter) for parameter in parameters}
         still: list[nn.Module] = []
@@ -133,7 +131,7 @@ class Backbone(nn.Module, ABC):
         """Set the mode of all modules that are not frozen; see :meth:`torch.nn.Module.train`."""
         super().train(mode)
         for module in self._frozen:
-            # Not module.eval(), which would come back here where the backbone is frozen as a whole.
+            # Not module.eval(), which would recurse into this method if the backbone is frozen as a whole.
             nn.Module.train(module, False)
         return self
 

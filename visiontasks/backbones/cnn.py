@@ -40,27 +40,26 @@ def make_pool(pool: Pool, pool_size: int) -> nn.Module:
 class CNN(Backbone):
     """A plain stack of stages: convolution blocks, then pooling.
 
-    The feature maps are the map before each pooling and the last one. With the defaults these are the strides 1, 2, 4
-    and 8.
+    The feature maps are those before each pooling and the last one; with the defaults their strides are 1, 2, 4 and 8.
 
     Args:
         in_channels: Channels of the images.
-        filters: Filters of each stage.
-        depth: Convolution blocks of each stage; one number, or one per stage.
+        filters: Number of filters of each stage.
+        depth: Number of convolution blocks of each stage; one number, or one per stage.
         kernel_size: Side of the square filters in pixels, odd; one number, or one per stage.
         stride: Stride of the first convolution of each stage, a power of two; one number, or one per stage.
-        padding: Zeros around the image that a filter may see; None for ``(kernel_size - 1) / 2``. See
+        padding: Width of the zero padding that a filter may see; None for ``(kernel_size - 1) / 2``. See
             :class:`~visiontasks.backbones.layers.ConvBlock`.
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
         pool: Pooling after each stage: ``"max"``, ``"average"`` or ``"none"``.
         pool_size: Side of the pooling window and its stride, 2 or 4 pixels.
-        layer: ``"convolution"``, or ``"locally_connected"`` for different filters at every place; one name, or one per
-            stage. See :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`.
-        input_size: Side of the images in pixels, or (height, width); needed by locally connected layers only.
-        activation: ``"relu"``, ``"silu"`` or ``"gelu"``, see :func:`~visiontasks.backbones.layers.make_activation`.
+        layer: ``"convolution"``, or ``"locally_connected"`` for different filters at every position; one name, or one
+            per stage. See :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`.
+        input_size: Side of the images in pixels, or (height, width); needed only by locally connected layers.
+        activation: ``"relu"``, ``"silu"`` or ``"gelu"``; see :func:`~visiontasks.backbones.layers.make_activation`.
 
     Raises:
-        ArgumentError: If an argument is out of range, or a list has another length than ``filters``.
+        ArgumentError: If an argument is out of range, or the length of a list differs from that of ``filters``.
 
     Example:
         >>> import torch
@@ -130,11 +129,11 @@ class CNN(Backbone):
         self.channels, self.strides = tuple(channels), tuple(strides)
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         return [*([stage] for stage in self.stages), *([[]] if self.pools else [])]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         features = []
         x = images
         for index, stage in enumerate(self.stages):

@@ -14,20 +14,20 @@ from visiontasks.backbones.pooling import MaxPool
 class GoogLeNet(Backbone):
     """A stem and nine Inception modules (Szegedy et al., Going deeper with convolutions, CVPR 2015).
 
-    The feature maps are those of the first and the third convolution and of the modules 3b, 4e and 5b: strides 2, 4, 8,
-    16 and 32. With ``small_images`` the first convolution is 3x3 with stride 1 and no pooling follows it; its map is
+    The feature maps are those of the first and the third convolution and of modules 3b, 4e and 5b, with strides 2, 4,
+    8, 16 and 32. With ``small_images`` the first convolution is 3x3 with stride 1 and no pooling follows it; its map is
     left out, and the strides are 1, 2, 4 and 8. Images may be of any size from 1x1.
 
-    Departures from the paper: batch normalisation (an option), and no local response normalisation. The
-    auxiliary classifiers are the classification task's. Parameters are named as torchvision's.
+    Departures from the paper: batch normalisation (an option), and no local response normalisation. The auxiliary
+    classifiers belong to the classification task. Parameters have torchvision's names.
 
     Args:
         in_channels: Channels of the images.
         batch_norm: Whether batch normalisation follows each convolution.
-        small_images: Whether to take the stem for images of 28 to 64 pixels.
-        as_torchvision: Whether to follow torchvision's departures, which its weights need: 3x3 filters in place of the
-            5x5, and a last pooling over 2x2 pixels, not 3x3. At multiples of 32 pixels the features are then
-            torchvision's; elsewhere its poolings leave out the last row and column of an odd map.
+        small_images: Whether to use the stem for images of 28 to 64 pixels.
+        as_torchvision: Whether to follow torchvision's departures, which its weights need: 3x3 filters instead of 5x5,
+            and a last pooling over 2x2 pixels instead of 3x3. For image sizes that are multiples of 32 the features
+            then equal torchvision's; for others its poolings drop the last row and column of an odd map.
 
     Example:
         >>> backbone = GoogLeNet(small_images=True)
@@ -60,7 +60,7 @@ class GoogLeNet(Backbone):
         self.conv3 = BasicConv2d(64, 192, 3, batch_norm=batch_norm)
         self.maxpool2 = MaxPool(3, 2)
 
-        # The numbers of the paper's Table 1.
+        # The filter numbers are those of the paper's Table 1.
         module = partial(InceptionModule, batch_norm=batch_norm, third_kernel=3 if as_torchvision else 5)
         self.inception3a = module(192, 64, 96, 128, 16, 32, 32)
         self.inception3b = module(256, 128, 128, 192, 32, 96, 64)
@@ -76,7 +76,7 @@ class GoogLeNet(Backbone):
         initialize_convolutions(self, "fan_in")
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         stem: list[nn.Module] = [self.conv2, self.conv3]
         first: list[list[nn.Module]] = [[self.conv1, *stem]] if self.small_images else [[self.conv1], stem]
         fourth = [self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e]
@@ -88,7 +88,7 @@ class GoogLeNet(Backbone):
         ]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         features, _ = self.forward_auxiliary(images)
         return features
 
@@ -111,5 +111,5 @@ def googlenet(in_channels: int = 3, *, batch_norm: bool = True, small_images: bo
 
 
 def googlenet_torchvision(in_channels: int = 3) -> GoogLeNet:
-    """Create the GoogLeNet that torchvision's weights fit; see ``as_torchvision`` of :class:`GoogLeNet`."""
+    """Create the GoogLeNet variant that fits torchvision's weights; see ``as_torchvision`` of :class:`GoogLeNet`."""
     return GoogLeNet(in_channels, as_torchvision=True)

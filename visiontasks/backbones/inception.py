@@ -11,14 +11,14 @@ from torch import Tensor, nn
 class BasicConv2d(nn.Module):
     """Convolution, batch normalisation, ReLU; the output has size ``ceil(H / stride)``.
 
-    Named, and its parameters named, as in torchvision's Inception networks.
+    The class and its parameters have the names of torchvision's Inception networks.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Filters.
+        out_channels: Number of filters.
         kernel_size: Side of the filters in pixels, or (height, width); odd.
-        stride: Pixels between two places of the filter.
-        batch_norm: Whether to normalise; without, the convolution has a bias.
+        stride: Stride in pixels.
+        batch_norm: Whether to apply batch normalisation; otherwise the convolution has a bias.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class BasicConv2d(nn.Module):
 
 
 class InceptionModule(nn.Module):
-    """1x1, 3x3 and 5x5 convolutions and a pooling of the same map, concatenated depth-wise.
+    """1x1, 3x3 and 5x5 convolutions and a pooling of the same map, concatenated along the channels.
 
-    Szegedy et al., Going deeper with convolutions (CVPR 2015), Figure 2b. 1x1 convolutions narrow the map before the
-    larger filters and after the pooling (maximum of 3x3 pixels, stride 1). The arguments stand in the order of the
+    Szegedy et al., Going deeper with convolutions (CVPR 2015), Figure 2b. 1x1 convolutions reduce the channels before
+    the larger filters and after the pooling (maximum of 3x3 pixels, stride 1). The arguments are in the order of the
     paper's Table 1.
 
     Args:
         in_channels: Channels of the input.
         filters_1x1: Filters of the 1x1 branch.
-        reduce_3x3: Channels that the 3x3 filters see.
+        reduce_3x3: Input channels of the 3x3 filters, after the reduction.
         filters_3x3: Filters of the 3x3 branch.
-        reduce_5x5: Channels that the 5x5 filters see.
+        reduce_5x5: Input channels of the 5x5 filters, after the reduction.
         filters_5x5: Filters of the 5x5 branch.
         filters_pool: Filters of the 1x1 convolution after the pooling.
         batch_norm: Whether batch normalisation follows each convolution.

@@ -15,7 +15,7 @@ class InceptionA(nn.Module):
 
     Args:
         in_channels: Channels of the input.
-        pool_features: Filters after the pooling; the output has 224 channels more.
+        pool_features: Filters after the pooling; the output has 224 more channels.
     """
 
     def __init__(self, in_channels: int, pool_features: int) -> None:
@@ -38,7 +38,7 @@ class InceptionA(nn.Module):
 
 
 class InceptionB(nn.Module):
-    """Halve the map by convolutions and pooling side by side (Figure 10 of the paper), 288 to 768 channels."""
+    """Convolutions in parallel with a pooling that halve the map (Figure 10 of the paper), 288 to 768 channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class InceptionB(nn.Module):
 
 
 class InceptionC(nn.Module):
-    """7x7 convolutions, taken apart into 1x7 and 7x1 (Figure 6 of the paper), 768 channels.
+    """7x7 convolutions, factorised into 1x7 and 7x1 (Figure 6 of the paper), 768 channels.
 
     Args:
         channels: Filters of the inner convolutions.
@@ -74,7 +74,7 @@ class InceptionC(nn.Module):
         self.branch_pool = BasicConv2d(768, 192)
 
     def forward(self, x: Float[Tensor, "batch 768 height width"]) -> Float[Tensor, "batch 768 height width"]:
-        """Apply the module, shape [B, 768, H, W] to the same."""
+        """Apply the module, shape [B, 768, H, W] to [B, 768, H, W]."""
         seven = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         double = self.branch7x7dbl_5(self.branch7x7dbl_4(double))
@@ -83,7 +83,7 @@ class InceptionC(nn.Module):
 
 
 class InceptionD(nn.Module):
-    """Halve the map by convolutions and pooling side by side, 768 to 1280 channels."""
+    """Convolutions in parallel with a pooling that halve the map, 768 to 1280 channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class InceptionD(nn.Module):
 
 
 class InceptionE(nn.Module):
-    """3x3 convolutions that end in 1x3 and 3x1 side by side (Figure 7 of the paper), to 2048 channels.
+    """3x3 convolutions that end in parallel 1x3 and 3x1 convolutions (Figure 7 of the paper), to 2048 channels.
 
     Args:
         in_channels: Channels of the input.
@@ -140,17 +140,17 @@ class InceptionV3(Backbone):
 
     Szegedy et al., Rethinking the Inception architecture for computer vision (CVPR 2016), in torchvision's form.
 
-    The feature maps are those of Conv2d_2b, Conv2d_4a, Mixed_5d, Mixed_6e and Mixed_7c: strides 2, 4, 8, 16 and 32.
-    Images may be of any size from 1x1. Parameters are named as torchvision's, so that its weights load (without ``fc``
-    and ``AuxLogits``).
+    The feature maps are those of Conv2d_2b, Conv2d_4a, Mixed_5d, Mixed_6e and Mixed_7c, with strides 2, 4, 8, 16 and
+    32. Images may be of any size from 1x1. Parameters have torchvision's names, so that its weights can be loaded
+    (without ``fc`` and ``AuxLogits``).
 
-    Every filter and pooling is padded by half its size, so that a feature lies over its place in the image.
-    Torchvision has no padding at seven places, as the paper: its maps of 299x299 pixels have 147, 71, 35, 17 and 8
-    places a side, not 150, 75, 38, 19 and 10, and lie 3 to 22 pixels off. With the same weights the features away from
-    the border are those of its network for an image moved by a few pixels; at the border they see more zeros. Measured
-    on photographs of COCO, with random weights: the means of the maps differ from torchvision's by 0.03, 0.07, 0.13,
-    0.28 and 0.40 of the distance between two photographs (moving a photograph by 4 pixels changes the last of
-    torchvision's by 0.39).
+    Every convolution and pooling is padded by half its kernel size, so that features are aligned with the image.
+    Torchvision, like the paper, omits the padding in seven layers: for 299x299 pixels its maps have sides of 147, 71,
+    35, 17 and 8 instead of 150, 75, 38, 19 and 10, and are shifted by 3 to 22 pixels. With the same weights, features
+    away from the border equal those of its network for an image shifted by a few pixels; near the border they see more
+    zeros. Measured on photographs of COCO, with random weights: the means of the maps differ from torchvision's by
+    0.03, 0.07, 0.13, 0.28 and 0.40 of the distance between two photographs (shifting a photograph by 4 pixels changes
+    the last of torchvision's by 0.39).
 
     Args:
         in_channels: Channels of the images.
@@ -187,7 +187,7 @@ class InceptionV3(Backbone):
         initialize_convolutions(self, "fan_in")
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         return [
             [self.Conv2d_1a_3x3, self.Conv2d_2a_3x3, self.Conv2d_2b_3x3],
             [self.Conv2d_3b_1x1, self.Conv2d_4a_3x3],
@@ -197,7 +197,7 @@ class InceptionV3(Backbone):
         ]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         stride2 = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
         stride4 = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(stride2, 3, 2, 1)))
         stride8 = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(stride4, 3, 2, 1))))

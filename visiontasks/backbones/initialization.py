@@ -1,4 +1,4 @@
-"""Starting values of the weights."""
+"""Initialisation of weights."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from torch import nn
 def initialize_convolutions(module: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
     """Draw the weights of all convolutions from He et al.'s normal distribution, and set their biases to zero.
 
-    Delving deep into rectifiers (ICCV 2015), section 2.2. The scales and shifts of normalisation layers keep the ones
-    and zeros that they are made with.
+    Delving deep into rectifiers (ICCV 2015), section 2.2. The scales and shifts of normalisation layers keep their
+    initial ones and zeros.
 
     Args:
-        module: Changed in place, with everything in it.
-        mode: ``"fan_in"`` keeps the size of activations through the layers, ``"fan_out"`` that of gradients. Without
-            normalisation the first is the safe one; with it the size of activations does not matter.
+        module: The module; changed in place, including its submodules.
+        mode: ``"fan_in"`` preserves the variance of activations across layers, ``"fan_out"`` that of gradients. Without
+            normalisation ``"fan_in"`` is the safe choice; with it the variance of activations does not matter.
 
     Example:
         >>> layer = nn.Conv2d(256, 8, 1)

@@ -58,25 +58,25 @@ def make_activation(activation: Activation) -> nn.Module:
 
 
 class ConvBlock(nn.Module):
-    """Convolution, normalisation, activation; the output has size ``ceil(H / stride)`` whatever the padding.
+    """Convolution, normalisation, activation; the output has size ``ceil(H / stride)`` for any padding.
 
-    With the default padding every place of the image has an output. With fewer zeros around the image, the filters that
-    would reach further out than them have no output; zeros stand in their place, so that pixel (i, j) of the output
-    stays over pixel (i * stride, j * stride) of the input.
+    With the default padding every position of the image has an output. With less padding, filters that would reach
+    beyond it have no output; zeros take their place, so that pixel (i, j) of the output stays aligned with pixel (i *
+    stride, j * stride) of the input.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Filters.
+        out_channels: Number of filters.
         kernel_size: Side of the square filters in pixels, odd.
-        stride: Pixels between two places of the filter.
-        padding: Zeros around the image that a filter may see, 0 to ``(kernel_size - 1) / 2``; None for the latter.
-        norm: Normalisation, see :func:`make_norm`.
-        input_size: (height, width) of the input in pixels, for different filters at every place, see
+        stride: Stride in pixels.
+        padding: Width of the zero padding that a filter may see, 0 to ``(kernel_size - 1) / 2``; None for the latter.
+        norm: Normalisation; see :func:`make_norm`.
+        input_size: (height, width) of the input in pixels, for different filters at every position, see
             :class:`~visiontasks.backbones.locally_connected.LocallyConnected2d`; None for a convolution.
-        activation: Activation, see :func:`make_activation`.
+        activation: Activation; see :func:`make_activation`.
 
     Raises:
-        ArgumentError: If the kernel size is even or not positive, the padding is out of range, or a name unknown.
+        ArgumentError: If the kernel size is even or not positive, the padding is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ConvBlock(nn.Module):
         return F.pad(x, (columns[0], width - columns[1], rows[0], height - rows[1]))
 
     def _covered(self, size: int, stride: int) -> tuple[int, int]:
-        """Return the first place of the output along a side that has a value, and the first behind it that has none."""
+        """Return the first output position along a side that has a value, and the first position after the last one."""
         places = -(-size // stride)
         first = min(-(-self.lack // stride), places)
         return first, max(first, (size - 1 - self.lack) // stride + 1)

@@ -1,4 +1,4 @@
-"""A convolution with different filters at every place."""
+"""A convolution with different filters at every position."""
 
 from typing import Any
 
@@ -11,30 +11,30 @@ from visiontasks.errors import ArgumentError
 
 
 class LocallyConnected2d(nn.Module):
-    """A convolution whose filters differ from place to place (untied weights).
+    """A convolution whose filters differ from position to position (untied weights).
 
-    For images in which every place has its own meaning, such as aligned faces (Taigman et al., DeepFace, CVPR 2014).
-    The size of the input is fixed.
+    It suits images in which every position has its own meaning, such as aligned faces (Taigman et al., DeepFace, CVPR
+    2014). The size of the input is fixed.
 
-    With h x w places in the output the layer has ``h * w * out_channels * (in_channels * kernel_size ** 2 + 1)``
-    parameters, h * w times those of a convolution: 1.8 million for 16 to 16 channels, 3x3 filters and 28x28 places. In
-    training it also keeps a copy of each place's surroundings, ``h * w * in_channels * kernel_size ** 2`` numbers per
-    image, and as many again while the gradient is computed.
+    With h x w output positions the layer has ``h * w * out_channels * (in_channels * kernel_size ** 2 + 1)``
+    parameters, h * w times those of a convolution: 1.8 million for 16 to 16 channels, 3x3 filters and 28x28 positions.
+    In training it also keeps a copy of the patch around each position, ``h * w * in_channels * kernel_size ** 2``
+    numbers per image, and as many again while the gradient is computed.
 
     Args:
         in_channels: Channels of the input.
-        out_channels: Filters at each place.
+        out_channels: Number of filters at each position.
         input_size: Side of the input in pixels, or (height, width).
         kernel_size: Side of the square filters in pixels.
-        stride: Pixels between two places.
-        padding: Zeros around the input.
+        stride: Stride in pixels.
+        padding: Width of the zero padding.
         bias: Whether each filter has a bias.
 
     Attributes:
         output_size: Height and width of the output.
         weight: The filters, shape [h * w, out_channels, kernel_size * kernel_size * in_channels]; in the last dimension
-            the channels run fastest, then the columns of a filter, then its rows.
-        bias: Shape [h * w * out_channels], filters of one place side by side; None without.
+            the channels vary fastest, then the columns of a filter, then its rows.
+        bias: Shape [h * w * out_channels], the filters of one position adjacent; None without a bias.
 
     Raises:
         ArgumentError: If a number is out of range, or the filters are larger than the padded input.
@@ -82,7 +82,7 @@ class LocallyConnected2d(nn.Module):
         self.bias = nn.Parameter(torch.empty(places * out_channels).uniform_(-bound, bound)) if bias else None
 
     def extra_repr(self) -> str:
-        """Show the sizes where the layer is printed."""
+        """Return the sizes for the printed representation."""
         return (
             f"{self.in_channels}, {self.out_channels}, input_size={self.input_size}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}, padding={self.padding}, bias={self.bias is not None}"
@@ -108,7 +108,7 @@ class LocallyConnected2d(nn.Module):
             )
             raise ArgumentError(message)
         height, width = self.output_size
-        # Images last: then the surroundings of a place are long runs of memory, and each place is one matrix product.
+        # With the images last, patches are long runs of memory, and each position is one matrix product.
         pad = self.padding
         padded = F.pad(x.permute(2, 3, 1, 0), (0, 0, 0, 0, pad, pad, pad, pad)).contiguous()
         down, right = self.stride * (height - 1) + 1, self.stride * (width - 1) + 1
@@ -127,7 +127,7 @@ class LocallyConnected2d(nn.Module):
 
 
 class _ContiguousGradient(torch.autograd.Function):
-    """The identity; makes its gradient contiguous: torch multiplies other batches of matrices one by one on the CPU."""
+    """Identity with a contiguous gradient: on the CPU, torch multiplies other batches of matrices one by one."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:

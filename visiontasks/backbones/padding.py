@@ -1,4 +1,4 @@
-"""Networks that give the stated sizes at some image sizes only, brought to give them at every size."""
+"""Networks that keep the stride contract for some image sizes only, padded to keep it for all sizes."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from visiontasks.backbones.base import Backbone, Features
 from visiontasks.errors import ArgumentError
 
-# Two sides that every power-of-two stride up to the first divides; Inception networks need 75 pixels.
+# Two sides that are multiples of every power-of-two stride up to the first; Inception networks need 75 pixels.
 _SIDES = (128, 256)
 
 
 class MapLayout(NamedTuple):
-    """How a feature map lies in memory and over the padded image.
+    """Memory layout of a feature map, and its position over the padded image.
 
     Attributes:
-        channels_last: Whether the network gives [B, H, W, C].
-        first: Row and column that lie over the first pixel of the image.
+        channels_last: Whether the network returns [B, H, W, C].
+        first: Row and column over the first pixel of the image.
     """
 
     channels_last: bool
@@ -31,30 +31,30 @@ class MapLayout(NamedTuple):
 
 
 class PaddedBackbone(Backbone):
-    """A backbone over a network that keeps the stride contract at multiples of its coarsest stride, or not even there.
+    """A backbone over a network that keeps the stride contract at most for multiples of its coarsest stride.
 
-    The image is padded with zeros, right and below, to a multiple of the coarsest stride, and feature map i is cropped
-    to ``ceil(H / stride)`` x ``ceil(W / stride)``. A network without padding of its own, whose maps are smaller than
-    that (Inception), sees a margin of zeros on all four sides as well; its maps are cropped in the middle.
+    The image is padded with zeros on the right and at the bottom to a multiple of the coarsest stride, and feature map
+    i is cropped to ``ceil(H / stride)`` x ``ceil(W / stride)``. A network without padding, whose maps are smaller than
+    that (Inception), also gets a margin of zeros on all four sides; its maps are cropped in the middle.
 
     A subclass implements :meth:`maps` and ends its constructor with :meth:`measure`.
     """
 
     @abstractmethod
     def maps(self, images: Float[Tensor, "batch channels height width"]) -> Sequence[Tensor]:
-        """Compute the maps as the network gives them, [B, C, H, W] or [B, H, W, C], fine to coarse."""
+        """Compute the maps as the network returns them, [B, C, H, W] or [B, H, W, C], fine to coarse."""
 
     def measure(self, title: str, in_channels: int, remedy: str = "") -> None:
-        """Find channels, strides and borders of the maps by forward passes over images of zeros, in evaluation mode.
+        """Measure channels, strides and borders of the maps by forward passes over images of zeros, in evaluation mode.
 
         Args:
-            title: What the network is called in messages.
+            title: Name of the network in messages.
             in_channels: Channels of the images.
-            remedy: What may help against a fixed input size; the end of the message.
+            remedy: Advice against a fixed input size that ends the message.
 
         Raises:
-            ArgumentError: If the network takes images of one size only, or its maps break the contract in a way that
-                padding does not mend.
+            ArgumentError: If the network accepts only one image size, or its maps break the contract in a way that
+                padding cannot fix.
         """
         try:
             small, large = (self._probe(in_channels, side, side) for side in _SIDES)
@@ -96,11 +96,11 @@ class PaddedBackbone(Backbone):
         self._check_small(title, in_channels)
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         height, width = images.shape[-2:]
         coarsest, margin = self.strides[-1], self.margin
         below, right = ((side + coarsest - 1) // coarsest * coarsest - side for side in (height, width))
-        # Padding by nothing would copy the images; which case it is must not depend on the size in an exported graph.
+        # Padding by 0 would copy the images. In an exported graph the branch must not depend on the image size.
         if torch.compiler.is_exporting() or margin or below or right:
             images = F.pad(images, (margin, margin + right, margin, margin + below))
         features = []
@@ -109,7 +109,7 @@ class PaddedBackbone(Backbone):
             for axis, side in ((-2, height), (-1, width)):
                 places = (side + stride - 1) // stride
                 if torch.compiler.is_exporting():
-                    # A slice would have torch.export prove that the padded map has that many places.
+                    # A slice would require torch.export to prove that the padded map is that large.
                     maps = maps.index_select(axis, torch.arange(first, first + places, device=maps.device))
                 else:
                     maps = maps.narrow(axis, first, places)
@@ -117,7 +117,7 @@ class PaddedBackbone(Backbone):
         return features
 
     def _check_small(self, title: str, in_channels: int) -> None:
-        """Check that the smallest image, where the coarsest map has an odd number of places, gives maps as well."""
+        """Check that the smallest image, for which the coarsest map has an odd number of positions, works as well."""
         height, width = self.strides[-1] + 2 * self.margin, 3 * self.strides[-1] + 2 * self.margin
         try:
             maps = self._probe(in_channels, height, width)
@@ -144,7 +144,7 @@ class PaddedBackbone(Backbone):
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a while; each of its modules gets its own mode back."""
+    """Put a network into evaluation mode for the context; each module gets its own mode back afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -155,20 +155,20 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def zeros_for(module: nn.Module, channels: int, height: int, width: int) -> Float[Tensor, "1 _ _ _"]:
-    """Create an image of zeros with the device and the type of a network's parameters."""
+    """Create an image of zeros with the device and the dtype of a network's parameters."""
     like = next(module.parameters(), torch.empty(()))
     return torch.zeros(1, channels, height, width, device=like.device, dtype=like.dtype)
 
 
 def check_maps(title: str, maps: Sequence[object]) -> None:
-    """Check that the outputs of a network are maps.
+    """Check that the outputs of a network are feature maps.
 
     Args:
-        title: What the network is called in messages.
+        title: Name of the network in messages.
         maps: The outputs.
 
     Raises:
-        ArgumentError: If one is no tensor of four dimensions.
+        ArgumentError: If an output is not a tensor of four dimensions.
     """
     for index, x in enumerate(maps):
         if not isinstance(x, Tensor) or x.ndim != 4:

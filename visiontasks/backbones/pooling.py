@@ -9,13 +9,13 @@ from torch import Tensor, nn
 class MaxPool(nn.Module):
     """Max pooling over windows that start at pixel 0; the output has size ``ceil(H / stride)``.
 
-    Output pixel i sees the pixels ``i * stride`` to ``i * stride + kernel_size - 1``, as far as they are inside the
-    image. ``nn.MaxPool2d(3, 2, ceil_mode=True)`` gives the same for even sizes, but leaves out the last window of an
-    odd one; and ``ceil_mode`` cannot be exported for any height and width.
+    Output pixel i covers the pixels ``i * stride`` to ``i * stride + kernel_size - 1`` that are inside the image.
+    ``nn.MaxPool2d(3, 2, ceil_mode=True)`` gives the same for even sizes but drops the last window for odd sizes, and
+    ``ceil_mode`` cannot be exported with dynamic height and width.
 
     Args:
         kernel_size: Side of the window in pixels.
-        stride: Pixels between two windows, at most ``kernel_size``; None for ``kernel_size``.
+        stride: Stride in pixels, at most ``kernel_size``; None for ``kernel_size``.
 
     Example:
         >>> MaxPool(3, 2)(torch.arange(5.0).view(1, 1, 1, 5)).flatten().tolist()
@@ -28,12 +28,12 @@ class MaxPool(nn.Module):
         self.stride = stride or kernel_size
 
     def extra_repr(self) -> str:
-        """Show the window and the stride where the layer is printed."""
+        """Return the window and the stride for the printed representation."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}"
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels _ _"]:
         """Pool, shape [B, C, H, W] to [B, C, ceil(H / stride), ceil(W / stride)]."""
-        # Padding holds for all sizes but copies the map: a few percent of a training step of GoogLeNet.
+        # Padding works for all sizes but copies the map, which costs a few percent of a training step of GoogLeNet.
         if torch.compiler.is_exporting() or any(map(self._leaves_out_the_last, x.shape[-2:])):
             more = self.kernel_size - 1
             x = F.pad(x, (0, more, 0, more), value=float("-inf"))
@@ -46,14 +46,14 @@ class MaxPool(nn.Module):
 
 
 class AveragePool(nn.Module):
-    """Average pooling over windows side by side; the output has size ``ceil(H / kernel_size)``.
+    """Average pooling over adjacent windows; the output has size ``ceil(H / kernel_size)``.
 
-    The last windows of a side that is no multiple hold what is left of the image, and average over that.
-    ``nn.AvgPool2d(kernel_size, ceil_mode=True, count_include_pad=False)`` gives the same, but cannot be exported for
-    any height and width.
+    If a side is not a multiple of ``kernel_size``, the last window averages over the remaining pixels only.
+    ``nn.AvgPool2d(kernel_size, ceil_mode=True, count_include_pad=False)`` gives the same but cannot be exported with
+    dynamic height and width.
 
     Args:
-        kernel_size: Side of the window in pixels, and pixels between two windows.
+        kernel_size: Side of the window and stride in pixels.
 
     Example:
         >>> AveragePool(2)(torch.arange(5.0).view(1, 1, 1, 5)).flatten().tolist()
@@ -65,7 +65,7 @@ class AveragePool(nn.Module):
         self.kernel_size = kernel_size
 
     def extra_repr(self) -> str:
-        """Show the window where the layer is printed."""
+        """Return the window for the printed representation."""
         return f"kernel_size={self.kernel_size}"
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels _ _"]:

@@ -1,4 +1,4 @@
-"""Which pixels of the image a place of a feature map can depend on."""
+"""Receptive fields: which pixels of the image a position of a feature map can depend on."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ class Interval(NamedTuple):
     """The columns that column 0 of a feature map depends on, in an image without borders.
 
     Attributes:
-        first: The first column; negative where it lies left of the image.
+        first: The first column; negative if it lies left of the image.
         last: The last column.
     """
 
@@ -37,22 +37,21 @@ def receptive_fields(
 ) -> list[Interval | None]:
     """Measure receptive fields along the width of the image.
 
-    NaN spreads through convolution, pooling and activation to all that depends on it. In a strip of height 1 whose
-    columns left of x are NaN, an output column is NaN if and only if its field reaches left of x: a binary search for
-    the x where that changes gives the first column exactly, and strips that are NaN on the right give the last one. For
-    chains of convolutions and poolings this is the closed formula of Araujo, Norris and Sim (Computing receptive fields
-    of convolutional neural networks, Distill 2019, equation 2).
+    NaN propagates through convolution, pooling and activation to every value that depends on it. In a strip of height 1
+    whose columns left of x are NaN, an output column is NaN if and only if its receptive field reaches left of x. A
+    binary search for the x at which this changes gives the first column exactly; strips that are NaN on the right give
+    the last one. For chains of convolutions and poolings the result equals the closed formula of Araujo, Norris and Sim
+    (Computing receptive fields of convolutional neural networks, Distill 2019, equation 2).
 
-    The channels of a map are taken together: the field is the union over them. Weights do not matter, and may be on the
-    meta device.
+    The receptive field of a map is the union over its channels. Weights do not matter and may be on the meta device.
 
     Args:
-        backbone: The backbone; it is left as it was.
+        backbone: The backbone; left unchanged.
         in_channels: Channels of the images.
         indices: The feature maps to measure; all by default.
 
     Returns:
-        One interval for each of them; None where a place depends on the whole image, as with squeeze-and-excitation.
+        One interval per map; None if a position depends on the whole image, as with squeeze-and-excitation.
 
     Example:
         >>> from visiontasks import create_backbone
@@ -62,7 +61,7 @@ def receptive_fields(
     chosen = range(len(backbone.strides)) if indices is None else indices
     coarsest = backbone.strides[-1]
     fields: list[Interval | None] = []
-    # A field that leaves nothing out of the second strip is called unlimited.
+    # A receptive field that covers the whole second strip counts as unlimited.
     for width in (32 * coarsest, max(128 * coarsest, 4096)):
         strips = [_Strips(backbone, in_channels, width, mirrored) for mirrored in (False, True)]
         fields = [_interval([strip.reach(index) for strip in strips], backbone.strides[index]) for index in chosen]
@@ -77,20 +76,20 @@ def _interval(reaches: Sequence[int | None], stride: int) -> Interval | None:
 
 
 class _Strips:
-    """Images of height 1 whose first columns, or last ones when mirrored, are NaN."""
+    """Images of height 1 whose first columns (last columns if mirrored) are NaN."""
 
     def __init__(self, backbone: Backbone, in_channels: int, width: int, mirrored: bool) -> None:
         self.backbone, self.in_channels, self.width, self.mirrored = backbone, in_channels, width, mirrored
         self.touched = cache(self._touched)
 
     def reach(self, index: int) -> int | None:
-        """Find how far a field reaches beyond the first column of its place, seen from the other side when mirrored.
+        """Measure how far a receptive field extends beyond the first column of its position (the last if mirrored).
 
         Returns:
-            The distance in pixels; None where it touches the whole strip.
+            The distance in pixels; None if the field covers the whole strip.
         """
         stride = self.backbone.strides[index]
-        # One more place is touched somewhere within the next `stride` pixels; that is where a field begins.
+        # One more position becomes NaN somewhere within the next `stride` pixels; a receptive field begins there.
         low = 2 * self.backbone.strides[-1]
         high = low + stride
         before, after = self.touched(low)[index], self.touched(high)[index]
@@ -102,7 +101,7 @@ class _Strips:
         return after * stride - high
 
     def _touched(self, count: int) -> list[int]:
-        """Count the columns of each map that depend on the first, or last, columns of the strip."""
+        """Count the columns of each map that depend on the first columns of the strip (the last if mirrored)."""
         images = torch.zeros(1, self.in_channels, 1, self.width)
         images[..., self.width - count :] = torch.nan
         if not self.mirrored:
@@ -120,7 +119,7 @@ class _Strips:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: sharing strips takes longer than computing them, up to 30 times on a busy machine."""
+    """Compute in one thread: distributing strips over threads takes longer than computing them, up to 30 times."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -130,7 +129,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class _OneChannelConvolutions(TorchDispatchMode):
-    """Spreads NaN through convolutions without multiplying by weights: each filter sees all channels as one."""
+    """Propagates NaN through convolutions without multiplying by weights: each filter sees all channels as one."""
 
     def __torch_dispatch__(
         self,

@@ -48,10 +48,10 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two of 1x1 that narrow and widen, added to their input.
+    """A 3x3 convolution between 1x1 convolutions that reduce and restore the channels, added to the input.
 
-    The stride is in the 3x3 convolution, as in torchvision and most published weights; He et al. have it in the first
-    1x1.
+    The stride is in the 3x3 convolution, as in torchvision and most published weights; in He et al. it is in the first
+    1x1 convolution.
 
     Args:
         in_channels: Channels of the input.
@@ -85,17 +85,17 @@ class Bottleneck(nn.Module):
 class ResNet(Backbone):
     """A residual network (He et al., Deep residual learning for image recognition, CVPR 2016).
 
-    The feature maps are the stem's, before its pooling, and those of the four layers: strides 2, 4, 8, 16 and 32. With
-    ``small_images`` the stem is one 3x3 convolution of stride 1 without pooling, and the maps are those of the four
-    layers: strides 1, 2, 4 and 8; the stem's has the stride of the first layer's and is left out.
+    The feature maps are those of the stem, before its pooling, and of the four layers, with strides 2, 4, 8, 16 and 32.
+    With ``small_images`` the stem is one 3x3 convolution of stride 1 without pooling, and the maps are those of the
+    four layers, with strides 1, 2, 4 and 8; the stem's map has the stride of the first layer's and is left out.
 
-    Parameters are named as torchvision's, so that its weights load. Images may be of any size from 1x1.
+    Parameters have torchvision's names, so that its weights can be loaded. Images may be of any size from 1x1.
 
     Args:
         block: The residual block.
         depths: Number of blocks in each of the four layers.
         in_channels: Channels of the images.
-        small_images: Whether to take the stem for images of 28 to 64 pixels.
+        small_images: Whether to use the stem for images of 28 to 64 pixels.
         zero_init_residual: Whether the last scale of each block starts at zero, so that the block starts as the
             identity (Goyal et al., Accurate, large minibatch SGD, 2017, section 5.1).
 
@@ -138,7 +138,7 @@ class ResNet(Backbone):
                     nn.init.zeros_(module.bn3.weight)
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         stem: list[nn.Module] = [self.conv1, self.bn1]
         layers: list[nn.Module] = [self.layer1, self.layer2, self.layer3, self.layer4]
         if self.small_images:
@@ -146,7 +146,7 @@ class ResNet(Backbone):
         return [stem, *([layer] for layer in layers)]
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         stem = F.relu(self.bn1(self.conv1(images)), inplace=True)
         features = [] if self.small_images else [stem]
         x = self.maxpool(stem)

@@ -1,4 +1,4 @@
-"""What a backbone costs and sees, computed from the backbone itself."""
+"""Cost and receptive fields of a backbone, computed from the backbone itself."""
 
 from typing import NamedTuple
 
@@ -12,16 +12,16 @@ from visiontasks.backbones.receptive_field import receptive_fields
 
 
 class MapSummary(NamedTuple):
-    """A feature map.
+    """Summary of a feature map.
 
     Attributes:
         stride: Pixels of the image per pixel of the map.
-        channels: Channels.
-        height: Of the map in its own pixels, for the image size that was asked for.
-        width: Of the map.
-        parameters: Parameters that this map depends on and no finer one; None in a brief summary.
-        receptive_field: Columns of the image that a place depends on; None for all of them, and for all but the
-            coarsest map in a brief summary.
+        channels: Number of channels.
+        height: Height of the map in its own pixels, for the requested image size.
+        width: Width of the map, likewise.
+        parameters: Number of parameters that this map depends on and no finer map does; None in a brief summary.
+        receptive_field: Number of image columns that a position depends on; None if it is all of them and, in a brief
+            summary, for all maps but the coarsest.
     """
 
     stride: int
@@ -33,12 +33,12 @@ class MapSummary(NamedTuple):
 
 
 class BackboneSummary(NamedTuple):
-    """A backbone.
+    """Summary of a backbone.
 
     Attributes:
         name: Its name.
-        parameters: All its parameters.
-        multiply_adds: Multiplications of weights and values for one image: convolutions and matrix products.
+        parameters: Total number of parameters.
+        multiply_adds: Multiply-adds of convolutions and matrix products for one image.
         maps: Its feature maps, fine to coarse.
     """
 
@@ -51,20 +51,20 @@ class BackboneSummary(NamedTuple):
 def summarize(
     name: str, in_channels: int = 3, size: tuple[int, int] = (224, 224), *, brief: bool = False
 ) -> BackboneSummary:
-    """Measure a named backbone, without its weights ever being made.
+    """Summarise a named backbone without allocating its weights.
 
     Args:
         name: As for :func:`~visiontasks.backbones.create_backbone`.
         in_channels: Channels of the images.
         size: Height and width of the image in pixels.
-        brief: Whether to leave out what takes longest: the parameters of each map, and the receptive fields of all but
+        brief: Whether to skip the slowest parts: the parameters of each map, and the receptive fields of all maps but
             the coarsest.
 
     Returns:
         The summary.
 
     Raises:
-        ArgumentError: If the backbone cannot be made.
+        ArgumentError: If the backbone cannot be created.
 
     Example:
         >>> summary = summarize("resnet18")
@@ -93,7 +93,7 @@ def summarize(
 
 
 def _parameters_by_map(backbone: Backbone, features: Features) -> list[int | None]:
-    """Count the parameters that a gradient of each map reaches and none of a finer one."""
+    """Count the parameters that the gradient of each map reaches but that of no finer map does."""
     parameters = list(backbone.parameters())
     seen: set[int] = set()
     counts: list[int | None] = []

@@ -13,20 +13,20 @@ _ANY_SIZE = (
     " Some models of timm take any size with the option dynamic_img_size=True (ViT) or strict_img_size=False (Swin)."
 )
 TIMM = "timm/"
-"""What the names of timm's models begin with."""
+"""Prefix of the names of timm models."""
 
 _NORMALIZATIONS = (((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
 
 
 class TimmBackbone(PaddedBackbone):
-    """A model of timm that offers feature maps.
+    """A timm model that returns feature maps.
 
-    Where several maps have the same stride, as all of a vision transformer do, the deepest stands for it. Models of a
-    fixed input size are refused, and those whose strides are no powers of two (patches of 14 pixels); some take any
-    size with an option of their own, such as ``dynamic_img_size=True`` (ViT) or ``strict_img_size=False`` (Swin).
+    If several maps have the same stride, as in a vision transformer, the deepest is used. Models with a fixed input
+    size are refused, as are those whose strides are not powers of two (patches of 14 pixels); some accept any size with
+    an option of their own, such as ``dynamic_img_size=True`` (ViT) or ``strict_img_size=False`` (Swin).
 
     Args:
-        name: Name in timm, such as ``"convnext_tiny"``, or with one of its weights ``"resnet50.a1_in1k"``.
+        name: Name in timm, such as ``"convnext_tiny"``, or with the tag of its weights, such as ``"resnet50.a1_in1k"``.
         in_channels: Channels of the images.
         **options: Arguments of the model.
 
@@ -70,22 +70,22 @@ class TimmBackbone(PaddedBackbone):
         self.measure(f"timm/{name}", in_channels, _ANY_SIZE)
 
     def maps(self, images: Float[Tensor, "batch channels height width"]) -> Sequence[Tensor]:
-        """Compute the maps as timm gives them."""
+        """Compute the maps as timm returns them."""
         maps = self.model(images)
         return [maps[index] for index in self.taken]
 
 
 def timm_weights(name: str) -> dict[str, Tensor]:
-    """Load the weights that timm has published for a model, from its cache or the network.
+    """Load the weights that timm publishes for a model, from the cache or the network.
 
     Args:
         name: Name in timm.
 
     Returns:
-        The state dict of its :class:`TimmBackbone` for three channels.
+        The state dict of the :class:`TimmBackbone` with three input channels.
 
     Raises:
-        ArgumentError: If there are none, or they expect images that are normalised in a way of their own.
+        ArgumentError: If there are none, or they expect an unsupported image normalisation.
         DownloadError: If they are not in the cache and cannot be downloaded.
     """
     import timm

@@ -16,10 +16,10 @@ class VGG(Backbone):
     Simonyan and Zisserman, Very deep convolutional networks for large-scale image recognition (ICLR 2015), Table 1:
     configurations A, B, D and E, without the fully connected layers.
 
-    The feature maps are the map before each pooling and the last one: strides 1, 2, 4, 8, 16 and 32. Where a map is
-    odd, the last pooling windows hold what is left of it, so that the stride contract is kept; torchvision leaves that
-    row and column out. At multiples of 32 pixels the features are torchvision's. Parameters are named as torchvision's,
-    so that its weights load. Images may be of any size from 1x1.
+    The feature maps are those before each pooling and the last one, with strides 1, 2, 4, 8, 16 and 32. If the size of
+    a map is odd, the last pooling windows cover the remaining row and column, so that the stride contract is kept;
+    torchvision drops them. For image sizes that are multiples of 32 the features equal torchvision's. Parameters have
+    torchvision's names, so that its weights can be loaded. Images may be of any size from 1x1.
 
     Args:
         depths: Number of convolutions in each of the five stages.
@@ -49,7 +49,7 @@ class VGG(Backbone):
         initialize_convolutions(self, "fan_in")
 
     def stage_modules(self) -> list[list[nn.Module]]:
-        """List the modules of each feature map, see :meth:`Backbone.stage_modules`."""
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         stages: list[list[nn.Module]] = [[]]
         for layer in self.features:
             if isinstance(layer, MaxPool):
@@ -58,7 +58,7 @@ class VGG(Backbone):
         return stages
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
-        """Compute the feature maps, see :meth:`Backbone.forward`."""
+        """Compute the feature maps; see :meth:`Backbone.forward`."""
         features = []
         x = images
         for layer in self.features:

@@ -1,4 +1,4 @@
-"""Weights that a backbone starts from: torchvision's published ones, and files."""
+"""Pretrained weights of backbones: torchvision's published ones, and files."""
 
 import logging
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ PUBLISHED: dict[str, str] = {
     **{f"{name}-bn": f"{name}_bn" for name in _VGGS},
     "googlenet-torchvision": "googlenet",
 }
-"""Names of the backbones that torchvision has published weights for, with its names of them."""
+"""Backbones that torchvision publishes weights for, with torchvision's names for them."""
 
 _HEADS = {
     "fc": "the classifier",
@@ -38,12 +38,12 @@ _COUNTER = "num_batches_tracked"
 
 
 class WeightsSource(NamedTuple):
-    """Weights that were read, and where they come from.
+    """Weights that were read, and their origin.
 
     Attributes:
         origin: The file or the name of the published weights, for messages.
-        weights: Tensors by name, of a backbone alone or of a model that has one.
-        contents: All that a checkpoint holds; empty for a plain state dict.
+        weights: Tensors by name, of a backbone or of a model that contains one.
+        contents: The whole checkpoint; empty for a plain state dict.
     """
 
     origin: str
@@ -56,9 +56,9 @@ class LoadReport(NamedTuple):
 
     Attributes:
         origin: The file or the name of the published weights.
-        loaded: Names of the backbone's tensors that were loaded: all of them.
-        left_out: Names in the source that do not belong to the backbone, by what they belong to.
-        adapted: What was done to the first convolution; None when its channels fitted.
+        loaded: Names of the backbone's tensors that were loaded, which are all of them.
+        left_out: Names in the source that do not belong to the backbone, grouped by the part that they belong to.
+        adapted: How the first convolution was adapted; None if its channels matched.
     """
 
     origin: str
@@ -67,7 +67,7 @@ class LoadReport(NamedTuple):
     adapted: str | None
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Summarise the report in one line."""
         parts = [f"{len(self.loaded)} tensors from {self.origin}, all that the backbone has"]
         if self.adapted:
             parts.append(self.adapted)
@@ -78,21 +78,21 @@ class LoadReport(NamedTuple):
 
 
 def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
-    """Read weights, without running any code that a file may hold.
+    """Read weights without running any code that a file may contain.
 
     Args:
-        weights: ``"imagenet"`` for the newest weights that torchvision has published for the architecture, or timm for
-            one of its own; they are downloaded into the cache of ``torch.hub`` or ``huggingface_hub`` when they are not
-            there. Or a file: a state dict, or a checkpoint of any task.
-        name: Name of the backbone; None for one that has none, which takes a file only.
+        weights: ``"imagenet"`` for the newest weights that torchvision publishes for the architecture, or timm for one
+            of its models, downloaded into the cache of ``torch.hub`` or ``huggingface_hub`` if missing there. Or a
+            file: a state dict, or a checkpoint of any task.
+        name: Name of the backbone; None for an unnamed one, which accepts only a file.
 
     Returns:
         The weights.
 
     Raises:
-        ArgumentError: If there is no such file, or nothing was published for the backbone.
+        ArgumentError: If the file does not exist, or no weights are published for the backbone.
         DownloadError: If the published weights are not in the cache and cannot be downloaded.
-        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+        CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
     if weights == "imagenet":
         return _published(name)
@@ -107,13 +107,13 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
 
 
 def read_weights_file(path: Path) -> WeightsSource:
-    """Read the weights of a file, see :func:`read_weights`.
+    """Read the weights of a file; see :func:`read_weights`.
 
     Args:
         path: A state dict, or a checkpoint of any task.
 
     Raises:
-        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+        CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
     found = load_file(path)
     contents = found if isinstance(found, dict) else {}
@@ -138,7 +138,7 @@ def _published(name: str | None) -> WeightsSource:
             f"{', '.join(PUBLISHED)}. A file is given by its path."
         )
         raise ArgumentError(message)
-    # Takes seconds, which those who need no published weights do not wait for.
+    # Imported here because it takes seconds and only published weights need it.
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(PUBLISHED[name]).DEFAULT
@@ -164,23 +164,24 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
     """Load all weights of a backbone; the first convolution is adapted to its number of channels.
 
     Args:
-        backbone: Changed in place.
-        source: Its weights, and possibly those of heads, which are left out.
+        backbone: The backbone; changed in place.
+        source: The weights, possibly with those of heads, which are left out.
 
     Returns:
-        What was loaded and what was left out; also logged.
+        A report of what was loaded and what was left out; it is also logged.
 
     Raises:
-        CheckpointError: If weights are missing, have other shapes, or belong to no known head; nothing is copied then.
+        CheckpointError: If weights are missing, have other shapes, or belong to no known head; in that case nothing is
+            copied.
     """
     own = backbone.state_dict()
     found = source.weights
-    # A file may hold a backbone, or a task that has one.
+    # A file may hold a backbone, or a task that contains one.
     prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in found) else [""]
     prefix = max(prefixes, key=lambda prefix: sum(prefix + key in found for key in own))
     weights, left_out = _select(found, own, prefix)
     adapted = adapt_first(backbone, weights)
-    # Older files do not hold how many batches the statistics were taken from, which nothing here depends on.
+    # Older files lack the number of batches behind the statistics, which is not needed here.
     missing = {key for key in own.keys() - weights.keys() if key.endswith(_COUNTER)}
     problems = mismatches({key: own[key] for key in own.keys() - missing}, weights, "source", "backbone")
     if problems:
@@ -199,7 +200,7 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
 def _select(
     found: Mapping[str, Tensor], own: Mapping[str, Tensor], prefix: str
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """Divide weights into those of the backbone, right or wrong, and those of other parts."""
+    """Split weights into those of the backbone, matching or not, and those of other parts."""
     weights: dict[str, Tensor] = {}
     left_out: dict[str, list[str]] = {}
     for key, value in found.items():
@@ -213,15 +214,15 @@ def _select(
 
 
 def adapt_first(backbone: nn.Module, weights: dict[str, Tensor], prefix: str = "") -> str | None:
-    """Adapt the weights of the first convolution where they see colour images and the backbone others.
+    """Adapt the weights of the first convolution if they expect colour images and the backbone does not.
 
     Args:
         backbone: The backbone.
-        weights: Its weights; changed in place.
-        prefix: What their names begin with.
+        weights: The weights to load; changed in place.
+        prefix: Prefix of their names.
 
     Returns:
-        What was done, in words; None where nothing was.
+        A description of the change; None if nothing was changed.
     """
     for name, layer in backbone.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -242,12 +243,13 @@ def adapt_input_channels(
 ) -> Float[Tensor, "filters in_channels height width"]:
     """Adapt filters for colour images to another number of channels.
 
-    The filters of red, green and blue are repeated in turn, and the copies of a colour share its weight; colours for
-    which there is no channel are shared by all channels. So one channel gets the sum of the three, and an image whose
-    channels are all the same gives the response that it gave as a grey image of three channels, for any number.
+    The filters of red, green and blue are repeated in turn, and the weight of a colour is divided among its copies; the
+    weight of a colour without a channel is divided among all channels. So a single channel gets the sum of the three,
+    and for any number of channels an image whose channels are all equal gives the same response as the grey image of
+    three channels.
 
-    As ``adapt_input_conv`` of timm and ``patch_first_conv`` of segmentation_models.pytorch, which scale every copy by
-    3 / in_channels; that keeps the response for multiples of three only.
+    This resembles timm's ``adapt_input_conv`` and segmentation_models.pytorch's ``patch_first_conv``, but these scale
+    every copy by 3 / in_channels, which preserves the response only for multiples of three.
 
     Args:
         weight: The filters, shape [F, 3, H, W].

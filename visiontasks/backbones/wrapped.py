@@ -1,4 +1,4 @@
-"""Any network as a backbone, by the names of the modules that give its feature maps."""
+"""Any network as a backbone, by the names of the modules that compute its feature maps."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,26 +14,25 @@ from visiontasks.errors import ArgumentError, near_matches
 
 
 class WrappedBackbone(PaddedBackbone):
-    """A network whose feature maps are the outputs of some of its modules.
+    """A network whose feature maps are the outputs of selected modules.
 
-    Channels and strides are measured; the image is padded and the maps are cropped to keep the contract, see
-    :class:`~visiontasks.backbones.padding.PaddedBackbone`. Modules behind the last node, such as a classifier, are cut
-    out: identities take their place, so that no parameter is left without a gradient.
+    Channels and strides are measured; the image is padded and the maps are cropped to keep the stride contract, see
+    :class:`~visiontasks.backbones.padding.PaddedBackbone`. Modules after the last node, such as a classifier, are
+    replaced by identities, so that no parameter is left without a gradient.
 
-    Maps are caught by forward hooks, which ``torch.export``, ``torch.compile``, copies and DistributedDataParallel take
-    along; ``nn.DataParallel`` and TorchScript do not. A node followed by an in-place operation, such as
+    Maps are captured by forward hooks, which ``torch.export``, ``torch.compile``, copies and DistributedDataParallel
+    preserve; ``nn.DataParallel`` and TorchScript do not. A node followed by an in-place operation, such as
     ``ReLU(inplace=True)``, gives the map after that operation.
 
     Args:
-        module: The network; it is taken over, and changed by the cut.
-        nodes: Names of the modules whose outputs are the feature maps, one for each stride, fine to coarse; as
-            ``named_modules`` spells them, such as ``"layer1"`` or ``"features.3"``. They give [B, C, H, W] or
-            [B, H, W, C].
+        module: The network; used directly and changed in place by the replacement.
+        nodes: Names of the modules whose outputs are the feature maps, one for each stride, fine to coarse; as in
+            ``named_modules``, such as ``"layer1"`` or ``"features.3"``. Their outputs are [B, C, H, W] or [B, H, W, C].
         in_channels: Channels of the images that the network takes.
 
     Raises:
-        ArgumentError: If a node does not exist, the network takes images of one size only, the strides are no growing
-            powers of two, or what lies behind the last node cannot be cut out.
+        ArgumentError: If a node does not exist, the network accepts only one image size, the strides are not increasing
+            powers of two, or the modules after the last node cannot be replaced.
 
     Example:
         >>> network = nn.Sequential(
@@ -76,7 +75,7 @@ class WrappedBackbone(PaddedBackbone):
         self._caught[node] = output
 
     def _cut(self, in_channels: int) -> None:
-        """Put identities in the place of the modules that no feature map depends on."""
+        """Replace the modules that no feature map depends on by identities."""
         title = type(self.module).__name__
         images = zeros_for(self.module, in_channels, 128, 128)
         with evaluating(self):
@@ -111,14 +110,14 @@ class WrappedBackbone(PaddedBackbone):
             raise ArgumentError(message)
 
     def _first_pass(self, images: Tensor) -> tuple[list[Tensor], set[nn.Parameter]]:
-        """Return the maps, and the parameters that no gradient of them reaches; frozen ones count like others."""
+        """Return the maps, and the parameters that none of their gradients reaches, frozen ones included."""
         parameters = {name: value for name, value in self.module.named_parameters() if value.is_floating_point()}
         tracked = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         failure: Exception | None = None
         with torch.enable_grad():
             try:
                 functional_call(self.module, tracked, (images,))
-            except Exception as error:  # what comes behind the nodes may not take this size
+            except Exception as error:  # modules after the nodes may not accept this size
                 failure = error
         maps = [self._caught[node] for node in self.nodes if node in self._caught]
         if len(maps) < len(self.nodes):
