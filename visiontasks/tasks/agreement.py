@@ -1,4 +1,4 @@
-"""Whether data are for a task."""
+"""Checks that data fit a task."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ from visiontasks.types import IGNORED, DataDescription, SegmentationBatch, ids_o
 
 
 def check_agreement(data: DataDescription, data_name: str, task_name: str, takes: str | None, in_channels: int) -> None:
-    """Compare what a data module yields with what a task takes.
+    """Check that a data module yields what a task takes.
 
     Args:
-        data: The data module. One that does not say what it yields is believed.
+        data: The data module. If it does not declare what it yields, it is accepted.
         data_name: Its name, for messages.
         task_name: Name of the task.
         takes: What the task takes, such as ``"classification"``; None for anything.
-        in_channels: Channels that it was made for.
+        in_channels: Number of image channels that the task was created for.
 
     Raises:
         ArgumentError: If they differ.
@@ -35,12 +35,12 @@ def check_agreement(data: DataDescription, data_name: str, task_name: str, takes
 
 
 def check_classes(data: DataDescription, num_classes: int, class_names: Sequence[str] | None) -> list[str]:
-    """Compare the classes of the data with those of a task.
+    """Check that the classes of the data are those of a task.
 
     Args:
         data: The data module.
-        num_classes: Classes that the task was made for.
-        class_names: Their names, if it has any.
+        num_classes: Number of classes that the task was created for.
+        class_names: Names of the task's classes, if it has any.
 
     Returns:
         The names.
@@ -65,14 +65,14 @@ def check_classes(data: DataDescription, num_classes: int, class_names: Sequence
 
 
 def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
-    """Check that arguments with an entry for each class have as many.
+    """Check that per-class arguments have one entry for each class.
 
     Args:
-        num_classes: How many classes there are.
-        **given: The arguments by their names; None for one that is not given.
+        num_classes: Number of classes.
+        **given: The arguments by name; None for one that is not given.
 
     Raises:
-        ArgumentError: If one has not.
+        ArgumentError: If an argument has another number of entries.
     """
     for name, values in given.items():
         if values is not None and len(values) != num_classes:
@@ -81,13 +81,13 @@ def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
 
 
 def check_precision(precision: str) -> None:
-    """Check that boxes stay in float32: Lightning rounds all numbers of batches and anchors in the "true" precisions.
+    """Check that boxes stay in float32: Lightning's "true" precisions cast all floats of batches and anchors.
 
     Args:
-        precision: The trainer's.
+        precision: The trainer's precision.
 
     Raises:
-        ArgumentError: If it has 16 bits for everything.
+        ArgumentError: If it casts everything to 16 bits.
     """
     if precision in ("bf16-true", "16-true"):
         message = (
@@ -98,15 +98,15 @@ def check_precision(precision: str) -> None:
 
 
 def check_masks(batch: SegmentationBatch, num_classes: int, mode: str) -> None:
-    """Check the labels of a batch's pixels, where they are on the host.
+    """Check the pixel labels of a batch if they are on the CPU.
 
     Args:
         batch: The batch.
-        num_classes: Values that a pixel can have; multilabel: classes.
-        mode: Of the task, see :class:`~visiontasks.tasks.segmentation.SegmentationTask`.
+        num_classes: Number of values that a pixel can have; multilabel: number of classes.
+        mode: Mode of the task; see :class:`~visiontasks.tasks.segmentation.SegmentationTask`.
 
     Raises:
-        ArgumentError: If a label is no class, or masks and images differ in size.
+        ArgumentError: If a label is not a class, or masks and images differ in size.
     """
     images, masks = batch.images, batch.masks
     layers = (num_classes,) if mode == "multilabel" else ()

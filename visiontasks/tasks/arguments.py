@@ -1,4 +1,4 @@
-"""Arguments of constructors, noted so that a checkpoint can hold them."""
+"""Constructor arguments, recorded so that they can be saved in a checkpoint."""
 
 import contextlib
 import functools
@@ -12,11 +12,12 @@ from torch import Tensor
 
 
 class _Arguments:
-    """What the constructors of a task were given, to be given again when a checkpoint is loaded.
+    """The arguments of a task's constructors, to be passed again when a checkpoint is loaded.
 
-    The outermost constructor notes all that the caller gave. The constructors below it, to which it passes ``**kwargs``
-    on, note the names of what came by ``*args``, and the defaults of what nobody gave: a default that a later release
-    changes must not change the model that a checkpoint holds. What a subclass chooses for them, it will choose again.
+    For the outermost constructor all arguments from the caller are recorded. For the base constructors, to which it
+    passes ``**kwargs``, the names of arguments from ``*args`` are recorded, and the defaults of arguments that nobody
+    passed: a default that changes in a later release must not change the model in a checkpoint. Values that a subclass
+    passes to its base are not recorded, since it will pass them again.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,7 @@ class _Arguments:
         self._passed_on = True
 
     def note(self, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Note the arguments of one constructor; the outermost comes first."""
+        """Record the arguments of one constructor; the outermost is called first."""
         given = signature.bind(None, *args, **kwargs).arguments
         for name, parameter in list(signature.parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
@@ -45,19 +46,19 @@ class _Arguments:
 
 
 def noting(constructor: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a constructor so that its arguments are noted before it does anything with them.
+    """Wrap a constructor so that its arguments are recorded before it runs.
 
     Args:
         constructor: The ``__init__`` of a class.
 
     Returns:
-        The same, to be asked for by :func:`noted_arguments` in the constructor of the base.
+        The wrapped constructor. The base constructor retrieves the arguments with :func:`noted_arguments`.
     """
     signature = inspect.signature(constructor)
 
     @functools.wraps(constructor)
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (of any class)
-        # A wrong call is not noted: the constructor raises the error.
+        # A wrong call is not recorded: the constructor itself raises the error.
         with contextlib.suppress(TypeError):
             self.__dict__.setdefault("_arguments", _Arguments()).note(signature, args, kwargs)
         constructor(self, *args, **kwargs)
@@ -66,22 +67,22 @@ def noting(constructor: Callable[..., None]) -> Callable[..., None]:
 
 
 def noted_arguments(instance: Any) -> dict[str, Any]:  # noqa: ANN401 (of any class)
-    """Hand over what the constructors of an instance were given, by name, and forget it."""
+    """Return the recorded constructor arguments of an instance by name, and clear the record."""
     arguments: _Arguments = instance.__dict__.pop("_arguments", _Arguments())
     return arguments.values
 
 
 def plain(value: object) -> object:
-    """Turn an argument into what a checkpoint can hold safely.
+    """Convert an argument to plain values that a checkpoint can safely hold.
 
     Args:
         value: None, a bool, number, string, path, tensor or array, or lists, tuples and mappings of them.
 
     Returns:
-        The same as plain Python values, tensors and arrays as lists.
+        The value as plain Python values, with tensors and arrays as lists.
 
     Raises:
-        TypeError: If it is anything else.
+        TypeError: If the value is of any other type.
 
     Example:
         >>> import torch
@@ -92,7 +93,7 @@ def plain(value: object) -> object:
         value = value.item()
     if value is None or isinstance(value, bool):
         return value
-    # Of subclasses, such as enumerations, their value: a class of its own would be refused when the file is read.
+    # Subclasses, such as enumerations, are reduced to the base type: other classes are refused when the file is read.
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -113,13 +114,13 @@ def plain(value: object) -> object:
 
 
 def plain_part(values: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """Turn the arguments that can be plain into what a checkpoint can hold safely.
+    """Convert those arguments that can be saved safely to plain values.
 
     Args:
         values: Arguments by name.
 
     Returns:
-        Those, and the names of the others.
+        The converted arguments, and the names of the others.
     """
     saved, unsaved = {}, []
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Autoencoding: the image itself, through a code of it."""
+"""Autoencoding: reconstructing an image from a code of it."""
 
 import math
 from typing import Any, NamedTuple
@@ -27,12 +27,12 @@ _LOG_VARIANCES = (-20.0, 10.0)
 
 
 class AutoencodingOutputs(NamedTuple):
-    """What the network of an autoencoder computes.
+    """Raw outputs of an autoencoder.
 
     Attributes:
-        logits: Of the pixels; their sigmoid is the image.
-        codes: The code of each image; of a variational autoencoder the mean of its codes.
-        log_variances: Variational: logarithm of the variance of each number of a code; else None.
+        logits: Logits of the pixels; their sigmoid is the image.
+        codes: Code of each image; variational: the mean of its distribution.
+        log_variances: Logarithm of the variance of each value of a code; None if not variational.
     """
 
     logits: Float32[Tensor, "batch channels height width"]
@@ -41,40 +41,40 @@ class AutoencodingOutputs(NamedTuple):
 
 
 class AutoencodingTask(Task):
-    """Brings images through a code that is smaller than they are, so that the code has to say what is in them.
+    """Reconstructs images from codes that are smaller than they are, so that a code has to capture what is in an image.
 
-    The backbone's coarsest feature map becomes a code, and the code an image again, by the strides of the backbone in
-    reverse. Targets are the pixels as they are, in 0 to 1 and in float32 whatever the precision and the normalisation.
-    What a batch holds besides images is not looked at, so that data for any task will do; padding does not count.
+    The backbone's coarsest feature map is encoded to a code, and the code is decoded to an image through the strides of
+    the backbone in reverse. Targets are the original pixels in 0 to 1, in float32 for any precision and normalisation.
+    Only the images of a batch are needed, so data for any task can be used; padding does not count.
 
-    Logs ``loss``, and ``mse``, ``psnr`` and ``ssim`` as
-    :class:`~visiontasks.metrics.reconstruction.ReconstructionQuality` has them. Where each image has one class (a field
-    ``labels`` of one number per image), ``knn_accuracy`` and ``linear_accuracy`` tell how much of it the code holds,
-    see :class:`~visiontasks.metrics.code.CodeAccuracy`: training images are encoded for it after the validation, and
-    nothing is trained by it.
+    Logs ``loss``, and ``mse``, ``psnr`` and ``ssim`` (see
+    :class:`~visiontasks.metrics.reconstruction.ReconstructionQuality`). If each image has one class (a field ``labels``
+    with one number per image), ``knn_accuracy`` and ``linear_accuracy`` measure how well codes predict it, see
+    :class:`~visiontasks.metrics.code.CodeAccuracy`: training images are encoded for this after the validation, without
+    training on it.
 
     Args:
-        code_size: Numbers of a code; of a map at each of its places.
-        code: ``"vector"``, for images of one size; or ``"map"``, which keeps place, for images of any size.
+        code_size: Number of values of a code; for a map, at each position.
+        code: ``"vector"``, for images of one size; or ``"map"``, which keeps positions, for images of any size.
         decoder: How maps are enlarged: ``"transpose"``, ``"unpooling"`` or ``"resize"``, see
             :class:`~visiontasks.decoders.image.ImageDecoder`.
-        decoder_options: Its other arguments.
-        loss: ``"mse"``, ``"l1"``, ``"ssim"`` or ``"binary_cross_entropy"``, or the factor of each of several, such as
+        decoder_options: Other arguments of the decoder.
+        loss: ``"mse"``, ``"l1"``, ``"ssim"`` or ``"binary_cross_entropy"``, or a factor for each of several, such as
             ``{"mse": 1.0, "ssim": 0.1}``. See :class:`~visiontasks.losses.reconstruction.ReconstructionLoss`.
-        denoising: What is done in training to the images that are encoded, not to those that they are compared with:
-            ``"gaussian"``, ``"salt_and_pepper"`` or ``"erased_patches"``, see
-            :class:`~visiontasks.tasks.corruption.Corruption`; None for nothing.
-        noise: How much of it, above 0 and at most 1.
-        variational: Whether codes are drawn at random in training, from a normal distribution around what the encoder
-            says, and are held to a standard normal distribution (Kingma and Welling, Auto-encoding variational Bayes,
-            ICLR 2014), so that :meth:`sample` can draw images.
-        kl_weight: Weight of the divergence from the standard normal distribution. Like the losses it counts per value
-            of a pixel, so that with ``"binary_cross_entropy"`` and 1 the loss is the bound of the paper.
-        kl_warmup: Share of all training steps in which this weight rises from 0, 0 to 1.
-        bank_size: Training images whose codes those of a validation are compared with; a test takes all. 0 leaves the
-            accuracies out.
+        denoising: Corruption of the inputs (not the targets) in training: ``"gaussian"``, ``"salt_and_pepper"`` or
+            ``"erased_patches"``, see :class:`~visiontasks.tasks.corruption.Corruption`; None for no corruption.
+        noise: Amount of corruption, above 0 and at most 1.
+        variational: Whether codes are sampled in training from a normal distribution that the encoder predicts, and
+            regularised towards a standard normal distribution (Kingma and Welling, Auto-encoding variational Bayes,
+            ICLR 2014), so that :meth:`sample` can generate images.
+        kl_weight: Weight of the divergence from the standard normal distribution. Like the losses, the divergence is
+            averaged per pixel value, so that with ``"binary_cross_entropy"`` and weight 1 the loss is the variational
+            bound of the paper.
+        kl_warmup: Share of all training steps, 0 to 1, in which ``kl_weight`` rises from 0.
+        bank_size: Number of training images that the accuracies compare validation codes with; a test uses all training
+            images. 0 disables the accuracies.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`. A code that is a vector needs ``image_size``; on
-            the command line it comes from the data.
+            the command line it is taken from the data.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
@@ -133,16 +133,16 @@ class AutoencodingTask(Task):
         self.add_metrics(metrics | ({"code": CodeAccuracy()} if bank_size else {}))
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (of any task)
-        """Select the images, in training corrupted as ``denoising`` says."""
+        """Select the images, corrupted in training according to ``denoising``."""
         if self.corruption is None or not self.training:
             return (batch.images,)
-        # The same again when a training is resumed, and different on every process.
+        # The same when training is resumed, and different on every process.
         trainer = self._trainer
         step = None if trainer is None else trainer.fit_loop.total_batch_idx * trainer.world_size + self.global_rank
         return (self.corruption(pixels_of(batch.images), step),)
 
     def forward(self, images: Images) -> AutoencodingOutputs:
-        """Compute codes, and the images that they stand for, in float32 whatever the precision.
+        """Compute codes and reconstructed images, in float32 for any precision.
 
         Args:
             images: Images, shape [B, C, H, W].
@@ -154,7 +154,7 @@ class AutoencodingTask(Task):
         return AutoencodingOutputs(self._decode(drawn, (images.shape[-2], images.shape[-1])), codes, log_variances)
 
     def encode(self, images: Images) -> Codes:
-        """Compute the codes of images; of a variational autoencoder the means.
+        """Compute the codes of images; variational: their means.
 
         Args:
             images: Images, shape [B, C, H, W].
@@ -162,14 +162,14 @@ class AutoencodingTask(Task):
         return self._encode(images)[0]
 
     def decode(self, codes: Codes, size: tuple[int, int] | None = None) -> Pixels:
-        """Compute the images that codes stand for, pixels in 0 to 1.
+        """Decode codes to images, pixels in 0 to 1.
 
         Args:
             codes: Codes.
             size: Height and width of the images in pixels; needed for codes that are maps.
 
         Raises:
-            ArgumentError: If it is needed, or not the one that a vector was made for.
+            ArgumentError: If the size is needed but missing, or is not the one that a vector code was created for.
         """
         size = size or self.fixed_size
         if size is None or self.fixed_size not in (None, size):
@@ -179,17 +179,17 @@ class AutoencodingTask(Task):
         return self._decode(codes, size).sigmoid()
 
     def sample(self, count: int, size: tuple[int, int] | None = None) -> Pixels:
-        """Draw images at random; of a variational autoencoder in evaluation mode.
+        """Generate random images; needs a variational autoencoder in evaluation mode.
 
         Args:
-            count: Images.
-            size: Height and width in pixels; needed where codes are maps.
+            count: Number of images.
+            size: Height and width in pixels; needed if codes are maps.
 
         Returns:
             Pixels in 0 to 1.
 
         Raises:
-            ArgumentError: If the autoencoder is not variational, or the size is needed.
+            ArgumentError: If the autoencoder is not variational, or the size is needed but missing.
         """
         if not self.variational:
             message = "sample draws codes that look like those of images, which only variational=True makes them do."
@@ -200,11 +200,11 @@ class AutoencodingTask(Task):
         return self.decode(torch.randn(shape, device=self.device), size)
 
     def losses(self, outputs: AutoencodingOutputs, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401 (of any task)
-        """Compute the terms of the loss against the images as they are; the means over the images of the batch.
+        """Compute the terms of the loss against the original images, as means over the batch.
 
         Args:
             outputs: What :meth:`forward` returns.
-            batch: Of any task, as long as it has ``images``.
+            batch: A batch of any task that has ``images``.
         """
         with torch.autocast(outputs.logits.device.type, enabled=False):
             terms = self.loss(outputs.logits, pixels_of(batch.images), getattr(batch, "sizes", None))
@@ -218,10 +218,10 @@ class AutoencodingTask(Task):
         return AutoencodingPredictions(outputs.logits.sigmoid(), outputs.codes)
 
     def update_metrics(self, predictions: AutoencodingPredictions, batch: Any) -> None:  # noqa: ANN401 (of any task)
-        """Update the metrics of the running stage; each takes those of these values that it names.
+        """Update the metrics of the running stage; each receives the values below that it takes by name.
 
-        They are ``images`` and ``target`` (pixels in 0 to 1), ``sizes``, ``codes`` (a vector for each image) and
-        ``labels`` (-1 where there is none).
+        The values are ``images`` and ``target`` (pixels in 0 to 1), ``sizes``, ``codes`` (a vector for each image) and
+        ``labels`` (-1 if unknown).
         """
         self.metrics.update(
             images=predictions.images,
@@ -232,17 +232,17 @@ class AutoencodingTask(Task):
         )
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
-        """Encode training images to judge the codes by, where there are labels, with the weights that made them."""
+        """Encode training images for the accuracies of the codes, if there are labels, with the validated weights."""
         if self.last_evaluated and not self.trainer.sanity_checking:
             self._fill_bank(self.bank_size)
 
     def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
-        """Encode the training images to judge the codes by, where there are labels."""
+        """Encode the training images for the accuracies of the codes, if there are labels."""
         if self.last_evaluated:
             self._fill_bank(None)
 
     def check_data(self, data: DataDescription) -> None:
-        """Check the channels, and the size where a code is made for one; take over the names of the classes.
+        """Check the channels, and the image size if the code needs a fixed one; adopt the class names.
 
         Raises:
             ArgumentError: If they differ.
@@ -265,7 +265,7 @@ class AutoencodingTask(Task):
         return means, log_variances.clamp(*_LOG_VARIANCES)
 
     def _decode(self, codes: Tensor, size: tuple[int, int]) -> Tensor:
-        # The codes are in float32 also where the parameters are not.
+        # Codes are in float32 even if the parameters are not.
         dtype = next(self.decoder.parameters()).dtype
         logits: Tensor = self.decoder(self.code.decode(codes.to(dtype)), size).float()
         return logits
@@ -285,13 +285,13 @@ class AutoencodingTask(Task):
             return
         accuracy: Any = self.metrics["code"]
         strategy: Any = self.trainer.strategy
-        # Together, since a process that had no image still does its share.
+        # Decided over all processes, because one without images still has to do its share.
         found = any((labels >= 0).any() for labels in accuracy.labels)
         if not strategy.reduce_boolean_decision(bool(found), all=False):
             return
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
             count = 64
-        # A loader draws a random number, which must not change those of the training.
+        # A loader draws a random number, which must not affect the random state of training.
         with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
             for loaded in data.bank_dataloader(count):
                 batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))

@@ -1,4 +1,4 @@
-"""Predictions averaged over mirrored and resized images."""
+"""Test-time augmentation: predictions averaged over mirrored and resized images."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -20,14 +20,14 @@ _AXES: dict[str, tuple[tuple[int, ...], ...]] = {
     "vertical": ((), (-2,)),
     "both": ((), (-1,), (-2,), (-2, -1)),
 }
-"""Axes that each view of an image is flipped along."""
+"""Axes along which each view of an image is flipped."""
 
 
 def check_averaging(flips: str, scales: Sequence[float] = (1.0,)) -> None:
-    """Check what predictions are averaged over.
+    """Check the flips and scales that predictions are averaged over.
 
     Raises:
-        ArgumentError: If the flips are unknown, or there is no scale, or one that is not positive.
+        ArgumentError: If the flips are unknown, there is no scale, or a scale is not positive.
     """
     check_choice("flips", flips, _AXES)
     if not scales or not all(scale > 0 for scale in scales):
@@ -36,24 +36,24 @@ def check_averaging(flips: str, scales: Sequence[float] = (1.0,)) -> None:
 
 
 def flip_views(images: Images, flips: Flips) -> list[Images]:
-    """Flip images: themselves first, then left to right, upside down, and both, as far as asked for.
+    """Return the images and their requested mirror images, in the order unchanged, horizontal, vertical, both.
 
     Args:
         images: Images, shape [B, C, H, W].
-        flips: Which.
+        flips: Which mirror images to add.
     """
     return [_flip(images, axes) for axes in _AXES[flips]]
 
 
 def average_logits(views: list[Float[Tensor, "*batch outputs"]], *, softmax: bool) -> Float[Tensor, "*batch outputs"]:
-    """Average the probabilities of several views, as logits.
+    """Average the probabilities of several views, and return them as logits.
 
     Args:
         views: Logits of each view.
-        softmax: Whether the probabilities are their softmax over the last axis; otherwise each has its sigmoid.
+        softmax: Whether probabilities are the softmax of the logits over the last axis; otherwise their sigmoid.
 
     Returns:
-        Logits whose softmax, or sigmoid, is the mean of the views'.
+        Logits whose softmax or sigmoid is the mean probability of the views.
 
     Example:
         >>> views = [torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]])]
@@ -74,16 +74,16 @@ def average_probabilities(
     flips: Flips = "none",
     scales: Sequence[float] = (1.0,),
 ) -> Probabilities:
-    """Predict the pixels of images at several sizes, and mirrored, and average the probabilities.
+    """Predict the pixels of resized and mirrored images, and average the probabilities.
 
     Args:
-        predict: Computes the probabilities of images of any size, at their size.
+        predict: Function from images of any size to probabilities of the same size.
         images: The images, shape [B, C, H, W].
         flips: Mirror images to add.
-        scales: Factors of the height and width.
+        scales: Scale factors of the height and width.
 
     Returns:
-        The mean, at the size of the images.
+        The mean probabilities, at the size of the images.
     """
     size = images.shape[-2:]
     found: list[Tensor] = []

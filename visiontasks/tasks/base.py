@@ -1,4 +1,4 @@
-"""What every task shares: steps, logging, optimiser, checkpoints."""
+"""The base class of all tasks: steps, logging, optimiser, checkpoints."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -25,46 +25,46 @@ from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
 
 class Task(LoggedModule, ABC):
-    """A backbone that learns a task.
+    """Base class of a backbone with a head that is trained on a task.
 
     A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and
-    implements :meth:`forward`, :meth:`losses`, :meth:`predict` and :meth:`update_metrics`. Every one of them may be
-    overridden again by a user's subclass. Arguments of the constructor that are plain values are saved in the
-    checkpoint by themselves.
+    implements :meth:`forward`, :meth:`losses`, :meth:`predict` and :meth:`update_metrics`. A user's subclass may
+    override any of them. Constructor arguments that are plain values are saved in the checkpoint automatically.
 
     Args:
         backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
-            in the checkpoint; an instance has to be passed to ``load_from_checkpoint`` again.
+            in the checkpoint; an instance must be passed to ``load_from_checkpoint`` again.
         backbone_options: Arguments of a named backbone.
         backbone_weights: ``"imagenet"`` for torchvision's published weights of a named backbone, or a file: a state
-            dict, a torchvision classifier, or a checkpoint of any task. A checkpoint does not need them again.
-        freeze: What of the backbone does not train, batch-norm statistics included: ``"none"``, ``"all"``, or a number
-            of stages from the fine end.
+            dict, a torchvision classifier, or a checkpoint of any task. They are not needed again when a checkpoint is
+            loaded.
+        freeze: Part of the backbone that is not trained, batch-norm statistics included: ``"none"``, ``"all"``, or a
+            number of stages, counted from the finest.
         in_channels: Channels of the images.
-        image_size: Height and width in pixels of the images; by default the data module's, noted at the start of a fit.
-            Prediction on files resizes to it.
-        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default
-            as the weights expect it, with the statistics of the task that they come from; else ``"imagenet"``.
-        optimizer: Makes the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and
-            biases are then taken out of its weight decay.
-        lr_scheduler: ``"cosine"`` or ``"constant"``, per step after a linear warm-up; or makes a scheduler from an
-            optimiser.
-        lr_interval: When a scheduler of your own steps.
+        image_size: Height and width of the images in pixels; by default the data module's, recorded at the start of a
+            fit. Files are resized to it for prediction.
+        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default as
+            the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
+        optimizer: Function that creates the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p,
+            lr=0.1)``. Norms and biases are then excluded from weight decay.
+        lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step after a linear warm-up; or a function that
+            creates a scheduler from an optimiser.
+        lr_interval: Interval at which a custom scheduler steps.
         warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
-        CheckpointError: If the weights are damaged, unsafe, or not those of the backbone.
+        CheckpointError: If the weights are damaged, unsafe, or do not fit the backbone.
         DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
     takes: str | None = None
-    """What a data module yields for it; None for anything."""
+    """Kind of data that it takes; None for any."""
     batch_type: Any = AutoencodingBatch
-    """The named tuple of its batches, which a plain pair of tensors becomes where that says enough."""
+    """NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough."""
     num_classes: int | None = None
-    """How many classes it tells apart, which are then those of the data; None for a task without."""
+    """Number of classes, which must be that of the data; None for a task without classes."""
 
     def __init__(
         self,
@@ -102,13 +102,13 @@ class Task(LoggedModule, ABC):
 
     @property
     def display_names(self) -> list[str]:
-        """Names of the classes as they are shown: their numbers where they have no names."""
+        """Display names of the classes: their numbers if they have no names."""
         return self.class_names or [str(label) for label in range(self.num_classes or 0)]
 
-    # What a subclass defines.
+    # Methods that a subclass defines.
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (each task has its own)
-        """Select what :meth:`forward` sees of a batch; by default the images."""
+        """Select the inputs of :meth:`forward` from a batch; by default the images."""
         return (batch.images,)
 
     @abstractmethod
@@ -117,21 +117,21 @@ class Task(LoggedModule, ABC):
 
     @abstractmethod
     def predict(self, outputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
-        """Turn raw outputs into what a user wants to see."""
+        """Convert raw outputs to predictions for the user."""
 
     def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Update ``self.metrics``, the metrics of the running stage."""
 
     def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
-        """Look at the raw outputs of an evaluated batch that has images; by default nothing is done."""
+        """Hook for the raw outputs of an evaluated batch with images; does nothing by default."""
 
     # Steps.
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
-        """Compute the loss of a batch; log its terms at the trainer's interval.
+        """Compute the loss of a batch, and log its terms at the trainer's interval.
 
         Raises:
-            NonFiniteLossError: If the loss is infinite or NaN. One synchronisation on an accelerator; none on the CPU.
+            NonFiniteLossError: If the loss is infinite or NaN. The check costs one synchronisation on an accelerator.
             ArgumentError: If the batch is too small for batch norm.
         """
         batch = self.as_batch(batch)
@@ -162,15 +162,15 @@ class Task(LoggedModule, ABC):
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Update validation losses and metrics; return the predictions, None of a batch without images."""
+        """Update validation losses and metrics; return the predictions, or None for a batch without images."""
         return self._evaluate(batch, self.val_losses)
 
     def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Update test losses and metrics; return the predictions, None of a batch without images."""
+        """Update test losses and metrics; return the predictions, or None for a batch without images."""
         return self._evaluate(batch, self.test_losses)
 
     def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
-        """Predict a batch; images alone are enough."""
+        """Predict a batch, which may consist of images only."""
         if has_images_alone(batch):
             batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
         else:
@@ -178,16 +178,16 @@ class Task(LoggedModule, ABC):
         return self.predict(self.infer(*self.inputs(batch)))
 
     def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
-        """Compute the outputs that are evaluated and predicted from; by default those of :meth:`forward`."""
+        """Compute the outputs for evaluation and prediction; by default those of :meth:`forward`."""
         return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Give the fields of a batch their names, where a loader yields pairs of images and truth.
+        """Convert a batch to the task's NamedTuple if a loader yields plain pairs of images and targets.
 
-        In autoencoding images alone are enough.
+        For autoencoding, images alone are enough.
 
         Raises:
-            ArgumentError: If the batch has no ``images`` and is no such pair.
+            ArgumentError: If the batch has no ``images`` and is not such a pair.
         """
         return name_fields(batch, self.batch_type, type(self).__name__, alone=self.batch_type is AutoencodingBatch)
 
@@ -197,7 +197,7 @@ class Task(LoggedModule, ABC):
         loss, terms = self.add_up(self.losses(outputs, batch))
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": loss, **named}, len(batch.images))
-        # A process without images left gets one empty batch, so that all take part in what they gather.
+        # A process that has no images left gets one empty batch, so that all processes take part in collectives.
         if not len(batch.images):
             return None
         self.observe(outputs, batch)
@@ -206,7 +206,7 @@ class Task(LoggedModule, ABC):
         return predictions
 
     def setup(self, stage: str) -> None:
-        """Take over from the data module what the checkpoint has to know, and have checkpoints written safely.
+        """Adopt the properties of the data that the checkpoint has to record, and set up safe checkpoint files.
 
         Raises:
             ArgumentError: If the data or the precision do not fit the task.
@@ -221,7 +221,7 @@ class Task(LoggedModule, ABC):
             self.check_data(data)
             if stage == "fit":
                 self.image_size = data.image_size or self.image_size
-                # Lightning compares the hyperparameters of task and data, where a data module saves its own.
+                # If a data module saves its hyperparameters, Lightning compares them with the task's.
                 self.save_instead(image_size=self.image_size)
                 self.image_bounds = getattr(data, "image_bounds", None)
                 if self.normalize.mode in MEASURED and not self.normalize.measured:
@@ -230,10 +230,10 @@ class Task(LoggedModule, ABC):
             self.normalize.check_measured()
 
     def check_data(self, data: DataDescription) -> None:
-        """Check that a data module fits the task, and take over the names of the classes if none were given.
+        """Check that a data module fits the task, and adopt its class names if none were given.
 
         Raises:
-            ArgumentError: If it does not.
+            ArgumentError: If it does not fit.
         """
         check_agreement(data, type(data).__name__, type(self).__name__, self.takes, self.in_channels)
         self.normalize.check_image_size(data.image_size)
@@ -241,7 +241,7 @@ class Task(LoggedModule, ABC):
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
-# The default is a lambda, out of whose source the command line reads class and arguments. Pickle looks a function up by
-# its qualified name, and finds it here.
+# The default is a lambda, because the command line reads class and arguments from its source. Pickle looks up a
+# function by its qualified name, which is set to this one.
 _default = inspect.signature(Task).parameters["optimizer"].default
 setattr(Task, _default.__qualname__.rpartition(".")[2], staticmethod(_default))

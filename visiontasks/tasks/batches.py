@@ -1,4 +1,4 @@
-"""Batches of plain tensors, as a DataLoader of one's own yields them."""
+"""Batches of plain tensors, as yielded by a user's own DataLoader."""
 
 from typing import Any
 
@@ -10,27 +10,27 @@ from visiontasks.types import IGNORED
 
 
 def has_images_alone(batch: object) -> bool:
-    """Tell whether a batch is a tensor, or one tensor in a list or tuple, as ``TensorDataset`` yields it."""
+    """Return whether a batch is a tensor, or a list or tuple of one tensor, as ``TensorDataset`` yields it."""
     if type(batch) in (list, tuple):
         return len(batch) == 1 and isinstance(batch[0], Tensor)  # type: ignore[arg-type,index]  # the type was asked for
     return isinstance(batch, Tensor)
 
 
 def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  # noqa: ANN401 (whatever a loader yields)
-    """Give the fields of a batch their names.
+    """Convert a batch of plain tensors to the NamedTuple of a task.
 
     Args:
-        batch: One that has ``images``, and stays as it is; a pair of images and what is true of them; or images alone.
-        kind: The named tuple of the task's batches. Those of detection and localization hold more than a pair says.
-        task_name: Of the task, for messages.
-        alone: Whether images alone will do, of any task; nothing can be learnt from them but in autoencoding.
+        batch: A batch with ``images``, which is returned unchanged; a pair of images and targets; or images alone.
+        kind: NamedTuple of the task's batches. Those of detection and localization need more than a pair.
+        task_name: Name of the task, for messages.
+        alone: Whether images alone are accepted; only autoencoding can be trained on them.
 
     Returns:
-        The batch, or one of that kind: ``ids`` count from 0, ``sizes`` are those of the images, and what is true of
-        images alone is not known (-1, in masks 255, in detection no object).
+        The batch, or one of that kind: ``ids`` count from 0, ``sizes`` are those of the images, and the targets of
+        images alone are unknown (-1, in masks 255, in detection no object).
 
     Raises:
-        ArgumentError: If it is nothing of the sort.
+        ArgumentError: If the batch is none of these.
     """
     if hasattr(batch, "images"):
         return batch
@@ -50,7 +50,7 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         raise ArgumentError(message)
     images: Tensor = given[0]
     count, device = len(images), images.device
-    # An image has one label and one box, or any number of objects, of which there are none.
+    # Without targets there is one label and one box per image, or, for detection, no object.
     objects = (count, 0) if "ignore" in kind._fields else (count,)
     fields = {
         "labels": torch.full(objects, -1, device=device),

@@ -1,4 +1,4 @@
-"""Tasks whose decisions are fitted to validation data, after the network has been trained."""
+"""Tasks whose temperature and thresholds are fitted to validation data."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -16,16 +16,16 @@ from visiontasks.tasks.checkpoint import RECORD
 
 
 class CalibratedTask(Task, ABC):
-    """A task that decides on classes, by a temperature and thresholds that may be fitted.
+    """A task that predicts classes with a temperature and thresholds that can be fitted.
 
-    They are fitted after every validation of a fit, to the outputs that the validation had, so that every checkpoint
-    holds those of its own weights. The validation itself is without them: it shows what the network says.
+    They are fitted after every validation of a fit, to the outputs of that validation, so that every checkpoint holds
+    the values for its own weights. The validation itself does not use them: it evaluates the plain network.
 
     Args:
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Attributes:
-        decision: Set by the constructor of a subclass.
+        decision: Converts logits to predictions; set by the constructor of a subclass.
     """
 
     decision: Decision
@@ -37,34 +37,34 @@ class CalibratedTask(Task, ABC):
 
     @abstractmethod
     def class_logits(self, outputs: Any) -> Tensor:  # noqa: ANN401 (each task has its own)
-        """Select of raw outputs what the decision is made by."""
+        """Select from the raw outputs the logits that the decision is based on."""
 
     @property
     def _measuring(self) -> bool:
-        """Whether this is a validation to fit to."""
+        """Whether this is a validation that the decision is fitted to."""
         return self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
 
     def on_validation_epoch_start(self) -> None:
-        """Let a fit validate what the network says by itself."""
+        """Reset the decision for a validation within a fit, which evaluates the plain network."""
         super().on_validation_epoch_start()
         if self._measuring:
             self.decision.reset()
             self.validated.reset()
 
     def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (as in the base)
-        """Keep the outputs of a validation where something is to be fitted to them."""
+        """Store the outputs of a validation that the decision is fitted to."""
         if self.decision.fitted and self._measuring:
             self.validated.update(self.class_logits(outputs), batch.labels)
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
-        """Fit what is to be fitted after the last batch, while weights that a callback has averaged are in place."""
+        """Fit the decision after the last batch, while weights averaged by a callback are still in place."""
         if self.decision.fitted and self._measuring and self.last_evaluated:
             fill_empty_states([self.validated])
             self._fitted = self.decision.fit(*self.validated.compute())
             self.validated.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log losses and metrics, and what was fitted."""
+        """Log losses, metrics and the fitted values."""
         super().on_validation_epoch_end()
         for name, value in self._fitted.items():
             named = self._per_class(f"val/{name}", value) if value.ndim else {f"val/{name}": value}
@@ -72,7 +72,7 @@ class CalibratedTask(Task, ABC):
         self._fitted = {}
 
     def on_fit_start(self) -> None:
-        """See the base; check that there is a validation to fit to.
+        """See the base class; also check that there is validation data to fit to.
 
         Raises:
             ArgumentError: If there is none.
@@ -86,12 +86,12 @@ class CalibratedTask(Task, ABC):
             raise ArgumentError(message)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """See the base; add which thresholds were asked for, beside those that were fitted."""
+        """See the base class; also save the requested thresholds next to the fitted ones."""
         super().on_save_checkpoint(checkpoint)
         checkpoint[RECORD]["thresholds"] = plain(self.hparams.get("thresholds"))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """See the base; thresholds that are given anew win over those of the checkpoint."""
+        """See the base class; newly given thresholds take precedence over those of the checkpoint."""
         super().on_load_checkpoint(checkpoint)
         given = checkpoint.get(RECORD, {}).get("thresholds")
         if given is not None and given != plain(self.hparams.get("thresholds")):

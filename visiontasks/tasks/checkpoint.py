@@ -1,4 +1,4 @@
-"""Checkpoints that are enough: what they hold, and how they are read."""
+"""Self-contained checkpoints: what they hold, and how they are read."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -16,23 +16,23 @@ from visiontasks.tasks.arguments import noted_arguments, noting, plain, plain_pa
 from visiontasks.tasks.optimization import change_options, given_options, qualified_name, schedulers_of
 
 RECORD = "visiontasks"
-"""Key under which a checkpoint holds what Lightning does not: the task, what it learned of the data, its optimiser."""
+"""Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
 
 _TRAINING_ONLY = ("optimizer", "lr_scheduler")
 _RESTORING = ContextVar("restoring", default=False)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint file without running any code that it may hold.
+    """Read a checkpoint file without running any code that it may contain.
 
     Args:
         path: The file.
 
     Returns:
-        What Lightning saved: ``state_dict``, ``hyper_parameters`` and so on, tensors on the CPU.
+        What Lightning saved (``state_dict``, ``hyper_parameters`` and so on), with tensors on the CPU.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, holds other objects than tensors and plain values, or is no
+        CheckpointError: If the file is missing, damaged, holds objects other than tensors and plain values, or is not a
             checkpoint of a LightningModule.
     """
     path = Path(path)
@@ -49,7 +49,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
-    """Check that the tensors of a checkpoint fit a model, before any is copied.
+    """Check that the tensors of a checkpoint fit a model before any is copied.
 
     Args:
         own: The model's state dict.
@@ -70,24 +70,24 @@ def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
 
 
 class CheckpointedModule(LightningModule):
-    """A module whose checkpoint is enough to create it again.
+    """A module that can be created again from its checkpoint alone.
 
-    The arguments of the most derived constructor are saved as hyperparameters where they are plain values; of the
-    others a checkpoint notes the names, and loading asks for them. Optimiser and schedule matter to training only and
-    are not saved, save for the optimiser's class.
+    Arguments of the most derived constructor are saved as hyperparameters if they are plain values; for the others a
+    checkpoint records the names, and loading asks for the values. Optimiser and schedule matter only to training and
+    are not saved, except for the optimiser's class.
     """
 
     _unsaved: list[str]
     class_names: list[str] | None
     image_size: tuple[int, int] | None
     image_bounds: tuple[int, int] | None = None
-    """Shorter side and largest longer side of images that keep their shape, noted at the start of a fit."""
+    """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
-        """Have the constructor note its arguments."""
+        """Wrap the constructor so that its arguments are recorded."""
         super().__init_subclass__(**kwargs)
         if "__init__" in cls.__dict__:
-            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, and notes them
+            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, but records its arguments
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,14 +99,14 @@ class CheckpointedModule(LightningModule):
         self._given_options: list[list[dict[str, Any]]] = []
 
     def save_instead(self, **values: object) -> None:
-        """Save other values of arguments than those that the caller gave; arguments that are not saved stay so."""
+        """Replace saved values of arguments; arguments that are not saved remain unsaved."""
         changed = {name: plain(value) for name, value in values.items() if name in self.hparams}
-        # Saved, not updated: loggers are given what was saved first.
+        # Saved again rather than updated, because loggers receive what was saved first.
         self.save_hyperparameters({**self.hparams, **changed})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add which task it is, what it knows of the data, its optimiser, and which arguments could not be saved."""
-        # A subclass, or a data module, that calls save_hyperparameters itself saves whatever it was given.
+        """Add the task, what it knows about the data, its optimiser, and the names of arguments that were not saved."""
+        # A subclass or data module that calls save_hyperparameters itself may have saved values of any type.
         for key in (self.CHECKPOINT_HYPER_PARAMS_KEY, LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY):
             if key in checkpoint:
                 checkpoint[key], _ = plain_part(checkpoint[key])
@@ -122,14 +122,14 @@ class CheckpointedModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what a checkpoint knows of the data.
+        """Adopt what the checkpoint knows about the data.
 
         Raises:
-            CheckpointError: If a trainer goes on from it with as many classes that have other names.
+            CheckpointError: If training is resumed with the same number of classes but other class names.
         """
         self._record = record = checkpoint.get(RECORD, {})
         names, saved = self.class_names or [], record.get("class_names") or []
-        # Lightning sets a task up, with the names of the data, before it restores it.
+        # Lightning calls setup, which adopts the class names of the data, before it restores a checkpoint.
         if self._trainer is not None and "num_classes" in self.hparams and len(names) == len(saved) and names != saved:
             message = (
                 f"The classes of the checkpoint are {saved}, those of the data {names}; expected the same, in the same "
@@ -141,16 +141,16 @@ class CheckpointedModule(LightningModule):
         self.image_bounds = self.image_bounds or record.get("image_bounds")
 
     def on_validation_start(self) -> None:
-        """Warn where images have another size than in training."""
+        """Warn if images have another size than in training."""
         self._compare_size()
 
     def on_test_start(self) -> None:
-        """Warn where images have another size than in training."""
+        """Warn if images have another size than in training."""
         self._compare_size()
 
     def _compare_size(self) -> None:
         found = getattr(getattr(self.trainer, "datamodule", None), "image_size", None)
-        # What the checkpoint says; the task's own may have come from these data.
+        # The size in the checkpoint: the task's own may come from the present data.
         trained = self._record.get("image_size")
         if self.trainer.state.fn != TrainerFn.FITTING and found and trained and tuple(found) != tuple(trained):
             rank_zero_warn(
@@ -159,21 +159,21 @@ class CheckpointedModule(LightningModule):
             )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401 (a type private to torch)
-        """Copy weights, whether this model or the one that they come from is compiled.
+        """Load weights, whether or not this model or the saved one is compiled.
 
         Args:
             state_dict: The weights.
-            strict: Whether all weights of the model, and no others, have to be there.
+            strict: Whether the keys have to match those of the model exactly.
             assign: See :meth:`torch.nn.Module.load_state_dict`.
 
         Returns:
-            Keys that are missing, and keys that are not the model's.
+            The missing keys and the unexpected keys.
 
         Raises:
-            CheckpointError: If the weights were made for another model; nothing is copied then.
+            CheckpointError: If the weights belong to another model; in that case nothing is copied.
         """
         own = self.state_dict()
-        # torch.compile wraps modules, which shows in the names.
+        # torch.compile wraps modules, which changes their names.
         names = {key.replace(COMPILED, ""): key for key in own}
         weights = {key.replace(COMPILED, ""): value for key, value in state_dict.items()}
         weights = {names.get(key, key): value for key, value in weights.items()}
@@ -182,10 +182,10 @@ class CheckpointedModule(LightningModule):
         return super().load_state_dict(weights, strict, assign)
 
     def on_fit_start(self) -> None:
-        """Check that training goes on with the optimiser that it was begun with.
+        """Check that training is resumed with the same optimiser.
 
         Raises:
-            CheckpointError: If it does not.
+            CheckpointError: If the optimiser is another one.
         """
         before, now = self._record.get("optimizer"), qualified_name(self.trainer.optimizers[0])
         if before and self.trainer.ckpt_path and before != now:
@@ -197,7 +197,7 @@ class CheckpointedModule(LightningModule):
         self._given_options = [given_options(optimizer) for optimizer in self.trainer.optimizers]
 
     def on_train_start(self) -> None:
-        """Let what was given now win over what the checkpoint brought back: the learning rate, the weight decay, ..."""
+        """Let newly given options, such as learning rate and weight decay, take precedence over the checkpoint's."""
         before = self._record.get("optimizer_options", [])
         if self.trainer.ckpt_path and before:
             changed: dict[str, None] = {}
@@ -221,10 +221,9 @@ class CheckpointedModule(LightningModule):
 
         Args:
             checkpoint_path: The file.
-            map_location: Device to load to, see :func:`torch.load`.
-            strict: Whether every weight has to be there; true by default.
-            **kwargs: Arguments of the constructor that replace saved ones, and those that could not be saved
-                (instances).
+            map_location: Device to load to; see :func:`torch.load`.
+            strict: Whether the keys of the weights have to match exactly; true by default.
+            **kwargs: Constructor arguments that replace saved ones, and those that could not be saved (instances).
 
         Returns:
             The task.

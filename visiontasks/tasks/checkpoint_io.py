@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, and whose damage is named."""
+"""Checkpoint files that are written atomically and checked when they are read."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ from visiontasks.tasks.checkpoint import read_checkpoint
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Reads and writes the local checkpoints of a Trainer; others, such as ``s3://...``, as Lightning does.
+    """Reads and writes the local checkpoints of a Trainer; remote ones, such as ``s3://...``, are left to Lightning.
 
-    Lightning stages a file in the temporary directory and then copies it, so that a full disk can leave half a file
-    with a final name (pytorch-lightning#21253), and keeps a refused permission to itself (#21800). Here the bytes go to
-    a hidden file beside the final one, reach the disk, and get the final name last.
+    Lightning stages a file in the temporary directory and then copies it, so that a full disk can leave a truncated
+    file under the final name (pytorch-lightning#21253), and it hides permission errors (#21800). Here the data are
+    written to a hidden file in the same folder and flushed to disk before the file gets its final name.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401 (as in the base)
@@ -26,10 +26,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
         Args:
             checkpoint: What to save.
             path: The file; its folder is created.
-            storage_options: Of other storage than local files.
+            storage_options: Options for storage other than local files.
 
         Raises:
-            OSError: If it cannot be written; a file that had the name before is left as it was.
+            OSError: If it cannot be written; an existing file of that name is left unchanged.
         """
         if not _is_local(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -53,18 +53,18 @@ class SafeCheckpointIO(TorchCheckpointIO):
             part.unlink(missing_ok=True)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:  # noqa: ANN401 (as in the base)
-        """Load a checkpoint to the CPU, without running code that it may hold.
+        """Load a checkpoint to the CPU without running any code that it may contain.
 
         Args:
             path: The file.
-            map_location: Of other storage than local files.
-            weights_only: Of other storage than local files.
+            map_location: Passed on for storage other than local files.
+            weights_only: Passed on for storage other than local files.
 
         Returns:
             The checkpoint.
 
         Raises:
-            CheckpointError: If the file is missing, damaged, unsafe, or no checkpoint.
+            CheckpointError: If the file is missing, damaged, unsafe, or not a checkpoint.
         """
         return read_checkpoint(path) if _is_local(path) else super().load_checkpoint(path, map_location, weights_only)
 

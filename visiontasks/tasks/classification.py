@@ -23,48 +23,49 @@ Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outp
 
 
 class ClassificationTask(CalibratedTask):
-    """Says which one of several classes an image belongs to, or which ones.
+    """Predicts the class of an image, or each of several classes that it belongs to.
 
     Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the
-    classes), ``class_accuracy/NAME`` for each class and ``calibration_error``, in training ``accuracy`` only. Other
+    classes), ``class_accuracy/NAME`` for each class and ``calibration_error``; in training only ``accuracy``. Other
     modes log ``map`` (mean average precision), ``ap/NAME`` for each class, ``f1`` and ``accuracy`` of their decisions,
-    and ``calibration_error``; in training ``f1`` and ``accuracy``.
+    and ``calibration_error``; in training only ``f1`` and ``accuracy``.
 
-    Batches are :class:`~visiontasks.types.ClassificationBatch`, or any pair (images, labels) such as a plain DataLoader
-    over a torchvision data set yields.
+    Batches are :class:`~visiontasks.types.ClassificationBatch`, or pairs (images, labels) as a plain DataLoader over a
+    torchvision data set yields them.
 
     Args:
-        num_classes: Classes, background not counted. On the command line it comes from the data.
-        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+        num_classes: Number of classes, background not counted. On the command line it is taken from the data.
+        class_names: Their names in the order of the labels; by default the data module's, adopted at the start of a
             fit.
-        mode: ``"multiclass"``: one class per image, by softmax, two classes included. ``"multilabel"``: any number of
-            classes per image, by a sigmoid each; labels are [B, num_classes], 0 or 1, and one class alone will do.
-            ``"binary"``: one of two classes by one sigmoid, that of the second: as the first mode, but with a
-            threshold and average precision, for a rare second class.
-        thresholds: Minimum probability at which a class is predicted (binary: the second class), one for all
-            classes or one for each, 0 to 1; ``"best_f1"`` chooses those of the best F1 after every validation of a
-            fit. A checkpoint holds them.
+        mode: ``"multiclass"``: one class per image, by softmax; two classes are possible. ``"multilabel"``: any number
+            of classes per image, by a sigmoid each; labels are [B, num_classes], 0 or 1; a single class is possible.
+            ``"binary"``: two classes with one sigmoid for the second, a threshold and average precision, for a rare
+            second class.
+        thresholds: Minimum probability, 0 to 1, at which a class is predicted (binary: the second class), one for all
+            classes or one for each; ``"best_f1"`` chooses those with the best F1 after every validation of a fit and
+            saves them in the checkpoint.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
         pool: How the coarsest feature map is pooled, ``"average"`` or ``"max"``.
-        pool_size: Places along each side that it is pooled to; 1 for all places together. See
+        pool_size: Side of the grid that the feature map is pooled to; 1 for global pooling. See
             :class:`~visiontasks.heads.classification.ClassificationHead`.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1 (Szegedy et al. 2016, section 7);
-            in other modes over yes and no of each class.
-        focal_gamma: Gamma of the focal loss, such as 2: what is right already counts less (Lin et al. 2017); 0 for
-            cross-entropy.
-        class_weights: Weight of each class in the loss; equal by default. ``"balanced"`` weighs rare classes higher, by
-            the training images of the data module, see :func:`~visiontasks.losses.classification.balanced_weights`;
-            the numbers are saved. Multilabel: weight of the images with the class against those without. The weighted
-            sum is divided by the number of images; torch divides by the sum of their weights, so that an image counts
-            for more among light classes.
+            in other modes over the two outcomes of each class.
+        focal_gamma: Gamma of the focal loss, such as 2, which down-weights images that are already classified well (Lin
+            et al. 2017); 0 for cross-entropy.
+        class_weights: Weight of each class in the loss; equal by default. ``"balanced"`` gives rare classes higher
+            weights, computed from the training images of the data module, see
+            :func:`~visiontasks.losses.classification.balanced_weights`; the weights are saved in the checkpoint.
+            Multilabel: weight of the images with the class relative to those without. The weighted sum is divided by
+            the number of images; torch divides by the sum of their weights, so that the contribution of an image
+            depends on the rest of its batch.
         auxiliary_weight: Weight of the loss of each auxiliary classifier of the Inception networks, such as 0.3
-            (Szegedy et al. 2015, section 5); 0 for none. With them, ``forward`` gives the logits of all classifiers in
-            one tensor, the final one first, in training and evaluation alike.
+            (Szegedy et al. 2015, section 5); 0 for none. With auxiliary classifiers, ``forward`` returns the logits of
+            all classifiers in one tensor, the final one first, in both training and evaluation.
         mixup: Alpha of mixup, such as 0.2; 0 for none. See :class:`~visiontasks.tasks.mixing.Mixing`.
-        cutmix: Alpha of CutMix, such as 1; 0 for none. With both, either is as likely for a batch.
+        cutmix: Alpha of CutMix, such as 1; 0 for none. With both, each batch uses either with equal probability.
         calibrate: Whether a temperature is fitted after every validation of a fit, see
-            :func:`~visiontasks.metrics.calibration.fit_temperature`. The checkpoint holds it, and predictions are made
-            with it; loss, accuracy and what the validations of the fit log are without it.
+            :func:`~visiontasks.metrics.calibration.fit_temperature`. It is saved in the checkpoint and used for
+            predictions, but not for the loss, the accuracy, and what the validations of the fit log.
         test_time_flips: Mirror images whose predictions are averaged with those of the image in evaluation and
             prediction: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
@@ -124,7 +125,7 @@ class ClassificationTask(CalibratedTask):
         self.label_smoothing = label_smoothing
         self.focal_gamma = focal_gamma
         weights = None if numbers is None else torch.tensor([float(weight) for weight in numbers])
-        # Balanced ones are measured when a fit begins; callbacks that copy the model have seen the buffer by then.
+        # Balanced weights are measured when a fit begins, after callbacks that copy the model have seen the buffer.
         measured = torch.ones(num_classes) if self.balanced else None
         self.register_buffer("class_weights", measured if self.balanced else weights, persistent=False)
         outputs = 1 if mode == "binary" else num_classes
@@ -149,7 +150,7 @@ class ClassificationTask(CalibratedTask):
         self.add_metrics(evaluated)
 
     def forward(self, images: Images) -> Outputs:
-        """Compute logits in float32 whatever the precision.
+        """Compute logits, in float32 for any precision.
 
         Args:
             images: Images, shape [B, C, H, W].
@@ -167,12 +168,12 @@ class ClassificationTask(CalibratedTask):
         return torch.stack([self.head(features), *auxiliary], 1).float()
 
     def infer(self, images: Images) -> Outputs:
-        """Compute logits for evaluation and prediction: of the image, or the mean over its mirror images."""
+        """Compute logits for evaluation and prediction, averaged over mirror images if requested."""
         views = [self(view) for view in flip_views(images, self.test_time_flips)]
         return views[0] if len(views) == 1 else average_logits(views, softmax=self.mode == "multiclass")
 
     def losses(self, outputs: Outputs, batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
-        """Compute the cross-entropy or focal loss of the logits, and that of each auxiliary classifier, weighted."""
+        """Compute the cross-entropy or focal loss of the logits, and the weighted loss of each auxiliary classifier."""
         logits, *auxiliary = outputs.unbind(1) if self.auxiliary_heads else [outputs]
         terms = {"focal" if self.focal_gamma else "cross_entropy": self._loss(logits, batch)}
         for index, other in enumerate(auxiliary, 1):
@@ -185,7 +186,7 @@ class ClassificationTask(CalibratedTask):
         )
 
     def predict(self, outputs: Outputs) -> ClassificationPredictions:
-        """Turn the final classifier's logits into probabilities, classes and their probabilities."""
+        """Convert the final classifier's logits to probabilities, predicted classes and their probabilities."""
         predictions: ClassificationPredictions = self.decision(self.class_logits(outputs))
         return predictions
 
@@ -194,14 +195,14 @@ class ClassificationTask(CalibratedTask):
         return outputs[:, 0] if self.auxiliary_heads else outputs
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (whatever a user's loader yields)
-        """Mix the images of the batch where asked for, and take the step."""
+        """Mix the images of the batch if requested, and compute the loss."""
         if self.mixing:
             key = (torch.initial_seed(), self.current_epoch, batch_idx, self.global_rank)
             batch = self.mixing(self.as_batch(batch), key)
         return super().training_step(batch, batch_idx)
 
     def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:
-        """Update the metrics of the running stage; a mixed image counts as what is most of it."""
+        """Update the metrics of the running stage; a mixed image counts as the class with the largest share."""
         labels, said = batch.labels, predictions.labels
         if labels.is_floating_point():
             labels = (labels >= 0.5).to(torch.uint8) if self.mode == "multilabel" else labels.argmax(1)
@@ -213,10 +214,10 @@ class ClassificationTask(CalibratedTask):
             self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
 
     def setup(self, stage: str) -> None:
-        """Take over from the data module what the checkpoint has to know, balanced weights of classes included.
+        """Adopt the properties of the data that the checkpoint has to record, including balanced class weights.
 
         Raises:
-            ArgumentError: If the data do not fit the task, or there are none to count.
+            ArgumentError: If the data do not fit the task, or there are no data whose classes can be counted.
         """
         super().setup(stage)
         if stage == "fit" and self.balanced:

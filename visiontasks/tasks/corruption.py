@@ -1,4 +1,4 @@
-"""What is done to images that a denoising autoencoder has to undo."""
+"""Corruptions of images that a denoising autoencoder has to undo."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -18,19 +18,19 @@ _ROWS = 7
 
 
 def gaussian(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
-    """Add noise of a standard deviation to every value of every pixel; what leaves 0 to 1 is clipped."""
+    """Add Gaussian noise of standard deviation ``amount`` to every pixel value, and clip to 0 to 1."""
     noise = torch.randn(images.shape, generator=generator, device=images.device)
     return (images + amount * noise).clamp(0, 1)
 
 
 def salt_and_pepper(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
-    """Make a share of the pixels black or white, all channels of a pixel alike."""
+    """Set a share of the pixels to black or white, the same in all channels."""
     drawn = torch.rand((len(images), 1, *images.shape[-2:]), generator=generator, device=images.device)
     return images.masked_fill(drawn < amount / 2, 0.0).masked_fill(drawn > 1 - amount / 2, 1.0)
 
 
 def erased_patches(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
-    """Make a share of the squares of a grid black, seven squares along the shorter side."""
+    """Set a share of the squares of a grid to black, with seven squares along the shorter side."""
     height, width = images.shape[-2:]
     side = max(1, min(height, width) // _ROWS)
     rows, columns = -(-height // side), -(-width // side)
@@ -47,16 +47,16 @@ CORRUPTIONS: dict[str, Callable[[Pixels, float, torch.Generator | None], Pixels]
 
 
 class Corruption:
-    """Spoils images at random (Vincent et al., Stacked denoising autoencoders, JMLR 2010, section 3.3).
+    """Corrupts images at random (Vincent et al., Stacked denoising autoencoders, JMLR 2010, section 3.3).
 
     Args:
-        kind: ``"gaussian"``: noise of the standard deviation ``amount`` on every value. ``"salt_and_pepper"``: that
-            share of the pixels black or white. ``"erased_patches"``: that share of the squares of a grid black, seven
-            of them along the shorter side.
-        amount: How much, above 0 and at most 1.
+        kind: ``"gaussian"``: noise of standard deviation ``amount`` on every value. ``"salt_and_pepper"``: that share
+            of the pixels set to black or white. ``"erased_patches"``: that share of the squares of a grid set to black,
+            with seven squares along the shorter side.
+        amount: Amount of corruption, above 0 and at most 1.
 
     Raises:
-        ArgumentError: If there is no such kind, or the amount is out of range.
+        ArgumentError: If the kind is unknown, or the amount is out of range.
 
     Example:
         >>> corrupted = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5), step=0)
@@ -73,12 +73,12 @@ class Corruption:
         self.amount = amount
 
     def __call__(self, images: Pixels, step: int | None = None) -> Pixels:
-        """Spoil images.
+        """Corrupt images.
 
         Args:
             images: Pixels in 0 to 1.
-            step: With torch's seed it determines what is random, the same when a training is resumed; None goes on
-                with torch's own random numbers.
+            step: Training step, which together with torch's seed determines the random numbers, so that a resumed
+                training repeats them; None to use torch's global generator.
         """
         generator = None
         if step is not None:

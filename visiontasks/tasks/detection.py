@@ -31,7 +31,7 @@ from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
 _REGIONS = 64
-"""Regions that the backbone is computed for at once."""
+"""Number of regions that the backbone processes at once."""
 
 
 class DetectionTask(Task):
@@ -40,26 +40,26 @@ class DetectionTask(Task):
     Logs ``loss`` and its four terms, COCO's figures (``map``, ``map_50``, ``mar_100`` and so on) and
     ``class_map/NAME``, see :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
 
-    Faster R-CNN (Ren et al., NeurIPS 2015): a network of proposals on the feature maps of the backbone, and a head that
-    tells class and box of each of them. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights it gives
-    the detections of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its ``_v2``.
+    Faster R-CNN (Ren et al., NeurIPS 2015): a region proposal network on the feature maps of the backbone, and a head
+    that predicts class and box of each proposal. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights it
+    gives the detections of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its ``_v2``.
 
     Args:
-        num_classes: Classes, background not counted. On the command line it comes from the data.
-        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+        num_classes: Number of classes, background not counted. On the command line it is taken from the data.
+        class_names: Their names in the order of the labels; by default the data module's, adopted at the start of a
             fit.
-        proposals: Where objects may be: ``"rpn"`` learns it (Faster R-CNN); ``"precomputed"`` reads it from the batch
-            (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` tries everywhere, see
+        proposals: Source of the proposals: ``"rpn"`` learns them (Faster R-CNN); ``"precomputed"`` reads them from the
+            batch (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` uses windows everywhere, see
             :func:`~visiontasks.detection.windows.sliding_windows`.
-        features: How a region is seen: ``"shared"`` reads it from the maps of the image; ``"per-region"`` cuts it out
-            of the image and computes the backbone for it alone (R-CNN), at 7 times the stride of the coarsest map,
-            without a pyramid. The latter takes hundreds of times as long, and proposals that are not learnt.
-        weights: Weights of a whole detector to start from, see
-            :func:`~visiontasks.detection.published.load_detector`; ``"fasterrcnn_resnet50_fpn"`` for those that
-            torchvision has published. Outputs for other classes or anchors are left at random, filters of colour
-            images adapted to other channels; the normalisation comes along unless one is given. A checkpoint does not
-            need them again.
-        neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the one map of stride 16; the stages behind it are then
+        features: Where the features of a region come from: ``"shared"`` reads them from the maps of the image;
+            ``"per-region"`` crops the region from the image and runs the backbone on it alone (R-CNN), resized to 7
+            times the stride of the coarsest map, without a pyramid. The latter takes hundreds of times as long, and
+            needs proposals that are not learnt.
+        weights: Weights of a whole detector to start from, see :func:`~visiontasks.detection.published.load_detector`;
+            ``"fasterrcnn_resnet50_fpn"`` for those that torchvision publishes. Output layers for other classes or
+            anchors stay randomly initialised, and filters for colour images are adapted to other channels; the
+            normalisation is adopted unless one is given. The weights are not needed again when a checkpoint is loaded.
+        neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the single map of stride 16; the stages after it are then
             not trained.
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
             with batch norm in the head before one hidden layer (Li et al., Benchmarking detection transfer learning
@@ -69,20 +69,22 @@ class DetectionTask(Task):
         head_width: Units of the hidden layers of the head.
         anchor_scales: Sides of the square anchors in multiples of the stride of their map; by default 8 in a pyramid,
             and 2, 4, 8, 16 and 32 on a single map.
-        aspect_ratios: Heights over widths of the anchors.
+        aspect_ratios: Ratios of height to width of the anchors.
         class_agnostic: Whether all classes of a proposal share one box.
-        rpn_pre_nms_top_n: Anchors of each map that go into non-maximum suppression, in training and in evaluation.
-        rpn_post_nms_top_n: Proposals of an image that come out of it, in training and in evaluation.
-        rpn_batch_size_per_image: Anchors of an image that the loss of the proposals is computed on.
-        box_batch_size_per_image: Proposals of an image that the loss of the head is computed on.
+        rpn_pre_nms_top_n: Number of anchors of each map kept before non-maximum suppression, in training and in
+            evaluation.
+        rpn_post_nms_top_n: Number of proposals of an image kept after non-maximum suppression, in training and in
+            evaluation.
+        rpn_batch_size_per_image: Number of anchors per image that the loss of the proposals is computed on.
+        box_batch_size_per_image: Number of proposals per image that the loss of the head is computed on.
         box_score_thresh: Minimum score of a detection, 0 to 1.
-        box_nms_thresh: Intersection over union above which the less likely of two detections of a class goes.
-        box_detections_per_img: Maximum number of detections of an image.
+        box_nms_thresh: Intersection over union above which the lower-scored of two detections of a class is suppressed.
+        box_detections_per_img: Maximum number of detections per image.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
-        CheckpointError: If the weights are damaged, unsafe, or not those of this detector.
+        CheckpointError: If the weights are damaged, unsafe, or do not fit this detector.
         DownloadError: If published weights are not in the cache and cannot be downloaded.
 
     Example:
@@ -98,9 +100,9 @@ class DetectionTask(Task):
     monitor = "val/map"
     monitor_mode = "max"
     rpn_type: type[RPN] = RPN
-    """Class of the network of proposals; a subclass may have its own."""
+    """Class of the region proposal network; a subclass may set its own."""
     roi_head_type: type[RoIHead] = RoIHead
-    """Class of the head; a subclass may have its own, with another loss for instance."""
+    """Class of the head; a subclass may set its own, for instance with another loss."""
 
     num_classes: int
 
@@ -180,7 +182,7 @@ class DetectionTask(Task):
         self.save_instead(weights=None, normalization=self.normalize.mode)
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
-        """Select the images, their sizes, and proposals that are precomputed."""
+        """Select the images, their sizes, and precomputed proposals."""
         if self.proposals != "precomputed":
             return batch.images, batch.sizes
         if not hasattr(batch, "proposals"):
@@ -201,15 +203,15 @@ class DetectionTask(Task):
 
         Args:
             images: Images, padded to the right and below.
-            sizes: Height and width of each inside the padding; by default there is none.
-            proposals: Boxes, where they are precomputed.
+            sizes: Height and width of each image inside the padding; by default there is no padding.
+            proposals: Boxes, if they are precomputed.
         """
         if sizes is None:
             sizes = torch.tensor(images.shape[-2:], device=images.device).expand(len(images), 2)
         x = self.normalize(images)
         rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
         inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
-        # Padding is 0 to the network, whatever the mean.
+        # Padding is 0 after normalisation, whatever the mean.
         x = torch.where(inside, x, 0.0)
         features = [x] if self.per_region else self.features(x)
         outputs = None
@@ -228,7 +230,7 @@ class DetectionTask(Task):
         return self.neck(found) if isinstance(self.neck, FPN) else found
 
     def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
-        """Compute the losses of both stages on samples: random ones in training, the same ones again in evaluation."""
+        """Compute the losses of both stages on samples, which are random in training and fixed in evaluation."""
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
@@ -240,7 +242,7 @@ class DetectionTask(Task):
         return terms
 
     def predict(self, outputs: DetectionOutputs) -> DetectionPredictions:
-        """Turn all proposals into detections."""
+        """Convert all proposals to detections."""
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
         boxes = outputs.proposals[images, places]
         logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
@@ -249,11 +251,11 @@ class DetectionTask(Task):
     def read(
         self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
     ) -> Float[Tensor, "regions rows columns channels"]:
-        """Read the features of regions from the maps, or compute them."""
+        """Read the features of regions from the maps, or run the backbone on the regions."""
         if not self.per_region:
             return roi_align(features, self.region_strides, boxes, images, _CELLS)
         side = _CELLS[0] * self.region_strides[0]
-        # In parts, so that memory does not grow with the proposals of an evaluation.
+        # In chunks, so that memory does not grow with the number of proposals in evaluation.
         parts = []
         for part, owners in zip(boxes.split(_REGIONS), images.split(_REGIONS), strict=True):
             pixels = roi_align(features, (1,), part, owners, (side, side)).permute(0, 3, 1, 2)
@@ -261,7 +263,7 @@ class DetectionTask(Task):
         return torch.cat(parts)
 
     def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
-        """Update the metrics of the running stage, which score in pixels of the original images."""
+        """Update the metrics of the running stage, which work in pixels of the original images."""
         self.metrics.update(predictions, batch)
 
 

@@ -1,4 +1,4 @@
-"""Training from given weights: the normalisation they expect, what is frozen, and what joins while it runs."""
+"""Fine-tuning: the normalisation that weights expect, frozen parameters, and parameters that are unfrozen later."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,18 +35,18 @@ def expected_normalization(
 ) -> Normalize:
     """Create the normalisation that weights expect.
 
-    Weights of a task expect its mode, and the statistics that were measured for it: its filters and batch-norm
-    statistics were fitted to images that were normalised with them. Statistics of images with another number of
-    channels are left, to be measured anew.
+    Weights of a task expect its normalisation mode and its measured statistics, because its filters and batch-norm
+    statistics were fitted to images normalised with them. Statistics for another number of channels are not used and
+    will be measured anew.
 
     Args:
         source: The weights.
         backbone: Their backbone.
         in_channels: Channels of the images.
-        image_size: Height and width in pixels of the images, where they are known.
+        image_size: Height and width of the images in pixels, if known.
 
     Returns:
-        The normalisation, with the statistics where the source has them.
+        The normalisation, with the statistics if the source has them.
 
     Raises:
         ArgumentError: If the weights expect a mean image of another size.
@@ -69,7 +69,7 @@ def expected_normalization(
 
 
 class FinetunedModule(CheckpointedModule):
-    """A module whose backbone may start from weights and be frozen, and the optimiser of what trains.
+    """A module whose backbone may start from weights and be frozen, and its optimiser.
 
     Attributes:
         backbone: The backbone.
@@ -88,7 +88,7 @@ class FinetunedModule(CheckpointedModule):
     _resumed_sizes: Sequence[int] = ()
 
     def start_from(self, weights: str | Path | None, name: str | None, normalization: Normalization | None) -> None:
-        """Load the weights of the backbone, and choose the normalisation; a checkpoint holds what was chosen.
+        """Load the weights of the backbone, and choose the normalisation, which is saved in the checkpoint.
 
         Args:
             weights: See :func:`~visiontasks.backbones.weights.read_weights`; None to leave the backbone as it is.
@@ -97,10 +97,10 @@ class FinetunedModule(CheckpointedModule):
 
         Raises:
             ArgumentError: If the weights do not exist, or expect other images.
-            CheckpointError: If the weights are damaged, unsafe, or not those of the backbone.
+            CheckpointError: If the weights are damaged, unsafe, or do not fit the backbone.
             DownloadError: If published weights are not in the cache and cannot be downloaded.
         """
-        # What a checkpoint holds replaces them.
+        # Not needed when a checkpoint is restored, because its weights replace them.
         source = None if weights is None or self._restored else read_weights(weights, name)
         if source is not None:
             rank_zero_info(str(load_weights(self.backbone, source)))
@@ -115,14 +115,14 @@ class FinetunedModule(CheckpointedModule):
         self.save_instead(backbone_weights=None, normalization=self.normalize.mode, image_size=self.image_size)
 
     def freeze_backbone(self, freeze: Freeze, lr_factor: float) -> None:
-        """Freeze a part of the backbone, and note how fast the rest learns.
+        """Freeze a part of the backbone, and set the learning rate factor of the rest.
 
         Args:
             freeze: See :meth:`~visiontasks.backbones.Backbone.freeze`.
             lr_factor: Learning rate of the backbone as a multiple of the head's, above 0.
 
         Raises:
-            ArgumentError: If there are no such stages, or the factor is out of range.
+            ArgumentError: If the backbone does not have these stages, or the factor is out of range.
         """
         if lr_factor <= 0:
             message = (
@@ -133,27 +133,27 @@ class FinetunedModule(CheckpointedModule):
         self._freeze, self._backbone_lr_factor = freeze, lr_factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add how images are normalised, for tasks that start from this one's backbone."""
+        """Add the normalisation of the images, for tasks that start from this backbone."""
         super().on_save_checkpoint(checkpoint)
         checkpoint[RECORD]["normalization"] = self.normalize.mode
 
     def setup(self, stage: str) -> None:
-        """Freeze again what Lightning's ``BackboneFinetuning`` has left trainable: it spares batch norm."""
+        """Freeze the batch norm again that Lightning's ``BackboneFinetuning`` leaves trainable."""
         if stage == "fit":
             self.backbone.freeze(self._freeze)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which parameters the checkpoint's optimiser has, beside what the base takes over."""
+        """See the base class; also record which parameters the checkpoint's optimiser has."""
         super().on_load_checkpoint(checkpoint)
         states = checkpoint.get("optimizer_states") or [{"param_groups": []}]
         self._resumed_sizes = [len(group["params"]) for group in states[0]["param_groups"]]
 
     def on_fit_start(self) -> None:
-        """See the base; parameter groups that had joined before a training was interrupted join again.
+        """See the base class; also restore parameter groups that had been added before the training was interrupted.
 
         Raises:
-            ArgumentError: If a callback would spoil what is frozen.
-            CheckpointError: If training would go on with other parameters than it was begun with.
+            ArgumentError: If a callback conflicts with the frozen parameters.
+            CheckpointError: If training would be resumed with other parameters than before.
         """
         super().on_fit_start()
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
@@ -174,14 +174,14 @@ class FinetunedModule(CheckpointedModule):
             raise CheckpointError(message)
 
     def on_train_start(self) -> None:
-        """See the base; a resumed named schedule sets the rate of the first step by where this training ends."""
+        """See the base class; a resumed named schedule sets the learning rate according to the end of this training."""
         super().on_train_start()
         if self.trainer.ckpt_path and isinstance(self._lr_scheduler, str):
             for config in self.trainer.lr_scheduler_configs:
                 resume_rates(config.scheduler)
 
     def on_train_epoch_start(self) -> None:
-        """Train what a callback has unfrozen; Lightning calls callbacks before their module."""
+        """Set up training of what a callback has unfrozen; Lightning calls callbacks before their module."""
         self._settle()
 
     def _settle(self) -> None:
@@ -194,7 +194,7 @@ class FinetunedModule(CheckpointedModule):
         self.backbone.unfreeze(joined)
         strategy = self.trainer.strategy
         if len(joined) != self._joined and isinstance(strategy, DDPStrategy):
-            # DistributedDataParallel averages the gradients of what required them when it was made.
+            # DistributedDataParallel averages only gradients of parameters that required them when it was created.
             strategy.model = self
             strategy.configure_ddp()
         self._joined = len(joined)
@@ -203,7 +203,7 @@ class FinetunedModule(CheckpointedModule):
         """Create the optimiser over the trainable parameters, and the schedule.
 
         Raises:
-            ArgumentError: If the schedule gives the backbone the rate of the head.
+            ArgumentError: If the schedule gives the backbone the learning rate of the head.
         """
         optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
         if self._backbone_lr_factor != 1:
@@ -217,7 +217,7 @@ class FinetunedModule(CheckpointedModule):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
         rates = [group["lr"] for group in optimizer.param_groups]
         own = self._lr_scheduler(optimizer)
-        # A schedule may multiply all rates, as a warm-up does, or set them.
+        # A schedule may multiply all learning rates, as a warm-up does, or overwrite them.
         scaled = {
             group.get("initial_lr", group["lr"]) / lr
             for group, lr in zip(optimizer.param_groups, rates, strict=True)
@@ -235,6 +235,7 @@ class FinetunedModule(CheckpointedModule):
             if self._lr_interval == "step":
                 message = "ReduceLROnPlateau looks at a metric of an epoch; lr_interval is 'step', expected 'epoch'."
                 raise ArgumentError(message)
-            # It looks where there is a validation; those within an epoch may leave the end of one without.
+            # It is stepped only after epochs with a validation; validations within an epoch may leave its end without
+            # one.
             config |= {"frequency": self.trainer.check_val_every_n_epoch or 1, "strict": False}
         return {"optimizer": optimizer, "lr_scheduler": config}  # type: ignore[return-value]  # as documented

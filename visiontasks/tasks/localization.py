@@ -19,11 +19,11 @@ from visiontasks.types import Images, LocalizationBatch, LocalizationPredictions
 
 
 class LocalizationOutputs(NamedTuple):
-    """What the network of a localization computes.
+    """Raw outputs of a localization.
 
     Attributes:
-        logits: Of each class.
-        boxes: One box, or one per class: xyxy as shares of the image's width and height; parts may lie outside of it.
+        logits: Logit of each class.
+        boxes: One box, or one per class: xyxy as shares of the image's width and height; may reach outside the image.
         size: Height and width of the images in pixels.
     """
 
@@ -33,36 +33,37 @@ class LocalizationOutputs(NamedTuple):
 
 
 class LocalizationTask(Task):
-    """Says what is in an image, and draws one box around it.
+    """Predicts the class of the object in an image, and one box around it.
 
     The loss is the sum of two terms. ``classification`` is the cross-entropy. ``box`` is the loss of the box, in units
     of the image's longer side. Both are means over the images of a batch, whether they have an object or not. An image
     without an object (label -1) adds nothing to ``box``; its target in ``classification`` is the same probability for
-    every class, so that the class head learns to be undecided about it, and a low score tells that there may be
-    nothing (Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 2019, section 4). With a single class
-    the score is always 1, and such images teach nothing.
+    every class, so that the class head learns to be undecided, and a low score indicates that there may be no object
+    (Hendrycks et al., Deep anomaly detection with outlier exposure, ICLR 2019, section 4). With a single class the
+    score is always 1, and such images have no effect.
 
-    Logs ``localization_error`` (ILSVRC's: class or box wrong), ``accuracy`` (class right), ``mean_iou``, ``iou_50`` and
-    ``iou_75`` (share of boxes of at least that overlap, whatever the class), and with more than five classes
-    ``localization_error_top5`` and ``accuracy_top5``. Images without an object count in none of them.
+    Logs ``localization_error`` (ILSVRC's: class or box wrong), ``accuracy`` (class correct), ``mean_iou``, ``iou_50``
+    and ``iou_75`` (share of boxes with at least that IoU, for any class), and with more than five classes
+    ``localization_error_top5`` and ``accuracy_top5``. Images without an object count for none of them.
 
     Batches are :class:`~visiontasks.types.LocalizationBatch`.
 
     Args:
-        num_classes: Classes, background not counted. On the command line it comes from the data.
-        class_names: Their names in the order of the labels; by default the data module's, taken over at the start of a
+        num_classes: Number of classes, background not counted. On the command line it is taken from the data.
+        class_names: Their names in the order of the labels; by default the data module's, adopted at the start of a
             fit.
-        head: ``"attention"``, which keeps place (:class:`~visiontasks.heads.localization.AttentionHead`), or
-            ``"pooled"`` (:class:`~visiontasks.heads.localization.PooledHead`). Each states how a box is parametrised.
+        head: ``"attention"``, which keeps positions (:class:`~visiontasks.heads.localization.AttentionHead`), or
+            ``"pooled"`` (:class:`~visiontasks.heads.localization.PooledHead`). Each documents how a box is
+            parametrised.
         box_loss: ``"smooth_l1"``, ``"l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, see
             :func:`~visiontasks.losses.box.box_loss`.
-        box_weight: Weight of the loss of the box.
-        classification_weight: Weight of the loss of the class.
-        class_agnostic: Whether there is one box whatever the class; otherwise each class has its own, of which that of
-            the true class is trained and that of the most probable class predicted.
-        dropout: Probability that a feature that the class is read from is dropped in training, 0 to 1.
+        box_weight: Weight of the box loss.
+        classification_weight: Weight of the classification loss.
+        class_agnostic: Whether one box is predicted for all classes; otherwise each class has its own: the box of the
+            true class is trained, and that of the most probable class is predicted.
+        dropout: Probability that an input feature of the class head is dropped in training, 0 to 1.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
-        class_weights: Weight of each class in the loss of the class; equal by default.
+        class_weights: Weight of each class in the classification loss; equal by default.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -120,7 +121,7 @@ class LocalizationTask(Task):
         self.add_metrics(localization_metrics(num_classes))
 
     def forward(self, images: Images) -> LocalizationOutputs:
-        """Compute logits and boxes in float32 whatever the precision.
+        """Compute logits and boxes, in float32 for any precision.
 
         Args:
             images: Images, shape [B, C, H, W].
@@ -131,20 +132,20 @@ class LocalizationTask(Task):
         """Compute logits and boxes from feature maps, for a subclass that reads more from them.
 
         Args:
-            features: What the backbone computes.
-            images: The images that they are of.
+            features: Feature maps of the backbone.
+            images: The images that they were computed from.
         """
         logits, boxes = self.head(features)
         return LocalizationOutputs(logits.float(), boxes, (images.shape[-2], images.shape[-1]))
 
     def losses(self, outputs: LocalizationOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (see Args)
-        """Compute the weighted losses of class and box, means over all images of the batch.
+        """Compute the weighted losses of class and box, as means over all images of the batch.
 
         Args:
             outputs: What :meth:`forward` returns.
             batch: A :class:`~visiontasks.types.LocalizationBatch`, or a tuple of your own with more fields.
         """
-        # No mask selects images here: how many it selects, the host would have to wait for.
+        # Images are not selected by a mask, because the host would have to wait for their number.
         has_object, labels = batch.labels >= 0, batch.labels.clamp(min=0)
         weights = None if self.class_weights is None else self.class_weights.to(outputs.logits.dtype)
         known = F.cross_entropy(outputs.logits, labels, weights, reduction="none", label_smoothing=self.label_smoothing)
@@ -152,7 +153,7 @@ class LocalizationTask(Task):
         height, width = outputs.size
         longer = max(height, width)
         predicted = _stretch(self._box_of(outputs.boxes, labels), height / longer, width / longer)
-        # Without an object there is no box, and any will do whose loss has a gradient to be multiplied by 0.
+        # Without an object any box works whose loss has a finite gradient, which is multiplied by 0.
         target = torch.where(has_object[:, None], batch.boxes.float() / longer, predicted.detach())
         box = box_loss(predicted, target, self.box_loss) * has_object
         return {
@@ -161,7 +162,7 @@ class LocalizationTask(Task):
         }
 
     def predict(self, outputs: LocalizationOutputs) -> LocalizationPredictions:
-        """Find the most probable class and its box, clipped to the image, in pixels of the network's input."""
+        """Predict the most probable class and its box, clipped to the image, in pixels of the network's input."""
         probabilities = outputs.logits.softmax(1)
         scores, labels = probabilities.max(1)
         boxes = _stretch(outputs.boxes.clamp(0, 1), *outputs.size)
@@ -169,11 +170,11 @@ class LocalizationTask(Task):
         return LocalizationPredictions(probabilities, labels, scores, self._box_of(boxes, labels), class_boxes)
 
     def update_metrics(self, predictions: LocalizationPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
-        """Update the metrics of the running stage; each takes those of these values that it names.
+        """Update the metrics of the running stage; each receives the values below that it takes by name.
 
-        They are ``probabilities``, ``class_boxes``, ``labels`` and ``boxes`` as in
-        :mod:`visiontasks.metrics.localization`, and ``preds`` and ``target``, the names that metrics of classification
-        have for probabilities and labels (of images without an object -1, to be ignored).
+        The values are ``probabilities``, ``class_boxes``, ``labels`` and ``boxes`` as in
+        :mod:`visiontasks.metrics.localization`, and ``preds`` and ``target``, the names that classification metrics use
+        for probabilities and labels (-1, to be ignored, for images without an object).
         """
         self.metrics.update(
             probabilities=predictions.probabilities,
@@ -185,7 +186,7 @@ class LocalizationTask(Task):
         )
 
     def _box_of(self, boxes: Tensor, labels: Tensor) -> Tensor:
-        """Choose the box of a class in each image, [B, 4]."""
+        """Select the box of the given class in each image, [B, 4]."""
         if self.class_agnostic:
             return boxes[:, 0]
         return boxes.gather(1, labels[:, None, None].expand(-1, 1, 4))[:, 0]

@@ -1,4 +1,4 @@
-"""What a task logs: the terms of its loss, and its metrics, once an epoch."""
+"""Logging of a task: loss terms and metrics, once per epoch."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -16,20 +16,19 @@ Stage = Literal["train", "val", "test"]
 
 
 class LoggedModule(FinetunedModule):
-    """A module with metrics for each stage, begun anew with each epoch.
+    """A module with metrics for each stage, reset at the start of each epoch.
 
-    Metrics and losses of a stage that nothing was given to, as where a subclass logs its own in a step of its own, are
-    not logged.
+    Metrics and losses that were never updated in a stage are not logged, for example if a subclass has its own step.
     """
 
     monitor: str = "val/loss"
-    """The logged metric by which checkpoints are chosen."""
+    """Logged metric by which the best checkpoint is selected."""
     monitor_mode: Literal["min", "max"] = "min"
-    """Whether a low or a high value of it is good."""
+    """Whether lower or higher values of it are better."""
 
     def __init__(self) -> None:
         super().__init__()
-        # Compute groups are formed at the first update, which a process without images never sees.
+        # Compute groups are formed at the first update, which never happens on a process without images.
         self.train_metrics = MetricCollection({}, prefix="train/", compute_groups=False)
         self.val_metrics = MetricCollection({}, prefix="val/", compute_groups=False)
         self.test_metrics = MetricCollection({}, prefix="test/", compute_groups=False)
@@ -37,12 +36,12 @@ class LoggedModule(FinetunedModule):
         self.test_losses = LossMean()
 
     def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
-        """Log more metrics, as ``val/NAME`` and ``test/NAME``.
+        """Log additional metrics as ``val/NAME`` and ``test/NAME``.
 
         Args:
-            metrics: Metrics by name; every stage gets clones of them. They see what ``update_metrics`` gives them. One
-                that gives a value per class is logged as ``NAME/CLASS``; of one that gives several by name, each has
-                that name, behind the metric's own where another metric has it.
+            metrics: Metrics by name; every stage gets clones of them. They are updated by ``update_metrics``. A metric
+                with one value per class is logged as ``NAME/CLASS``. The values of a metric that returns a dictionary
+                are logged under their keys, prefixed by the metric's name if another metric has the same key.
             stages: The stages that log them.
         """
         collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
@@ -51,29 +50,29 @@ class LoggedModule(FinetunedModule):
 
     @property
     def metrics(self) -> MetricCollection:
-        """The metrics of the running stage; empty where it has none."""
+        """The metrics of the running stage; empty if it has none."""
         evaluated = self.test_metrics if self.trainer.testing else self.val_metrics
         return self.train_metrics if self.trainer.training else evaluated
 
     @property
     def last_evaluated(self) -> bool:
-        """Whether the batch that is or was just evaluated is the last; callbacks end the epoch before their module."""
+        """Whether the current or just evaluated batch is the last; callbacks end the epoch before their module."""
         loop: Any = self.trainer._evaluation_loop
         return bool(loop.batch_progress.is_last_batch)
 
     def on_train_epoch_start(self) -> None:
-        """Begin anew, also after an epoch that was interrupted."""
+        """Reset the metrics, also after an interrupted epoch."""
         super().on_train_epoch_start()
         self.train_metrics.reset()
 
     def on_validation_epoch_start(self) -> None:
-        """Begin anew, also after an epoch that was interrupted; check that images are normalised as they should be."""
+        """Reset the metrics, also after an interrupted epoch, and check that normalisation statistics were measured."""
         self.normalize.check_measured()
         self.val_losses.reset()
         self.val_metrics.reset()
 
     def on_test_epoch_start(self) -> None:
-        """Begin anew, also after an epoch that was interrupted; check that images are normalised as they should be."""
+        """Reset the metrics, also after an interrupted epoch, and check that normalisation statistics were measured."""
         self.normalize.check_measured()
         self.test_losses.reset()
         self.test_metrics.reset()
@@ -93,16 +92,16 @@ class LoggedModule(FinetunedModule):
         self._log_metrics(self.test_metrics)
 
     def add_up(self, terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
-        """Add the terms of a loss up.
+        """Add up the terms of a loss.
 
         Args:
-            terms: What ``losses`` returned.
+            terms: The value returned by ``losses``.
 
         Returns:
             The sum, and the terms as tensors.
 
         Raises:
-            ArgumentError: If they are not named scalars.
+            ArgumentError: If the terms are not named scalars.
         """
         found: object = terms if isinstance(terms, Mapping) else type(terms).__name__
         if isinstance(terms, Mapping) and terms:
@@ -120,12 +119,12 @@ class LoggedModule(FinetunedModule):
         raise ArgumentError(message)
 
     def _log_terms(self, loss: Tensor, terms: dict[str, Tensor], count: int) -> None:
-        # Logging is a third of Lightning's time per step; what is not written down need not be logged.
+        # Logging takes a third of Lightning's time per step, so values that no logger would write are not logged.
         trainer = self.trainer
         interval = trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        # An epoch that is shorter than the interval logs its last batch.
+        # An epoch shorter than the interval logs its last batch.
         short = trainer.num_training_batches / trainer.accumulate_grad_batches <= interval - 1
-        # As Lightning counts for its loggers: several optimisers that step with one batch are one step.
+        # Counted as Lightning does for its loggers: several optimisers stepping on one batch count as one step.
         step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
         due = trainer.is_last_batch if short else interval and step % interval == 0
         if due:
@@ -141,7 +140,7 @@ class LoggedModule(FinetunedModule):
         losses.reset()
 
     def _log_metrics(self, metrics: MetricCollection) -> None:
-        """Log and reset; the metrics gather from all processes by themselves."""
+        """Log and reset the metrics, which synchronise across processes themselves."""
         if len(metrics) and self._used(*metrics.values()):
             for name, value in compute_all(metrics).items():
                 named = {name: value} if value.ndim == 0 else self._per_class(name, value)
@@ -149,12 +148,12 @@ class LoggedModule(FinetunedModule):
         metrics.reset()
 
     def _used(self, *metrics: Metric) -> bool:
-        """Whether any was given anything on any process; a process without images has nothing to give."""
+        """Whether any of the metrics was updated on any process; those of a process without images are not."""
         found = any(metric.update_called for metric in metrics)
         return self.trainer.strategy.reduce_boolean_decision(found, all=False)
 
     def _log_epoch(self, values: dict[str, Tensor], prog_bar: bool) -> None:
-        # They are the same on every process; unlike the mean of them, their maximum is exactly that.
+        # The values are equal on all processes; unlike their mean, their maximum is exactly that value.
         self.log_dict(values, prog_bar=prog_bar, sync_dist=True, reduce_fx="max")
 
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:

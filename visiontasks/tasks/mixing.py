@@ -1,4 +1,4 @@
-"""Mixup and CutMix: pairs of training images, and of their labels, in one."""
+"""Mixup and CutMix: mixtures of pairs of training images and of their labels."""
 
 import hashlib
 from typing import Any
@@ -12,15 +12,15 @@ from visiontasks.types import ClassificationBatch
 
 
 class Mixing:
-    """Mixes each image of a batch with another one of it, by torchvision's transforms.
+    """Mixes each image of a batch with another image of the batch, with torchvision's transforms.
 
-    Mixup (Zhang et al. 2018) adds two images up, CutMix (Yun et al. 2019) pastes a part of one into the other; the
-    labels are shared out alike. With both, either is as likely for a batch. What is drawn depends on the key alone, and
-    leaves torch's random state as it was.
+    Mixup (Zhang et al. 2018) averages two images with random weights, CutMix (Yun et al. 2019) pastes a part of one
+    into the other; the labels are mixed in the same proportion. With both, each batch uses either with equal
+    probability. The random draws depend only on the key and leave torch's random state unchanged.
 
     Args:
         mixup: Alpha of mixup's Beta distribution, at least 0; 0 for none. The larger, the more even the mixtures.
-        cutmix: Alpha of CutMix's.
+        cutmix: Alpha of CutMix's Beta distribution, likewise.
         num_classes: Number of classes.
 
     Raises:
@@ -51,14 +51,14 @@ class Mixing:
 
         Args:
             batch: The batch; its images may be uint8 or float, on any device.
-            key: What the draws depend on: seed, epoch, step, process.
+            key: Numbers that determine the random draws: seed, epoch, step, process.
 
         Returns:
             The batch with mixed images, and labels of shape [B, classes]: the share of each class.
         """
         state = torch.get_rng_state()
         digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
-        # That of the CPU alone, from which torchvision draws.
+        # Only the CPU generator, which torchvision uses.
         torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
         try:
             transform = self.transforms[int(torch.randint(len(self.transforms), ()))]

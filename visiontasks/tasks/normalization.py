@@ -1,4 +1,4 @@
-"""Normalisation as the first step of a task, from buffers that travel in the checkpoint."""
+"""Normalisation as the first step of a task, with buffers that are saved in the checkpoint."""
 
 from typing import Literal, get_args
 
@@ -18,22 +18,22 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Normalize(nn.Module):
-    """Bring pixels to the range a network wants.
+    """Normalise pixels to the range that a network expects.
 
     Args:
-        mode: ``"imagenet"``: subtract ImageNet's mean and divide by its standard deviation (for other than three
-            channels, the average over its channels). ``"unit"``: scale to -1 to 1. ``"dataset"``: the mean and standard
-            deviation of each channel, measured on the training split. ``"channel_mean"``: subtract the mean of each
-            channel only, in units of pixels (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1).
-            ``"image_mean"``: subtract the mean image only, in units of pixels, as AlexNet (Krizhevsky et al. 2012,
-            section 2). ``"local_contrast"``: subtract from each pixel the mean of its surroundings, by channel, and
-            divide by their standard deviation over all channels, or by its mean over the image where that is larger
-            (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2), which
-            takes lighting and weather out of pictures, as SegNet does (Badrinarayanan et al. 2017, section 4).
-            The surroundings are some 20 pixels wide here, all alike, not under a Gaussian window of 9. Padding of a
-            batch belongs to them, what lies outside a window of a larger image does not.
+        mode: ``"imagenet"``: subtract ImageNet's mean and divide by its standard deviation (both averaged over the
+            channels if there are not three). ``"unit"``: scale to -1 to 1. ``"dataset"``: the mean and standard
+            deviation of each channel, measured on the training split. ``"channel_mean"``: only subtract the mean of
+            each channel, in pixel units (0 to 255), as VGGNet (Simonyan and Zisserman 2015, section 2.1).
+            ``"image_mean"``: only subtract the mean image, in pixel units, as AlexNet (Krizhevsky et al. 2012, section
+            2). ``"local_contrast"``: subtract from each pixel the mean of its neighbourhood in each channel, and divide
+            by the standard deviation of the neighbourhood over all channels, or by the mean of that over the image if
+            larger (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2),
+            which reduces effects of lighting and weather, as in SegNet (Badrinarayanan et al. 2017, section 4). The
+            neighbourhood here is a uniform window of some 20 pixels instead of a Gaussian one of 9. It includes batch
+            padding, but not what lies outside a window of a larger image.
         in_channels: Channels of the images.
-        image_size: Height and width in pixels; needed by ``"image_mean"``.
+        image_size: Height and width of the images in pixels; needed by ``"image_mean"``.
 
     Raises:
         ArgumentError: If the mode is unknown, or ``"image_mean"`` has no image size.
@@ -71,13 +71,13 @@ class Normalize(nn.Module):
         self.register_buffer("measured", torch.tensor(mode not in MEASURED))
 
     def set_statistics(self, statistics: Statistics) -> None:
-        """Take over what was measured on a training split; modes that need nothing measured ignore it.
+        """Adopt statistics measured on a training split; modes that do not use them ignore them.
 
         Args:
             statistics: The statistics, pixels in 0 to 1.
 
         Raises:
-            ArgumentError: If their shapes do not fit, or a mean image is needed and there is none.
+            ArgumentError: If their shapes do not fit, or a mean image is needed but missing.
         """
         if self.mode not in MEASURED:
             return
@@ -91,15 +91,15 @@ class Normalize(nn.Module):
             raise ArgumentError(message)
         self.mean.copy_(mean)
         if self.mode == "dataset":
-            # A constant channel has no deviation to divide by.
+            # A constant channel has a standard deviation of 0.
             self.std.copy_(statistics.std[:, None, None].clamp(min=1 / 255))
         self.measured.fill_(True)
 
     def check_measured(self) -> None:
-        """Check that statistics that are measured were measured.
+        """Check that statistics have been measured if the mode needs them.
 
         Raises:
-            ArgumentError: If they were not.
+            ArgumentError: If they have not.
         """
         if not self.measured:
             message = (
@@ -109,13 +109,13 @@ class Normalize(nn.Module):
             raise ArgumentError(message)
 
     def check_image_size(self, image_size: tuple[int, int] | None) -> None:
-        """Check that there is a mean for every pixel of the images.
+        """Check that the mean image has the size of the images.
 
         Args:
-            image_size: Height and width in pixels; None when images differ in size.
+            image_size: Height and width in pixels; None if images differ in size.
 
         Raises:
-            ArgumentError: If there is not.
+            ArgumentError: If it does not.
         """
         if self.mode == "image_mean" and image_size != tuple(self.mean.shape[1:]):
             message = (
@@ -142,13 +142,13 @@ def _local_contrast(
 ) -> Float[Tensor, "batch channels height width"]:
     centered = images - _surroundings(images)
     deviation = _surroundings(centered.square().mean(1, keepdim=True)).sqrt()
-    # Where there is nothing to see, noise is not made larger than what there is elsewhere.
+    # In uniform areas noise is not amplified above the contrast of the rest of the image.
     deviation = torch.maximum(deviation, deviation.mean((2, 3), keepdim=True)).clamp(min=1 / 255)
     return centered / deviation
 
 
 def _surroundings(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-    """Average the surroundings of each pixel, at a quarter of the size, where that costs a sixteenth."""
+    """Average the neighbourhood of each pixel at a quarter of the resolution, which costs a sixteenth."""
     height, width = x.shape[-2:]
     coarse = F.avg_pool2d(F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate"), 4)
     coarse = F.avg_pool2d(coarse, 5, stride=1, padding=2, count_include_pad=False)

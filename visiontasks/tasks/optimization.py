@@ -1,4 +1,4 @@
-"""Optimiser and schedule defaults done right."""
+"""Defaults and helpers for optimisers and learning rate schedules."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,10 @@ _FOLLOWS = "follows_next_group"
 
 
 def exempt_from_decay(optimizer: Optimizer) -> None:
-    """Give norms and biases a parameter group of their own without weight decay.
+    """Move norms and biases to a parameter group without weight decay.
 
-    They are the parameters of at most one dimension. Groups without weight decay, and optimisers that do not know it,
-    stay as they are.
+    These are the parameters of at most one dimension. Groups without weight decay, and optimisers that do not support
+    it, are left unchanged.
 
     Args:
         optimizer: The optimiser; changed in place.
@@ -34,10 +34,10 @@ def exempt_from_decay(optimizer: Optimizer) -> None:
 
 
 def fuse_on_cpu(optimizer: Optimizer) -> None:
-    """Have an optimiser update all its parameters in one call where it can and nothing else was asked for.
+    """Make an optimiser on the CPU use its fused implementation if it has one and no other was requested.
 
-    torch does so on a GPU by default (``foreach``), and goes through the parameters one by one on the CPU. The results
-    are equal within rounding.
+    It updates all parameters in one call, as torch does on a GPU by default (``foreach``); on the CPU torch loops over
+    them. The results are equal up to rounding.
 
     Args:
         optimizer: The optimiser; changed in place.
@@ -50,11 +50,11 @@ def fuse_on_cpu(optimizer: Optimizer) -> None:
 
 
 def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float) -> None:
-    """Give parameters groups of their own, with a multiple of the learning rate that they had.
+    """Move parameters to separate groups with a multiple of their learning rate.
 
     Args:
         optimizer: The optimiser; changed in place.
-        parameters: The parameters; those that the optimiser does not hold are left out.
+        parameters: The parameters; those that the optimiser does not hold are ignored.
         factor: The multiple, at least 0.
     """
     chosen = {id(parameter) for parameter in parameters}
@@ -64,7 +64,7 @@ def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float
 
 
 def _set_apart(optimizer: Optimizer, group: dict[str, Any], chosen: list[Tensor], **options: float) -> None:
-    """Give some parameters of a group other options than the rest."""
+    """Move some parameters of a group to a new group with other options."""
     apart = {id(parameter) for parameter in chosen}
     rest = [parameter for parameter in group["params"] if id(parameter) not in apart]
     if not rest:
@@ -75,16 +75,17 @@ def _set_apart(optimizer: Optimizer, group: dict[str, Any], chosen: list[Tensor]
 
 
 def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first: int) -> None:
-    """Treat parameter groups that a callback added to an optimiser as those that it began with.
+    """Treat parameter groups that a callback added to an optimiser like the initial ones.
 
-    Norms and biases get a group without weight decay; it stands before the group of the other weights, whose learning
-    rate it takes, because Lightning's ``BackboneFinetuning`` sets the rate of the last group at the start of an epoch.
-    From there the schedule goes on: within an epoch, the rate changes by the same factor as that of the first group.
+    Norms and biases get a group without weight decay and with the same learning rate; it is placed before the group of
+    the other weights, because Lightning's ``BackboneFinetuning`` sets the rate of the last group at the start of an
+    epoch. From then on the schedule applies: within an epoch, the learning rate changes by the same factor as that of
+    the first group.
 
     Args:
         optimizer: The optimiser; changed in place.
         schedulers: Its schedules; changed in place.
-        first: Index of the first group that joined.
+        first: Index of the first added group.
     """
     settled: list[dict[str, Any]] = []
     for group in optimizer.param_groups[first:]:
@@ -105,7 +106,7 @@ def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first:
     for group in settled:
         group["initial_lr"] = group["lr"] / factor if factor else group["lr"]
     for scheduler in schedulers:
-        # A schedule that waits for a plateau has none, and finds new groups by itself.
+        # ReduceLROnPlateau has none, and handles new groups itself.
         if hasattr(scheduler, "base_lrs"):
             scheduler.base_lrs[first:] = [group["initial_lr"] for group in settled]
         if hasattr(scheduler, "lr_lambdas"):
@@ -113,12 +114,12 @@ def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first:
 
 
 def warmup_factor(step: int, *, warmup_steps: int, total_steps: int, schedule: NamedSchedule) -> float:
-    """Share of the learning rate at a step: a linear rise, then half a cosine to zero, or a constant.
+    """Compute the learning rate factor at a step: a linear warm-up, then half a cosine to zero, or a constant.
 
     Args:
-        step: Optimiser steps done.
-        warmup_steps: Steps of the rise.
-        total_steps: Steps of the whole training.
+        step: Number of optimiser steps done.
+        warmup_steps: Number of steps of the warm-up.
+        total_steps: Number of steps of the whole training.
         schedule: ``"cosine"`` (Loshchilov and Hutter 2017, SGDR, equation 5 without restarts) or ``"constant"``.
 
     Returns:
@@ -137,9 +138,9 @@ def warmup_factor(step: int, *, warmup_steps: int, total_steps: int, schedule: N
 
 
 def resume_rates(scheduler: Any) -> None:  # noqa: ANN401 (a scheduler of any kind)
-    """Set the learning rates to those that a named schedule has for the step it is at.
+    """Set the learning rates to those of a named schedule at its current step.
 
-    A checkpoint brings back the rates of the training that wrote it, which may have ended elsewhere.
+    A checkpoint restores the rates of the training that wrote it, which may have had another number of steps.
     """
     if isinstance(scheduler, LambdaLR):
         groups = scheduler.optimizer.param_groups
@@ -153,26 +154,27 @@ SET_AN_END = (
 
 
 def training_steps(trainer: Trainer) -> float:
-    """Count the steps of a whole training; infinite when it has no end that is known."""
+    """Count the optimiser steps of a whole training; infinite if its end is unknown."""
     steps = trainer.estimated_stepping_batches
-    # Of a loader without a length and without max_steps, Lightning says -1.
+    # Lightning returns -1 for a loader without a length if max_steps is not set.
     return steps if steps >= 0 else math.inf
 
 
 def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float, total_steps: float) -> LRScheduler:
-    """Create a per-step schedule by name.
+    """Create a schedule by name that is stepped at every optimiser step.
 
     Args:
         optimizer: The optimiser.
         schedule: ``"cosine"`` or ``"constant"``, both after a linear warm-up.
         warmup: Share of all steps that the warm-up takes, 0 to 1.
-        total_steps: Steps of the whole training; infinite when it has no end.
+        total_steps: Number of steps of the whole training; infinite if it has no end.
 
     Returns:
         The scheduler, to be stepped after every optimiser step.
 
     Raises:
-        ArgumentError: If the schedule is unknown, the warm-up out of range, or a training that has to end does not.
+        ArgumentError: If the schedule is unknown, the warm-up out of range, or the schedule needs an end of the
+            training and there is none.
     """
     check_choice("lr_scheduler", schedule, get_args(NamedSchedule))
     if not 0 <= warmup <= 1:
@@ -195,13 +197,13 @@ def schedulers_of(trainer: Trainer, optimizer: Optimizer) -> list[Any]:
 
 
 def given_options(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Read the options of each parameter group as they were given: the learning rate without what a schedule did to it.
+    """Read the original options of each parameter group, with the learning rate before any schedule.
 
     Args:
         optimizer: The optimiser.
 
     Returns:
-        Options by name, without the parameters, and without ``fused``, which the device decides.
+        Options by name, without the parameters and without ``fused``, which depends on the device.
     """
     return [
         {name: value for name, value in group.items() if name not in ("params", "initial_lr", "fused")}
@@ -216,18 +218,18 @@ def change_options(
     before: Sequence[Mapping[str, Any]],
     now: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """Put options that were given anew in place of those that came back from a checkpoint.
+    """Replace options restored from a checkpoint by newly given ones.
 
-    A learning rate changes by the same factor at every step of the schedule. What is given as before stays as it is.
+    A learning rate is changed by the same factor for all steps of the schedule. Options given as before are kept.
 
     Args:
         optimizer: The optimiser, with the state of the checkpoint; changed in place.
         schedulers: Its schedules; changed in place.
-        before: What :func:`given_options` read when the checkpoint's training began.
-        now: What it reads now.
+        before: Result of :func:`given_options` when the checkpoint's training began.
+        now: Its result now.
 
     Returns:
-        What changed, such as ``"lr 0.1 to 0.01"``, each once.
+        Descriptions of the changes, such as ``"lr 0.1 to 0.01"``, without duplicates.
     """
     changes: dict[str, None] = {}
     for index, (group, old, new) in enumerate(zip(optimizer.param_groups, before, now, strict=False)):
@@ -247,5 +249,5 @@ def change_options(
 
 
 def qualified_name(value: Any) -> str:  # noqa: ANN401 (any object has a class)
-    """Name the class of an object, as ``module.Class``."""
+    """Return the qualified name of an object's class, as ``module.Class``."""
     return f"{type(value).__module__}.{type(value).__qualname__}"

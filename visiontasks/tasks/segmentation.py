@@ -33,42 +33,43 @@ Outputs = Logits | tuple[Logits, Float[Tensor, "batch outputs _ _"]]
 class SegmentationTask(Task):
     """Predicts the class of every pixel.
 
-    Logs ``loss``, ``miou`` (mean intersection over union), ``iou/NAME`` of each class, ``accuracy`` (share of pixels)
-    and ``mean_accuracy`` (mean over the classes of the share of their pixels), see
+    Logs ``loss``, ``miou`` (mean intersection over union), ``iou/NAME`` of each class, ``accuracy`` (share of correct
+    pixels) and ``mean_accuracy`` (per-class share of correct pixels, averaged over the classes), see
     :func:`~visiontasks.metrics.confusion.segmentation_scores`.
 
     Args:
-        num_classes: Values that a pixel can have, a background included; multilabel: classes. On the command line it
-            comes from the data.
-        class_names: Their names in the order of the values; by default the data module's, taken over at the start of a
+        num_classes: Number of values that a pixel can have, including a background; multilabel: number of classes. On
+            the command line it is taken from the data.
+        class_names: Their names in the order of the values; by default the data module's, adopted at the start of a
             fit.
         decoder: ``"unet"``, ``"fcn"``, ``"segnet"`` or ``"fpn"``, see :func:`~visiontasks.decoders.create_decoder`; or
-            a :class:`~visiontasks.decoders.Decoder` of your own, which ``load_from_checkpoint`` has to be given again.
+            a :class:`~visiontasks.decoders.Decoder` of your own, which must be passed to ``load_from_checkpoint``
+            again.
         decoder_options: Arguments of a named decoder.
-        weights: A whole segmentation to start from, decoder included: a state dict or a checkpoint of one. Layers that
-            give a value for each class are left at random where it has another number of classes, filters of colour
-            images adapted to other channels; the normalisation comes along unless one is given. A checkpoint does not
-            need them again.
+        weights: Weights of a whole segmentation to start from, including the decoder: a state dict or a checkpoint. For
+            another number of classes, layers with one output per class stay randomly initialised; filters for colour
+            images are adapted to other channels; the normalisation is adopted unless one is given. The weights are not
+            needed again when a checkpoint is loaded.
         mode: ``"multiclass"``; ``"binary"``: two values, background and foreground, and one logit; ``"multilabel"``:
             a pixel may belong to any number of classes, and masks are [B, classes, H, W].
-        threshold: Minimum probability of the foreground, or of a class of multilabel, to be predicted; 0 to 1.
-        loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a sum of them by the factor of each, such
-            as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
+        threshold: Minimum probability, 0 to 1, at which the foreground (multilabel: a class) is predicted.
+        loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a weighted sum given by the factor of each,
+            such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
         class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see
             :func:`~visiontasks.data.frequencies.median_frequency_weights`. Equal by default.
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
-        auxiliary_weight: Weight of the losses of an auxiliary classifier of the second coarsest map, such as 0.4 (Zhao
+        auxiliary_weight: Weight of the losses of an auxiliary classifier on the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
         test_time_flips: Mirror images whose probabilities are averaged with those of the image in ``validate``,
-            ``test`` and ``predict``: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``; a fit
-            validates without.
-        test_time_scales: Factors of the image's size whose probabilities are averaged there; a fit validates with the
-            first.
+            ``test`` and ``predict``: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``; not used
+            in the validations of a fit.
+        test_time_scales: Scale factors of the image whose probabilities are averaged likewise; the validations of a fit
+            use only the first.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
-        CheckpointError: If the weights are damaged, unsafe, or not those of this segmentation.
+        CheckpointError: If the weights are damaged, unsafe, or do not fit this segmentation.
 
     Example:
         >>> task = SegmentationTask(num_classes=5, backbone="resnet18")
@@ -117,7 +118,7 @@ class SegmentationTask(Task):
         self.test_time_flips: Flips = test_time_flips
         self.test_time_scales = tuple(test_time_scales)
         self.loss = SegmentationLoss(loss, mode, label_smoothing)
-        # What was measured has to be in the checkpoint; until then there is no number.
+        # Measured weights must be in the checkpoint; until they are measured they are NaN.
         of_classes = [torch.nan] * num_classes if measured else given
         tensor = None if of_classes is None else torch.tensor([float(weight) for weight in of_classes])
         self.register_buffer("class_weights", tensor, persistent=measured)
@@ -137,14 +138,14 @@ class SegmentationTask(Task):
         self.save_instead(weights=None, normalization=self.normalize.mode)
 
     def forward(self, images: Images) -> Outputs:
-        """Compute logits in float32 whatever the precision.
+        """Compute logits, in float32 for any precision.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
 
         Returns:
-            Logits, shape [B, num_classes, H, W] (binary: [B, 1, H, W]). With an auxiliary classifier a pair of them and
-            its logits at the stride of its map.
+            Logits, shape [B, num_classes, H, W] (binary: [B, 1, H, W]). With an auxiliary classifier, a pair of these
+            logits and those of the classifier, at the stride of its map.
         """
         features = self.backbone(self.normalize(images))
         logits: Tensor = self.decoder(features, (images.shape[-2], images.shape[-1])).float()
@@ -153,9 +154,9 @@ class SegmentationTask(Task):
         return logits, self.auxiliary_head(features[-2:][0]).float()
 
     def losses(self, outputs: Outputs, batch: SegmentationBatch) -> dict[str, Float[Tensor, ""]]:
-        """Compute the terms of the loss, and those of the auxiliary classifier, weighted.
+        """Compute the terms of the loss, and the weighted terms of the auxiliary classifier.
 
-        On an accelerator a label that is no class makes them NaN, at which the training step names the images.
+        On an accelerator, a label that is not a class makes them NaN, and the training step then names the images.
         """
         if isinstance(outputs, Tensor):
             return self.loss(outputs, batch.masks, self.class_weights)
@@ -166,10 +167,10 @@ class SegmentationTask(Task):
         return terms | {f"auxiliary_{name}": self.auxiliary_weight * term for name, term in more.items()}
 
     def predict(self, outputs: Outputs) -> SegmentationPredictions:
-        """Turn logits into the most probable class of each pixel and its probability."""
+        """Convert logits to the most probable class of each pixel and its probability."""
         logits = self._final(outputs)
         if self.mode == "multiclass":
-            # Several times faster than argmax where channels come first.
+            # Several times faster than argmax in channels-first memory.
             best, labels = logits.max(1)
             return SegmentationPredictions(labels.to(torch.uint8), torch.exp(best - logits.logsumexp(1)))
         scores = logits.sigmoid()
@@ -181,12 +182,12 @@ class SegmentationTask(Task):
     def probabilities(
         self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
     ) -> Float[Tensor, "batch classes height width"]:
-        """Compute the probability of each class, averaged over mirrored and resized images where that is asked for.
+        """Compute the probability of each class, averaged over mirrored and resized images if requested.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
             flips: Mirror images to average over; by default ``test_time_flips``.
-            scales: Factors of the size to average over; by default ``test_time_scales``.
+            scales: Scale factors to average over; by default ``test_time_scales``.
 
         Returns:
             Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
@@ -201,11 +202,11 @@ class SegmentationTask(Task):
         return average_probabilities(predict, images, flips, scales)
 
     def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
-        """Update the metrics of the running stage with classes of pixels."""
+        """Update the metrics of the running stage with the predicted classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
     def infer(self, images: Images) -> Outputs:
-        """Compute outputs, whose probabilities are averaged where that is asked for; not while a fit validates."""
+        """Compute outputs with averaged probabilities if requested, except in the validations of a fit."""
         fits = self._trainer is not None and self._trainer.state.fn == "fit"
         flips: Flips = "none" if fits else self.test_time_flips
         scales = self.test_time_scales[:1] if fits else self.test_time_scales
@@ -214,7 +215,7 @@ class SegmentationTask(Task):
             return outputs
         probabilities = self._average(images, flips, scales)
         logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
-        # Finite where a probability is 0 or 1, so that the loss is, too.
+        # Finite even for probabilities of 0 or 1, so that the loss is finite, too.
         logits = logits.clamp(-100, 100)
         return logits if self.auxiliary_head is None else (logits, self(images)[1])
 
@@ -222,18 +223,18 @@ class SegmentationTask(Task):
         return outputs if isinstance(outputs, Tensor) else outputs[0]
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Give the fields of a plain pair (images, masks) their names, and check the masks.
+        """Convert a plain pair (images, masks) to the NamedTuple, and check the masks.
 
         Raises:
-            ArgumentError: If a label is no class (where masks are on the host; see :meth:`losses` for elsewhere), or
-                masks and images differ in size.
+            ArgumentError: If a label is not a class (for masks on the CPU; otherwise see :meth:`losses`), or masks and
+                images differ in size.
         """
         batch = super().as_batch(batch)
         check_masks(batch, self.num_classes, self.mode)
         return batch
 
     def setup(self, stage: str) -> None:
-        """Measure the weights of the classes at the start of a fit, where they are asked for.
+        """Measure the class weights at the start of a fit if requested.
 
         Raises:
             ArgumentError: If there are no data to measure them on.

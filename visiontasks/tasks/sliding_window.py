@@ -1,4 +1,4 @@
-"""Images of any size in bounded memory, window by window."""
+"""Sliding-window prediction of images of any size in bounded memory."""
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -14,11 +14,11 @@ Image = UInt8[Tensor, "channels height width"]
 
 
 class Span(NamedTuple):
-    """A window along one side of the image.
+    """Extent of a window along one side of the image.
 
     Attributes:
         start: First pixel.
-        weights: Share of each of its pixels in the result; those of all windows add up to 1 at every pixel.
+        weights: Blending weight of each of its pixels; the weights of all windows sum to 1 at every pixel.
     """
 
     start: int
@@ -26,23 +26,23 @@ class Span(NamedTuple):
 
     @property
     def stop(self) -> int:
-        """The first pixel behind it."""
+        """First pixel after the window."""
         return self.start + len(self.weights)
 
 
 def spans(length: int, window: int, overlap: int, multiple: int) -> list[Span]:
     """Cover a side of an image with windows.
 
-    All windows start at a multiple of the network's stride, so that they see the grid that the whole image would see;
-    the last one reaches to the end of the side, and is longer than the others by less than ``multiple``. Along an inner
-    border a network sees zeros instead of the image: the outer quarter of an overlap has no weight, and the middle half
-    fades from one window into the next.
+    All windows start at a multiple of the network's stride, so that they use the same grid as the whole image; the last
+    one reaches the end of the side, and is longer than the others by less than ``multiple``. At an inner border a
+    network sees zeros instead of the image, so the outer quarter of an overlap has no weight, and the middle half fades
+    from one window into the next.
 
     Args:
-        length: Of the side, in pixels.
-        window: Length of a window.
-        overlap: Minimum number of pixels that two neighbours share.
-        multiple: What a start is a multiple of.
+        length: Length of the side in pixels.
+        window: Length of a window in pixels.
+        overlap: Minimum number of pixels that two neighbouring windows share.
+        multiple: Number of which every window start is a multiple.
 
     Example:
         >>> [(span.start, span.stop) for span in spans(100, window=48, overlap=16, multiple=16)]
@@ -77,24 +77,24 @@ def slide(
     multiple: int = 32,
     batch_size: int = 1,
 ) -> Iterator[Float[Tensor, "classes rows width"]]:
-    """Predict an image window by window, and blend what neighbours say.
+    """Predict an image window by window, and blend the predictions of neighbouring windows.
 
-    No more is kept than the probabilities of one row of windows: memory grows with the width of the image, but not with
-    its height, nor with the number of windows.
+    Only the probabilities of one row of windows are kept: memory grows with the width of the image, but not with its
+    height or the number of windows.
 
     Args:
-        predict: Computes the probabilities of each class for windows.
-        image: The image; it may lie on another device, or in a file that is mapped into memory.
+        predict: Function from windows to class probabilities.
+        image: The image; it may be on another device, or in a memory-mapped file.
         window: Height and width of a window in pixels; None for the whole image at once.
-        overlap: Share of a window that the next one covers again, 0 to 0.9.
+        overlap: Share of a window that the next one overlaps, 0 to 0.9.
         multiple: Coarsest stride of the network.
-        batch_size: Windows that are computed at once.
+        batch_size: Number of windows per batch.
 
     Yields:
         Probabilities of the next rows of the image, from its top to its bottom.
 
     Raises:
-        ArgumentError: If the overlap is out of range, or a window smaller than ``multiple``.
+        ArgumentError: If the overlap is out of range, or a window is smaller than ``multiple``.
     """
     height, width = image.shape[-2:]
     if window is not None and (min(window) < multiple or not 0 <= overlap <= 0.9):
