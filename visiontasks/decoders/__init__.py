@@ -43,7 +43,7 @@ def create_decoder(
         name: One of :func:`list_decoders`.
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
+        num_outputs: Number of logits per pixel.
         **options: Arguments of the named decoder.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Fully convolutional networks: class scores of a coarse map, enlarged and refined by those of finer ones."""
+"""Fully convolutional networks: class scores of a coarse map, upsampled and refined by those of finer maps."""
 
 from itertools import pairwise
 
@@ -14,18 +14,19 @@ from visiontasks.errors import ArgumentError
 class FCN(Decoder):
     """FCN-32s, 16s and 8s (Long et al., Fully convolutional networks for semantic segmentation, CVPR 2015).
 
-    A 1x1 convolution gives the class scores of each map. From the coarsest on, scores are enlarged by a transpose
-    convolution and those of the next finer map added (section 4.2); the last transpose convolution takes them to the
-    pixels of the image. All of them start as bilinear interpolation, and the scores of the finer maps at zero, so that
-    training starts from what the coarsest map says. The last one learns too; the paper's stays as it is. Padding is
-    that of the backbone, where the paper pads the image by 100 pixels and crops.
+    A 1x1 convolution computes the class scores of each map. Starting from the coarsest map, scores are upsampled by a
+    transpose convolution, and those of the next finer map are added (section 4.2); the last transpose convolution
+    upsamples them to the pixels of the image. All transpose convolutions are initialised to bilinear interpolation, and
+    the scores of the finer maps to zero, so that training starts from the coarsest map alone. The last one is trained
+    as well; in the paper it is fixed. Padding is that of the backbone; the paper pads the image by 100 pixels and
+    crops.
 
     Args:
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
-        stride: Stride of the finest map that is used: 32 for FCN-32s, 16 for FCN-16s, 8 for FCN-8s. Maps that are finer
-            are left out; the coarsest is always used.
+        num_outputs: Number of logits per pixel.
+        stride: Stride of the finest map that is used: 32 for FCN-32s, 16 for FCN-16s, 8 for FCN-8s. Finer maps are left
+            out; the coarsest is always used.
 
     Raises:
         ArgumentError: If the stride is not positive.
@@ -58,7 +59,7 @@ class FCN(Decoder):
         )
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
-        """Compute the logits, see :meth:`Decoder.forward`."""
+        """Compute the logits; see :meth:`Decoder.forward`."""
         coarse_first = features[: -len(self.scores) - 1 : -1]
         first, *rest = (score(feature) for score, feature in zip(self.scores, coarse_first, strict=True))
         x: Tensor = first

@@ -15,17 +15,18 @@ from visiontasks.necks.fpn import FPN as Pyramid
 
 
 class FPN(Decoder):
-    """A feature pyramid whose levels are brought to one stride and summed.
+    """A feature pyramid whose levels are upsampled to one stride and summed.
 
     Kirillov et al., Panoptic feature pyramid networks (CVPR 2019), section 3: the pyramid of
     :class:`visiontasks.necks.fpn.FPN`; then for each level one block of 3x3 convolution, normalisation, ReLU and
-    bilinear enlargement by two per doubling of its stride, the sum of all, a 1x1 convolution and bilinear interpolation
-    to the pixels. There the finest level has stride 4; here it is the first map of at least that stride.
+    bilinear upsampling by two per doubling of its stride; the sum of all levels, a 1x1 convolution and bilinear
+    upsampling to the pixels. In the paper the finest level has stride 4; here it is the first map of at least that
+    stride.
 
     Args:
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
+        num_outputs: Number of logits per pixel.
         width: Channels of the pyramid.
         head_width: Channels of the blocks after it.
         stride: Stride of the finest map that is used; finer ones are left out, and the coarsest is always used.
@@ -67,7 +68,7 @@ class FPN(Decoder):
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
-        """Compute the logits, see :meth:`Decoder.forward`."""
+        """Compute the logits; see :meth:`Decoder.forward`."""
         used = features[-self.levels :]
         finest = (used[0].shape[-2], used[0].shape[-1])
         first, *others = [crop(head(level), finest) for head, level in zip(self.heads, self.pyramid(used), strict=True)]
@@ -76,7 +77,7 @@ class FPN(Decoder):
 
 
 class _Head(nn.Module):
-    """Convolution, and then enlargement by two, as often as the level's stride is halved; at least the former."""
+    """A convolution followed by upsampling by two for each halving of the level's stride; at least one convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: int, norm: Norm) -> None:
         super().__init__()

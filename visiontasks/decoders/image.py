@@ -18,28 +18,28 @@ _WIDEST, _NARROWEST = 256, 16
 
 
 class ImageDecoder(nn.Module):
-    """A way back from the coarsest feature map of any backbone to the pixels, by the steps that the backbone took.
+    """Decodes the coarsest feature map of any backbone to pixels, through the strides of the backbone in reverse.
 
-    It sees nothing of the image but that map. From stride to stride, map i is brought to height ``ceil(H /
-    strides[i])`` as in the backbone: enlarged by the quotient of the strides, and cropped to it. So pixel (y, x) of a
-    map stays over pixel (y * stride, x * stride) of the image, and the image has exactly its size, odd ones included.
+    That map is its only input. At each step the map is upsampled by the quotient of the strides and cropped to height
+    ``ceil(H / strides[i])``, as in the backbone. So pixel (y, x) of a map stays aligned with pixel (y * stride, x *
+    stride) of the image, and the output has exactly the size of the image, for odd sizes too.
 
     Args:
         channels: Channels of each feature map of the backbone, fine to coarse.
         strides: Their strides, fine to coarse.
         num_outputs: Channels of the image.
         upsampling: ``"transpose"``: a transpose convolution of twice the stride (Radford et al., DCGAN, ICLR 2016).
-            ``"unpooling"``: see :class:`Unpool`. ``"resize"``: the nearest value, then a convolution, which leaves no
-            checkerboard (Odena et al., Deconvolution and checkerboard artifacts, Distill 2016).
-        widths: Channels of each step, coarse to fine: one per finer map of the backbone, and one more to the pixels
-            where the finest map is coarser. By default those of the backbone's maps, 256 at most, and half of the
+            ``"unpooling"``: see :class:`Unpool`. ``"resize"``: nearest-neighbour upsampling, then a convolution, which
+            avoids checkerboard artifacts (Odena et al., Deconvolution and checkerboard artifacts, Distill 2016).
+        widths: Channels of each step, coarse to fine: one per finer map of the backbone, and one more to the pixels if
+            the finest map has a stride above 1. By default those of the backbone's maps, at most 256, and half of the
             finest at the pixels.
-        depth: Convolutions of each step, a transpose convolution counted.
+        depth: Number of convolutions of each step, including a transpose convolution.
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
-        activation: Activation after it: ``"relu"``, ``"silu"`` or ``"gelu"``.
+        activation: Activation after each normalisation: ``"relu"``, ``"silu"`` or ``"gelu"``.
 
     Raises:
-        ArgumentError: If the way of upsampling is unknown, or a number is out of range.
+        ArgumentError: If the upsampling is unknown, or a number is out of range.
 
     Example:
         >>> import torch
@@ -62,7 +62,7 @@ class ImageDecoder(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("upsampling", upsampling, get_args(ImageUpsampling))
-        # The strides that are reached, coarse to fine.
+        # Strides of the steps' outputs, coarse to fine.
         self.reached = (*strides[-2::-1], *((1,) if strides[0] > 1 else ()))
         if widths is None:
             mirrored = [min(_WIDEST, width) for width in channels[-2::-1]]
@@ -98,11 +98,11 @@ class ImageDecoder(nn.Module):
 
 
 class Unpool(nn.Module):
-    """Put every value at one place of its window, which a 1x1 convolution chooses.
+    """Unpools every value to the position in its window that a 1x1 convolution predicts.
 
-    The unpooling of SegNet and of Zeiler et al. (Adaptive deconvolutional networks, ICCV 2011) takes the places from
-    the encoder, which would carry the image past the code. Here they are predicted from the map itself: for each value
-    a softmax over the places of its window says how much of it goes where.
+    The unpooling of SegNet and of Zeiler et al. (Adaptive deconvolutional networks, ICCV 2011) takes the positions from
+    the encoder, which would let information about the image bypass the code. Here they are predicted from the map
+    itself: a softmax over the positions of its window distributes each value.
 
     Args:
         channels: Channels of the map.
@@ -121,13 +121,13 @@ class Unpool(nn.Module):
         self.places = nn.Conv2d(channels, channels * factor**2, 1)
 
     def forward(self, x: Float[Tensor, "batch channels _ _"]) -> Float[Tensor, "batch channels _ _"]:
-        """Enlarge, shape [B, C, H, W] to [B, C, factor * H, factor * W]."""
+        """Upsample, shape [B, C, H, W] to [B, C, factor * H, factor * W]."""
         shares = self.places(x).unflatten(1, (x.shape[1], self.factor**2)).softmax(2)
         return F.pixel_shuffle((x[:, :, None] * shares).flatten(1, 2), self.factor)
 
 
 def ceil_divide(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Compute height and width of a feature map.
+    """Compute the height and width of a feature map.
 
     Args:
         size: Height and width of the image in pixels.
@@ -141,7 +141,7 @@ def ceil_divide(size: tuple[int, int], stride: int) -> tuple[int, int]:
 
 
 class _Step(nn.Module):
-    """Enlarge a map, cut what is beyond the image, then normalise and convolve."""
+    """Upsamples a map, crops it to the image, then normalises and convolves it."""
 
     def __init__(
         self,

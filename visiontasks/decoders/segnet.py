@@ -1,4 +1,4 @@
-"""SegNet: unpooling to where the encoder's maxima were."""
+"""SegNet: unpooling to the positions of the encoder's maxima."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -14,14 +14,15 @@ from visiontasks.errors import ArgumentError
 def unpool(
     x: Float[Tensor, "batch channels _ _"], finer: Float[Tensor, "batch channels _ _"], factor: int
 ) -> Float[Tensor, "batch channels _ _"]:
-    """Put every value where the maximum of its window is in a finer map, and zeros elsewhere.
+    """Unpool every value to the position of the maximum of its window in a finer map, with zeros elsewhere.
 
-    The positions are computed from the finer map, which need not have been pooled: where it was, by windows of
-    ``factor`` pixels side by side, they are those of the pooling (of equal maxima, the first).
+    The positions are computed from the finer map, which need not have been pooled. If it was, over adjacent windows of
+    ``factor`` pixels, they are those of the pooling (the first of equal maxima).
 
     Args:
         x: Values, one for each window.
-        finer: The map whose maxima are looked up, smaller than ``factor`` times ``x`` by less than one window.
+        finer: The map that gives the positions of the maxima, smaller than ``factor`` times ``x`` by less than one
+            window.
         factor: Side of the windows in pixels.
 
     Returns:
@@ -43,18 +44,17 @@ class SegNet(Decoder):
     """The decoder of SegNet, on the feature maps of any backbone.
 
     Badrinarayanan et al., SegNet: a deep convolutional encoder-decoder architecture for image segmentation (TPAMI
-    2017), section 3. A map is unpooled to the maxima of the next finer encoder map, then convolved ``depth`` times;
-    the last of these convolutions gives the channels of the map after that. With VGG and cnn, whose feature maps are
-    those before each pooling, this is SegNet: the positions are those of the encoder's own pooling. Backbones that go
-    to a coarser map by strides have no such positions, and those of a pooling stand in for them; where the numbers of
-    channels differ, one more convolution comes first. From a finest map that is coarser than the image, logits are
-    interpolated.
+    2017), section 3. A map is unpooled to the maxima of the next finer encoder map, then convolved ``depth`` times; the
+    last of these convolutions outputs the channels of the following map. With VGG and cnn, whose feature maps are those
+    before each pooling, this is SegNet: the positions are those of the encoder's own pooling. Backbones that downsample
+    by strides have no such positions, and those of a pooling computed for the map are used; if the numbers of channels
+    differ, one more convolution comes first. If the finest map is coarser than the image, logits are interpolated.
 
     Args:
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
-        depth: Convolutions of each stage.
+        num_outputs: Number of logits per pixel.
+        depth: Number of convolutions of each stage.
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
 
     Raises:
@@ -91,7 +91,7 @@ class SegNet(Decoder):
         self.classifier = nn.Conv2d(channels[0], num_outputs, 3, padding=1)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
-        """Compute the logits, see :meth:`Decoder.forward`."""
+        """Compute the logits; see :meth:`Decoder.forward`."""
         x = features[-1]
         if self.adapt is not None:
             x = self.adapt(x)

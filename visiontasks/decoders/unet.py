@@ -1,4 +1,4 @@
-"""U-Net: from coarse to fine, with each finer map joined on the way."""
+"""U-Net: upsampling from coarse to fine, with a skip connection from each finer map."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,14 +15,14 @@ from visiontasks.errors import ArgumentError
 
 
 class UpBlock(nn.Module):
-    """Enlarge a map, join the finer one, and convolve both twice.
+    """Upsamples a map, concatenates the finer map, and applies two convolutions.
 
     Args:
         in_channels: Channels of the coarse map.
         skip_channels: Channels of the finer map; 0 for none.
         out_channels: Channels of the result.
-        factor: Quotient of the strides of both maps.
-        upsampling: How the map is enlarged, see :class:`~visiontasks.decoders.upsampling.Upsample`.
+        factor: Quotient of the strides of the two maps.
+        upsampling: How the map is upsampled, see :class:`~visiontasks.decoders.upsampling.Upsample`.
         norm: Normalisation, see :func:`~visiontasks.backbones.layers.make_norm`.
     """
 
@@ -30,7 +30,7 @@ class UpBlock(nn.Module):
         self, in_channels: int, skip_channels: int, out_channels: int, factor: int, upsampling: Upsampling, norm: Norm
     ) -> None:
         super().__init__()
-        # Before the map is enlarged: interpolation and a 1x1 convolution commute, and here it is factor^2 cheaper.
+        # Applied before upsampling: interpolation and a 1x1 convolution commute, and this is factor^2 cheaper.
         self.reduce = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.upsample = Upsample(out_channels, factor, upsampling)
         self.conv1 = ConvBlock(out_channels + skip_channels, out_channels, norm=norm)
@@ -54,20 +54,20 @@ class UpBlock(nn.Module):
 class UNet(Decoder):
     """The expansive path of U-Net, on the feature maps of any backbone.
 
-    Ronneberger et al., U-Net: convolutional networks for biomedical image segmentation (MICCAI 2015), section 2. Of it
-    are the halving of channels at each step, the concatenation with the map of the contracting path, and two 3x3
-    convolutions and ReLUs after it. Other than there, convolutions are padded, so that the logits have the size of the
-    image; they have a normalisation; and the up-convolution is a 1x1 convolution followed by interpolation (or by a
-    transpose convolution that starts as one).
+    Ronneberger et al., U-Net: convolutional networks for biomedical image segmentation (MICCAI 2015), section 2. As in
+    the paper, each step halves the channels, concatenates the map of the contracting path, and applies two 3x3
+    convolutions with ReLUs. Unlike in the paper, convolutions are padded, so that the logits have the size of the
+    image, and followed by normalisation; the up-convolution is a 1x1 convolution followed by interpolation (or by a
+    transpose convolution initialised to it).
 
     Args:
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
-        num_outputs: Logits per pixel.
+        num_outputs: Number of logits per pixel.
         widths: Channels of each step, coarse to fine: one step per finer map, and one more to the pixels of the image
-            where the finest map is coarser. With fewer steps the logits are computed at the stride that was reached
-            and interpolated from there, which saves the most expensive steps. By default all, 16 times the stride wide
-            but not wider than 256: 256, 128, 64, 32 and 16.
+            if the finest map has a stride above 1. With fewer steps the logits are computed at the last stride reached
+            and interpolated from there, which saves the most expensive steps. By default all steps, with 16 times the
+            stride but at most 256 channels: 256, 128, 64, 32 and 16.
         upsampling: ``"bilinear"``, ``"nearest"`` or ``"transpose"``.
         norm: Normalisation after each convolution: ``"batch"``, ``"group"``, ``"instance"`` or ``"none"``.
         dropout: Probability that a channel of the last map is dropped in training, 0 to 1.
@@ -94,7 +94,7 @@ class UNet(Decoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(channels, strides)
-        # The maps that are joined on the way, coarse to fine; none at the pixels of the image.
+        # Maps of the skip connections, coarse to fine; there is none at the pixels of the image.
         skips = list(zip(channels, strides, strict=True))[-2::-1]
         if strides[0] > 1:
             skips.append((0, 1))
@@ -118,7 +118,7 @@ class UNet(Decoder):
         self.classifier = nn.Conv2d(width, num_outputs, 1)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
-        """Compute the logits, see :meth:`Decoder.forward`."""
+        """Compute the logits; see :meth:`Decoder.forward`."""
         *skips, x = features
         for block in self.blocks:
             skip = skips.pop() if skips else None

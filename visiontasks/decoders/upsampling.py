@@ -1,4 +1,4 @@
-"""Ways to a larger map."""
+"""Upsampling of feature maps."""
 
 from typing import Literal, get_args
 
@@ -13,10 +13,10 @@ Upsampling = Literal["bilinear", "nearest", "transpose"]
 
 
 def crop(x: Float[Tensor, "batch channels _ _"], size: tuple[int, int]) -> Float[Tensor, "batch channels _ _"]:
-    """Cut what is beyond the image, to the right and below.
+    """Crop a map on the right and at the bottom.
 
     Args:
-        x: A map of at least that size.
+        x: A map of at least the given size.
         size: Height and width in pixels.
     """
     return x[..., : size[0], : size[1]]
@@ -25,26 +25,27 @@ def crop(x: Float[Tensor, "batch channels _ _"], size: tuple[int, int]) -> Float
 def enlarge(
     x: Float[Tensor, "batch channels _ _"], factor: int, size: tuple[int, int]
 ) -> Float[Tensor, "batch channels _ _"]:
-    """Interpolate bilinearly by a whole factor, then crop.
+    """Upsample bilinearly by an integer factor, then crop.
 
     Args:
         x: The map.
-        factor: How many times larger.
+        factor: Upsampling factor.
         size: Height and width to crop to.
     """
     return crop(x if factor == 1 else F.interpolate(x, scale_factor=float(factor), mode="bilinear"), size)
 
 
 class BilinearTranspose(nn.ConvTranspose2d):
-    """A transpose convolution that starts as bilinear interpolation of each channel, and learns from there.
+    """A trainable transpose convolution that is initialised to bilinear interpolation of each channel.
 
     Long et al., Fully convolutional networks for semantic segmentation (CVPR 2015), section 3.3. The filters are twice
-    as large as the stride, so that neighbouring ones meet; those from one channel to another start at zero. Along the
-    border of the map there is nothing to interpolate with, and values fall off; interpolation would repeat the last.
+    as large as the stride, so that neighbouring ones overlap; filters between different channels are initialised to
+    zero. At the border of the map there is nothing to interpolate with, and values fall off; interpolation would repeat
+    the last value.
 
     Args:
         channels: Channels of the input and of the output.
-        factor: How many times larger the output is, even.
+        factor: Upsampling factor, even.
 
     Example:
         >>> layer = BilinearTranspose(3, 2)
@@ -62,10 +63,10 @@ class BilinearTranspose(nn.ConvTranspose2d):
 
 
 def bilinear_filter(factor: int) -> Float[Tensor, "side side"]:
-    """Make the filter of a transpose convolution that interpolates bilinearly.
+    """Create the filter of a transpose convolution that interpolates bilinearly.
 
     Args:
-        factor: Its stride, even; the filter has twice the side.
+        factor: Stride of the convolution, even; the filter has twice this side.
 
     Example:
         >>> bilinear_filter(2)[0].tolist()
@@ -77,15 +78,15 @@ def bilinear_filter(factor: int) -> Float[Tensor, "side side"]:
 
 
 class Upsample(nn.Module):
-    """Enlarge a map by a whole factor.
+    """Upsamples a map by an integer factor.
 
     Args:
         channels: Channels of the map.
-        factor: How many times larger, 1 or even.
+        factor: Upsampling factor, 1 or even.
         upsampling: ``"bilinear"`` or ``"nearest"`` interpolation, or ``"transpose"``: see :class:`BilinearTranspose`.
 
     Raises:
-        ArgumentError: If the way is unknown.
+        ArgumentError: If the upsampling is unknown.
     """
 
     def __init__(self, channels: int, factor: int, upsampling: Upsampling = "bilinear") -> None:
@@ -96,7 +97,7 @@ class Upsample(nn.Module):
         self.transpose = BilinearTranspose(channels, factor) if upsampling == "transpose" and factor > 1 else None
 
     def forward(self, x: Float[Tensor, "batch channels _ _"]) -> Float[Tensor, "batch channels _ _"]:
-        """Enlarge, shape [B, C, H, W] to [B, C, factor * H, factor * W]."""
+        """Upsample, shape [B, C, H, W] to [B, C, factor * H, factor * W]."""
         if self.factor == 1:
             return x
         if self.transpose is not None:

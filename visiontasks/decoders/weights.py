@@ -1,4 +1,4 @@
-"""Weights of a whole segmentation, decoder included, for other classes or other channels, too."""
+"""Weights of a whole segmentation, including the decoder, also for other classes or channels."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def read_segmentation(weights: str | Path) -> WeightsSource:
 
     Raises:
         ArgumentError: If there is no such file.
-        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+        CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
     path = Path(weights)
     if not path.is_file():
@@ -36,15 +36,15 @@ def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> s
 
     Args:
         task: A module with ``backbone`` and ``decoder``; changed in place.
-        source: The weights of another one. Layers that give a value for each class are left at random where it has
-            another number of classes; an auxiliary classifier that only one of them has is left as it is.
-        outputs: Logits per pixel.
+        source: The weights of another segmentation. If it has another number of classes, layers with one output per
+            class stay randomly initialised; an auxiliary classifier that only one of the two has is left unchanged.
+        outputs: Number of logits per pixel.
 
     Returns:
-        What was loaded, in a sentence.
+        A sentence that describes what was loaded.
 
     Raises:
-        CheckpointError: If the weights are not those of this backbone and decoder; nothing is loaded then.
+        CheckpointError: If the weights do not fit this backbone and decoder; in that case nothing is loaded.
     """
     state = task.state_dict()
     both = all(any(key.startswith(_AUXILIARY) for key in keys) for keys in (state, source.weights))

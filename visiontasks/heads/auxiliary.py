@@ -1,4 +1,4 @@
-"""Auxiliary classifiers, which bring a gradient into the middle of a deep network."""
+"""Auxiliary classifiers, which feed a gradient into the middle of a deep network."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,12 +11,12 @@ class AuxiliaryHead(nn.Module):
     """Average pooling, a 1x1 convolution, a hidden layer, dropout, one linear layer.
 
     Szegedy et al., Going deeper with convolutions (CVPR 2015), section 5. As in torchvision, the pooling adapts to 4x4
-    places, so that images of any size will do; the paper's of 5x5 pixels with stride 3 gives 4x4 for 224x224 images.
-    The convolution has batch normalisation, as Szegedy et al. 2016 recommend in section 4.
+    positions, so that images may have any size; the paper's pooling of 5x5 pixels with stride 3 gives 4x4 for 224x224
+    images. The convolution has batch normalisation, as Szegedy et al. 2016 recommend in section 4.
 
     Args:
         in_channels: Channels of the map that it reads.
-        num_classes: Outputs, background not counted.
+        num_classes: Number of classes, background not counted.
         dropout: Probability that a hidden unit is dropped in training, 0 to 1.
     """
 

@@ -17,14 +17,14 @@ class ClassificationHead(nn.Module):
 
     Args:
         channels: Channels of each feature map, fine to coarse; the last one is used.
-        num_classes: Outputs, background not counted.
+        num_classes: Number of classes, background not counted.
         dropout: Probability that a pooled feature is dropped in training, 0 to 1.
-        pool: ``"average"``, or ``"max"`` where a small object on a busy background has to be found.
-        pool_size: Places along each side that the map is pooled to; 1 pools over all of it and forgets where a feature
-            was, more keeps it: for objects that are centred, such as digits.
+        pool: ``"average"``, or ``"max"`` to find a small object on a busy background.
+        pool_size: Side of the grid that the map is pooled to; 1 pools globally and discards positions, larger values
+            keep them, for centred objects such as digits.
 
     Raises:
-        ArgumentError: If the pooling is unknown or its size not positive.
+        ArgumentError: If the pooling is unknown or its size is not positive.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class ClassificationHead(nn.Module):
 
     def _pooled(self, x: Tensor) -> Tensor:
         if self.pool_size == 1:
-            # Unlike the adaptive poolings, these take an empty batch in every memory format, and export at any size.
+            # Unlike adaptive poolings, these accept an empty batch in every memory format and can be exported at any
+            # size.
             return x.mean((-2, -1)) if self.pool == "average" else x.amax((-2, -1))
         pool = F.adaptive_avg_pool2d if self.pool == "average" else F.adaptive_max_pool2d
         return pool(x, self.pool_size).flatten(1)

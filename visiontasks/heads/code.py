@@ -1,4 +1,4 @@
-"""Codes: what an autoencoder keeps of an image, and the ways into a code and out of it."""
+"""Codes of an autoencoder: layers that encode a feature map to a code and decode it again."""
 
 import math
 from typing import Literal, get_args
@@ -21,10 +21,10 @@ class VectorCode(nn.Module):
         in_channels: Channels of the map that is encoded.
         out_channels: Channels of the map that is decoded.
         map_size: Height and width of both.
-        code_size: Numbers of a code.
-        outputs: Vectors that :meth:`encode` gives, such as a mean and a variance.
+        code_size: Number of values of a code.
+        outputs: Number of vectors that :meth:`encode` returns; 2 for mean and variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
-        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
+        activation: Activation of the decoded map, see :func:`~visiontasks.backbones.layers.make_activation`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class VectorCode(nn.Module):
         """Compute codes.
 
         Args:
-            features: A map of the size that the code was made for.
+            features: A map of the size that the code was created for.
 
         Raises:
             ArgumentError: If it has another size.
@@ -70,15 +70,15 @@ class VectorCode(nn.Module):
 
 
 class MapCode(nn.Module):
-    """A code that is a map: 1x1 convolutions, so that every place has a code of its own, whatever the image's size.
+    """A code that is a map: 1x1 convolutions, so that every position has its own code, for any image size.
 
     Args:
         in_channels: Channels of the map that is encoded.
         out_channels: Channels of the map that is decoded.
         code_size: Channels of a code.
-        outputs: Maps that :meth:`encode` gives, such as a mean and a variance.
+        outputs: Number of maps that :meth:`encode` returns; 2 for mean and variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
-        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
+        activation: Activation of the decoded map, see :func:`~visiontasks.backbones.layers.make_activation`.
     """
 
     def __init__(
@@ -123,14 +123,14 @@ def create_code(
         form: ``"vector"`` or ``"map"``.
         in_channels: Channels of the map that is encoded.
         out_channels: Channels of the map that is decoded.
-        code_size: Numbers of a vector, or channels of a map.
+        code_size: Number of values of a vector, or of channels of a map.
         map_size: Height and width of both maps; needed by a vector.
-        outputs: Codes that an image gets, such as a mean and a variance.
+        outputs: Number of codes per image; 2 for mean and variance.
         norm: Normalisation of the decoded map, see :func:`~visiontasks.backbones.layers.make_norm`.
-        activation: Its activation, see :func:`~visiontasks.backbones.layers.make_activation`.
+        activation: Activation of the decoded map, see :func:`~visiontasks.backbones.layers.make_activation`.
 
     Raises:
-        ArgumentError: If the name is unknown, or a vector does not know the size.
+        ArgumentError: If the name is unknown, or ``map_size`` is missing for a vector.
     """
     check_choice("code", form, get_args(CodeForm))
     if form == "map":
@@ -145,5 +145,5 @@ def create_code(
 
 
 def embedding(codes: Float[Tensor, "batch code"] | Map) -> Float[Tensor, "batch code"]:
-    """Make a vector of a code: of a map the mean over its places."""
+    """Return a code as a vector; a map is averaged over its positions."""
     return codes.flatten(2).mean(2) if codes.ndim == 4 else codes

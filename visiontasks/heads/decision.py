@@ -1,4 +1,4 @@
-"""What a classifier predicts: from logits to probabilities and classes."""
+"""The decision of a classifier: from logits to probabilities and classes."""
 
 from collections.abc import Sequence
 
@@ -14,20 +14,20 @@ from visiontasks.types import ClassificationPredictions
 
 
 class Decision(nn.Module):
-    """Softmax or sigmoids of logits over a temperature, and the classes that follow.
+    """Softmax or sigmoids of logits divided by a temperature, and the resulting classes.
 
     Args:
         mode: One class by softmax, any number of classes by sigmoids, or one of two classes by one sigmoid.
         num_classes: Number of classes.
-        thresholds: Minimum probability at which a class is predicted, one for all classes or one for each;
-            binary: at which the second class is predicted; 0 to 1. ``"best_f1"``: 0.5 until they are fitted.
+        thresholds: Minimum probability, 0 to 1, at which a class is predicted (binary: the second class), one for all
+            classes or one for each. ``"best_f1"``: 0.5 until they are fitted.
         calibrate: Whether the temperature, 1 at first, is to be fitted.
 
     Attributes:
-        fitted: Names of what is to be fitted.
+        fitted: Names of the quantities to be fitted.
 
     Raises:
-        ArgumentError: If thresholds do not fit.
+        ArgumentError: If the thresholds do not fit the mode or the classes, or are out of range.
 
     Example:
         >>> decision = Decision("multilabel", num_classes=3, thresholds=[0.5, 0.5, 0.1])
@@ -79,14 +79,14 @@ class Decision(nn.Module):
         logits: Float[Tensor, "images outputs"],
         labels: Integer[Tensor, " images"] | Integer[Tensor, "images classes"],
     ) -> dict[str, Tensor]:
-        """Fit what is to be fitted: the temperature first, then the thresholds of the probabilities that it gives.
+        """Fit what is requested: the temperature first, then the thresholds for the calibrated probabilities.
 
         Args:
             logits: Logits of images that were not trained on.
             labels: Class of each image, or whether it has each class.
 
         Returns:
-            ``temperature``; ``threshold``, one for each class, binary one.
+            The fitted values: ``temperature``; ``threshold``, one for each class (binary: one).
         """
         targets = labels[:, None] if self.mode == "binary" else labels
         found = {}
@@ -99,7 +99,7 @@ class Decision(nn.Module):
         return found
 
     def forward(self, logits: Float[Tensor, "batch outputs"]) -> ClassificationPredictions:
-        """Decide.
+        """Convert logits to probabilities and predicted classes.
 
         Args:
             logits: A logit for each class; binary: one, of the second class.

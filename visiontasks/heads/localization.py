@@ -14,20 +14,20 @@ ClassAndBoxes = tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch boxes
 
 _LEVELS = 2
 _GROUPS = 8
-_FIRST_DISTANCE = -1.35  # softplus gives 0.23: the first box has half the side of the image
+_FIRST_DISTANCE = -1.35  # softplus gives 0.23: the initial box has half the side of the image
 
 
 class PooledHead(nn.Module):
-    """The mean of the coarsest feature map, and a linear layer each for class and box.
+    """Global average pooling of the coarsest feature map, and a linear layer each for class and box.
 
-    The box is given by its centre and its size, as shares of the image, each the sigmoid of an output. A mean forgets
-    where a feature was, so that the features themselves have to say it.
+    The box is given by its centre and its size, as shares of the image, each the sigmoid of an output. Pooling discards
+    positions, so the features themselves have to encode them.
 
     Args:
         channels: Channels of each feature map, fine to coarse; the last one is used.
         num_classes: Classes, background not counted.
-        num_boxes: Boxes: 1, or one per class.
-        dropout: Probability that a feature that the class is read from is dropped in training, 0 to 1.
+        num_boxes: Number of boxes: 1, or one per class.
+        dropout: Probability that an input feature of the classifier is dropped in training, 0 to 1.
     """
 
     def __init__(self, channels: tuple[int, ...], num_classes: int, num_boxes: int = 1, dropout: float = 0.0) -> None:
@@ -39,13 +39,13 @@ class PooledHead(nn.Module):
     def forward(self, features: Features) -> ClassAndBoxes:
         """Compute logits, [B, num_classes], and boxes as shares of width and height, xyxy, [B, num_boxes, 4]."""
         pooled = features[-1].mean((-2, -1))
-        # Boxes are in float32 whatever the precision.
+        # Boxes are in float32 for any precision.
         centre, size = self.boxes(pooled).float().unflatten(1, (-1, 4)).sigmoid().split(2, dim=2)
         return self.classes(self.dropout(pooled)), torch.cat([centre - size / 2, centre + size / 2], 2)
 
 
 class AttentionHead(nn.Module):
-    """A small convolutional head that keeps place: every cell predicts a box, and attention weighs the cells.
+    """A small convolutional head that keeps positions: every cell predicts a box, and attention weights the cells.
 
     The two coarsest feature maps are joined at the finer one's size, as in a feature pyramid (Lin et al., CVPR 2017),
     and a 3x3 convolution follows. Each cell then gives
@@ -54,15 +54,15 @@ class AttentionHead(nn.Module):
       of the image, each the softplus of an output;
     - its weight among all cells, a softmax: one for the box, and one for the class.
 
-    The box is the weighted mean of the cells' boxes. The class is read by a linear layer from the weighted mean of the
-    cells' features, so that the object counts and its surroundings do not. FCOS trains cells inside of the object and
-    chooses the best one; here the weights are learnt from the loss alone, and nothing has to be assigned.
+    The box is the weighted mean of the cells' boxes. The class is predicted by a linear layer from the weighted mean of
+    the cells' features, so that the object counts and its surroundings do not. FCOS trains the cells inside the object
+    and chooses the best one; here the weights are learnt from the loss alone, without any assignment.
 
     Args:
-        channels: Channels of each feature map, fine to coarse; the last two are used, or the one that there is.
+        channels: Channels of each feature map, fine to coarse; the last two are used, or the only one.
         num_classes: Classes, background not counted.
-        num_boxes: Boxes: 1, or one per class.
-        dropout: Probability that a feature that the class is read from is dropped in training, 0 to 1.
+        num_boxes: Number of boxes: 1, or one per class.
+        dropout: Probability that an input feature of the classifier is dropped in training, 0 to 1.
         width: Channels of the head, a multiple of 8.
     """
 
@@ -82,7 +82,7 @@ class AttentionHead(nn.Module):
         self.cells = nn.Conv2d(width, 2 + 4 * num_boxes, 1)
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Linear(width, num_classes)
-        # At first all cells count alike, and all say that the box is around them.
+        # Initially all cells have equal weight, and each predicts a box around itself.
         nn.init.zeros_(self.cells.weight)
         nn.init.constant_(self.cells.bias, _FIRST_DISTANCE)  # type: ignore[arg-type]  # this convolution has one
 
@@ -92,7 +92,7 @@ class AttentionHead(nn.Module):
         x = maps[0] if len(maps) == 1 else maps[0] + F.interpolate(maps[1], maps[0].shape[-2:])
         x = F.relu(self.joined(x))
         x = F.relu(self.norm(self.conv(x)))
-        # Boxes are in float32 whatever the precision.
+        # Boxes are in float32 for any precision.
         weights, distances = self.cells(x).float().split([2, self.cells.out_channels - 2], dim=1)
         for_box, for_class = weights.flatten(2).softmax(2).unbind(1)
         boxes = _boxes_of_cells(F.softplus(distances.unflatten(1, (-1, 4))))
@@ -101,7 +101,7 @@ class AttentionHead(nn.Module):
 
 
 def _boxes_of_cells(distances: Tensor) -> Tensor:
-    """Turn distances of left, top, right and bottom side from each cell's centre into boxes, [B, boxes, 4, h, w]."""
+    """Convert distances of left, top, right and bottom side from each cell's centre to boxes, [B, boxes, 4, h, w]."""
     height, width = distances.shape[-2:]
     y = (torch.arange(height, device=distances.device, dtype=torch.float32)[:, None] + 0.5) / height
     x = (torch.arange(width, device=distances.device, dtype=torch.float32) + 0.5) / width

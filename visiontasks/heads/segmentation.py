@@ -1,4 +1,4 @@
-"""A classifier of the places of one feature map."""
+"""A classifier of each position of a feature map."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from visiontasks.backbones.layers import ConvBlock, Norm
 
 
 class PixelHead(nn.Module):
-    """A 3x3 convolution to a quarter of the channels, dropout, one linear layer at every place.
+    """A 3x3 convolution to a quarter of the channels, dropout, and a 1x1 convolution.
 
-    With it a coarse map is made to know the classes by itself (Zhao et al., Pyramid scene parsing network, CVPR 2017,
-    section 3.3).
+    As an auxiliary classifier it trains a coarse map to predict the classes by itself (Zhao et al., Pyramid scene
+    parsing network, CVPR 2017, section 3.3).
 
     Args:
         in_channels: Channels of the map.
-        num_outputs: Logits per place.
+        num_outputs: Number of logits per position.
         norm: Normalisation after the convolution, see :func:`~visiontasks.backbones.layers.make_norm`.
         dropout: Probability that a channel is dropped in training, 0 to 1.
 

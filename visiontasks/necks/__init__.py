@@ -1,1 +1,1 @@
-"""Necks: feature maps go in, feature maps of equal width come out."""
+"""Necks: feature maps go in, feature maps with equal numbers of channels come out."""

@@ -10,21 +10,21 @@ from visiontasks.backbones.base import Features
 
 
 class FPN(nn.Module):
-    """Feature maps of one width in which the coarse ones have told the fine ones what they see.
+    """A feature pyramid: maps with equal numbers of channels, in which coarse maps are merged into finer ones.
 
     Lin et al., Feature pyramid networks for object detection (CVPR 2017), section 3: 1x1 convolutions, a top-down path
-    by nearest neighbours, a 3x3 convolution on each map. Parameters are named as those of torchvision's
-    ``FeaturePyramidNetwork``, whose outputs it gives for the same weights.
+    by nearest-neighbour upsampling, and a 3x3 convolution on each map. Parameters have the names of torchvision's
+    ``FeaturePyramidNetwork``, and the outputs are equal for the same weights.
 
     Attributes:
-        strides: Strides of the maps that it gives.
+        strides: Strides of the output maps.
 
     Args:
-        channels: Channels of the maps that it gets, fine to coarse.
+        channels: Channels of the input maps, fine to coarse.
         strides: Their strides.
-        width: Channels of the maps that it gives.
+        width: Channels of the output maps.
         batch_norm: Whether each convolution is followed by batch normalisation.
-        extra: Whether it gives one more map, every other place of the coarsest.
+        extra: Whether to output one more map, every other position of the coarsest.
 
     Example:
         >>> import torch
