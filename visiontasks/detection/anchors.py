@@ -1,4 +1,4 @@
-"""Anchors: the boxes that proposals are measured from."""
+"""Anchors: the reference boxes of proposals."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from visiontasks.errors import ArgumentError
 
 
 class Anchors(nn.Module):
-    """Boxes of several sizes and shapes at every place of every feature map.
+    """Boxes of several sizes and shapes at every position of every feature map.
 
-    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.1. As torchvision's ``AnchorGenerator``: corners are rounded to
-    whole pixels and the anchors of place (i, j) are centred at (j * stride, i * stride). The strides are those of the
-    maps; torchvision takes them from the sizes of images and maps.
+    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.1. As in torchvision's ``AnchorGenerator``, corners are rounded
+    to whole pixels, and the anchors of position (i, j) are centred at x = j * stride, y = i * stride. The strides are
+    those of the maps; torchvision computes them from the sizes of images and maps.
 
     Args:
         strides: Strides of the feature maps in pixels, fine to coarse.
         scales: Sides of the square anchors in multiples of the stride, the same for every map.
-        aspect_ratios: Height over width; the area is that of the square.
+        aspect_ratios: Ratios of height to width; the area is that of the square.
 
     Raises:
         ArgumentError: If a scale or ratio is missing or not positive.
@@ -49,11 +49,11 @@ class Anchors(nn.Module):
             sides = torch.tensor([scale * stride for scale in scales], dtype=torch.float32)
             widths, heights = ((ratio[:, None] * sides).flatten() for ratio in (1 / height, height))
             cell = (torch.stack([-widths, -heights, widths, heights], 1) / 2).round()
-            # Whole numbers, which no precision of the weights rounds.
+            # Integers, which are not rounded when weights are cast to a lower precision.
             self.register_buffer(f"cell{level}", cell.long(), persistent=False)
 
     def forward(self, features: Features) -> Float[Tensor, "anchors 4"]:
-        """List the anchors of all maps: map by map, row by row, place by place; they reach out of the image."""
+        """Return the anchors of all maps, ordered by map, row, column and shape; they may reach outside the image."""
         levels = []
         for level, (feature, stride) in enumerate(zip(features, self.strides, strict=True)):
             cell = self.get_buffer(f"cell{level}")

@@ -1,4 +1,4 @@
-"""Boxes as deltas from other boxes, which a network can learn."""
+"""Encoding of boxes as deltas from reference boxes, which a network can learn."""
 
 import math
 from typing import NamedTuple
@@ -8,16 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 _LARGEST = math.log(1000 / 16)
-"""Largest logarithm of a ratio of sides that is decoded."""
+"""Maximum log ratio of sides when decoding."""
 
 
 class BoxCoder(NamedTuple):
-    """Turns boxes into shifts of the centre and logarithms of the ratio of the sides, and back.
+    """Encodes boxes as shifts of the centre and logarithms of the ratios of the sides, and decodes them.
 
     Girshick et al., R-CNN (CVPR 2014), appendix C. As torchvision's ``BoxCoder``.
 
     Attributes:
-        weights: Factor of the shifts, which are in sides of the reference, and factor of the logarithms.
+        weights: Factor of the shifts, which are relative to the sides of the reference, and factor of the logarithms.
 
     Example:
         >>> reference, box = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 25, 10]])
@@ -30,7 +30,7 @@ class BoxCoder(NamedTuple):
     def encode(
         self, boxes: Float[Tensor, "*boxes 4"], references: Float[Tensor, "*boxes 4"]
     ) -> Float[Tensor, "*boxes 4"]:
-        """Compute the deltas of boxes from references; both have an area."""
+        """Compute the deltas of boxes from references; both must have positive areas."""
         sides, origins = references[..., 2:] - references[..., :2], references[..., :2]
         box_sides = boxes[..., 2:] - boxes[..., :2]
         shift = (boxes[..., :2] + 0.5 * box_sides) - (origins + 0.5 * sides)
@@ -39,7 +39,7 @@ class BoxCoder(NamedTuple):
     def decode(
         self, deltas: Float[Tensor, "*boxes 4"], references: Float[Tensor, "*#boxes 4"]
     ) -> Float[Tensor, "*boxes 4"]:
-        """Compute boxes from their deltas; a side becomes at most 62.5 times as long."""
+        """Compute boxes from their deltas; a side grows at most by a factor of 62.5."""
         sides, origins = references[..., 2:] - references[..., :2], references[..., :2]
         center = deltas[..., :2] / self.weights[0] * sides + (origins + 0.5 * sides)
         half = 0.5 * (torch.exp((deltas[..., 2:] / self.weights[1]).clamp(max=_LARGEST)) * sides)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def is_box(boxes: Float[Tensor, "*batch boxes 4"]) -> Bool[Tensor, "*batch boxes"]:
-    """Tell boxes from padding: whether they have an area."""
+    """Return whether each box is a box rather than padding, that is, has a positive area."""
     return (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
 
 
@@ -18,7 +18,7 @@ def areas(boxes: Float[Tensor, "*batch boxes 4"]) -> Float[Tensor, "*batch boxes
 def intersections(
     boxes: Float[Tensor, "*batch boxes 4"], others: Float[Tensor, "*batch2 others 4"]
 ) -> Float[Tensor, "*batch3 boxes others"]:
-    """Compute the area that each box shares with each other box; leading axes broadcast."""
+    """Compute the intersection area of each box with each of the others; leading axes broadcast."""
     x1, y1, x2, y2 = boxes[..., :, None, :].unbind(-1)
     left, top, right, bottom = others[..., None, :, :].unbind(-1)
     width = (torch.minimum(x2, right) - torch.maximum(x1, left)).clamp_(min=0)
@@ -29,9 +29,9 @@ def intersections(
 def box_iou(
     boxes: Float[Tensor, "*batch boxes 4"], others: Float[Tensor, "*batch2 others 4"]
 ) -> Float[Tensor, "*batch3 boxes others"]:
-    """Compute the intersection over union of each box with each other box; leading axes broadcast.
+    """Compute the intersection over union of each box with each of the others; leading axes broadcast.
 
-    As :func:`torchvision.ops.box_iou`, for many images at once; padding overlaps with nothing.
+    Like :func:`torchvision.ops.box_iou`, for many images at once; the IoU of padding is 0.
 
     Example:
         >>> box_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [0, 0, 0, 0]]))
@@ -50,7 +50,7 @@ def clip_to(boxes: Float[Tensor, "batch boxes 4"], sizes: Int64[Tensor, "batch 2
         sizes: Height and width of each image.
 
     Returns:
-        The boxes inside the images; those outside have no area.
+        The clipped boxes; those outside the image have area 0.
     """
     limits = sizes.flip(-1).repeat(1, 2)[:, None].to(boxes.dtype)
     return torch.minimum(boxes.clamp(min=0), limits)
@@ -59,5 +59,5 @@ def clip_to(boxes: Float[Tensor, "batch boxes 4"], sizes: Int64[Tensor, "batch 2
 def take(
     values: Float[Tensor, "batch boxes _"], indices: Int64[Tensor, "batch taken"]
 ) -> Float[Tensor, "batch taken _"]:
-    """Take rows of each image."""
+    """Select rows of each image by their indices."""
     return values.gather(1, indices[..., None].expand(-1, -1, values.shape[-1]))

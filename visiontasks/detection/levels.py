@@ -6,7 +6,7 @@ from visiontasks.backbones.base import Backbone
 
 
 def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
-    """Choose the maps of a pyramid: the last one of each stride that is coarse enough, the coarsest in any case.
+    """Choose the maps of a pyramid: the last map of each stride of at least ``finest``, or else the coarsest map.
 
     Args:
         strides: Strides of all maps, fine to coarse.
@@ -24,17 +24,17 @@ def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:
 
 
 def only_level(backbone: Backbone, most: int = 16) -> int:
-    """Choose the one map of a detector without a pyramid: the last one of at most a stride.
+    """Choose the single map of a detector without a pyramid: the last one whose stride is at most ``most``.
 
-    The stages behind it, which the backbone computes all the same, are not trained: no gradient would reach them. Where
-    the backbone does not say what its stages are, it is the coarsest map.
+    The stages after it, which the backbone computes anyway, are not trained, because no gradient would reach them. If
+    the backbone does not list its stages, the coarsest map is chosen.
 
     Args:
         backbone: The backbone; changed in place.
-        most: Maximum stride; 16 is the map that Faster R-CNN was published with.
+        most: Maximum stride; the original Faster R-CNN uses 16.
 
     Returns:
-        Its position; 0 where all are coarser.
+        Its position; 0 if all maps are coarser.
 
     Example:
         >>> from visiontasks import create_backbone

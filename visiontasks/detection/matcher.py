@@ -1,4 +1,4 @@
-"""Which object a candidate box stands for, if any."""
+"""Matching of candidate boxes with objects."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Targets(NamedTuple):
 
     Attributes:
         boxes: Their boxes.
-        labels: Their classes; -1 is padding.
+        labels: Their classes; -1 for padding.
         ignore: Whether an object is ignored in matching and evaluation.
     """
 
@@ -26,7 +26,7 @@ class Targets(NamedTuple):
     ignore: Bool[Tensor, "batch objects"]
 
     def padded(self) -> "Targets":
-        """Have a place for an object at least; padding where no image has any."""
+        """Return targets with at least one entry per image, which is padding if no image has an object."""
         if self.labels.shape[1]:
             return self
         return Targets(
@@ -35,11 +35,11 @@ class Targets(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """What became of each candidate.
+    """Result of matching for each candidate.
 
     Attributes:
-        states: 1 for a candidate that stands for an object, 0 for background, -1 for neither.
-        objects: The object that it overlaps with most, by position in its image; any where there is none.
+        states: 1 for a candidate that is matched with an object, 0 for background, -1 for neither.
+        objects: Index in the image of the object with the highest IoU; arbitrary if there is none.
     """
 
     states: Int64[Tensor, "batch candidates"]
@@ -49,16 +49,16 @@ class Matches(NamedTuple):
 class Matcher(NamedTuple):
     """Matches candidates, such as anchors, with objects by their intersection over union (IoU).
 
-    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.2. As torchvision's ``Matcher``, for all images at once, but
-    that an object which overlaps with no candidate has no low-quality matches. Objects to be ignored match nothing; a
-    candidate that would be background is neither where an ignored one covers half of it (a crowd holds objects that
-    nobody annotated).
+    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.2. Like torchvision's ``Matcher``, for all images at once,
+    except that an object which overlaps with no candidate has no low-quality matches. Ignored objects are not matched;
+    a background candidate becomes neither if an ignored object covers half of it (a crowd contains objects that are not
+    annotated).
 
     Attributes:
-        positive: Minimum IoU of a candidate that stands for an object.
+        positive: Minimum IoU of a candidate that is matched with an object.
         negative: IoU below which a candidate is background.
-        allow_low_quality_matches: Whether the best candidates of each object stand for it whatever their IoU.
-        covered: Share of a candidate that an ignored object has to cover to take it out of the background.
+        allow_low_quality_matches: Whether the best candidates of each object are matched with it even at a low IoU.
+        covered: Minimum share of a candidate covered by an ignored object that excludes it from the background.
     """
 
     positive: float
@@ -67,7 +67,7 @@ class Matcher(NamedTuple):
     covered: float = 0.5
 
     def __call__(self, targets: Targets, candidates: Float[Tensor, "batch_or_1 candidates 4"]) -> Matches:
-        """Match the candidates of each image, or the same ones in all, with its objects (one place at least)."""
+        """Match the candidates, per image or shared by all, with the objects of each image (padded to at least one)."""
         found = (targets.labels >= 0) & ~targets.ignore
         iou = box_iou(targets.boxes, candidates).masked_fill_(~found[..., None], -1)
         best, objects = iou.max(1)

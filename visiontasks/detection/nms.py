@@ -1,4 +1,4 @@
-"""Non-maximum suppression: of boxes that overlap, the one with the highest score stays."""
+"""Non-maximum suppression: of overlapping boxes, only the one with the highest score is kept."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -9,8 +9,8 @@ from visiontasks.detection.boxes import box_iou
 from visiontasks.detection.operators import operators_are_kept
 
 PASSES = 32
-"""Passes on a GPU. After n of them all is settled but boxes at the end of chains of more than n, each suppressed by the
-one before: in 2,000 random boxes chains have a dozen."""
+"""Passes on a GPU. After n passes only boxes at the end of suppression chains longer than n are undecided; 2,000 random
+boxes have chains of about a dozen."""
 
 
 def suppress(
@@ -19,20 +19,20 @@ def suppress(
     threshold: float,
     labels: Int64[Tensor, "groups boxes"] | None = None,
 ) -> Bool[Tensor, "groups boxes"]:
-    """Find the boxes that stay, in several groups at once and with an output of fixed shape.
+    """Find the boxes to keep in several groups at once, with an output of fixed shape.
 
-    On the CPU by torchvision's operator. On a GPU that one has to wait to learn how many boxes stay, and an exported
-    graph cannot know it; there, the rule "a box stays if none that stays before it overlaps" is applied to all boxes at
-    once, again and again (Zheng et al., Enhancing geometric factors, 2021, Cluster-NMS).
+    On the CPU this uses torchvision's operator. On a GPU that operator has to wait for the number of kept boxes, and an
+    exported graph cannot know it; there, the rule "keep a box if no kept box before it overlaps" is applied to all
+    boxes at once, repeatedly (Zheng et al., Enhancing geometric factors, 2021, Cluster-NMS).
 
     Args:
         boxes: Boxes in descending order of score.
-        valid: Which of them count.
-        threshold: IoU above which the later box goes.
-        labels: Class of each, where only a box of the same class makes another go.
+        valid: Whether each box counts.
+        threshold: IoU above which the later box is suppressed.
+        labels: Class of each box, if boxes are suppressed only by boxes of the same class.
 
     Returns:
-        Whether each box stays.
+        Whether each box is kept.
     """
     if operators_are_kept():
         stays: Tensor = _operator(boxes, valid, threshold, labels)
@@ -66,13 +66,13 @@ def suppress_in_passes(
     threshold: float,
     labels: Int64[Tensor, "groups boxes"] | None = None,
 ) -> Bool[Tensor, "groups boxes"]:
-    """Do the same without waiting for the device, see :func:`suppress`.
+    """Find the boxes to keep without waiting for the device; see :func:`suppress`.
 
     Args:
         boxes: Boxes in descending order of score.
-        valid: Which of them count.
-        threshold: IoU above which the later box goes.
-        labels: Class of each, where only a box of the same class makes another go.
+        valid: Whether each box counts.
+        threshold: IoU above which the later box is suppressed.
+        labels: Class of each box, if boxes are suppressed only by boxes of the same class.
     """
     over = box_iou(boxes, boxes) > threshold
     if labels is not None:
@@ -80,7 +80,7 @@ def suppress_in_passes(
     over = over.triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
     keep = valid
     for _ in range(PASSES):
-        # How many boxes that stay overlap: above 0 or not, which any precision tells.
+        # The number of kept boxes that overlap; whether it is above 0 is exact in any precision.
         keep = valid & ~(torch.bmm(keep[:, None].to(over.dtype), over)[:, 0] > 0)
     return keep
 
@@ -90,17 +90,17 @@ def grouped_nms(
 ) -> Int64[Tensor, " kept"]:
     """Suppress boxes within each group, such as a class in an image.
 
-    torchvision's ``batched_nms`` moves the groups apart where there are few boxes, which costs digits: more than a
-    thousandth of a pixel when there are many groups.
+    torchvision's ``batched_nms`` offsets the groups if there are few boxes, which loses precision: more than a
+    thousandth of a pixel for many groups.
 
     Args:
         boxes: The boxes.
         scores: Their scores.
-        groups: Group of each.
-        threshold: IoU above which the box of lower score goes.
+        groups: Group of each box.
+        threshold: IoU above which the box of lower score is suppressed.
 
     Returns:
-        Positions of the boxes that stay, in descending order of score; of equal ones, the first first.
+        Positions of the kept boxes in descending order of score; ties keep their order.
     """
     order = scores.argsort(descending=True, stable=True)
     order = order[groups[order].argsort(stable=True)]

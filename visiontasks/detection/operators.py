@@ -1,4 +1,4 @@
-"""Steps of a detector that a runtime has one operator for, which a graph of smaller ones cannot name."""
+"""Steps of a detector that are exported as single operators, for runtimes that implement them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _kept = ContextVar("_kept", default=False)
 
 @contextmanager
 def keep_operators() -> Iterator[None]:
-    """Have graphs that are traced meanwhile hold ``visiontasks::suppress`` and ``visiontasks::align`` as operators."""
+    """Keep ``visiontasks::suppress`` and ``visiontasks::align`` as operators in graphs traced within the context."""
     token = _kept.set(True)
     try:
         yield
@@ -18,5 +18,5 @@ def keep_operators() -> Iterator[None]:
 
 
 def operators_are_kept() -> bool:
-    """Tell whether they are to be kept."""
+    """Return whether they are to be kept."""
     return _kept.get()

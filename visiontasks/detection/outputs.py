@@ -1,4 +1,4 @@
-"""What the first stage of a detector leaves for the second."""
+"""Outputs of the first stage of a detector for the second."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ class DetectionOutputs(NamedTuple):
     """Features and proposals of a batch of images.
 
     Attributes:
-        features: The maps that regions are read from, fine to coarse; the normalised images where each region is
-            computed by itself.
+        features: The maps that regions are read from, fine to coarse; the normalised images if the backbone runs on
+            each region.
         proposals: Boxes in descending order of objectness, then padding.
         sizes: Height and width of each image.
-        rpn: What the network of proposals predicts for each anchor; None without one.
+        rpn: Predictions of the region proposal network for each anchor; None without one.
     """
 
     features: Features

@@ -1,4 +1,4 @@
-"""torchvision's detectors: their weights by our names."""
+"""Weights of torchvision's detectors, converted to the names of this library."""
 
 import re
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 from visiontasks.state_dicts import COMPILED, load_file, mismatches
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
-"""Detectors of torchvision that have published weights and the architecture of ours."""
+"""Detectors of torchvision with published weights and the architecture of ours."""
 
 _FROZEN_FILE = "fasterrcnn_resnet50_fpn_coco"
 _EPS = 1e-5
 
-# Old files name a block by its only convolution.
+# Old files name a block after its only convolution.
 _RENAMED = (
     (r"^backbone\.body\.", "backbone."),
     (r"^backbone\.fpn\.", "neck."),
@@ -34,24 +34,24 @@ _CELLS = 7
 _PARTS = ("backbone.", "neck.", "rpn.", "roi_head.")
 _OUTPUTS = {f"roi_head.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")}
 _OF_ANCHORS = {f"rpn.head.{layer}.{kind}" for layer in ("cls_logits", "bbox_pred") for kind in ("weight", "bias")}
-# Ids of the 80 classes of COCO; torchvision has an output for each of 0 to 90, and 0 is background.
+# Ids of the 80 classes of COCO; torchvision has outputs for 0 to 90, and 0 is background.
 COCO_IDS = tuple(index for index in range(1, 91) if index not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 
 
 def read_detector(weights: str | Path) -> WeightsSource:
-    """Read the weights of a detector, by our names.
+    """Read the weights of a detector, converted to our names.
 
     Args:
         weights: One of `PUBLISHED`, for torchvision's weights trained on COCO, which are downloaded into the cache of
-            ``torch.hub`` when they are not there. Or a file: a state dict of torchvision's ``FasterRCNN`` with a
-            pyramid, or a checkpoint of a DetectionTask.
+            ``torch.hub`` if missing there. Or a file: a state dict of torchvision's ``FasterRCNN`` with a pyramid, or a
+            checkpoint of a DetectionTask.
 
     Returns:
-        The weights, and what a checkpoint holds besides.
+        The weights, and the other contents of a checkpoint.
 
     Raises:
         ArgumentError: If there is no such file.
-        CheckpointError: If the file is damaged, unsafe, or holds no weights.
+        CheckpointError: If the file is damaged, unsafe, or contains no weights.
         DownloadError: If the published weights are not in the cache and cannot be downloaded.
     """
     name = str(weights)
@@ -80,13 +80,13 @@ def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[
     """Rename and rearrange the weights of torchvision's ``FasterRCNN``.
 
     ``backbone.body`` becomes ``backbone``, ``backbone.fpn`` ``neck``, ``roi_heads.box_head`` and ``box_predictor``
-    ``roi_head``. The first linear layer reads channels last. Background moves from the first class to the last, and
-    its box is left out.
+    ``roi_head``. The first linear layer is permuted to channels last. Background moves from the first class to the
+    last, and its box is left out.
 
     Args:
         state: The state dict.
-        frozen: Whether batch norm adds nothing to its variances, as torchvision's ``COCO_V1`` weights of
-            ``fasterrcnn_resnet50_fpn`` expect; what ours adds is then taken off them.
+        frozen: Whether the weights expect a batch norm with epsilon 0, as torchvision's ``COCO_V1`` weights of
+            ``fasterrcnn_resnet50_fpn`` do; our epsilon is then subtracted from the variances.
     """
     weights: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -106,11 +106,11 @@ def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[
 
 
 def fit_classes(weights: dict[str, Tensor], num_classes: int) -> bool:
-    """Select the outputs of COCO's 80 classes from 90, or drop those of other classes.
+    """Select the outputs of COCO's 80 classes from 90, or drop the outputs if the classes differ.
 
     Args:
         weights: Weights by our names; changed in place.
-        num_classes: Classes of the detector that is to have them.
+        num_classes: Number of classes of the detector to load them into.
 
     Returns:
         Whether the outputs were dropped.
@@ -138,15 +138,16 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
 
     Args:
         task: A module with ``backbone``, ``neck``, ``rpn`` and ``roi_head``; changed in place.
-        source: What :func:`read_detector` reads.
-        num_classes: Its classes; outputs for others are left at random, but the 80 of COCO are found among 90. So are
-            those of the proposals where a place has another number of anchors.
+        source: Weights read by :func:`read_detector`.
+        num_classes: Number of classes of the detector. Outputs for other classes stay randomly initialised, but COCO's
+            80 are selected from 90. Outputs of the proposals also stay random if the number of anchors per position
+            differs.
 
     Returns:
-        What was loaded, in a sentence.
+        A sentence that describes what was loaded.
 
     Raises:
-        CheckpointError: If the weights are not those of this detector; nothing is loaded then.
+        CheckpointError: If the weights do not fit this detector; in that case nothing is loaded.
     """
     own = task.state_dict()
     tensors = {key: value for key, value in source.weights.items() if key.startswith(_PARTS)}
@@ -154,7 +155,7 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     adapted = adapt_first(task.get_submodule("backbone"), tensors, "backbone.")
     of_anchors = {key for key in _OF_ANCHORS & own.keys() & tensors.keys() if len(own[key]) != len(tensors[key])}
     tensors = {key: value for key, value in tensors.items() if key not in of_anchors}
-    # Frozen batch norm does not count batches, and nothing here depends on how many there were.
+    # Frozen batch norm has no count of batches, and none is needed here.
     left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
     left |= of_anchors | (_OUTPUTS if dropped else set())
     expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
@@ -174,7 +175,7 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
 
 
 def _download(name: str) -> dict[str, Tensor]:
-    # Takes seconds, which those who need no published weights do not wait for.
+    # Imported here because it takes seconds and only published weights need it.
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(name).DEFAULT

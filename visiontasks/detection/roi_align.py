@@ -1,4 +1,4 @@
-"""Features of regions: what each of them looks like, in a grid of fixed size (RoIAlign)."""
+"""RoIAlign: features of regions on a grid of fixed size."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from visiontasks.backbones.base import Features
 from visiontasks.detection.operators import operators_are_kept
 
 SAMPLES = 2
-"""Points along each side of a cell that a feature is read at, and averaged over."""
+"""Sampling points along each side of a cell, over which features are averaged."""
 
 _OUTSIDE = -1e6
 
 
 def assign_levels(boxes: Float[Tensor, "regions 4"], strides: Sequence[int]) -> Int64[Tensor, " regions"]:
-    """Choose the map that a region is read from by its size: 224 pixels from stride 16, half of it from stride 8.
+    """Choose the map that a region is read from by its size: 224 pixels from stride 16, 112 from stride 8.
 
     Lin et al., Feature pyramid networks (CVPR 2017), equation 1.
 
@@ -27,18 +27,18 @@ def assign_levels(boxes: Float[Tensor, "regions 4"], strides: Sequence[int]) -> 
         strides: Strides of the maps, fine to coarse.
 
     Returns:
-        Position of the map: the coarsest whose stride is at most the one that the size asks for, else the finest.
+        Position of the map for each region: the coarsest whose stride is at most that for its size, else the finest.
 
     Example:
         >>> assign_levels(torch.tensor([[0.0, 0, 224, 224], [0, 0, 112, 112], [0, 0, 9, 9]]), (4, 8, 16, 32))
         tensor([2, 1, 0])
     """
     sides = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).sqrt()
-    # The small number is torchvision's: regions of exactly the size belong to the coarser map.
+    # The small number is torchvision's: regions of exactly a threshold size belong to the coarser map.
     asked = torch.floor(4 + torch.log2(sides / 224) + 1e-6)
     levels = torch.zeros_like(asked, dtype=torch.int64)
     for stride in strides[1:]:
-        # Numbers, not a tensor of them: its way to a GPU would be waited for.
+        # Python numbers, because copying a tensor to a GPU would synchronise.
         levels += asked >= stride.bit_length() - 1
     return levels
 
@@ -52,14 +52,14 @@ def roi_align(
 ) -> Float[Tensor, "regions rows columns channels"]:
     """Read the features of regions from the maps that fit their sizes.
 
-    He et al., Mask R-CNN (ICCV 2017), section 3, with 2 x 2 points to a cell and torchvision's corners (not
-    ``aligned``). The channels come last.
+    He et al., Mask R-CNN (ICCV 2017), section 3, with 2 x 2 sampling points per cell and torchvision's coordinates
+    without ``aligned``. The channels come last.
 
     Args:
-        features: Maps of equal width, fine to coarse.
+        features: Maps with equal numbers of channels, fine to coarse.
         strides: Their strides.
         boxes: The regions in pixels, xyxy.
-        images: Position in the batch of the image of each.
+        images: Index in the batch of the image of each region.
         size: Rows and columns of the grid.
     """
     levels = assign_levels(boxes, strides)
@@ -95,9 +95,9 @@ def align_by_rows(
     levels: Int64[Tensor, " regions"],
     size: tuple[int, int],
 ) -> Float[Tensor, "regions rows columns channels"]:
-    """Read all regions as weighted sums of rows of one table, in which a row holds the channels of a place.
+    """Read all regions as weighted sums of rows of one table, in which a row holds the channels of one position.
 
-    In channels-last memory the table costs no more than a copy of the maps, and each row is read in one piece.
+    In channels-last memory the table costs no more than a copy of the maps, and each row is contiguous.
     """
     channels = features[0].shape[1]
     table = torch.cat([feature.permute(0, 2, 3, 1).reshape(-1, channels) for feature in features])
@@ -115,7 +115,7 @@ def _rows(
     levels: Int64[Tensor, " regions"],
     size: tuple[int, int],
 ) -> tuple[Int64[Tensor, "cells points"], Float[Tensor, "cells points"]]:
-    """Find the rows of the table that each cell reads, four around each of its points, and their weights."""
+    """Compute the rows of the table that each cell reads, four around each of its points, and their weights."""
     shapes = [tuple(feature.shape[-2:]) for feature in features]
     rows = torch.tensor([len(features[0]) * height * width for height, width in shapes])
     starts = (rows.cumsum(0) - rows)[levels]
@@ -136,7 +136,7 @@ def _rows(
 def _points(
     start: Float[Tensor, " regions"], end: Float[Tensor, " regions"], sides: Int64[Tensor, " regions"], cells: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the pixels around the points of each cell along one axis, [regions, cells, points], and their weights."""
+    """Compute the pixels around the points of each cell along one axis, [regions, cells, points], and their weights."""
     length = (end - start).clamp(min=1) / cells
     points = (torch.arange(cells * SAMPLES, dtype=start.dtype) + 0.5) / SAMPLES
     place = (start[:, None] + points * length[:, None]).view(-1, cells, SAMPLES)
@@ -157,14 +157,14 @@ def align_by_torchvision(
     levels: Int64[Tensor, " regions"],
     size: tuple[int, int],
 ) -> Float[Tensor, "regions rows columns channels"]:
-    """Read the regions from each map by torchvision's operator, and add up.
+    """Read the regions from each map with torchvision's operator, and sum the results.
 
-    For each map the regions of the others are moved out of the image, where they read zeros at no cost: a selection of
-    those that belong to it would wait for the GPU to say how many they are.
+    For each map the regions of the other maps are moved outside the image, where they read zeros at no cost: selecting
+    the regions of the map would have to wait for the GPU to count them.
     """
     total: Tensor | None = None
     for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
-        # In float32, as torchvision casts it; its operator takes no boxes of another type than the features.
+        # In float32, as torchvision does; its operator requires boxes and features of the same dtype.
         moved = torch.where((levels == level)[:, None], boxes, _OUTSIDE)
         rois = torch.cat([images[:, None].to(boxes.dtype), moved], 1)
         part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, SAMPLES)

@@ -1,4 +1,4 @@
-"""The second stage: what is in a proposal, and where exactly."""
+"""The second stage of a detector: class and refined box of each proposal."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,8 +26,8 @@ class RegionSample(NamedTuple):
     Attributes:
         boxes: The proposals.
         labels: Class of each; the number of classes for background.
-        objects: Box of the object that it stands for; its own for background.
-        weight: Its share of the mean over the sample; 0 for places that are left over.
+        objects: Box of the matched object; the proposal itself for background.
+        weight: Weight in the mean over the sample; 0 for unused entries.
     """
 
     boxes: Float[Tensor, "batch sampled 4"]
@@ -37,23 +37,23 @@ class RegionSample(NamedTuple):
 
 
 class RoIHead(nn.Module):
-    """Class and box of regions from their features.
+    """Predicts class and box of regions from their features.
 
-    Girshick, Fast R-CNN (ICCV 2015). For equal weights it gives the losses and detections of torchvision's
-    ``RoIHeads``. Background is the last class, where torchvision has it as the first, and has no box.
+    Girshick, Fast R-CNN (ICCV 2015). For equal weights, losses and detections equal those of torchvision's
+    ``RoIHeads``. Background is the last class (the first in torchvision) and has no box.
 
     Args:
         channels: Channels of the features of a region.
-        size: Rows and columns of them.
-        num_classes: Classes, background not counted.
+        size: Rows and columns of these features.
+        num_classes: Number of classes, background not counted.
         convolutions: Filters of 3x3 convolutions with batch norm before the linear layers; none by default.
         widths: Units of the hidden linear layers.
         class_agnostic: Whether all classes of a region share one box.
-        batch_size_per_image: Proposals of each image that the loss is computed on.
-        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
+        batch_size_per_image: Number of proposals per image that the loss is computed on.
+        positive_fraction: Maximum share of positives among them, 0 to 1.
         score_thresh: Minimum score of a detection.
-        nms_thresh: IoU above which the less likely of two detections of a class goes.
-        detections_per_img: Maximum number of detections of an image.
+        nms_thresh: IoU above which the lower-scored of two detections of a class is suppressed.
+        detections_per_img: Maximum number of detections per image.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class RoIHead(nn.Module):
 
     @torch.no_grad()
     def sample(self, proposals: Float[Tensor, "batch proposals 4"], targets: Targets) -> RegionSample:
-        """Sample proposals, the objects themselves among them.
+        """Sample from the proposals and the objects' own boxes.
 
         Args:
             proposals: The proposals, padded.
@@ -120,7 +120,7 @@ class RoIHead(nn.Module):
         positive = states.gather(1, indices) == POSITIVE
         chosen = objects.gather(1, indices)
         boxes = take(candidates, indices)
-        # Where an image has nothing to sample, places hold padding, which has no logarithm.
+        # If an image has nothing to sample, entries hold padding, whose sides have no logarithm.
         unit = torch.cat([boxes.new_zeros(2), boxes.new_ones(2)])
         boxes = torch.where(is_box(boxes)[..., None], boxes, unit)
         return RegionSample(
@@ -136,11 +136,11 @@ class RoIHead(nn.Module):
         deltas: Float[Tensor, "regions boxed 4"],
         sample: RegionSample,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Compute the losses of a sample, whose regions are those of all images in turn.
+        """Compute the losses of a sample, whose regions are ordered by image.
 
         Returns:
-            ``classification``: cross-entropy, the mean over the sample. ``box``: smooth L1 of the deltas from
-            those proposals that stand for an object, for its class, the sum over the size of the sample.
+            ``classification``: cross-entropy, averaged over the sample. ``box``: smooth L1 of the deltas of positive
+            proposals for the class of their object, summed and divided by the size of the sample.
         """
         labels, weight = sample.labels.flatten(), sample.weight.flatten()
         terms = F.cross_entropy(logits, labels, reduction="none")
@@ -160,13 +160,13 @@ class RoIHead(nn.Module):
         images: Int64[Tensor, " regions"],
         sizes: Int64[Tensor, "batch 2"],
     ) -> DetectionPredictions:
-        """Turn regions into detections: likely ones, clipped, after non-maximum suppression, the best of each image.
+        """Convert regions to detections by score threshold, clipping, non-maximum suppression and a limit per image.
 
         Args:
             logits: Logits of the classes and of background.
-            deltas: Boxes as encoded from the regions.
+            deltas: Boxes encoded relative to the regions.
             boxes: The regions.
-            images: Position in the batch of the image of each.
+            images: Index in the batch of the image of each region.
             sizes: Height and width of each image.
         """
         scores = logits.softmax(1)[:, : self.num_classes]

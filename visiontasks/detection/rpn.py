@@ -1,4 +1,4 @@
-"""The first stage: where objects may be, whatever they are."""
+"""The first stage of a detector: class-agnostic region proposals."""
 
 from typing import NamedTuple
 
@@ -17,18 +17,18 @@ from visiontasks.detection.nms import suppress
 from visiontasks.detection.sampler import Sampler
 
 BETA = 1 / 9
-"""Where the smooth L1 loss turns from a parabola into a line."""
+"""Transition point of the smooth L1 loss from quadratic to linear."""
 _LEAST_SIDE = 1e-3
 
 
 class RPNOutputs(NamedTuple):
-    """What the network predicts for each anchor.
+    """Predictions for each anchor.
 
     Attributes:
-        objectness: Logit of whether it stands for an object.
-        deltas: The object's box, as encoded from the anchor.
+        objectness: Logit of whether the anchor contains an object.
+        deltas: The object's box, encoded relative to the anchor.
         anchors: The anchors.
-        counts: How many of them each feature map has.
+        counts: Number of anchors of each feature map.
     """
 
     objectness: Float[Tensor, "batch anchors"]
@@ -38,14 +38,14 @@ class RPNOutputs(NamedTuple):
 
 
 class RPNHead(nn.Module):
-    """Convolutions over every feature map, then objectness and box of each anchor by 1x1 convolutions.
+    """3x3 convolutions on every feature map, then 1x1 convolutions for objectness and box of each anchor.
 
     Parameters are named as in torchvision.
 
     Args:
         channels: Channels of the feature maps.
-        anchors: Anchors at each place.
-        depth: 3x3 convolutions before.
+        anchors: Number of anchors at each position.
+        depth: Number of 3x3 convolutions.
     """
 
     def __init__(self, channels: int, anchors: int, depth: int = 1) -> None:
@@ -60,7 +60,7 @@ class RPNHead(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, feature: Float[Tensor, "batch _ height width"]) -> tuple[Tensor, Tensor]:
-        """Compute objectness [B, A] and deltas [B, A, 4] of the anchors of a map, place by place."""
+        """Compute objectness [B, A] and deltas [B, A, 4] of the anchors of a map, ordered by position."""
         x = self.conv(feature)
         objectness = self.cls_logits(x).permute(0, 2, 3, 1).flatten(1)
         deltas = self.bbox_pred(x).permute(0, 2, 3, 1).reshape(*objectness.shape, 4)
@@ -70,18 +70,18 @@ class RPNHead(nn.Module):
 class RPN(nn.Module):
     """A region proposal network (Ren et al., Faster R-CNN, NeurIPS 2015, section 3.1).
 
-    For equal weights it gives the proposals of torchvision's, and the losses for the same sample of anchors.
+    For equal weights the proposals equal torchvision's, as do the losses for the same sample of anchors.
 
     Args:
         channels: Channels of the feature maps.
         anchors: The anchors of the maps.
-        depth: 3x3 convolutions of its head.
-        pre_nms_top_n: Anchors of each map with the highest objectness that go into the suppression, in training and in
-            evaluation.
-        post_nms_top_n: Proposals of each image that come out of it, in training and in evaluation.
-        nms_thresh: IoU above which the less likely of two proposals of a map goes.
-        batch_size_per_image: Anchors of each image that the loss is computed on.
-        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
+        depth: Number of 3x3 convolutions of its head.
+        pre_nms_top_n: Number of anchors of each map, with the highest objectness, kept before non-maximum suppression,
+            in training and in evaluation.
+        post_nms_top_n: Number of proposals per image kept after it, in training and in evaluation.
+        nms_thresh: IoU above which the lower-scored of two proposals of a map is suppressed.
+        batch_size_per_image: Number of anchors per image that the loss is computed on.
+        positive_fraction: Maximum share of positives among them, 0 to 1.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RPN(nn.Module):
         self.coder = BoxCoder()
 
     def forward(self, features: Features) -> RPNOutputs:
-        """Judge the anchors of all maps."""
+        """Compute objectness and deltas of the anchors of all maps."""
         objectness, deltas = zip(*(self.head(feature) for feature in features), strict=True)
         return RPNOutputs(
             torch.cat(objectness, 1).float(),
@@ -118,10 +118,10 @@ class RPN(nn.Module):
 
     @torch.no_grad()
     def propose(self, outputs: RPNOutputs, sizes: Int64[Tensor, "batch 2"]) -> Float[Tensor, "batch proposals 4"]:
-        """Choose the proposals: the most likely anchors of each map, moved, clipped, after non-maximum suppression.
+        """Compute proposals from the top anchors of each map by decoding, clipping and non-maximum suppression.
 
         Args:
-            outputs: What the network predicts.
+            outputs: Predictions of the network.
             sizes: Height and width of each image.
 
         Returns:
@@ -148,12 +148,12 @@ class RPN(nn.Module):
         """Compute the losses on a sample of the anchors.
 
         Args:
-            outputs: What the network predicts.
+            outputs: Predictions of the network.
             targets: The objects.
 
         Returns:
-            ``objectness``: cross-entropy, the mean over the sample. ``rpn_box``: smooth L1 of the deltas from
-            those anchors that stand for an object, the sum over the size of the sample.
+            ``objectness``: cross-entropy, averaged over the sample. ``rpn_box``: smooth L1 of the deltas of positive
+            anchors, summed and divided by the size of the sample.
         """
         anchors = outputs.anchors[None]
         states, objects = self.matcher(targets, anchors)

@@ -1,4 +1,4 @@
-"""Which candidates a loss is computed on."""
+"""Sampling of the candidates that a loss is computed on."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ class Sample(NamedTuple):
     """The candidates that were sampled in each image.
 
     Attributes:
-        indices: Their positions. Places that are left over repeat the others.
-        valid: Whether a place is not left over.
+        indices: Their positions. Unused entries repeat others.
+        valid: Whether an entry is used.
     """
 
     indices: Int64[Tensor, "batch sampled"]
@@ -22,14 +22,14 @@ class Sample(NamedTuple):
 
 
 class Sampler(NamedTuple):
-    """Samples candidates at random, with an upper bound on those that stand for objects.
+    """Samples candidates at random, with an upper bound on the positives.
 
-    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.3. As torchvision's ``BalancedPositiveNegativeSampler``, for
-    all images at once and into a fixed number of places.
+    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.3. Like torchvision's ``BalancedPositiveNegativeSampler``, for
+    all images at once and with a fixed number of entries.
 
     Attributes:
-        batch_size_per_image: Candidates to sample in each image, fewer where there are fewer.
-        positive_fraction: Maximum share of those that stand for an object, 0 to 1.
+        batch_size_per_image: Number of candidates to sample per image, or all if there are fewer.
+        positive_fraction: Maximum share of positives, 0 to 1.
     """
 
     batch_size_per_image: int
@@ -39,9 +39,9 @@ class Sampler(NamedTuple):
         """Sample candidates.
 
         Args:
-            states: 1 for a candidate that stands for an object, 0 for background, -1 for neither.
-            at_random: Whether each call samples others; otherwise an image gets the same ones whenever it is seen, so
-                that figures can be repeated.
+            states: 1 for a candidate that is matched with an object, 0 for background, -1 for neither.
+            at_random: Whether each call draws a new sample; otherwise an image always gets the same one, so that
+                results are reproducible.
         """
         count = states.shape[1]
         if at_random:
@@ -50,7 +50,8 @@ class Sampler(NamedTuple):
             order = torch.rand(count, generator=torch.Generator().manual_seed(0)).to(states.device).expand(states.shape)
         size = min(self.batch_size_per_image, count)
         most = min(int(self.batch_size_per_image * self.positive_fraction), count)
-        # Sampled are the candidates with the highest keys: above 1 positives up to their number, then the background.
+        # The candidates with the highest keys are sampled: positives up to their limit have keys above 1, then
+        # background.
         found, positives = torch.where(states == POSITIVE, order, -1.0).topk(most, 1)
         key = torch.where(states == NEGATIVE, order, -1.0)
         key = key.scatter(1, positives, torch.where(found >= 0, found + 1.0, key.gather(1, positives)))

@@ -1,4 +1,4 @@
-"""Selective search: proposals from grouping what looks alike, without learning."""
+"""Selective search: proposals from grouping similar regions, without learning."""
 
 import heapq
 import math
@@ -20,7 +20,7 @@ STRATEGIES: dict[str, tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]] 
         ("color texture size fill", "texture size fill", "fill", "size"),
     ),
 }
-"""Colour spaces, scales of the first segments, and what makes two regions similar: each of each is tried."""
+"""Colour spaces, scales of the initial segments, and similarity measures; all combinations are used."""
 
 
 class _Region(NamedTuple):
@@ -36,16 +36,16 @@ def selective_search(
     """Propose boxes around regions of similar colour and texture, at all scales.
 
     Uijlings et al., Selective search for object recognition (IJCV 2013), sections 3 and 4: segments (Felzenszwalb and
-    Huttenlocher 2004) are merged, the most similar neighbours first, until one is left; the box of each region on the
-    way is a proposal. Several colour spaces, scales and similarities make up for one another. Proposals are ordered by
-    their place in the hierarchy, the whole image first, times a random number. Texture is measured by differences of
-    neighbouring pixels in eight directions instead of Gaussian derivatives.
+    Huttenlocher 2004) are merged, the most similar neighbours first, until one is left; the box of every region along
+    the way is a proposal. Several colour spaces, scales and similarities complement one another. Proposals are ordered
+    by their position in the hierarchy, the whole image first, times a random number. Texture is measured by differences
+    of neighbouring pixels in eight directions instead of Gaussian derivatives.
 
     Args:
         image: The image, grey or RGB.
         mode: ``"single"`` strategy, ``"fast"`` (8, as in the paper) or ``"quality"`` (64; the paper has 80).
         least: Minimum side of a proposal in pixels.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         Boxes, xyxy in pixels.
@@ -80,7 +80,7 @@ def selective_search(
 
 
 def _convert(rgb: UInt8[np.ndarray, "height width 3"], space: str) -> Float64[np.ndarray, "height width channels"]:
-    """Convert colours to a space whose channels are in 0 to 1."""
+    """Convert colours to a colour space, scaled so that its channels are in 0 to 1."""
     from skimage.color import rgb2hsv, rgb2lab
 
     values = rgb / 255.0
@@ -96,7 +96,7 @@ def _convert(rgb: UInt8[np.ndarray, "height width 3"], space: str) -> Float64[np
 
 
 def _differences(pixels: Float64[np.ndarray, "height width channels"]) -> Float64[np.ndarray, "height width values"]:
-    """Measure how much each channel rises in each direction; falls are 0."""
+    """Measure the increase of each channel in each direction; decreases are 0."""
     down, right = np.gradient(pixels, axis=(0, 1)) if min(pixels.shape[:2]) > 1 else (pixels * 0, pixels * 0)
     angles = np.arange(_DIRECTIONS) * 2 * math.pi / _DIRECTIONS
     rises = [np.clip(right * math.cos(angle) + down * math.sin(angle), 0, None) for angle in angles]
@@ -141,7 +141,7 @@ def _measure(
 def _histograms(
     labels: Int64[np.ndarray, " pixels"], values: Float64[np.ndarray, "pixels channels"], count: int, bins: int
 ) -> Float64[np.ndarray, "segments bins"]:
-    """Count the values in 0 to 1 of each channel in each segment; the counts of a segment sum to 1."""
+    """Compute histograms of each channel (values in 0 to 1) in each segment, which sum to 1 per segment."""
     places = np.minimum((values * bins).astype(np.int64), bins - 1)
     channels = [
         np.bincount(labels * bins + places[:, channel], minlength=count * bins).reshape(count, bins)
@@ -188,7 +188,7 @@ def _merge(
 
 
 def _similarity(one: _Region, other: _Region, parts: Sequence[str], area: int) -> float:
-    """Add up how alike two regions are in each respect, each 0 to 1."""
+    """Sum the similarities of two regions, each in 0 to 1."""
     total = 0.0
     if "color" in parts:
         total += float(np.minimum(one.color, other.color).sum())

@@ -1,4 +1,4 @@
-"""Proposals that are the same for every image: windows everywhere."""
+"""Sliding-window proposals, which are the same for every image."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -14,16 +14,15 @@ def sliding_windows(
     smallest: int = 32,
     overlap: float = 0.75,
 ) -> Float[Tensor, "batch windows 4"]:
-    """List windows of three shapes and of sides that double, until one is as large as the image.
+    """Create windows of three shapes, whose sides double until they are as large as the image.
 
-    The dense baseline that proposals are compared with, as Viola and Jones (2001) and Dalal and Triggs (2005) scanned
-    images.
+    This is the dense baseline for proposals, as in Viola and Jones (2001) and Dalal and Triggs (2005).
 
     Args:
         sizes: Height and width of each image.
         size: Height and width of the batch.
         smallest: Side of the smallest square in pixels.
-        overlap: Share of its side by which a square overlaps with the next, 0 to 1.
+        overlap: Share of its side by which a square overlaps the next one, 0 to 1.
 
     Returns:
         Windows, clipped to the images; those outside are padding.
@@ -37,7 +36,7 @@ def sliding_windows(
     while not levels or side <= max(size):
         stride = max(1, round(side * (1 - overlap)))
         anchors = Anchors((stride,), (side / stride,)).to(sizes.device)
-        # An empty map of the shape that a network of this stride would have.
+        # An empty tensor of the shape of a feature map with this stride.
         shape = (1, 0, -(-size[0] // stride), -(-size[1] // stride))
         levels.append(anchors([torch.empty(shape, device=sizes.device)]))
         side *= 2
