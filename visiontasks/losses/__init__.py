@@ -1,4 +1,4 @@
-"""Losses that tasks are trained with."""
+"""Loss functions of the tasks."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,8 @@
-"""Losses between a predicted box and the true one, by name.
+"""Losses between predicted and true boxes, by name.
 
-torchvision has most of them; its versions select the boxes that overlap by a mask, which waits for a GPU at every step,
-and that of the complete IoU is NaN for a box without height. The tests hold these equal to them.
+torchvision has most of them, but its versions select overlapping boxes by a mask, which synchronises with the GPU at
+every step, and its complete IoU loss is NaN for a box without height. The tests check that these losses equal
+torchvision's.
 """
 
 import math
@@ -25,24 +26,24 @@ _BETA = 0.1
 def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[Tensor, " boxes"]:
     """Compute the loss of each box.
 
-    - ``"l1"``: the sum over the four coordinates of their distance.
-    - ``"smooth_l1"``: the same, quadratic below 0.1 (Girshick, Fast R-CNN, ICCV 2015, equation 3, with the turning
-      point at 0.1 instead of 1: coordinates are shares of an image).
-    - ``"iou"``: 1 - IoU; without a gradient where the boxes do not touch (Yu et al., UnitBox, 2016, take -log IoU).
-    - ``"giou"``: 1 - GIoU, which is IoU minus the empty share of the smallest box around both (Rezatofighi et al.,
-      Generalized intersection over union, CVPR 2019).
-    - ``"diou"``: 1 - IoU + the squared distance of the centres over the squared diagonal of the smallest box around
-      both (Zheng et al., Distance-IoU loss, AAAI 2020, equation 7).
-    - ``"ciou"``: the same, and a term for the difference of the aspect ratios (equations 8 to 11).
+    - ``"l1"``: the sum of the absolute differences of the four coordinates.
+    - ``"smooth_l1"``: the same, quadratic below 0.1 (Girshick, Fast R-CNN, ICCV 2015, equation 3, with the transition
+      at 0.1 instead of 1, because coordinates are shares of an image).
+    - ``"iou"``: 1 - IoU; has no gradient if the boxes do not overlap (Yu et al., UnitBox, 2016, take -log IoU).
+    - ``"giou"``: 1 - GIoU, which is IoU minus the share of the smallest enclosing box that neither box covers
+      (Rezatofighi et al., Generalized intersection over union, CVPR 2019).
+    - ``"diou"``: 1 - IoU + the squared distance of the centres over the squared diagonal of the smallest enclosing box
+      (Zheng et al., Distance-IoU loss, AAAI 2020, equation 7).
+    - ``"ciou"``: ``"diou"`` plus a term for the difference of the aspect ratios (equations 8 to 11).
 
     Args:
         predicted: xyxy, with x1 <= x2 and y1 <= y2.
-        target: xyxy. The first two losses depend on the unit of both, such as the side of the image; the others do
-            not, if it is one unit for x and y.
-        name: Which loss.
+        target: xyxy. The first two losses depend on the unit of the coordinates, such as the side of the image; the
+            others do not if x and y have the same unit.
+        name: Name of the loss.
 
     Returns:
-        The loss of each box: 0 for equal ones, up to 2 for the last four.
+        The loss of each box: 0 for equal boxes, at most 2 for the last four losses.
 
     Raises:
         ArgumentError: If the name is unknown.
@@ -57,14 +58,14 @@ def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[T
 
 
 def paired_iou(one: Boxes, other: Boxes) -> Float[Tensor, " boxes"]:
-    """Compute the intersection over union of box i of both; 0 where neither has an area.
+    """Compute the intersection over union of each pair of boxes; 0 if neither has an area.
 
     Args:
         one: xyxy.
-        other: xyxy, as many.
+        other: xyxy, the same number.
 
     Returns:
-        0 to 1 for each pair.
+        The IoU of each pair, 0 to 1.
     """
     iou, _ = _iou_and_union(one, other)
     return iou
@@ -82,7 +83,7 @@ def _area(boxes: Tensor) -> Tensor:
 
 
 def _around(one: Tensor, other: Tensor) -> Tensor:
-    """Find height and width of the smallest box around two."""
+    """Compute height and width of the smallest enclosing box of each pair."""
     return torch.maximum(one[:, 2:], other[:, 2:]) - torch.minimum(one[:, :2], other[:, :2])
 
 
@@ -111,7 +112,7 @@ def _diou(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def _ciou(predicted: Tensor, target: Tensor) -> Tensor:
-    # atan2 has a value for a box without height, too.
+    # atan2 is defined for a box without height, too.
     angles = [torch.atan2(*(box[:, 2:] - box[:, :2]).clamp(min=_TINY).unbind(1)) for box in (predicted, target)]
     difference = 4 / math.pi**2 * (angles[0] - angles[1]).square()
     with torch.no_grad():

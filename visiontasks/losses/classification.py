@@ -1,4 +1,4 @@
-"""The loss of a classifier, whatever its mode, and weights of classes from their counts."""
+"""The loss of a classifier in each mode, and class weights from class counts."""
 
 from typing import Literal, get_args
 
@@ -18,10 +18,10 @@ Labels = Integer[Tensor, " batch"] | Integer[Tensor, "batch classes"] | Float[Te
 
 
 def check_mode(mode: str, num_classes: int) -> None:
-    """Check that a mode exists and fits the number of classes.
+    """Check that a mode is known and fits the number of classes.
 
     Raises:
-        ArgumentError: If it does not.
+        ArgumentError: If it is not.
     """
     check_choice("mode", mode, get_args(Mode))
     if num_classes < 1 or (mode == "binary" and num_classes != 2):
@@ -42,14 +42,14 @@ def classification_loss(
 
     Args:
         logits: A logit for each class; binary: one, of the second class.
-        labels: The labels, shares of classes where images are mixed.
-        mode: Multiclass: cross-entropy of the softmax, the mean over images. Multilabel: binary cross-entropy of a
-            sigmoid for each class, the mean over images and classes. Binary: that of the second class.
-        class_weights: Weight of each class; multilabel: weight of the images that have it against those that have not.
-            Weighted terms are averaged, not divided by the sum of their weights as torch does for classes, so that the
-            mean over batches is the loss of the whole.
-        label_smoothing: Share of the target that is spread over all classes, or over yes and no; 0 to 1.
-        focal_gamma: Of the focal loss, see :func:`~visiontasks.losses.focal.focal_loss`; 0 for cross-entropy.
+        labels: The labels; shares of classes if images are mixed.
+        mode: Multiclass: cross-entropy of the softmax, averaged over images. Multilabel: binary cross-entropy of a
+            sigmoid for each class, averaged over images and classes. Binary: binary cross-entropy of the second class.
+        class_weights: Weight of each class; multilabel: weight of the images with the class relative to those without.
+            Weighted terms are averaged, not divided by the sum of their weights as in torch, so that the mean over
+            batches is the loss of the whole split.
+        label_smoothing: Share of the target that is spread over all classes, or over the two outcomes of each; 0 to 1.
+        focal_gamma: Gamma of the focal loss, see :func:`~visiontasks.losses.focal.focal_loss`; 0 for cross-entropy.
 
     Example:
         >>> import torch
@@ -71,15 +71,14 @@ def classification_loss(
 
 
 def balanced_weights(counts: ClassCounts, mode: Mode = "multiclass") -> Float[Tensor, " classes"]:
-    """Weigh classes so that rare ones count for as much as frequent ones in the loss.
+    """Compute class weights for which rare classes count as much as frequent ones in the loss.
 
-    Multiclass and binary: ``images / (classes * count)``, as scikit-learn has it.
-    Multilabel: images without the class over images with it, torch's ``pos_weight``. What no image has, or every
-    image, is counted as if one image had it, or had it not.
+    Multiclass and binary: ``images / (classes * count)``, as in scikit-learn. Multilabel: the number of images without
+    the class over that of images with it, torch's ``pos_weight``. A count of 0 is replaced by 1.
 
     Args:
-        counts: How many images there are, and how many with each class.
-        mode: Of the loss.
+        counts: The number of images, and the number of images with each class.
+        mode: Mode of the loss.
 
     Example:
         >>> import torch

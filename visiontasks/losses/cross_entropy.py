@@ -1,4 +1,4 @@
-"""Cross-entropy and focal loss of pixels, of which some are to be ignored."""
+"""Cross-entropy and focal loss of pixels, some of which may be ignored."""
 
 import torch
 import torch.nn.functional as F
@@ -10,18 +10,18 @@ from visiontasks.types import IGNORED
 
 Logits = Float[Tensor, "batch classes height width"]
 ClassMasks = UInt8[Tensor, "batch height width"]
-"""Class of each pixel, 0 to classes - 1; 255 is to be ignored."""
+"""Class of each pixel, 0 to classes - 1; 255 is ignored."""
 LayerMasks = UInt8[Tensor, "batch classes height width"]
-"""For each class whether a pixel belongs to it, 1 or 0; 255 is to be ignored."""
+"""Whether each pixel belongs to each class, 1 or 0; 255 is ignored."""
 
 
 def pixel_cross_entropy(
     logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Compute the mean cross-entropy of the pixels that count, weighted by their classes.
+    """Compute the mean cross-entropy of all pixels that are not ignored, weighted by class.
 
-    The weighted sum is divided by the sum of the weights of the pixels' classes, as torch does it. Where every pixel is
-    to be ignored the loss is 0; torch's is NaN.
+    The weighted sum is divided by the sum of the weights of the pixels' classes, as in torch. If every pixel is
+    ignored, the loss is 0; in torch it is NaN.
 
     Args:
         logits: Logits of one class per pixel.
@@ -44,13 +44,13 @@ def pixel_cross_entropy(
 def pixel_binary_cross_entropy(
     logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Compute the mean cross-entropy of independent yes-or-no decisions, those that are to be ignored left out.
+    """Compute the mean binary cross-entropy of all decisions (one per pixel and class) that are not ignored.
 
     Args:
         logits: Logit of each class at each pixel.
         masks: Whether a pixel belongs to each class.
         class_weights: Weight of each class, shape [classes], or of its targets 0 and 1, shape [classes, 2].
-        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, one of 0 ``label_smoothing / 2``.
+        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, a target of 0 ``label_smoothing / 2``.
     """
     weights = _decision_weights(masks, class_weights, logits.dtype)
     targets = _targets(masks, logits.dtype) * (1 - label_smoothing) + label_smoothing / 2
@@ -61,15 +61,15 @@ def pixel_binary_cross_entropy(
 def pixel_focal(
     logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None, gamma: float = 2.0
 ) -> Float[Tensor, ""]:
-    """Compute the mean focal loss of the pixels that count, see :func:`~visiontasks.losses.focal.focal_loss`.
+    """Compute the mean focal loss of all pixels that are not ignored, see :func:`~visiontasks.losses.focal.focal_loss`.
 
-    The mean is that of :func:`pixel_cross_entropy`, which is the case of gamma 0.
+    The mean is weighted as in :func:`pixel_cross_entropy`, which is the special case of gamma 0.
 
     Args:
         logits: Logits of one class per pixel.
         masks: Class of each pixel.
         class_weights: Weight of each class, shape [classes].
-        gamma: How much less pixels count that are right already, at least 0.
+        gamma: Strength of down-weighting pixels that are already classified well, at least 0.
     """
     terms = focal_loss(logits, masks, gamma, class_weights, ignore_index=IGNORED)
     return terms.sum() / _counted(masks, class_weights, logits.dtype)
@@ -78,13 +78,13 @@ def pixel_focal(
 def pixel_binary_focal(
     logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None, gamma: float = 2.0
 ) -> Float[Tensor, ""]:
-    """Compute the mean focal loss of independent yes-or-no decisions, see :func:`pixel_focal`.
+    """Compute the mean binary focal loss of all decisions (one per pixel and class), see :func:`pixel_focal`.
 
     Args:
         logits: Logit of each class at each pixel.
         masks: Whether a pixel belongs to each class.
         class_weights: Weight of each class, shape [classes], or of its targets 0 and 1, shape [classes, 2].
-        gamma: How much less decisions count that are right already, at least 0.
+        gamma: Strength of down-weighting decisions that are already correct, at least 0.
     """
     weights = _decision_weights(masks, class_weights, logits.dtype)
     terms = weights * binary_focal_loss(logits, _targets(masks, logits.dtype), gamma)
@@ -92,7 +92,7 @@ def pixel_binary_focal(
 
 
 def _counted(masks: Tensor, class_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Sum the weights of the pixels that count."""
+    """Sum the weights of the pixels that are not ignored."""
     if class_weights is None:
         return (masks != IGNORED).sum().clamp(min=1).to(dtype)
     return _at_least_something(_pixel_weights(masks, class_weights, dtype).sum())

@@ -11,11 +11,11 @@ _LEAST = 1e-7
 
 
 def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
-    """Compute 1 less the Dice coefficient of softmax probabilities and classes, the mean over the classes that occur.
+    """Compute 1 minus the Dice coefficient of softmax probabilities, averaged over the classes that occur.
 
-    Milletari et al., V-Net (3DV 2016), section 3, with sums of probabilities in the denominator where V-Net has sums of
-    squares. Each coefficient is that of the whole batch. A class without a pixel in it has none; where no pixel counts
-    the loss is 0.
+    Milletari et al., V-Net (3DV 2016), section 3, with sums of probabilities in the denominator instead of sums of
+    squares. Each coefficient is computed over the whole batch. Classes without a pixel in the batch are left out; if
+    every pixel is ignored, the loss is 0.
 
     Args:
         logits: Logits of one class per pixel.
@@ -25,7 +25,7 @@ def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = 
     classes = logits.shape[1]
     probabilities = logits.softmax(1)
     counted = masks != IGNORED
-    # Pixels to be ignored fall into a class behind the last, which is left out.
+    # Ignored pixels are assigned to an extra class after the last, which is left out.
     labels = masks.long().clamp(max=classes)
     hits = probabilities.gather(1, labels.clamp(max=classes - 1)[:, None])[:, 0]
     shared = hits.new_zeros(classes + 1).index_add(0, labels.flatten(), hits.flatten())[:classes]
@@ -35,7 +35,7 @@ def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = 
 
 
 def binary_dice_loss(logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
-    """Compute the Dice loss of independent yes-or-no decisions, see :func:`dice_loss`.
+    """Compute the Dice loss of binary decisions with sigmoid probabilities, see :func:`dice_loss`.
 
     Args:
         logits: Logit of each class at each pixel.

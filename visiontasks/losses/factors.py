@@ -1,4 +1,4 @@
-"""Sums of losses, by the factor of each."""
+"""Weighted sums of losses."""
 
 from collections.abc import Collection, Mapping
 
@@ -9,11 +9,11 @@ def parse_factors(loss: str | Mapping[str, float], known: Collection[str]) -> di
     """Read the factor of each loss of a weighted sum.
 
     Args:
-        loss: Name of one, whose factor is 1, or the factor of each of several.
-        known: Names of those that there are.
+        loss: Name of a single loss, whose factor is 1, or a factor for each of several losses.
+        known: Names of all known losses.
 
     Raises:
-        ArgumentError: If a loss is unknown, a factor not positive, or there is none.
+        ArgumentError: If a loss is unknown, a factor is not positive, or no loss is given.
 
     Example:
         >>> parse_factors("dice", ["dice", "focal"])

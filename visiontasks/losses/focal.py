@@ -1,4 +1,4 @@
-"""Focal loss: cross-entropy that counts less where the prediction is right already."""
+"""Focal loss: cross-entropy that down-weights predictions that are already correct."""
 
 import torch
 import torch.nn.functional as F
@@ -16,22 +16,22 @@ def focal_loss(
     label_smoothing: float = 0.0,
     ignore_index: int = -100,
 ) -> Float[Tensor, "batch *places"]:
-    """Compute the focal loss of one class per image or pixel, not averaged.
+    """Compute the focal loss for one class per image or pixel, without averaging.
 
     Lin et al., Focal loss for dense object detection (ICCV 2017), equation 5, for the softmax probability p of the true
-    class: ``-weight * (1 - p) ** gamma * log(p)``. For targets that are shares of classes it is the mean over the
-    classes, weighted by their shares. With gamma 0 it is the cross-entropy.
+    class: ``-weight * (1 - p) ** gamma * log(p)``. For targets that are shares of classes, it is the mean over the
+    classes, weighted by their shares. With gamma 0 it equals the cross-entropy.
 
     Args:
         logits: Logits, shape [B, classes, ...].
-        targets: Class of each place, or the share of each class, of sum 1.
-        gamma: How much less counts what is right already, at least 0.
+        targets: Class of each position, or shares of the classes that sum to 1.
+        gamma: Strength of down-weighting predictions that are already correct, at least 0.
         class_weights: Weight of each class, the paper's alpha; equal by default.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
-        ignore_index: Class of places whose loss is 0.
+        ignore_index: Class of positions whose loss is 0.
 
     Returns:
-        The loss of each place, shape [B, ...].
+        The loss of each position, shape [B, ...].
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
@@ -70,20 +70,21 @@ def binary_focal_loss(
     weights: tuple[float | Tensor, float | Tensor] = (1.0, 1.0),
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, "*places"]:
-    """Compute the focal loss of independent yes-or-no decisions, not averaged.
+    """Compute the focal loss of binary decisions, without averaging.
 
-    The two-class case of :func:`focal_loss`, with the sigmoid for the softmax, as the paper has it. With gamma 0 it is
-    the binary cross-entropy.
+    This is the two-class case of :func:`focal_loss`, with the sigmoid instead of the softmax, as in the paper. With
+    gamma 0 it equals the binary cross-entropy.
 
     Args:
-        logits: Logits of yes.
-        targets: 1 for yes and 0 for no, or a share in between.
-        gamma: How much less counts what is right already, at least 0.
-        weights: Weight of no, and of yes (the paper's 1 - alpha and alpha); anything that broadcasts to the logits.
-        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, one of 0 ``label_smoothing / 2``.
+        logits: Logits of the positive class.
+        targets: 1 for positive, 0 for negative, or a share in between.
+        gamma: Strength of down-weighting predictions that are already correct, at least 0.
+        weights: Weights of the negative and the positive class (the paper's 1 - alpha and alpha); anything that
+            broadcasts to the logits.
+        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, a target of 0 ``label_smoothing / 2``.
 
     Returns:
-        The loss of each decision, of the shape of the logits.
+        The loss of each decision, with the shape of the logits.
 
     Example:
         >>> binary_focal_loss(torch.tensor([0.0, 3.0]), torch.tensor([1, 1])).tolist()
@@ -92,11 +93,11 @@ def binary_focal_loss(
     shares = smooth_decisions(targets, label_smoothing).to(logits.dtype)
     yes, no = F.logsigmoid(logits), F.logsigmoid(-logits)
     if gamma:
-        # (1 - p) ** gamma by its logarithm, which is that of the other answer.
+        # (1 - p) ** gamma is computed from its logarithm, since log(1 - p) is the log probability of the other class.
         yes, no = (gamma * no).exp() * yes, (gamma * yes).exp() * no
     return -(weights[1] * shares * yes + weights[0] * (1 - shares) * no)
 
 
 def _focused(log_p: Tensor, gamma: float) -> Tensor:
-    # The power has no finite slope at 0 for gamma below 1.
+    # The power has no finite derivative at 0 for gamma below 1.
     return (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).eps) ** gamma * log_p

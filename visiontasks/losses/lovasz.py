@@ -1,4 +1,4 @@
-"""Lovász-softmax: the intersection over union, made smooth."""
+"""Lovász-softmax: a differentiable surrogate of the intersection over union."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,10 +11,10 @@ _LEVELS = 4096
 
 
 def lovasz_softmax(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
-    """Compute the Lovász extension of 1 less the IoU, the mean over the classes that occur in the batch.
+    """Compute the Lovász extension of 1 minus the IoU, averaged over the classes that occur in the batch.
 
-    Berman et al., The Lovász-softmax loss (CVPR 2018), equation 11, over all pixels of the batch together. Where no
-    pixel counts the loss is 0. See :func:`lovasz_extension` for what differs.
+    Berman et al., The Lovász-softmax loss (CVPR 2018), equation 11, over all pixels of the batch together. If every
+    pixel is ignored, the loss is 0. See :func:`lovasz_extension` for a difference from the paper.
 
     Args:
         logits: Logits of one class per pixel.
@@ -26,7 +26,7 @@ def lovasz_softmax(logits: Logits, masks: ClassMasks, class_weights: Tensor | No
 
 
 def binary_lovasz(logits: Logits, masks: LayerMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
-    """Compute the Lovász extension for independent yes-or-no decisions, with sigmoid probabilities.
+    """Compute the Lovász extension for binary decisions, with sigmoid probabilities.
 
     Args:
         logits: Logit of each class at each pixel.
@@ -39,9 +39,10 @@ def binary_lovasz(logits: Logits, masks: LayerMasks, class_weights: Tensor | Non
 def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, " pixels"]) -> Float[Tensor, ""]:
     """Compute the Lovász extension of the Jaccard loss of one class.
 
-    The paper sorts the pixels by their error, largest first, and weighs each by how much the Jaccard loss grows with
-    it. Here errors are counted in 4096 levels, and pixels of one level share their weights, which is several times
-    faster than sorting; loss and gradient are those of an order in which errors within 1/4096 of each other are equal.
+    The paper sorts the pixels by error, largest first, and weights each by the increase of the Jaccard loss that it
+    causes. Here errors are quantised to 4096 levels, and pixels of the same level share their weights, which is several
+    times faster than sorting; loss and gradient are those of an ordering in which errors within 1/4096 of each other
+    are tied.
 
     Args:
         errors: Distance of each probability from its target, 0 to 1.
@@ -67,7 +68,7 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
         return loss
 
     start, end = jaccard(missed_before, wrong_before), jaccard(missed, wrong)
-    # Within a level either kind may come first; both orders are right, and so is their mean.
+    # Within a level either kind may come first; both orders are valid, and so is their mean.
     first, second = jaccard(missed, wrong_before), jaccard(missed_before, wrong)
     growth = torch.stack([end - first + second - start, first - start + end - second]) / 2
     weights = (growth / counts.clamp(min=1)).to(errors.dtype).flatten()
@@ -75,7 +76,7 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
 
 
 def _mean(probabilities: Tensor, foreground: Tensor, counted: Tensor, class_weights: Tensor | None) -> Tensor:
-    # What is ignored has no error and belongs to no class: last in the order, with no weight.
+    # Ignored pixels have error 0 and belong to no class, so they come last in the order and have no weight.
     foreground = (foreground & counted).transpose(0, 1).flatten(1)
     errors = ((probabilities * counted).transpose(0, 1).flatten(1) - foreground.to(probabilities.dtype)).abs()
     present = foreground.any(1)

@@ -1,4 +1,4 @@
-"""Pixels of images as targets, and means over them."""
+"""Image pixels as targets, and means over pixels."""
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
@@ -29,7 +29,7 @@ def mean_of_pixels(values: Pixels, sizes: Sizes | None = None) -> Float[Tensor, 
 
 
 def inside_of(sizes: Sizes, size: tuple[int, int]) -> Bool[Tensor, "batch 1 height width"]:
-    """Tell which pixels of a batch are of its images, and not padding.
+    """Return a mask of the pixels of a batch that are not padding.
 
     Args:
         sizes: Height and width of each image.
@@ -41,5 +41,5 @@ def inside_of(sizes: Sizes, size: tuple[int, int]) -> Bool[Tensor, "batch 1 heig
 
 
 def pixels_of(images: Images) -> Float32[Tensor, "batch channels height width"]:
-    """Bring images, uint8 in 0 to 255 or float in 0 to 1, to float32 in 0 to 1."""
+    """Convert images, uint8 in 0 to 255 or float in 0 to 1, to float32 in 0 to 1."""
     return images.float() if images.is_floating_point() else images.float() / 255

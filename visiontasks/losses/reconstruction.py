@@ -1,4 +1,4 @@
-"""How far an image is from what it should be: losses of pixels by name, and sums of them."""
+"""Reconstruction losses of pixels by name, and weighted sums of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -23,16 +23,16 @@ _LOSSES = ("mse", "l1", "ssim", "binary_cross_entropy")
 
 
 class ReconstructionLoss:
-    """A weighted sum of losses, each the mean over the pixels of an image, and then over the images.
+    """A weighted sum of losses, each averaged over the pixels of an image, and then over the images.
 
     Args:
-        loss: Name of a loss, or the factor of each of several, such as ``{"mse": 1.0, "ssim": 0.1}``. ``"mse"`` and
-            ``"l1"`` are the mean of squared and of absolute differences; ``"ssim"`` is 1 less the structural
-            similarity, see :func:`~visiontasks.losses.ssim.structural_similarity`; ``"binary_cross_entropy"`` takes a
-            pixel for a probability.
+        loss: Name of a loss, or a factor for each of several, such as ``{"mse": 1.0, "ssim": 0.1}``. ``"mse"`` and
+            ``"l1"`` are the mean squared and the mean absolute difference; ``"ssim"`` is 1 minus the structural
+            similarity, see :func:`~visiontasks.losses.ssim.structural_similarity`; ``"binary_cross_entropy"`` treats a
+            pixel value as a probability.
 
     Raises:
-        ArgumentError: If a loss is unknown or a factor not positive.
+        ArgumentError: If a loss is unknown or a factor is not positive.
 
     Example:
         >>> import torch
@@ -45,11 +45,11 @@ class ReconstructionLoss:
         self.factors = parse_factors(loss, _LOSSES)
 
     def __call__(self, logits: Pixels, target: Pixels, sizes: Sizes | None = None) -> dict[str, Float[Tensor, ""]]:
-        """Compute the terms, each times its factor.
+        """Compute the terms of the loss, each multiplied by its factor.
 
         Args:
-            logits: Logits of the pixels; their sigmoid is the image, in 0 to 1.
-            target: The pixels that it should have, in 0 to 1.
+            logits: Logits of the pixels; their sigmoid is the reconstructed image, in 0 to 1.
+            target: Target pixels, in 0 to 1.
             sizes: Height and width of each image inside the padding, which does not count; None for no padding.
         """
         terms = {}

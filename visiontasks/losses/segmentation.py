@@ -1,4 +1,4 @@
-"""The losses of segmentation by name, and sums of them."""
+"""Segmentation losses by name, and weighted sums of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -35,17 +35,17 @@ _LOSSES: dict[str, tuple[_Loss, _Loss]] = {
 
 
 class SegmentationLoss:
-    """A weighted sum of losses of pixels.
+    """A weighted sum of pixel losses.
 
     Args:
-        loss: Name of a loss (``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``), or the factor of each of
+        loss: Name of a loss (``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``), or a factor for each of
             several, such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``.
         mode: ``"multiclass"``: one of several classes per pixel, by softmax. ``"binary"``: foreground or not, one logit
             and a sigmoid. ``"multilabel"``: any number of classes per pixel, by sigmoids.
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
 
     Raises:
-        ArgumentError: If a loss is unknown or a factor not positive.
+        ArgumentError: If a loss is unknown or a factor is not positive.
 
     Example:
         >>> import torch
@@ -67,7 +67,7 @@ class SegmentationLoss:
     def __call__(
         self, logits: Logits, masks: ClassMasks | LayerMasks, class_weights: Tensor | None = None
     ) -> dict[str, Float[Tensor, ""]]:
-        """Compute the terms, each times its factor; NaN if a label is out of range.
+        """Compute the terms of the loss, each multiplied by its factor; NaN if a label is out of range.
 
         Args:
             logits: Logits of each pixel.
@@ -83,7 +83,7 @@ class SegmentationLoss:
         terms = {}
         for name, factor in self.factors.items():
             loss = _LOSSES[name][0 if self.mode == "multiclass" else 1]
-            # Of one class there is no mean to weigh.
+            # With one class there is no mean over classes to weight.
             weights = None if binary and name in ("dice", "lovasz") else class_weights
             smoothing = {"label_smoothing": self.label_smoothing} if name == "cross_entropy" else {}
             terms[name] = factor * loss(logits, masks, weights, **smoothing) + defect
@@ -91,9 +91,9 @@ class SegmentationLoss:
 
 
 def _without_wrong_labels(masks: Tensor, values: int) -> tuple[Tensor, Tensor]:
-    """Ignore labels that are no class, and return NaN to be added to the loss if there is one, else 0.
+    """Ignore labels that are not a class; also return a term for the loss: NaN if there are any, else 0.
 
-    A wrong label in torch's cross-entropy ends the process on CUDA, and asking for one would wait for the device.
+    A wrong label in torch's cross-entropy kills the process on CUDA, and checking for one would synchronise.
     """
     wrong = (masks >= values) & (masks != IGNORED)
     return masks.masked_fill(wrong, IGNORED), torch.where(wrong.any(), torch.nan, 0.0)

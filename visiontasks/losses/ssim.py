@@ -16,17 +16,17 @@ def structural_similarity(
     target: Float[Tensor, "batch channels height width"],
     sizes: Int64[Tensor, "batch 2"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Compute how alike two images are in brightness, contrast and structure: 1 for equal ones.
+    """Compute the similarity of two images in luminance, contrast and structure: 1 for equal images.
 
     Wang et al., Image quality assessment: from error visibility to structural similarity (TIP 2004), section III:
-    means, variances and covariance in Gaussian windows of 11 x 11 pixels with a deviation of 1.5, K1 = 0.01, K2 = 0.03.
-    As in torchmetrics, there is a window around every pixel, images being mirrored at their borders, and the result is
-    the mean over all windows and channels.
+    means, variances and covariance in Gaussian windows of 11 x 11 pixels with a standard deviation of 1.5, K1 = 0.01,
+    K2 = 0.03. As in torchmetrics, there is a window around every pixel, with images mirrored at their borders, and the
+    result is the mean over all windows and channels.
 
     Args:
         images: Pixels in 0 to 1.
         target: Pixels in 0 to 1.
-        sizes: Height and width of each image inside the padding, which no window sees; None for no padding.
+        sizes: Height and width of each image inside the padding, which windows exclude; None for no padding.
 
     Example:
         >>> image = torch.rand(1, 3, 32, 32)
@@ -38,7 +38,7 @@ def structural_similarity(
         _mirror(joined, 2, None if sizes is None else sizes[:, 0]), 3, None if sizes is None else sizes[:, 1]
     )
     window = _gaussian(images)
-    # Every channel is an image of its own here: as groups of one convolution they are slow.
+    # Every channel is treated as a separate image, because grouped convolutions are slow.
     flat = F.conv2d(F.conv2d(joined.flatten(0, 1)[:, None], window[None, None, :, None]), window[None, None, None])
     maps = flat.view(len(images), 5, *images.shape[1:]).unbind(1)
     one, other, squares, other_squares, products = maps
@@ -49,12 +49,12 @@ def structural_similarity(
 
 
 def _mirror(x: Tensor, axis: int, lengths: Tensor | None) -> Tensor:
-    """Continue maps on both sides of an axis by half a window, as often as it takes for one that is smaller.
+    """Pad maps by reflection by half a window on both sides of an axis, repeatedly for maps smaller than that.
 
     Args:
         x: The maps, shape [B, C, H, W].
         axis: 2 or 3.
-        lengths: Length of each image along it; None for all of it.
+        lengths: Length of each image along the axis; None for the full length.
     """
     length, reach = x.shape[axis], _SIDE // 2
     places = torch.arange(-reach, length + reach, device=x.device)

@@ -1,4 +1,4 @@
-"""Targets as shares: one class, several, or a mixture of two images'."""
+"""Soft targets: shares of classes, label smoothing and mixed labels."""
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,13 @@ def smooth(
     label_smoothing: float = 0.0,
     ignore_index: int = -100,
 ) -> Float[Tensor, "batch classes *places"]:
-    """Turn classes into shares of classes, and spread a part of them (Szegedy et al. 2016, section 7).
+    """Convert classes to shares of classes, and apply label smoothing (Szegedy et al. 2016, section 7).
 
     Args:
-        targets: Class of each place, or shares.
+        targets: Class of each position, or shares of the classes.
         num_classes: Number of classes.
         label_smoothing: Share that is spread evenly over all classes, 0 to 1.
-        ignore_index: Class of places whose shares are all 0.
+        ignore_index: Class of positions whose shares are all 0.
 
     Example:
         >>> smooth(torch.tensor([1, -100]), 2, label_smoothing=0.2)
@@ -35,11 +35,11 @@ def smooth(
 def smooth_decisions(
     targets: Integer[Tensor, "*places"] | Float[Tensor, "*places"], label_smoothing: float = 0.0
 ) -> Float[Tensor, "*places"]:
-    """Turn answers of 1 and 0 into shares, and bring them nearer to each other.
+    """Apply label smoothing to binary targets.
 
     Args:
-        targets: 1 for yes and 0 for no, or a share in between.
-        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, one of 0 ``label_smoothing / 2``.
+        targets: 1 for positive, 0 for negative, or a share in between.
+        label_smoothing: A target of 1 becomes ``1 - label_smoothing / 2``, a target of 0 ``label_smoothing / 2``.
     """
     shares = targets if targets.is_floating_point() else targets.to(torch.get_default_dtype())
     return shares * (1 - label_smoothing) + label_smoothing / 2
