@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: expected calibration error, and the temperature that mends them."""
+"""Calibration of probabilities: expected calibration error and temperature scaling."""
 
 import math
 from typing import NamedTuple
@@ -14,12 +14,12 @@ _ONE = 1 << 30
 
 
 class Reliability(NamedTuple):
-    """What a reliability diagram shows, for bins of confidence of equal width.
+    """Data of a reliability diagram, for bins of confidence of equal width.
 
     Attributes:
-        counts: Predictions in each bin.
-        confidence: Their mean confidence; NaN in an empty bin.
-        accuracy: Share of them that is right; NaN in an empty bin.
+        counts: Number of predictions in each bin.
+        confidence: Mean confidence of each bin; NaN for an empty bin.
+        accuracy: Share of correct predictions of each bin; NaN for an empty bin.
     """
 
     counts: Int64[Tensor, " bins"]
@@ -28,16 +28,16 @@ class Reliability(NamedTuple):
 
 
 class CalibrationError(Metric):
-    """Expected calibration error: how far confidence and accuracy are apart, the mean over all predictions.
+    """Expected calibration error: the absolute difference of confidence and accuracy, averaged over all predictions.
 
-    Guo et al., On calibration of modern neural networks (ICML 2017), equation 3, in bins of equal width. Of one class
-    per image, the confidence is the probability of the most probable class, and the prediction is right or wrong. Of
-    several classes, each probability is a prediction of its own, and the share of images that have the class stands for
-    the accuracy.
+    Guo et al., On calibration of modern neural networks (ICML 2017), equation 3, in bins of equal width. For one class
+    per image, the confidence is the probability of the most probable class, and the prediction is correct or wrong. For
+    several classes per image, each probability is a prediction of its own, and the share of images with the class takes
+    the place of the accuracy.
 
-    Equal to torchmetrics' ``MulticlassCalibrationError`` and ``BinaryCalibrationError`` with norm l1; those keep every
-    prediction, and this one a few sums, which are also what a reliability diagram shows. The sums are whole numbers (of
-    confidence, billionths), so that they do not depend on the order or on the number of processes.
+    Equal to torchmetrics' ``MulticlassCalibrationError`` and ``BinaryCalibrationError`` with norm l1; those store every
+    prediction, whereas this one stores a few sums, which also give the reliability diagram. The sums are integers
+    (billionths for confidence), so that they do not depend on the order or the number of processes.
 
     Args:
         bins: Number of bins.
@@ -87,17 +87,17 @@ class CalibrationError(Metric):
         return (self.right * _ONE - self.confidence).abs().sum() / (self.count.sum() * _ONE)
 
     def reliability(self) -> Reliability:
-        """Return what the bins hold; of all processes, within ``sync_context``."""
+        """Return the contents of the bins; within ``sync_context``, of all processes."""
         return Reliability(self.count, self.confidence / (self.count * _ONE), self.right / self.count)
 
 
 def fit_temperature(
     logits: Float[Tensor, "images outputs"], labels: Integer[Tensor, " images"] | Integer[Tensor, "images outputs"]
 ) -> float:
-    """Find the temperature T for which the probabilities of ``logits / T`` are the likeliest.
+    """Fit the temperature T that maximises the likelihood of the labels under ``logits / T``.
 
-    Guo et al. 2017, section 4.2. The negative log-likelihood is convex in 1 / T, so that halving the interval around
-    the zero of its slope finds the minimum; they used L-BFGS.
+    Guo et al. 2017, section 4.2. The negative log-likelihood is convex in 1 / T, so that bisection on its derivative
+    finds the minimum; the paper uses L-BFGS.
 
     Args:
         logits: Logits of images that were not trained on.
@@ -105,8 +105,8 @@ def fit_temperature(
             all).
 
     Returns:
-        The temperature, 0.05 to 20; above 1 the network was too sure of itself. Where every prediction is right there
-        is no minimum, and it is so low that the probabilities are 1.
+        The temperature, 0.05 to 20; above 1 the network was overconfident. If every prediction is correct there is no
+        minimum, and the temperature is so low that the probabilities are 1.
 
     Example:
         >>> logits = torch.tensor([[4.0, 0.0]] * 10)

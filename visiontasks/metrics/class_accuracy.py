@@ -5,10 +5,10 @@ from torchmetrics.classification import MulticlassStatScores
 
 
 class ClassAccuracy(MulticlassStatScores):
-    """Share of the images of each class that are classified right; NaN for a class without images.
+    """Share of the images of each class that are classified correctly; NaN for a class without images.
 
-    torchmetrics' ``MulticlassAccuracy(average=None)`` gives 0 to a class without images, as if all of them were wrong.
-    The arguments are those of :class:`torchmetrics.classification.MulticlassStatScores`.
+    torchmetrics' ``MulticlassAccuracy(average=None)`` gives 0 for a class without images, as if all were wrong. The
+    arguments are those of :class:`torchmetrics.classification.MulticlassStatScores`.
 
     Example:
         >>> import torch

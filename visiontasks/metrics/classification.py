@@ -1,4 +1,4 @@
-"""The metrics of a classifier, by its mode."""
+"""The metrics of a classifier in each mode."""
 
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
@@ -17,7 +17,7 @@ def classification_metrics(mode: Mode, num_classes: int) -> tuple[dict[str, Metr
         num_classes: Number of classes.
 
     Returns:
-        Those of training and evaluation, and those of evaluation alone.
+        The metrics for both training and evaluation, and those for evaluation only.
     """
     if mode != "multiclass":
         decisions = DecisionScores(1 if mode == "binary" else num_classes)

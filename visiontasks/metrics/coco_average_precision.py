@@ -1,4 +1,4 @@
-"""COCO's figures of a detector."""
+"""COCO's metrics of a detector."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,21 @@ from visiontasks.metrics.detection_records import DetectionMetric
 
 
 class CocoAveragePrecision(DetectionMetric):
-    """COCO's twelve figures and the average precision of each class, equal to those of pycocotools.
+    """COCO's twelve metrics and the average precision of each class, equal to those of pycocotools.
 
     ``map`` is averaged over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union, ``map_50`` and
-    ``map_75`` are at one of them, ``map_small``, ``map_medium`` and ``map_large`` count objects below 32 x 32 pixels,
-    below 96 x 96, and from there on; ``mar_1``, ``mar_10`` and ``mar_100`` are average recalls with so many detections
-    of a class in an image, and ``mar_small`` and so on those of the sizes. ``class_map`` has one value per class. What
-    is not defined for want of objects is NaN, where pycocotools has -1.
+    ``map_75`` are at a single threshold, and ``map_small``, ``map_medium`` and ``map_large`` count objects of areas
+    below 32 x 32 pixels, between that and 96 x 96, and above. ``mar_1``, ``mar_10`` and ``mar_100`` are average recalls
+    with at most that many detections of a class per image, and ``mar_small`` and so on those of the sizes.
+    ``class_map`` has one value per class. Values that are undefined for lack of objects are NaN; in pycocotools they
+    are -1.
 
     Args:
-        num_classes: Classes.
-        limits: Maximum numbers of detections of a class in an image, ascending. The precisions are those of the last.
+        num_classes: Number of classes.
+        limits: Maximum numbers of detections of a class per image, ascending. Precisions use the last.
 
     Raises:
-        ArgumentError: If the limits do not rise from 1 on.
+        ArgumentError: If the limits are not strictly increasing from at least 1.
     """
 
     def __init__(self, num_classes: int, limits: Sequence[int] = (1, 10, 100)) -> None:
@@ -36,7 +37,7 @@ class CocoAveragePrecision(DetectionMetric):
         self.limits = tuple(limits)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the figures by name."""
+        """Return the metrics by name."""
         _, objects, detections = self.records()
         scores = coco_scores(detections, objects, self.num_classes, self.limits)
         figures = {name: torch.tensor(value, device=self.device) for name, value in scores.summary().items()}

@@ -1,8 +1,9 @@
 """Average precision and recall as COCO defines them, on flat arrays.
 
-The definition is that of ``pycocotools.cocoeval``, whose figures these are held equal to. All images and classes
-advance together: first every pair of a detection and an object of one image and class that overlap enough is listed,
-then the detections of rank 0 of all of them choose an object, then those of rank 1, and so on.
+The definition is that of ``pycocotools.cocoeval``, and tests check that the results are equal. All images and classes
+are processed together: first every sufficiently overlapping pair of a detection and an object of the same image and
+class is listed; then the detections of rank 0 in all images and classes choose an object, then those of rank 1, and so
+on.
 """
 
 from collections.abc import Sequence
@@ -22,16 +23,16 @@ AREAS: dict[str, tuple[float, float]] = {
     "medium": (32**2, 96**2),
     "large": (96**2, 1e10),
 }
-"""Minimum and maximum area of the objects that are counted."""
+"""Minimum and maximum area of the objects counted in each size range."""
 
 
 class CocoScores(NamedTuple):
     """Precision and recall; NaN where a class has no object of that size.
 
     Attributes:
-        precision: At the recalls 0, 0.01, ... 1, with as many detections of an image as the last of ``limits``.
-        recall: Highest recall, for each limit.
-        limits: Maximum numbers of detections of a class in an image.
+        precision: Precision at the recalls 0, 0.01, ... 1, with the last of ``limits`` as the number of detections.
+        recall: Maximum recall for each limit.
+        limits: Maximum numbers of detections of a class per image.
     """
 
     precision: Float64[np.ndarray, "thresholds recalls classes areas"]
@@ -39,7 +40,7 @@ class CocoScores(NamedTuple):
     limits: tuple[int, ...]
 
     def summary(self) -> dict[str, float]:
-        """Return the twelve figures of COCO; NaN where no class has an object of that size."""
+        """Return the twelve metrics of COCO; NaN if no class has an object of that size."""
         names = list(AREAS)
         values = {
             "map": self.precision[..., 0],
@@ -60,20 +61,20 @@ class CocoScores(NamedTuple):
 def coco_scores(
     detections: Detections, objects: Objects, num_classes: int, limits: Sequence[int] = (1, 10, 100)
 ) -> CocoScores:
-    """Score detections.
+    """Compute precision and recall of detections.
 
-    An ignored object is a crowd: it may be found any number of times, and how well is measured by the share of the
-    detection that lies in it. Detections of equal score stay in the order of images and of what was given.
+    An ignored object is a crowd: it may be matched any number of times, and the share of the detection that lies in it
+    takes the place of the IoU. Detections of equal score keep the order of images and of the input.
 
     Args:
         detections: The detections.
         objects: The objects.
-        num_classes: Classes.
-        limits: Maximum numbers of detections of a class in an image, ascending.
+        num_classes: Number of classes.
+        limits: Maximum numbers of detections of a class per image, ascending.
     """
     objects, detections, ranks = _sorted(objects, detections, num_classes, limits[-1])
     bounds = np.array(list(AREAS.values()))
-    # Whether an object is left out of the count of each range of areas [areas, objects].
+    # Whether an object is excluded from each range of areas [areas, objects].
     left_out = (objects.areas < bounds[:, :1]) | (objects.areas > bounds[:, 1:]) | objects.ignore
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     areas = sides[:, 0] * sides[:, 1]
@@ -97,7 +98,7 @@ def coco_scores(
             hit = np.zeros((len(THRESHOLDS), len(chosen)), bool)
             skip = np.repeat(outside[area, chosen][None], len(THRESHOLDS), 0)
             hit[:, paired] = hits[area][:, pairs[paired]]
-            # A detection that found something counts by what it found, whatever its own size.
+            # A matched detection counts in the range of its object, whatever its own size.
             matched = skipped[area][:, pairs[paired]]
             skip[:, paired] = np.where(hit[:, paired], False, matched | skip[:, paired])
             for index, limit in enumerate(limits):
@@ -109,17 +110,17 @@ def coco_scores(
 def coco_hits(
     detections: Detections, objects: Objects, num_classes: int, limit: int = 100
 ) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
-    """Say which detections find an object of their class, at IoU 0.5.
+    """Determine which detections are matched with an object of their class at IoU 0.5.
 
     Args:
         detections: The detections.
         objects: The objects.
-        num_classes: Classes.
-        limit: Maximum number of detections of a class in an image.
+        num_classes: Number of classes.
+        limit: Maximum number of detections of a class per image.
 
     Returns:
-        The detections by image and class, in descending order of score; whether each found an object; and whether it
-        found one that is to be ignored.
+        The detections by image and class, in descending order of score; whether each is matched with an object; and
+        whether with an ignored one.
     """
     objects, detections, ranks = _sorted(objects, detections, num_classes, limit)
     found, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
@@ -131,7 +132,7 @@ def coco_hits(
 def _sorted(
     objects: Objects, detections: Detections, classes: int, limit: int
 ) -> tuple[Objects, Detections, Int64[np.ndarray, " kept"]]:
-    """Sort objects by image and class, detections by image, class and score; leave out those beyond the limit."""
+    """Sort objects by image and class, detections by image, class and score; drop detections beyond the limit."""
     order = np.argsort(objects.images * classes + objects.labels, kind="stable")
     objects = Objects(*(field[order] for field in objects))
     group = detections.images * classes + detections.labels
@@ -150,11 +151,11 @@ def _match(
     left_out: Bool[np.ndarray, "areas objects"],
     classes: int,
 ) -> tuple[Int64[np.ndarray, " found"], list[np.ndarray], list[np.ndarray]]:
-    """Let every detection choose an object.
+    """Match every detection with at most one object.
 
     Returns:
-        The detections that overlap with any object enough, and for each range of areas whether they found one that
-        counts, and whether they found one that is left out [thresholds, found].
+        The detections that overlap enough with any object, and for each range of areas whether they are matched with a
+        counted object, and whether with an excluded one [thresholds, found].
     """
     pair_detection, pair_object, overlap = _pairs(detections, objects, classes)
     found, detection = np.unique(pair_detection, return_inverse=True)
@@ -172,7 +173,7 @@ def _match(
                 continue
             owner, target = detection[pairs], pair_object[pairs]
             free = (overlap[pairs] >= least) & ~(taken[:, target] & ~objects.ignore[target])
-            # Objects that count go before those that are left out, then the best overlap; of equals the last.
+            # Counted objects take precedence over excluded ones, then the highest overlap wins; ties go to the last.
             value = np.where(free, overlap[pairs] + 2.0 * ~out[target], -1.0)
             first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
             best = np.maximum.reduceat(value, first, axis=1)
@@ -192,7 +193,7 @@ def _match(
 def _pairs(
     detections: Detections, objects: Objects, classes: int
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
-    """List the detections and objects of one image and class that overlap by the lowest threshold, and by how much."""
+    """List pairs of detections and objects of one image and class above the lowest threshold, with their overlaps."""
     groups = objects.images * classes + objects.labels
     own = detections.images * classes + detections.labels
     low, high = np.searchsorted(groups, own, "left"), np.searchsorted(groups, own, "right")
@@ -212,7 +213,7 @@ def _pairs(
 
 
 def _from_sides(boxes: Float64[np.ndarray, "boxes 4"]) -> Float64[np.ndarray, "boxes 6"]:
-    """Return corners as pycocotools has them, which stores sides and adds them up again, and the sides."""
+    """Return corners rounded as in pycocotools, which stores sides and adds them to corners, and the sides."""
     sides = boxes[:, 2:] - boxes[:, :2]
     return np.concatenate([boxes[:, :2], boxes[:, :2] + sides, sides], axis=1)
 
@@ -220,7 +221,7 @@ def _from_sides(boxes: Float64[np.ndarray, "boxes 4"]) -> Float64[np.ndarray, "b
 def _interpolated(
     hit: Bool[np.ndarray, "thresholds detections"], skip: Bool[np.ndarray, "thresholds detections"], count: int
 ) -> Float64[np.ndarray, "thresholds recalls"]:
-    """Read the highest precision at each recall or above; 0 where it is not reached."""
+    """Compute the maximum precision at or above each recall; 0 if the recall is not reached."""
     right = np.cumsum(hit, axis=1, dtype=np.float64)
     wrong = np.cumsum(~hit & ~skip, axis=1, dtype=np.float64)
     precision = right / (wrong + right + np.spacing(1))

@@ -1,4 +1,4 @@
-"""What can be told from a code alone: classes by nearest neighbours, and by a linear layer."""
+"""How well codes predict classes: by nearest neighbours and by a linear classifier."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ _SIMILARITIES = 2**24  # computed at once, 64 MiB
 
 
 class CodeAccuracy(Metric):
-    """Share of the images whose class is told right from their codes, by those of a bank of training images.
+    """Accuracy of predicting the class of images from their codes, given the codes of a bank of training images.
 
-    ``knn_accuracy`` is that of :func:`nearest_classes`, ``linear_accuracy`` that of :func:`fit_linear`. All codes are
-    kept, of all processes. Without a bank, or without labels, there is nothing to tell, and the result is empty.
+    ``knn_accuracy`` is the accuracy of :func:`nearest_classes`, ``linear_accuracy`` that of :func:`fit_linear`. The
+    codes of all processes are kept. Without a bank or without labels the result is empty.
 
     Args:
-        neighbours: Neighbours that vote.
+        neighbours: Number of neighbours that vote.
 
     Raises:
-        ArgumentError: If there is none.
+        ArgumentError: If it is less than 1.
 
     Example:
         >>> accuracy = CodeAccuracy(neighbours=1)
@@ -55,19 +55,19 @@ class CodeAccuracy(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, codes: Codes, labels: Labels) -> None:
-        """Keep the codes of images to be judged; those without a class (label -1) are left out afterwards."""
+        """Add the codes of evaluated images; those without a class (label -1) are left out in the end."""
         self.codes.append(codes)
         self.labels.append(labels)
 
     def remember(self, codes: Codes, labels: Labels) -> None:
-        """Keep the codes of images that are known."""
+        """Add the codes of training images to the bank."""
         self.bank.append(codes)
         self.bank_labels.append(labels)
-        # torchmetrics computes nothing that was not updated, nor gathers it.
+        # torchmetrics neither computes nor gathers a metric without updates.
         self._update_count += 1
 
     def compute(self) -> dict[str, Float[Tensor, ""]]:
-        """Return the accuracies; nothing where labels or the bank are missing."""
+        """Return the accuracies; empty if labels or the bank are missing."""
         kept = [dim_zero_cat(state) for state in (self.codes, self.labels, self.bank, self.bank_labels) if len(state)]
         if len(kept) < 4:
             return {}
@@ -85,15 +85,15 @@ class CodeAccuracy(Metric):
 
 
 def nearest_classes(codes: Codes, bank: Bank, labels: BankLabels, neighbours: int = 5) -> Labels:
-    """Choose for each code the class that most of its nearest neighbours have, by the cosine of the angle between them.
+    """Predict the class of each code by majority vote of its nearest neighbours by cosine similarity.
 
-    Of classes with as many votes the one whose neighbours are nearer wins.
+    Ties between classes go to the one with the nearer neighbours.
 
     Args:
-        codes: Codes to be judged.
-        bank: Codes that are known.
+        codes: Codes to classify.
+        bank: Codes with known classes.
         labels: Their classes.
-        neighbours: Neighbours that vote; all of a smaller bank.
+        neighbours: Number of neighbours that vote, at most the size of the bank.
 
     Example:
         >>> nearest_classes(torch.tensor([[2.0, 0.1]]), torch.eye(2), torch.tensor([4, 7]), neighbours=1)
@@ -106,19 +106,19 @@ def nearest_classes(codes: Codes, bank: Bank, labels: BankLabels, neighbours: in
         for some in F.normalize(codes).split(max(1, _SIMILARITIES // len(bank))):
             similarity, found = (some @ bank.T).topk(min(neighbours, len(bank)))
             votes = F.one_hot(labels[found], classes)
-            # A cosine is at most 1, so that a neighbour's nearness never outweighs a vote.
+            # A cosine is at most 1, so that nearness never outweighs a vote.
             nearness = (votes * similarity[:, :, None]).sum(1) / (4 * neighbours)
             chosen.append((votes.sum(1) + nearness).argmax(1))
     return torch.cat(chosen)
 
 
 class LinearProbe:
-    """A linear layer on standardised codes.
+    """A linear classifier on standardised codes.
 
     Args:
         mean: Mean of the codes that it was fitted to.
         scale: Their standard deviation.
-        layer: From standardised codes to logits.
+        layer: Linear map from standardised codes to logits.
     """
 
     def __init__(self, mean: Tensor, scale: Tensor, layer: Tensor) -> None:
@@ -132,12 +132,12 @@ class LinearProbe:
 
 
 def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3, steps: int = 100) -> LinearProbe:
-    """Fit a linear classifier to codes: multinomial logistic regression by L-BFGS, with nothing random.
+    """Fit a linear classifier to codes: multinomial logistic regression by deterministic L-BFGS.
 
     Args:
         codes: Codes of training images.
         labels: Their classes.
-        decay: Weight of half the sum of the squared weights, beside the mean cross-entropy.
+        decay: Factor of half the sum of the squared weights, which is added to the mean cross-entropy.
         steps: Maximum number of iterations.
 
     Example:
@@ -145,7 +145,7 @@ def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3, steps: int = 1
         >>> probe(torch.tensor([[2.0, 1.0]])).argmax().item()
         1
     """
-    # What evaluation computes in inference mode cannot take part in a gradient, a copy can.
+    # Tensors from inference mode cannot take part in autograd, but copies can.
     with torch.inference_mode(mode=False), torch.enable_grad(), torch.autocast(codes.device.type, enabled=False):
         codes, labels = codes.clone(), labels.clone()
         mean, scale = codes.mean(0), codes.std(0, correction=0).clamp(min=1e-6)

@@ -1,4 +1,4 @@
-"""The values of several metrics by their names."""
+"""Values of several metrics under stable names."""
 
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -7,16 +7,16 @@ from visiontasks.metrics.empty_states import fill_empty_states
 
 
 def compute_all(metrics: MetricCollection) -> dict[str, Tensor]:
-    """Compute metrics, over all processes, with names that do not depend on which others there are.
+    """Compute metrics over all processes, with names that do not depend on the other metrics.
 
-    ``MetricCollection.compute`` puts the name of the metric before every key of a dictionary as soon as two metrics
-    have a key in common, which changes names that are monitored; here only the later of the two gets one.
+    ``MetricCollection.compute`` prefixes every key of a dictionary with the name of the metric as soon as two metrics
+    share a key, which changes names that may be monitored; here only the key of the later metric gets a prefix.
 
     Args:
-        metrics: The metrics; one gives a tensor, or a dictionary of them.
+        metrics: The metrics; each returns a tensor or a dictionary of tensors.
 
     Returns:
-        The values; each name starts with the prefix of the collection.
+        The values by name; each name starts with the prefix of the collection.
 
     Example:
         >>> from torchmetrics import MeanMetric

@@ -1,4 +1,4 @@
-"""How well pixels are classified, from one count of true and predicted classes."""
+"""Segmentation scores from a confusion matrix."""
 
 import torch
 from jaxtyping import Float, Int64, Integer, UInt8
@@ -15,20 +15,20 @@ def segmentation_scores(
     right: Int64[Tensor, ""],
     total: Int64[Tensor, ""],
 ) -> dict[str, Float[Tensor, "..."]]:
-    """Compute the scores of segmentation from counts of pixels.
+    """Compute segmentation scores from counts of pixels.
 
     Args:
-        hits: Pixels of each class that are predicted to be of it.
+        hits: Correctly predicted pixels of each class (true positives).
         actual: Pixels of each class.
-        predicted: Pixels that are predicted to be of each class.
-        right: Right decisions.
-        total: All decisions.
+        predicted: Pixels predicted as each class.
+        right: Number of correct decisions.
+        total: Number of all decisions.
 
     Returns:
-        ``miou``: mean of the classes' ``iou``; ``accuracy``: share of right decisions; ``mean_accuracy``: mean over the
-        classes of the share of their pixels that are found; ``iou``: of each class, ``hits / (actual + predicted -
-        hits)``. A class that does not occur has the IoU NaN and does not count in a mean; pixels that are predicted to
-        be of it count against the classes that they are of.
+        ``miou``: mean IoU over the classes; ``accuracy``: share of correct decisions; ``mean_accuracy``: mean recall
+        over the classes; ``iou``: IoU of each class, ``hits / (actual + predicted - hits)``. The IoU of a class that
+        does not occur is NaN and does not count for the mean; pixels predicted as this class count against their true
+        classes.
     """
     occurs = actual > 0
     iou = (hits / (actual + predicted - hits)).masked_fill(~occurs, torch.nan)
@@ -37,14 +37,14 @@ def segmentation_scores(
 
 
 class ConfusionMatrix(Metric):
-    """Mean IoU, IoU of each class, global and class-average accuracy, over all pixels of all images.
+    """Mean IoU, IoU of each class, global and class-averaged accuracy, over all pixels of all images.
 
-    The three measures of SegNet (Badrinarayanan et al. 2017, section 4.1). One matrix of counts is kept on the device,
-    so that the scores are exact and the same on any number of processes; see :func:`segmentation_scores` for
-    definitions.
+    These are the three measures of SegNet (Badrinarayanan et al. 2017, section 4.1). One confusion matrix is kept on
+    the device, so that the scores are exact and the same for any number of processes; see :func:`segmentation_scores`
+    for definitions.
 
     Args:
-        num_classes: Values that a pixel can have.
+        num_classes: Number of values that a pixel can have.
 
     Example:
         >>> matrix = ConfusionMatrix(num_classes=3)
@@ -67,9 +67,9 @@ class ConfusionMatrix(Metric):
 
         Args:
             labels: Predicted class of each pixel, 0 to ``num_classes`` - 1.
-            masks: True class; 255 is left out.
+            masks: True class; 255 is ignored.
         """
-        # One row for each value of a byte: what is to be ignored lands in a row that is cut off, and costs no pass.
+        # One row for each byte value: ignored pixels are counted in a row that is cut off, without an extra pass.
         fits = (IGNORED + 1) * self.num_classes <= torch.iinfo(torch.int16).max
         kind = torch.int16 if fits else torch.int32
         places = torch.add(labels.to(kind), masks.to(kind), alpha=self.num_classes).flatten()
@@ -83,12 +83,12 @@ class ConfusionMatrix(Metric):
 
 
 class MultilabelConfusion(Metric):
-    """The scores of :class:`ConfusionMatrix` where a pixel may belong to any number of classes.
+    """The scores of :class:`ConfusionMatrix` for pixels that may belong to any number of classes.
 
-    Accuracy is the share of right decisions: each pixel has one for each class.
+    Accuracy is the share of correct decisions, of which each pixel has one per class.
 
     Args:
-        num_classes: Classes.
+        num_classes: Number of classes.
     """
 
     full_state_update = False
@@ -108,7 +108,7 @@ class MultilabelConfusion(Metric):
 
         Args:
             labels: Predicted decisions, 0 or 1.
-            masks: True ones; 255 is left out.
+            masks: True decisions; 255 is ignored.
         """
         first = 4 * torch.arange(self.num_classes, device=masks.device)[:, None, None]
         places = torch.where(masks == IGNORED, 4 * self.num_classes, first + 2 * (masks == 1) + (labels == 1))

@@ -1,4 +1,4 @@
-"""Scores of yes-or-no decisions: accuracy, F1 and average precision of each class."""
+"""Scores of binary decisions: accuracy, F1 and average precision of each class."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class DecisionScores(MultilabelStatScores):
-    """Share of right decisions, and F1 averaged over the classes with equal weight.
+    """Share of correct decisions, and macro F1 (averaged over the classes with equal weight).
 
-    F1 is that of the decisions, which each class may have made at a threshold of its own. A class that no image has and
-    that was predicted for no image has no F1; torchmetrics' ``MultilabelF1Score`` gives it 0.
+    F1 is computed from the decisions, which may use a separate threshold for each class. A class that neither occurs
+    nor is predicted is left out of the mean F1; torchmetrics' ``MultilabelF1Score`` gives it 0.
 
     Args:
         num_labels: Number of classes.
@@ -40,7 +40,7 @@ class DecisionScores(MultilabelStatScores):
         """Count the decisions of one batch.
 
         Args:
-            preds: Probabilities, not used: they are decided on already.
+            preds: Probabilities; not used, because the decisions are given.
             target: Whether each image has each class.
             decisions: Whether each class was predicted for each image.
         """
@@ -57,9 +57,9 @@ class DecisionScores(MultilabelStatScores):
 class AveragePrecision(Metric):
     """Average precision of each class, and their mean.
 
-    Of a class, the images are ranked by its probability; the average precision is the mean of the precision at each
-    rank where the recall grows (scikit-learn's ``average_precision_score``). A class that no image has is NaN and does
-    not count for the mean.
+    For each class, the images are ranked by its probability; the average precision is the mean of the precision at each
+    rank where the recall increases (scikit-learn's ``average_precision_score``). It is NaN for a class that no image
+    has, which does not count for the mean.
 
     Example:
         >>> precision = AveragePrecision()
@@ -79,7 +79,7 @@ class AveragePrecision(Metric):
         self.add_state("present", [], dist_reduce_fx="cat")
 
     def update(self, preds: Float[Tensor, "batch classes"], target: Integer[Tensor, "batch classes"]) -> None:
-        """Keep the probabilities of one batch.
+        """Add the probabilities of one batch.
 
         Args:
             preds: Probability of each class.
@@ -89,7 +89,7 @@ class AveragePrecision(Metric):
         self.present.append(target.to(torch.uint8))
 
     def compute(self) -> Mapping[str, Tensor]:
-        """Return ``map``, and of more than one class ``ap``, shape [classes]."""
+        """Return ``map``, and for more than one class ``ap``, shape [classes]."""
         probabilities, present = dim_zero_cat(self.probabilities), dim_zero_cat(self.present).long()
         values = torch.full((probabilities.shape[1],), torch.nan, device=probabilities.device)
         for label in present.any(0).nonzero().flatten().tolist():

@@ -1,4 +1,4 @@
-"""Which classes a detector takes for one another."""
+"""Confusion matrix of a detector."""
 
 import numpy as np
 import torch
@@ -11,16 +11,17 @@ _TINY = np.finfo(np.float64).tiny
 
 
 class DetectionConfusion(DetectionMetric):
-    """Counts objects by their class and the class that they were found as; the last row and column are background.
+    """Confusion matrix of true and detected classes; the last row and column are background.
 
-    Of the pairs of a detection and an object that overlap enough, the best are matched first, whatever their classes,
-    each at most once. An object that is left over was found as background; a detection that is left over took
-    background for an object, unless enough of it lies in an object to be ignored, such as a crowd of COCO.
+    Pairs of a detection and an object that overlap enough are matched in descending order of IoU, whatever their
+    classes, each detection and object at most once. An unmatched object counts as detected as background (false
+    negative); an unmatched detection counts as background detected as an object (false positive), unless enough of it
+    lies in an ignored object, such as a COCO crowd.
 
     Args:
-        num_classes: Classes.
+        num_classes: Number of classes.
         score: Minimum score of a detection that counts.
-        threshold: Minimum intersection over union of a match, and share of a detection that lies in what is ignored.
+        threshold: Minimum IoU of a match, and minimum share of an unmatched detection inside an ignored object.
     """
 
     def __init__(self, num_classes: int, score: float = 0.5, threshold: float = 0.5) -> None:
@@ -37,13 +38,13 @@ class DetectionConfusion(DetectionMetric):
 def count_confusion(
     records: Records, num_classes: int, score: float = 0.5, threshold: float = 0.5
 ) -> Int64[Tensor, "objects found"]:
-    """Count what :class:`DetectionConfusion` counts in what any metric of detections has recorded.
+    """Compute the matrix of :class:`DetectionConfusion` from the records of any detection metric.
 
     Args:
         records: What :meth:`~visiontasks.metrics.detection_records.DetectionMetric.records` returns.
-        num_classes: Classes.
+        num_classes: Number of classes.
         score: Minimum score of a detection that counts.
-        threshold: Minimum intersection over union of a match, and share of a detection that lies in what is ignored.
+        threshold: Minimum IoU of a match, and minimum share of an unmatched detection inside an ignored object.
     """
     _, objects, detections = records
     counted = Detections(*(field[detections.scores >= score] for field in detections))
@@ -72,7 +73,7 @@ def _count(found: Detections, own: Objects, counts: np.ndarray, threshold: float
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Compute the intersection over union of each box [n, 4] with each other box [m, 4]."""
+    """Compute the intersection over union of each box [n, 4] with each of the others [m, 4]."""
     shared = _shared(boxes, others)
     return np.asarray(shared / np.maximum(_areas(boxes)[:, None] + _areas(others)[None] - shared, _TINY))
 

@@ -22,7 +22,7 @@ class Detections(NamedTuple):
     """The detections of a data set.
 
     Attributes:
-        images: Position of the image of each.
+        images: Position of the image of each entry.
         boxes: xyxy in pixels of the original image.
         labels: Classes.
         scores: Scores.
@@ -38,7 +38,7 @@ class Objects(NamedTuple):
     """The objects of a data set.
 
     Attributes:
-        images: Position of the image of each.
+        images: Position of the image of each entry.
         boxes: xyxy in pixels of the original image.
         labels: Classes.
         ignore: Whether an object is ignored in matching and evaluation.
@@ -53,7 +53,7 @@ class Objects(NamedTuple):
 
 
 class Records(NamedTuple):
-    """What an evaluation saw, each image once, by rising id.
+    """Records of an evaluation, each image once, in ascending order of id.
 
     Attributes:
         ids: Id of each image.
@@ -67,9 +67,9 @@ class Records(NamedTuple):
 
 
 class DetectionMetric(Metric, ABC):
-    """Keeps detections and objects in pixels of the original images, and gathers them from all processes at once.
+    """Stores detections and objects in pixels of the original images, and gathers them from all processes.
 
-    An image that is seen twice counts once. A subclass computes its figures from :meth:`records`.
+    An image that is seen twice counts once. A subclass computes its values from :meth:`records`.
     """
 
     full_state_update = False
@@ -83,12 +83,12 @@ class DetectionMetric(Metric, ABC):
         """Add the detections and the objects of a batch.
 
         Args:
-            predictions: In pixels of the batch's images.
-            batch: The images' objects: a :class:`~visiontasks.types.DetectionBatch`, or a tuple of your own with more
-                fields.
+            predictions: Detections in pixels of the batch's images.
+            batch: The images and their objects: a :class:`~visiontasks.types.DetectionBatch`, or a tuple of your own
+                with more fields.
 
         Raises:
-            DataError: If a score is no number.
+            DataError: If a score is NaN.
         """
         boxes, scores, labels = predictions
         if bool(scores.isnan().any()):
@@ -116,7 +116,7 @@ class DetectionMetric(Metric, ABC):
         self.rows.append(rows[rows[:, 2] >= 0])  # without padding
 
     def records(self) -> Records:
-        """Sort what was kept by image; of an image that was seen twice, the first time counts."""
+        """Return the stored records sorted by image; if an image was seen twice, the first time counts."""
         rows = dim_zero_cat(self.rows).cpu().numpy() if len(self.rows) else np.zeros((0, _COLUMNS), np.int64)
         # The rows of an image follow its first one.
         blocks = np.cumsum(rows[:, 0] == _IMAGE) - 1
@@ -135,7 +135,7 @@ class DetectionMetric(Metric, ABC):
 
 
 def _rows(ids: Tensor, kind: int, labels: Tensor, ignore: Tensor | None, number: Tensor, boxes: Tensor) -> Tensor:
-    """Make records [batch, n, columns] of fields [batch, n]."""
+    """Combine fields [batch, n] to records [batch, n, columns]."""
     integers = torch.zeros(*labels.shape, _INTEGERS, dtype=torch.int64, device=labels.device)
     integers[..., 0], integers[..., 1], integers[..., 2] = kind, ids[:, None], labels
     if ignore is not None:

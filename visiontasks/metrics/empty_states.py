@@ -1,4 +1,4 @@
-"""Metrics of processes that saw no image."""
+"""Metrics on processes without images."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 def fill_empty_states(metrics: Iterable[Metric]) -> None:
-    """Give the predictions that a metric keeps the dtype and shape of the other processes', where there are none.
+    """Give the empty lists of predictions of a metric the dtype and shape of those on other processes.
 
-    Some metrics, such as the area under the ROC curve, keep all predictions and concatenate those of all processes to
-    compute. For a process without images, torchmetrics makes up an empty vector of floats; where the others hold
-    matrices or integers, the processes then send each other messages of different sizes, and crash or wait for ever.
+    Some metrics, such as the area under the ROC curve, store all predictions and concatenate those of all processes.
+    For a process without images, torchmetrics substitutes an empty vector of floats; if the others hold matrices or
+    integers, the processes then exchange messages of different sizes, and crash or deadlock.
 
-    Call it on every process, before the metrics are computed. Without several processes it does nothing.
+    Call this on every process before the metrics are computed. With a single process it does nothing.
 
     Args:
         metrics: The metrics, the same on every process; changed in place.

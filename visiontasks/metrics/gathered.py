@@ -1,4 +1,4 @@
-"""Outputs of a whole split, as choices on validation data need them."""
+"""Outputs and targets of a whole split, for fitting temperatures and thresholds."""
 
 from jaxtyping import Shaped
 from torch import Tensor
@@ -7,7 +7,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class Gathered(Metric):
-    """Keeps outputs and targets, of all processes.
+    """Stores the outputs and targets of all processes.
 
     Example:
         >>> import torch
@@ -29,7 +29,7 @@ class Gathered(Metric):
         self.add_state("targets", [], dist_reduce_fx="cat")
 
     def update(self, outputs: Shaped[Tensor, "batch *_"], targets: Shaped[Tensor, "batch *_"]) -> None:
-        """Keep those of one batch."""
+        """Add the outputs and targets of one batch."""
         self.outputs.append(outputs)
         self.targets.append(targets)
 

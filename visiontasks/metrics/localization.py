@@ -1,8 +1,8 @@
-"""How well one class and one box per image are found, as ImageNet's localization challenge defines it.
+"""Metrics for one class and one box per image, as defined by ImageNet's localization challenge.
 
-Every metric takes class probabilities, a box of each class, and the true class and box. Images without an object, whose
-label is -1, count for nothing: there is no box to find. Sums and counts are kept, so that the values are the same for
-any number of processes; without any object they are NaN.
+Every metric takes class probabilities, a box of each class, and the true class and box. Images without an object (label
+-1) are ignored. Sums and counts are kept, so that the values are the same for any number of processes; without any
+object they are NaN.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from visiontasks.losses.box import paired_iou
 
 
 class LocalizationMetric(Metric):
-    """The mean of a value of each image that has an object; a subclass implements :meth:`values`."""
+    """The mean of a per-image value over all images with an object; a subclass implements :meth:`values`."""
 
     full_state_update = False
     total: Tensor
@@ -38,7 +38,7 @@ class LocalizationMetric(Metric):
         labels: Int64[Tensor, " batch"],
         boxes: Float[Tensor, "batch 4"],
     ) -> Tensor:
-        """Compute the value of each image, [B]; those of images without an object are left out afterwards."""
+        """Compute the value of each image, [B]; images without an object are left out afterwards."""
 
     def update(
         self,
@@ -66,14 +66,14 @@ class LocalizationMetric(Metric):
 
 
 class LocalizationError(LocalizationMetric):
-    """Share of the images where none of the most probable classes is right with a box of enough overlap.
+    """Share of images for which none of the top classes is correct with a box of sufficient overlap.
 
     The localization error of ImageNet (Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV
-    2015, section 4.2), for one object per image: there, a guess may match any of the objects of its class.
+    2015, section 4.2), for one object per image; in ImageNet a prediction may match any object of its class.
 
     Args:
-        top_k: How many classes are guessed, each with its box: 1 or 5 in ImageNet. Of fewer classes all are guessed.
-        threshold: Minimum intersection over union of a right box.
+        top_k: Number of predicted classes, each with its box: 1 or 5 in ImageNet; at most the number of classes.
+        threshold: Minimum intersection over union of a correct box.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -95,17 +95,17 @@ class LocalizationError(LocalizationMetric):
         self.threshold = threshold
 
     def values(self, probabilities: Tensor, class_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """Tell of each image whether it is wrong."""
-        # The box of the true class is the only one that can be right.
+        """Return for each image whether it is wrong."""
+        # Only the box of the true class can be correct.
         found = paired_iou(_of_class(class_boxes, labels), boxes) >= self.threshold
         return ~(found & _is_guessed(probabilities, labels, self.top_k))
 
 
 class ObjectAccuracy(LocalizationMetric):
-    """Share of the images whose class is among the most probable ones, wherever the box is.
+    """Share of images whose class is among the most probable ones, regardless of the box.
 
     Args:
-        top_k: How many classes are looked at.
+        top_k: Number of most probable classes to consider.
 
     Raises:
         ArgumentError: If it is less than 1.
@@ -119,12 +119,12 @@ class ObjectAccuracy(LocalizationMetric):
         self.top_k = top_k
 
     def values(self, probabilities: Tensor, class_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """Tell of each image whether the class is right."""
+        """Return for each image whether the class is correct."""
         return _is_guessed(probabilities, labels, self.top_k)
 
 
 class BoxIoU(LocalizationMetric):
-    """Mean intersection over union of the box of the most probable class and the true one, whatever the class.
+    """Mean IoU of the box of the most probable class with the true box, whether or not the class is correct.
 
     Example:
         >>> iou = BoxIoU()
@@ -137,12 +137,12 @@ class BoxIoU(LocalizationMetric):
     higher_is_better = True
 
     def values(self, probabilities: Tensor, class_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """Compute the overlap of each image."""
+        """Compute the IoU of each image."""
         return paired_iou(_of_class(class_boxes, probabilities.argmax(1)), boxes)
 
 
 class BoxAccuracy(BoxIoU):
-    """Share of the images whose box overlaps enough, whatever the class.
+    """Share of images whose box reaches an IoU threshold, whether or not the class is correct.
 
     Args:
         threshold: Minimum intersection over union.
@@ -157,15 +157,15 @@ class BoxAccuracy(BoxIoU):
         self.threshold = threshold
 
     def values(self, probabilities: Tensor, class_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """Tell of each image whether the overlap is enough."""
+        """Return for each image whether the IoU reaches the threshold."""
         return super().values(probabilities, class_boxes, labels, boxes) >= self.threshold
 
 
 def localization_metrics(num_classes: int) -> dict[str, Metric]:
-    """Create the metrics of a localization by the names that they are logged under.
+    """Create the metrics of a localization, by the names under which they are logged.
 
     Args:
-        num_classes: Classes; the five best are looked at where there are more.
+        num_classes: Number of classes; with more than five, top-5 metrics are included.
     """
     metrics: dict[str, Metric] = {
         "localization_error": LocalizationError(),
@@ -185,7 +185,7 @@ def _is_guessed(probabilities: Tensor, labels: Tensor, top_k: int) -> Tensor:
 
 
 def _of_class(class_boxes: Tensor, labels: Tensor) -> Tensor:
-    """Choose the box of a class in each image; of images without one any."""
+    """Select the box of the given class in each image; an arbitrary one for images without an object."""
     return class_boxes.gather(1, labels.clamp(min=0)[:, None, None].expand(-1, 1, 4))[:, 0]
 
 

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 class LossMean(Metric):
     """The mean of each named loss term over all images, exact on any number of processes.
 
-    Sums and counts are kept and added up, never averages of averages. A batch without images adds nothing.
+    Sums and counts are accumulated rather than averages. A batch without images adds nothing.
 
     Example:
         >>> mean = LossMean()
@@ -33,8 +33,8 @@ class LossMean(Metric):
         """Add the terms of one batch.
 
         Args:
-            terms: Mean of each term over the batch's images.
-            count: Images in the batch.
+            terms: Mean of each term over the images of the batch.
+            count: Number of images in the batch.
         """
         for name, term in terms.items():
             state = f"sum_of_{name}"
@@ -48,5 +48,5 @@ class LossMean(Metric):
         self.count = self.count + count
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean of each term; NaN where there was no image."""
+        """Return the mean of each term; NaN without images."""
         return {name: (getattr(self, f"sum_of_{name}") / self.count).float() for name in self.names}

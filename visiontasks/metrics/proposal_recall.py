@@ -1,4 +1,4 @@
-"""How many objects are among proposals."""
+"""Recall of proposals."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,18 +14,18 @@ Boxes = Float64[np.ndarray, "_ 4"]
 def proposal_recall(
     images: Iterable[tuple[Boxes, Boxes]], limits: Sequence[int] = (100, 1000, 2000)
 ) -> dict[str, float]:
-    """Compute the share of objects that some proposal overlaps with enough, among the first so many of each image.
+    """Compute the share of objects that overlap enough with one of the first proposals of their image.
 
     Hosang et al., What makes for effective detection proposals? (TPAMI 2016), section 4: ``recall_100`` is the mean
-    over the thresholds 0.5, 0.55, ... 0.95 of the intersection over union (their average recall), ``recall_50_100`` the
-    share at 0.5.
+    recall of 100 proposals over the IoU thresholds 0.5, 0.55, ... 0.95 (average recall), ``recall_50_100`` the recall
+    at 0.5.
 
     Args:
-        images: Proposals, the most likely first, and objects of each image, xyxy in the same pixels.
-        limits: Maximum numbers of proposals of an image.
+        images: Proposals in descending order of score, and objects, for each image, xyxy in the same pixels.
+        limits: Maximum numbers of proposals per image.
 
     Returns:
-        The figures by name; NaN without objects.
+        The recalls by name; NaN without objects.
 
     Example:
         >>> box = np.array([[0.0, 0, 10, 10]])

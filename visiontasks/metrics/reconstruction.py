@@ -1,4 +1,4 @@
-"""How alike images and their reconstructions are."""
+"""Similarity of images and their reconstructions."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,10 +12,10 @@ from visiontasks.losses.ssim import structural_similarity
 class ReconstructionQuality(Metric):
     """Mean squared error, peak signal-to-noise ratio and structural similarity of images in 0 to 1.
 
-    ``mse`` is the mean over the pixels of an image, and then over all images; ``psnr`` is ``-10 log10(mse)`` of that
-    mean, in decibels; ``ssim`` is the mean of :func:`~visiontasks.losses.ssim.structural_similarity`. Sums are kept,
-    so that they are the same for any number of processes; without images they are NaN. Computed in float32 whatever
-    the precision.
+    ``mse`` is averaged over the pixels of an image, and then over all images; ``psnr`` is ``-10 log10(mse)`` of that
+    mean, in decibels; ``ssim`` is the mean of :func:`~visiontasks.losses.ssim.structural_similarity`. Sums are kept, so
+    that the values are the same for any number of processes; without images they are NaN. They are computed in float32
+    for any precision.
 
     Example:
         >>> quality = ReconstructionQuality()

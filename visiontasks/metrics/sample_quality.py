@@ -1,4 +1,4 @@
-"""How well each single image is predicted, to find the best and the worst."""
+"""Prediction quality of each image, to find the best and the worst."""
 
 from typing import Any, NamedTuple
 
@@ -22,15 +22,15 @@ from visiontasks.types import (
 )
 
 SCORE = 0.5
-"""Minimum score of a detection that counts for the quality of its image."""
+"""Minimum score of the detections that count for the quality of an image."""
 
 
 class SampleQuality(NamedTuple):
     """The quality of each image of a batch.
 
     Attributes:
-        name: What it is.
-        values: It, the more the better; NaN where an image has nothing to judge it by.
+        name: Name of the measure.
+        values: Quality of each image, higher is better; NaN if it is undefined for the image.
     """
 
     name: str
@@ -38,19 +38,19 @@ class SampleQuality(NamedTuple):
 
 
 def sample_quality(predictions: Any, batch: Any) -> SampleQuality | None:  # noqa: ANN401 (each task has its own)
-    """Judge the predictions of each image of a batch.
+    """Compute the quality of the predictions of each image of a batch.
 
-    Of a classification it is the probability of the true class (of several classes, the mean over the classes of the
-    probability of the true answer); of a localization the intersection over union of the box, 0 where the class is
-    wrong; of a segmentation the mean IoU over the classes in the image; of a detection F1 at IoU 0.5; of an autoencoder
-    the ratio of signal and noise, at most 100 dB.
+    For classification it is the probability of the true class (multilabel: the probability of the true decision,
+    averaged over the classes); for localization the IoU of the box, 0 if the class is wrong; for segmentation the mean
+    IoU over the classes in the image; for detection F1 at IoU 0.5; for autoencoding the peak signal-to-noise ratio, at
+    most 100 dB.
 
     Args:
-        predictions: Of any of our tasks.
-        batch: What they are of.
+        predictions: Predictions of any task of this library.
+        batch: The batch that was predicted.
 
     Returns:
-        The quality; None for predictions of another kind.
+        The quality; None for other kinds of predictions.
     """
     if isinstance(predictions, ClassificationPredictions):
         several = batch.labels.ndim > 1
@@ -108,7 +108,7 @@ def _detection(predictions: DetectionPredictions, batch: Any) -> Float64[np.ndar
         np.bincount(found.images[chosen], minlength=count).astype(np.float64) for chosen in (hit, ~hit & ~skipped)
     )
     wanted = np.bincount(objects.images[~objects.ignore], minlength=count)
-    # Nothing to be found and nothing found is neither good nor bad.
+    # The quality is undefined if there is neither an object nor a detection.
     whole = right + wrong + wanted
     shares: Float64[np.ndarray, " images"] = np.divide(2 * right, whole, out=np.full(count, np.nan), where=whole > 0)
     return shares

@@ -1,4 +1,4 @@
-"""Right and wrong finds of each class at thresholds of the score from 0 to 1."""
+"""True and false positives of each class at score thresholds from 0 to 1."""
 
 from typing import NamedTuple
 
@@ -12,16 +12,16 @@ from visiontasks.metrics.coco_scoring import coco_hits
 from visiontasks.metrics.detection_records import Detections, Objects
 
 STEPS = 101
-"""Thresholds: 0, 0.01, ... 1."""
+"""Number of thresholds: 0, 0.01, ... 1."""
 
 
 class ThresholdCounts(NamedTuple):
-    """Finds whose score is at least the threshold.
+    """Counts of predictions whose score is at least the threshold.
 
     Attributes:
-        right: Those that are right.
-        wrong: Those that are wrong.
-        wanted: All there is to find.
+        right: Number of true positives.
+        wrong: Number of false positives.
+        wanted: Number of all positives.
     """
 
     right: Int64[np.ndarray, "classes thresholds"]
@@ -30,10 +30,10 @@ class ThresholdCounts(NamedTuple):
 
 
 class DecisionCounts(Metric):
-    """Counts right and wrong finds of yes-or-no decisions at every threshold.
+    """Counts true and false positives of binary decisions at every threshold.
 
     Args:
-        num_classes: Classes.
+        num_classes: Number of classes.
 
     Example:
         >>> counts = DecisionCounts(num_classes=1)
@@ -48,7 +48,7 @@ class DecisionCounts(Metric):
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        # Scores between two thresholds, for wrong and right finds.
+        # Numbers of scores between two thresholds, for false and true positives.
         self.add_state("counts", torch.zeros(2, num_classes, STEPS, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, preds: Float[Tensor, "batch classes"], target: Integer[Tensor, "batch classes"]) -> None:
@@ -68,21 +68,21 @@ class DecisionCounts(Metric):
         return self.totals()
 
     def totals(self) -> ThresholdCounts:
-        """Return the counts so far; of all processes, within ``sync_context``."""
+        """Return the counts so far; within ``sync_context``, of all processes."""
         wrong, right = self.counts.flip(-1).cumsum(-1).flip(-1).cpu().numpy()
         return ThresholdCounts(right, wrong, right[:, 0])
 
 
 def detection_counts(detections: Detections, objects: Objects, num_classes: int) -> ThresholdCounts:
-    """Count the right and the wrong detections of each class at every threshold, at IoU 0.5.
+    """Count the true and false positives of each class at every score threshold, at IoU 0.5.
 
-    Detections find objects of their class as COCO matches them: in descending order of score, so that those below a
-    threshold change nothing for those above it.
+    Detections are matched with objects of their class as in COCO: in descending order of score, so that detections
+    below a threshold do not affect those above it.
 
     Args:
         detections: The detections.
         objects: The objects.
-        num_classes: Classes.
+        num_classes: Number of classes.
     """
     detections, hit, skipped = coco_hits(detections, objects, num_classes)
 
@@ -97,7 +97,7 @@ def detection_counts(detections: Detections, objects: Objects, num_classes: int)
 
 
 def _steps(scores: Tensor) -> Tensor:
-    """Find the highest threshold that each score reaches."""
-    # In the precision of the scores, as they are compared elsewhere: 0.3 as float32 is above 0.3.
+    """Return the index of the highest threshold that each score reaches."""
+    # In the precision in which scores are compared elsewhere: 0.3 as float32 is above 0.3.
     thresholds = (torch.arange(STEPS, dtype=torch.float64) / (STEPS - 1)).to(scores.device, torch.float32)
     return torch.bucketize(scores.float().contiguous(), thresholds, right=True) - 1

@@ -1,4 +1,4 @@
-"""Thresholds of decisions, chosen on validation data."""
+"""Decision thresholds, chosen on validation data."""
 
 import torch
 from jaxtyping import Float, Integer
@@ -8,10 +8,10 @@ from torch import Tensor
 def best_f1_thresholds(
     probabilities: Float[Tensor, "images classes"], present: Integer[Tensor, "images classes"]
 ) -> Float[Tensor, " classes"]:
-    """Find for each class the threshold of the best F1.
+    """Find the threshold with the best F1 for each class.
 
-    A class is predicted for an image where its probability is at least the threshold, which lies halfway between two
-    probabilities that occur. Of equally good thresholds the highest is taken.
+    A class is predicted for an image if its probability is at least the threshold, which lies halfway between two
+    probabilities that occur. The highest of equally good thresholds is chosen.
 
     Args:
         probabilities: Probability of each class for images that were not trained on.
@@ -30,7 +30,7 @@ def best_f1_thresholds(
     said = torch.arange(1, len(ranked) + 1, device=ranked.device)[:, None]
     f1 = 2 * hits / (said + hits[-1])
     following = torch.cat((ranked[1:], torch.zeros_like(ranked[:1])))
-    # Images of equal probability are on the same side.
+    # Images of equal probability are on the same side of a threshold.
     f1 = f1.where(ranked > following, -1)
     best = f1.argmax(0, keepdim=True)
     thresholds = (ranked.gather(0, best) + following.gather(0, best))[0] / 2

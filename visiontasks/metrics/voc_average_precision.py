@@ -16,14 +16,14 @@ class VocAveragePrecision(DetectionMetric):
     """``voc_map`` and ``class_voc_map``: PASCAL VOC's average precision at an intersection over union of 0.5.
 
     Everingham et al., The PASCAL visual object classes challenge (IJCV 2010), section 4.2, and its development kit: a
-    detection stands for the object that it overlaps with most; a second one of the same object is wrong; difficult
-    objects count as neither. A class without objects is NaN, and left out of the mean.
+    detection is assigned to the object with the highest IoU; further detections of the same object are false positives;
+    difficult objects, and detections of them, do not count. A class without objects is NaN and left out of the mean.
 
     Args:
-        num_classes: Classes.
-        rule: ``"area"`` below the curve of precision over recall, as from 2010 on, or the mean at ``"11_points"``, as
-            until 2009.
-        threshold: Minimum overlap of a hit.
+        num_classes: Number of classes.
+        rule: ``"area"`` under the precision-recall curve, as in VOC since 2010, or the mean precision at
+            ``"11_points"``, as until 2009.
+        threshold: Minimum IoU of a true positive.
     """
 
     def __init__(self, num_classes: int, rule: VocRule = "area", threshold: float = 0.5) -> None:
@@ -33,7 +33,7 @@ class VocAveragePrecision(DetectionMetric):
         self.threshold = threshold
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the figures by name."""
+        """Return the metrics by name."""
         _, objects, detections = self.records()
         values = voc_average_precision(detections, objects, self.num_classes, self.rule, self.threshold)
         mean = np.nanmean(values) if not np.isnan(values).all() else np.nan
@@ -46,14 +46,14 @@ class VocAveragePrecision(DetectionMetric):
 def voc_average_precision(
     detections: Detections, objects: Objects, num_classes: int, rule: VocRule = "area", threshold: float = 0.5
 ) -> Float64[np.ndarray, " classes"]:
-    """Compute the average precision of each class, see :class:`VocAveragePrecision`; NaN without objects.
+    """Compute the average precision of each class; NaN without objects. See :class:`VocAveragePrecision`.
 
     Args:
         detections: The detections.
         objects: The objects.
-        num_classes: Classes.
-        rule: How precisions are averaged.
-        threshold: Minimum overlap of a hit.
+        num_classes: Number of classes.
+        rule: How precisions are averaged; see :class:`VocAveragePrecision`.
+        threshold: Minimum IoU of a true positive.
     """
     found = np.full(num_classes, np.nan)
     for label in range(num_classes):
@@ -69,7 +69,7 @@ def voc_average_precision(
         difficult = near & own.ignore[target] if len(own.labels) else near
         regular = np.flatnonzero(near & ~difficult)
         hit = np.zeros(len(near), bool)
-        # Of several of one object the most likely, which is the first, is right.
+        # Of several detections of an object the one with the highest score, which comes first, is the true positive.
         hit[regular[np.unique(target[regular], return_index=True)[1]]] = True
         right, wrong = np.cumsum(hit), np.cumsum(~hit & ~difficult)
         counted = hit | (~hit & ~difficult)
@@ -79,10 +79,10 @@ def voc_average_precision(
 
 
 def best_overlaps(detections: Detections, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
-    """Find the object of its image that each detection overlaps with most, whatever the class, and by how much.
+    """Find the object with the highest IoU for each detection within its image, regardless of class, and that IoU.
 
     Returns:
-        Positions of the objects, of equals the first, and the intersections over union; 0 and 0.0 in an image without.
+        Positions of the objects (the first of ties) and the IoUs; 0 and 0.0 for an image without objects.
     """
     order = np.argsort(objects.images, kind="stable")
     images, boxes = objects.images[order], objects.boxes[order]
