@@ -22,7 +22,7 @@ class WrappedBackbone(PaddedBackbone):
 
     Maps are captured by forward hooks, which ``torch.export``, ``torch.compile``, copies and DistributedDataParallel
     preserve; ``nn.DataParallel`` and TorchScript do not. A node followed by an in-place operation, such as
-    ``ReLU(inplace=True)``, gives the map after that operation.
+    ``ReLU(inplace=True)``, yields the map after that operation.
 
     Args:
         module: The network; used directly and changed in place by the replacement.

@@ -11,9 +11,10 @@ from visiontasks.backbones.base import Features
 class Decoder(nn.Module, ABC):
     """A network from the feature maps of a backbone to logits for every pixel.
 
-    A subclass accepts the channels and strides of any backbone. Since feature map i has height ``ceil(H /
-    strides[i])``, a map upsampled by the quotient of two strides is never smaller than the finer map, and is cropped to
-    it. So pixel (y, x) of a map stays aligned with pixel (y * stride, x * stride) of the image for any image size.
+    A subclass accepts the channels and strides of any backbone. Since feature map i has height
+    ``ceil(H / strides[i])``, a map upsampled by the quotient of two strides is never smaller than the finer map, and is
+    cropped to it. So pixel (y, x) of a map stays aligned with pixel (y * stride, x * stride) of the image for any image
+    size.
 
     Args:
         channels: Channels of each feature map, fine to coarse.

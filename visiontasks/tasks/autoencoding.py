@@ -56,7 +56,7 @@ class AutoencodingTask(Task):
     Args:
         code_size: Number of values of a code; for a map, at each position.
         code: ``"vector"``, for images of one size; or ``"map"``, which keeps positions, for images of any size.
-        decoder: How maps are enlarged: ``"transpose"``, ``"unpooling"`` or ``"resize"``, see
+        decoder: How maps are upsampled: ``"transpose"``, ``"unpooling"`` or ``"resize"``, see
             :class:`~visiontasks.decoders.image.ImageDecoder`.
         decoder_options: Other arguments of the decoder.
         loss: ``"mse"``, ``"l1"``, ``"ssim"`` or ``"binary_cross_entropy"``, or a factor for each of several, such as

@@ -45,8 +45,8 @@ class Task(LoggedModule, ABC):
             fit. Files are resized to it for prediction.
         normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default as
             the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
-        optimizer: Function that creates the optimiser from parameters, such as ``lambda p: torch.optim.SGD(p,
-            lr=0.1)``. Norms and biases are then excluded from weight decay.
+        optimizer: Function that creates the optimiser from parameters, such as
+            ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases are then excluded from weight decay.
         lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step after a linear warm-up; or a function that
             creates a scheduler from an optimiser.
         lr_interval: Interval at which a custom scheduler steps.

@@ -37,12 +37,13 @@ _REGIONS = 64
 class DetectionTask(Task):
     """Finds the objects in an image: a box, a class and a score for each.
 
-    Logs ``loss`` and its four terms, COCO's figures (``map``, ``map_50``, ``mar_100`` and so on) and
+    Logs ``loss`` and its four terms, COCO's metrics (``map``, ``map_50``, ``mar_100`` and so on) and
     ``class_map/NAME``, see :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
 
     Faster R-CNN (Ren et al., NeurIPS 2015): a region proposal network on the feature maps of the backbone, and a head
-    that predicts class and box of each proposal. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights it
-    gives the detections of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its ``_v2``.
+    that predicts class and box of each proposal. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights
+    the detections equal those of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its
+    ``_v2``.
 
     Args:
         num_classes: Number of classes, background not counted. On the command line it is taken from the data.
