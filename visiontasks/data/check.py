@@ -50,7 +50,7 @@ class Report:
         class_names: Names of the classes.
         counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``.
         splits: The splits by name.
-        problems: Every finding.
+        problems: All problems found.
     """
 
     class_names: tuple[str, ...]
