@@ -1,9 +1,10 @@
-"""The BCCD recipe against torchvision's Faster R-CNN in as much CPU time.
+"""The BCCD recipe against torchvision's Faster R-CNN in the same CPU time.
 
 The other side is torchvision's FasterRCNN with ResNet-18 and a pyramid from random weights, written as its reference
 scripts are: images of 320 x 240 that are mirrored either way at random, batches of 4, AdamW with warm-up and half a
 cosine, gradients clipped, float32. It gets anchors of the recipe's sizes, since its own find no platelets at this size.
-What its last step leaves is scored, by pycocotools, of the recipe the best epoch on the validation images.
+Its weights after the last step are scored by pycocotools, and those of the recipe's best epoch on the validation
+images.
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/bccd_accuracy.py [--seed 0] [--seconds S]   (FOLDER holds BCCD; with
 --seconds the recipe is not run, and the other side gets as many)
@@ -70,7 +71,7 @@ def in_columns(samples: list[tuple[Tensor, Target]]) -> tuple[Any, ...]:
 
 
 def train(root: Path, seconds: float) -> FasterRCNN:
-    """Train for a given CPU time, by which the learning rate rises and falls."""
+    """Train for a given CPU time, over which the learning rate rises and falls."""
     backbone = resnet_fpn_backbone(
         backbone_name="resnet18", weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d
     )

@@ -1,4 +1,4 @@
-"""What the callbacks of the command line cost: their share of the CPU time of a training, validations included.
+"""Cost of the command line's callbacks: their share of the CPU time of training, including validations.
 
 Each recipe trains on its real data from one validation to the next, as it stands. The hooks of the callbacks are
 timed inside that run, so that other work on the machine does not change the share much.
@@ -71,7 +71,7 @@ class Clock(Callback):
 
 @contextmanager
 def watched(clock: Clock) -> Iterator[None]:
-    """Have the command line make callbacks that are timed, and none that tests."""
+    """Make the command line create callbacks that are timed, and none that tests."""
 
     def make(*arguments: Any, **named: Any) -> list[Callback]:
         made = default_callbacks(*arguments, **named)

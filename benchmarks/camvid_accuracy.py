@@ -1,4 +1,4 @@
-"""The CamVid recipe against segmentation_models.pytorch's U-Net ResNet-18 in as much CPU time, both on the test images.
+"""The CamVid recipe against segmentation_models.pytorch's U-Net ResNet-18 in the same CPU time, on the test images.
 
 The other side is plain PyTorch, as its users write it: crops of 256 x 256 (its images are multiples of 32), flips,
 cross-entropy, Adam on half a cosine, random weights and float32; what the last step leaves is scored.
@@ -55,7 +55,7 @@ class CamVid(Dataset[tuple[Tensor, Tensor]]):
 
 
 def train(root: Path, seconds: float) -> smp.Unet:
-    """Train for a given CPU time, along which the learning rate falls."""
+    """Train for a given CPU time, over which the learning rate falls."""
     network = smp.Unet("resnet18", encoder_weights=None, classes=CLASSES)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     loader = DataLoader(CamVid(root, "train", augment=True), BATCH, shuffle=True, drop_last=True)

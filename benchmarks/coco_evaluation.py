@@ -49,21 +49,21 @@ def make(images: int) -> tuple[Objects, Detections]:
     moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
     kinds = np.where(generator.random(len(near)) < 0.8, labels[near], generator.integers(0, CLASSES, len(near)))
     rest = np.maximum(DETECTIONS - 3 * counts, 0)
-    # One image in twenty has no detection but those near its objects.
+    # One image in twenty has no detections except those near its objects.
     rest *= generator.random(images) > 0.05
     far = np.repeat(np.arange(images), rest)
     detections = Detections(
         np.concatenate([owners[near], far]),
         np.concatenate([moved, boxes(len(far))]),
         np.concatenate([kinds, generator.integers(0, CLASSES, len(far))]),
-        # Three digits, so that many are equal.
+        # Rounded to three digits, so that many scores are equal.
         np.concatenate([generator.beta(4, 2, len(near)), generator.beta(1, 6, len(far))]).round(3),
     )
     return objects, detections
 
 
 def by_coco_api(objects: Objects, detections: Detections, images: int, faster: bool) -> list[float]:
-    """Evaluate by pycocotools or what stands in for it, from annotations in its form."""
+    """Evaluate by pycocotools or its replacement, from annotations in its format."""
     if faster:
         from faster_coco_eval import COCO  # no dependency
         from faster_coco_eval import COCOeval_faster as COCOeval

@@ -126,7 +126,7 @@ def run(side: str, folder: Path) -> tuple[float, float]:
 
 
 def check_equal(folder: Path) -> None:
-    """Hold every box, label and crowd flag, and every 200th shape, against pycocotools."""
+    """Compare every box, label and crowd flag, and every 200th shape, with pycocotools."""
     with np.load(folder / "ours.npz") as ours, np.load(folder / "theirs.npz") as theirs:
         for name in theirs:
             np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
@@ -165,7 +165,7 @@ def main() -> int:
 
 
 def verdict(title: str, value: float, limit: float) -> bool:
-    """Print a figure with its limit; return whether it keeps to it."""
+    """Print a figure with its limit; return whether it is within the limit."""
     print(f"  {title}: {value:.3f}, target at most {limit}: {'met' if value <= limit else 'NOT MET'}")
     return value <= limit
 

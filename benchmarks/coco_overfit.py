@@ -1,8 +1,7 @@
-"""Learn training images of COCO by heart: AP50 on the very images that a detector was trained on.
+"""Overfit training images of COCO: AP50 on the same images that a detector was trained on.
 
-A detector that cannot has a fault in its anchors, its matching, its losses or its figures. The first images of the file
-are taken, all 80 classes stay; neither flips nor colours change them. Of the training images' figures only that of the
-last epoch is printed.
+A detector that cannot overfit has an error in its anchors, matching, losses or metrics. The first images of the file
+are used, with all 80 classes and without augmentation. Only the figure of the last epoch is printed.
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/coco_overfit.py [--images 16] [--epochs 150]   (FOLDER holds coco)
 """

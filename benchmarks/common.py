@@ -84,8 +84,8 @@ def run_recipe(name: str, arguments: Sequence[str], folder: str) -> tuple[dict[s
         folder: Where its files go.
 
     Returns:
-        What it printed of the test, without the prefix ``test/``, and its CPU time in seconds, which other work on the
-        machine does not change.
+        The test metrics that it printed, without the prefix ``test/``, and its CPU time in seconds, which does not
+        depend on other running programs.
     """
     recipe = Path(__file__).parents[1] / "recipes" / f"{name}.py"
     command = [sys.executable, str(recipe), *arguments, "--trainer.enable_progress_bar", "false"]
@@ -100,12 +100,12 @@ def run_recipe(name: str, arguments: Sequence[str], folder: str) -> tuple[dict[s
 
 
 def half_cosine(optimizer: torch.optim.Optimizer, rate: float, share: float, warm_up: float = 0.0) -> None:
-    """Set the learning rate of a run that goes by the clock.
+    """Set the learning rate of a run whose length is given in time.
 
     Args:
         optimizer: Whose rate to set.
         rate: Its highest.
-        share: How much of the run is over, 0 to 1.
+        share: Fraction of the run that is over, 0 to 1.
         warm_up: Share of the run during which the rate rises.
     """
     rising = share / warm_up if warm_up else 1.0

@@ -82,7 +82,7 @@ class Files:
         return Objects(self.boxes[image], self.labels[image], np.zeros(OBJECTS, np.bool_))
 
     def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
-        """There are mask files instead."""
+        """Not used: there are mask files instead."""
         raise NotImplementedError
 
 

@@ -44,7 +44,7 @@ class Plain(nn.Module):
 
 
 def train_plain(data: VOCDataModule, seconds: float) -> Plain:
-    """Train for a given time, by which the learning rate rises and falls."""
+    """Train for a given time, over which the learning rate rises and falls."""
     network = Plain(data.num_classes)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.05)
     loader = data.train_dataloader()
@@ -74,7 +74,7 @@ def score(predict: Callable[[Tensor], tuple[Tensor, Tensor]], data: VOCDataModul
         data: The images.
 
     Returns:
-        Overlap and whether the class is right of each image, [N, 2].
+        IoU, and whether the class is right, of each image, [N, 2].
     """
     data.setup("test")
     rows = []

@@ -54,7 +54,7 @@ def ours(task: Any, files: list[Path], form: str, output: Path) -> float:
 
 @torch.inference_mode()
 def classify_in_a_loop(task: ClassificationTask, files: list[Path], output: Path, batch_size: int) -> float:
-    """Read, resize, classify and write, so many images at a time."""
+    """Read, resize, classify and write, ``batch_size`` images at a time."""
     start = time.perf_counter()
     task.eval()
     with output.open("w", newline="") as stream:

@@ -68,12 +68,12 @@ class Records:
         return np.array([entry["area"] for entry in self.coco.imgToAnns[self.images[image]["id"]]], np.float64)
 
     def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
-        """Nobody asks for it."""
+        """Not used."""
         raise NotImplementedError
 
 
 def private(pid: int) -> tuple[int, int]:
-    """Return the bytes that a process has written, and has only read, and shares with no other."""
+    """Return the private memory of a process in bytes: pages that it has written, and pages that it has only read."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     values = {line.split()[0]: 1024 * int(line.split()[1]) for line in lines[1:]}
     return values["Private_Dirty:"], values["Private_Clean:"]

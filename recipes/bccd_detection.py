@@ -34,7 +34,7 @@ CHOICES = {
         "ColorMatrix": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.3, "hue": 0.02, "p": 0.8},
     },
     "model.backbone": "resnet18",
-    # Half of torchvision's widths, a quarter of its samples: a third of the time, which is three times the epochs.
+    # Half of torchvision's widths and a quarter of its samples take a third of the time, for three times the epochs.
     "model.fpn_width": 128,
     "model.head_width": 512,
     "model.box_batch_size_per_image": 128,

@@ -15,18 +15,18 @@ CHOICES = {
         *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
     ],
     "data.ignore_index": 11,
-    # Half the size of the images, in training and in the test, where an epoch costs a quarter.
+    # Half the image size, in training and in the test, at which an epoch costs a quarter.
     "data.image_size": [128, 160],
     "data.crop_scale": [0.35, 0.9],
     "data.batch_size": 16,
     "data.eval_batch_size": 4,
-    # Decoded once, the images cost the training process less than workers would cost it on 2 cores.
+    # Images are decoded once, which costs the training process less than workers would on 2 cores.
     "data.cache": True,
     "data.num_workers": 0,
     "model.backbone": "resnet18",
-    # The test images are of another video than most training images, in other light.
+    # The test images are from another video than most training images, with different lighting.
     "model.normalization": "local_contrast",
-    # Roots of the weights that balance the classes: those themselves paint rare classes over frequent ones.
+    # Square roots of the class-balancing weights, which themselves favour rare classes over frequent ones too much.
     "model.class_weights": [0.53, 0.45, 2.19, 0.39, 1.0, 0.65, 1.96, 1.41, 0.89, 2.53, 2.97],
     "model.loss": {"cross_entropy": 1.0, "lovasz": 1.0},
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},

@@ -15,7 +15,7 @@ from visiontasks.cli.training import run_recipe
 CHOICES = {
     "data.task": "detection",
     "data.augmentation": "multiscale",
-    # Of each of 8 processes.
+    # Per process, for 8 processes.
     "data.batch_size": 2,
     "data.drop_last": True,
     "model.backbone": "resnet50",

@@ -1,7 +1,7 @@
 """Segment generated shapes by a stack of convolutions at full resolution: nothing is pooled, and nothing enlarged.
 
-A baseline to be measured, not to be used: every layer computes at every pixel, and sees only two pixels further than
-the one before. benchmarks/segmentation_approaches.py prints the table of this and the other approaches.
+A baseline to be measured, not to be used: every layer computes at every pixel, and enlarges the receptive field by only
+two pixels. benchmarks/segmentation_approaches.py prints the table of this and the other approaches.
 
 Source: generated shapes, 1,000 training images of 64 x 64.
 Command: python recipes/full_resolution_segmentation.py
@@ -21,7 +21,7 @@ CHOICES = {
     "data.batch_size": 16,
     "model.backbone": "cnn",
     "model.backbone_options": {"filters": [32, 32, 32, 32], "depth": 2, "pool": "none"},
-    # Of maps that all have the image's size, this is the last one and a 1x1 convolution.
+    # All feature maps have the image's size, so this takes the last one and applies a 1x1 convolution.
     "model.decoder": "fcn",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
     "trainer.max_epochs": 10,

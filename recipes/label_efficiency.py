@@ -55,11 +55,11 @@ PRETRAININGS: dict[str, dict[str, Any]] = {
 
 
 class LabelledMNIST(MNISTDataModule):
-    """MNIST with labels of its training images that are given: true ones of a few, or pseudo-labels of all.
+    """MNIST with given labels of its training images: true labels of a few, or pseudo-labels of all.
 
     Args:
         images: Positions of the images to train on, in the training split.
-        targets: Share of each class in each of them.
+        targets: Class probabilities of each of these images.
         **kwargs: Arguments of MNISTDataModule.
     """
 
@@ -94,7 +94,7 @@ def make_trainer(options: argparse.Namespace, **limits: int) -> Trainer:
 
 
 def pretrain(name: str, options: argparse.Namespace) -> Path:
-    """Train an autoencoder on all training images without their labels; one that is there is taken."""
+    """Train an autoencoder on all training images without their labels, or reuse an existing one."""
     file: Path = options.output / f"{name}-{options.pretrain_epochs}-epochs.ckpt"
     if not file.is_file():
         seed_everything(0, verbose=False)
@@ -146,7 +146,7 @@ def classify(options: argparse.Namespace, seed: int, images: Tensor, targets: Te
 
 
 def choose(labels: Tensor, count: int, seed: int) -> Tensor:
-    """Draw positions of as many images of each class; all where the count is that of all."""
+    """Draw positions of the same number of images of each class; all positions if the count is that of all images."""
     if count >= len(labels):
         return torch.arange(len(labels))
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1000 + seed))
@@ -155,12 +155,12 @@ def choose(labels: Tensor, count: int, seed: int) -> Tensor:
 
 
 class Measured:
-    """Accuracies by way, number of labels and seed, in a file that a study of the same settings goes on from.
+    """Accuracies by way, number of labels and seed, in a file from which a study with the same settings resumes.
 
     Args:
         file: CSV file.
-        settings: What else they depend on.
-        seeds: How many seeds are asked for.
+        settings: Description of everything else that they depend on.
+        seeds: Number of seeds requested.
     """
 
     def __init__(self, file: Path, settings: str, seeds: int) -> None:
@@ -177,7 +177,7 @@ class Measured:
             file.write_text("way,labels,seed,accuracy,settings\n")
 
     def add(self, way: str, count: int, seed: int, measure: Callable[[], float]) -> None:
-        """Measure what is not there yet."""
+        """Measure an accuracy unless it is there already."""
         if self.lacks(way, count, seed):
             self.found[way, count, seed] = accuracy = measure()
             print(f"{way}, {count} labels, seed {seed}: {accuracy:.4f}", flush=True)
@@ -185,16 +185,16 @@ class Measured:
                 csv.writer(stream).writerow([way, count, seed, f"{accuracy:.4f}", self.settings])
 
     def lacks(self, way: str, count: int, seed: int) -> bool:
-        """Whether it is not there yet."""
+        """Return whether an accuracy is missing."""
         return (way, count, seed) not in self.found
 
     def of(self, way: str, count: int) -> list[float]:
-        """List the accuracies of the seeds that are asked for."""
+        """List the accuracies of the requested seeds."""
         return [self.found[way, count, seed] for seed in range(self.seeds) if not self.lacks(way, count, seed)]
 
 
 def ways(name: str, all_labels: bool = False) -> list[str]:
-    """List what is measured of a pretraining; where every image has its label, there is nothing to propagate."""
+    """List the ways measured for a pretraining; if every image has its label, there is nothing to propagate."""
     kinds = ["linear", "k-NN", "fine-tuned", "propagated", "propagated and fine-tuned"]
     return [f"{name}, {kind}" for kind in (kinds[:3] if all_labels else kinds)]
 
@@ -245,7 +245,7 @@ def show(options: argparse.Namespace, measured: Measured, counts: Sequence[int])
     """Print means and deviations, and draw them."""
     series: dict[str, list[tuple[float, float]]] = {}
     for way in ["scratch", *(way for name in options.pretrainings for way in ways(name))]:
-        # Where every image has its label, there is nothing to propagate.
+        # If every image has its label, there is nothing to propagate.
         plain = way.replace("propagated and ", "") if "and" in way else "scratch"
         rows = [measured.of(way, count) or measured.of(plain, count) for count in counts]
         series[way] = [(100 * statistics.mean(row), 100 * statistics.pstdev(row)) for row in rows]

@@ -1,7 +1,7 @@
 """Segment generated shapes by classifying the patch around every pixel, as was done before FCN.
 
-A baseline to be measured, not to be used: neighbouring patches share nearly all of their pixels, and nothing of what
-is computed for them. benchmarks/segmentation_approaches.py prints the table of this and the other approaches.
+A baseline to be measured, not to be used: neighbouring patches share nearly all of their pixels, but none of the
+computation. benchmarks/segmentation_approaches.py prints the table of this and the other approaches.
 
 Source: Ciresan et al., Deep neural networks segment neuronal membranes (NIPS 2012), with the classes of the shapes.
 Command: python recipes/patch_segmentation.py
@@ -26,7 +26,8 @@ class PatchTask(SegmentationTask):
     Args:
         num_classes: Values that a pixel can have.
         patch: Side of the patches in pixels, odd.
-        train_step: In training every so many pixels along both sides has its patch classified; in evaluation all have.
+        train_step: Distance in pixels, along both sides, between the pixels classified in training; evaluation
+            classifies all pixels.
         **kwargs: Arguments of :class:`~visiontasks.SegmentationTask`.
     """
 
@@ -39,7 +40,7 @@ class PatchTask(SegmentationTask):
 
     @property
     def step(self) -> int:
-        """Pixels between two patches."""
+        """Distance between two patches in pixels."""
         return self.train_step if self.training else 1
 
     def forward(self, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ CHOICES = {
     "data.task": "segmentation",
     "data.image_size": [480, 480],
     "data.batch_size": 16,
-    # Images differ in size; padded to the largest of a batch, they cost more than they save.
+    # Images differ in size; padding them to the largest of a batch costs more than batching saves.
     "data.eval_batch_size": 1,
     "model.backbone": "resnet50",
     "model.backbone_weights": "imagenet",

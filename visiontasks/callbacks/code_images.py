@@ -16,15 +16,15 @@ _STEPS = 8
 class CodeImages(EvaluationPictures):
     """Shows pictures of codes after every validation.
 
-    They are in the run folder: ``codes/map_epoch_N.png`` has the codes of validation images in the plane of their two
-    principal components, in the colours of their classes where these are known; ``codes/between_epoch_N.png`` what lies
-    between the codes of two images; and for a variational autoencoder ``codes/samples_epoch_N.png`` images drawn at
-    random. On the command line: ``--trainer.callbacks+=visiontasks.callbacks.CodeImages``.
+    In the run folder, ``codes/map_epoch_N.png`` shows the codes of validation images in the plane of their first two
+    principal components, coloured by class if known; ``codes/between_epoch_N.png`` shows interpolations between the
+    codes of two images; and ``codes/samples_epoch_N.png``, for a variational autoencoder, shows randomly drawn images.
+    On the command line: ``--trainer.callbacks+=visiontasks.callbacks.CodeImages``.
 
     Args:
-        points: Maximum number of codes in the map, those of the first images.
-        pairs: Pairs of images, the first ones, between whose codes images are drawn.
-        samples: Images that are drawn at random, from the same numbers every time.
+        points: Maximum number of codes in the map, taken from the first images.
+        pairs: Number of image pairs, the first ones, between whose codes to interpolate.
+        samples: Number of images drawn at random, from the same noise every time.
     """
 
     title = "codes"
@@ -37,14 +37,14 @@ class CodeImages(EvaluationPictures):
         self.begin()
 
     def begin(self) -> None:
-        """Keep no code."""
+        """Start without codes."""
         self._codes: list[Tensor] = []
         self._labels: list[Tensor] = []
 
     def look(
         self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
     ) -> None:
-        """Keep the codes of a batch; draw after the first one what lies between."""
+        """Keep the codes of a batch; after the first one draw interpolations and samples."""
         if stage != "val" or not self.shows(trainer):
             return
         if sum(map(len, self._codes)) < self.points:
@@ -61,7 +61,7 @@ class CodeImages(EvaluationPictures):
                 images = task.decode(between, size).cpu().unflatten(0, (pairs, _STEPS))
             self.show(trainer, "codes/between", f"between_epoch_{epoch}", draw_interpolation(images))
             if task.variational:
-                # The same numbers every time, and none that the training would have drawn.
+                # The same noise every time, without changing the random numbers of training.
                 with torch.no_grad(), torch.random.fork_rng():
                     torch.manual_seed(0)
                     samples = task.sample(self.samples, size).cpu()
@@ -69,7 +69,7 @@ class CodeImages(EvaluationPictures):
                 self.show(trainer, "codes/samples", f"samples_epoch_{epoch}", picture)
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
-        """Draw the map of the codes, and forget them."""
+        """Draw the map of the codes, then discard them."""
         codes, labels = self._codes, self._labels
         self.begin()
         if sum(map(len, codes)) < 2:

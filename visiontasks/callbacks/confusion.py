@@ -1,4 +1,4 @@
-"""Pictures of which classes are taken for one another."""
+"""Pictures of confusion matrices."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 from visiontasks.visualization import draw_confusion
 
 _MOST_CLASSES = 100
-"""Most classes of a chart in the browser."""
+"""Maximum number of classes of a chart in the browser."""
 
 
 class ConfusionImages(EvaluationPictures):
-    """Shows the confusion matrix of every validation and test, of all processes together.
+    """Shows the confusion matrix of every validation and test, over all processes.
 
-    Of classes of images and of pixels, and of detections with a score of at least 0.5, with background as a class of
-    its own. The pictures are ``confusion/val_epoch_N.png`` and ``confusion/test.png`` in the run folder; Weights &
-    Biases gets a chart. There is none of several classes per image or pixel.
+    It counts classes of images, of pixels, or of detections with a score of at least 0.5, with background as an
+    additional class. The pictures are ``confusion/val_epoch_N.png`` and ``confusion/test.png`` in the run folder;
+    Weights & Biases gets a chart. There is no confusion matrix for multilabel tasks.
     """
 
     title = "confusion"
@@ -44,14 +44,14 @@ class ConfusionImages(EvaluationPictures):
             return
         if predictions.labels.ndim != 1 or batch.labels.ndim != 1:
             return
-        # An image without an object lands in a row that is cut off.
+        # An image without an object is counted in a row that is cut off.
         places = (batch.labels + 1) * task.num_classes + predictions.labels
         counts = torch.bincount(places, minlength=(task.num_classes + 1) * task.num_classes)
         counts = counts.view(task.num_classes + 1, task.num_classes)[1:]
         self._counts = counts if self._counts is None else self._counts + counts
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
-        """Draw the counts of all processes."""
+        """Draw the confusion matrix of all processes."""
         if task.num_classes is None:
             return
         names = task.display_names
@@ -71,7 +71,7 @@ class ConfusionImages(EvaluationPictures):
 
 
 def _of_metric(metric: Any) -> Tensor | None:
-    """Take the counts from a metric that keeps them anyway."""
+    """Take the counts from a metric that has them anyway."""
     if isinstance(metric, ConfusionMatrix):
         with metric.sync_context():
             return metric.counts.clone()
@@ -83,7 +83,7 @@ def _of_metric(metric: Any) -> Tensor | None:
 
 
 def _chart(counts: Tensor, names: list[str], stage: str) -> Any:
-    """Make the chart that ``wandb.plot.confusion_matrix`` makes, which takes single samples only."""
+    """Create the chart of ``wandb.plot.confusion_matrix``, which itself accepts only single samples."""
     if len(names) > _MOST_CLASSES:
         return None
     import wandb

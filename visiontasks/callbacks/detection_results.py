@@ -1,4 +1,4 @@
-"""Files of detections in the forms that COCO's and VOC's own tools score."""
+"""Files of detections in the formats that the evaluation tools of COCO and VOC read."""
 
 import json
 from collections.abc import Iterable
@@ -14,17 +14,17 @@ ResultsForm = Literal["coco", "voc"]
 
 
 class DetectionResults(Callback):
-    """Writes the detections of a test, in pixels and ids of the original data set.
+    """Writes the detections of a test, with the pixels and ids of the original data set.
 
     ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height), score.
-    ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax in a line, 1-based with
-    both corners inside. The folder is in the run folder.
+    ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax per line, with 1-based
+    inclusive corners. The folder ``results`` is in the run folder.
 
     Args:
-        form: Which.
+        form: The format.
 
     Raises:
-        ArgumentError: If there is no such form.
+        ArgumentError: If there is no such format.
     """
 
     def __init__(self, form: ResultsForm = "coco") -> None:
@@ -34,7 +34,7 @@ class DetectionResults(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; Lightning calls callbacks before the module resets its metrics."""
         metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator]  # of a detector
-        # All processes gather, one writes.
+        # All processes gather, one process writes.
         with metric.sync_context():
             ids, _, detections = metric.records()
         if not trainer.is_global_zero or not trainer.log_dir:

@@ -1,4 +1,4 @@
-"""Pictures of what a backbone has learned to see."""
+"""Pictures of the filters and feature maps of a backbone."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class FilterImages(EvaluationPictures):
     Args:
         image: The image whose feature maps are drawn, shape [C, H, W], uint8 in 0 to 255 or float in 0 to 1; by default
             the first one of the validation split.
-        count: Channels of a feature map that are drawn, the strongest ones.
+        count: Maximum number of channels of a feature map to draw, the strongest ones.
     """
 
     title = "filters"

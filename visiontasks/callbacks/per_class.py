@@ -1,4 +1,4 @@
-"""What was measured of each class, as a table."""
+"""Tables of the metrics of each class."""
 
 import csv
 import math
@@ -13,18 +13,18 @@ from visiontasks.report.tables import by_class
 
 
 class PerClassTable(Callback):
-    """Writes a table of the classes after every validation and test: a row for each, a column for each metric.
+    """Writes a table after every validation and test, with a row for each class and a column for each metric.
 
     The tables are ``per_class/val_epoch_N.csv`` and ``per_class/test.csv`` in the run folder; Weights & Biases gets a
-    table. They hold what is logged as ``STAGE/METRIC/CLASS``, and there is none where nothing is. What a class has no
-    value of is left empty.
+    table. They contain the metrics logged as ``STAGE/METRIC/CLASS``; without such metrics there is no table. Missing
+    values are left empty.
     """
 
     def __init__(self) -> None:
         self._folder: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run folder; asking the Trainer for it is a matter of all processes."""
+        """Find the run folder; all processes have to ask the Trainer for it."""
         folder = run_folder(trainer)
         self._folder = None if folder is None else folder / "per_class"
 

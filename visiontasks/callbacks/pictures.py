@@ -1,4 +1,4 @@
-"""Where the pictures of a run go: the run folder, TensorBoard, Weights & Biases."""
+"""Destinations of the pictures of a run: the run folder, TensorBoard, Weights & Biases."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +13,14 @@ from visiontasks.visualization import Picture, save_picture, to_pillow
 
 def run_folder(trainer: Trainer) -> Path | None:
     """Find the folder of a run; None without a logger that has one. All processes have to ask."""
-    # The folder of Weights & Biases is that of all its runs.
+    # The folder of Weights & Biases is common to all its runs.
     if not trainer.loggers or isinstance(trainer.loggers[0], WandbLogger):
         return None
     return Path(trainer.log_dir) if trainer.log_dir else None
 
 
 def validation_name(trainer: Trainer) -> str:
-    """Name the files of a validation by its epoch, and by the step where an epoch has several or none of its own."""
+    """Name the files of a validation by its epoch, and by the step if epochs do not have exactly one validation."""
     name = f"val_epoch_{trainer.current_epoch}"
     once = trainer.val_check_batch in (float("inf"), trainer.num_training_batches)
     fitting = trainer.state.fn == TrainerFn.FITTING
@@ -28,10 +28,10 @@ def validation_name(trainer: Trainer) -> str:
 
 
 class EvaluationPictures(Callback):
-    """Shows pictures of every validation and test, but of no sanity check.
+    """Shows pictures of every validation and test, except the sanity check.
 
-    They go into the run folder as PNG, and to the loggers that take pictures. A subclass implements :meth:`look`, or
-    :meth:`finish`, or both.
+    They are saved in the run folder as PNG and sent to the loggers that accept pictures. A subclass implements
+    :meth:`look`, or :meth:`finish`, or both.
 
     Attributes:
         title: Name of the folder of the pictures.
@@ -48,7 +48,7 @@ class EvaluationPictures(Callback):
         self._folder = None if folder is None else folder / self.title
 
     def shows(self, trainer: Trainer) -> bool:
-        """Say whether a picture would go anywhere."""
+        """Return whether there is any destination for pictures."""
         return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
 
     def show(
@@ -57,12 +57,12 @@ class EvaluationPictures(Callback):
         """Show a picture.
 
         Args:
-            trainer: Of the run.
-            tag: What loggers call it, such as ``"val/predictions"``.
-            name: Of the file, without suffix.
+            trainer: The Trainer of the run.
+            tag: Name of the picture in loggers, such as ``"val/predictions"``.
+            name: Name of the file, without suffix.
             picture: The picture.
-            native: Makes what Weights & Biases gets instead, where there is such a logger: a ``wandb.Image``, a list of
-                them, a table or a chart; None for the picture.
+            native: Creates what to send to Weights & Biases instead, if there is such a logger: a ``wandb.Image``, a
+                list of them, a table or a chart; None to send the picture.
         """
         if self._folder is not None:
             save_picture(picture, self._folder / f"{name}.png")
@@ -77,39 +77,39 @@ class EvaluationPictures(Callback):
                 logger.log_metrics({tag: shown}, trainer.global_step)
 
     def begin(self) -> None:
-        """Forget what an earlier evaluation left."""
+        """Discard the state of an earlier evaluation."""
 
     def look(
         self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
     ) -> None:
-        """Look at a batch that has images.
+        """Process a batch that has images.
 
         Args:
-            trainer: Of the run.
+            trainer: The Trainer of the run.
             task: The task.
-            predictions: What its step returned.
-            batch: Of what, as :meth:`~visiontasks.tasks.base.Task.as_batch` returns it.
-            index: Its number in the evaluation.
+            predictions: The predictions that its step returned.
+            batch: The batch, as returned by :meth:`~visiontasks.tasks.base.Task.as_batch`.
+            index: Index of the batch in the evaluation.
             stage: ``"val"`` or ``"test"``.
             name: Name of the evaluation, for files: ``"val_epoch_N"`` or ``"test"``.
         """
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
-        """Do what is to be done at the end; the task computes and forgets its metrics after this.
+        """Finish an evaluation; the task computes and resets its metrics after this.
 
         Args:
-            trainer: Of the run.
+            trainer: The Trainer of the run.
             task: The task.
             stage: As in :meth:`look`.
             name: As in :meth:`look`.
         """
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+        """Start an evaluation."""
         self.begin()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+        """Start an evaluation."""
         self.begin()
 
     def on_validation_batch_end(
@@ -121,7 +121,7 @@ class EvaluationPictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Look at a batch."""
+        """Process a batch."""
         if not trainer.sanity_checking and outputs is not None:
             name = validation_name(trainer)
             self.look(trainer, pl_module, outputs, pl_module.as_batch(batch), batch_idx, "val", name)
@@ -135,7 +135,7 @@ class EvaluationPictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Look at a batch."""
+        """Process a batch."""
         if outputs is not None:
             self.look(trainer, pl_module, outputs, pl_module.as_batch(batch), batch_idx, "test", "test")
 

@@ -1,4 +1,4 @@
-"""Pictures of predictions, so that progress can be seen."""
+"""Pictures of predictions, which show progress."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -42,10 +42,10 @@ class PredictionImages(EvaluationPictures):
     """Shows the first images with their predictions after every validation and test; they are the same every time.
 
     The pictures are ``predictions/val_epoch_N.png`` and ``predictions/test.png`` in the run folder, and figures in
-    TensorBoard. Weights & Biases gets single images, whose boxes and masks can be switched on and off.
+    TensorBoard. Weights & Biases gets single images whose boxes and masks can be switched on and off.
 
     Args:
-        count: Images in the picture; 0 for none.
+        count: Number of images in the picture; 0 for no picture.
     """
 
     title = "predictions"
@@ -71,7 +71,7 @@ class PredictionImages(EvaluationPictures):
 
 
 def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | None:
-    """Draw a batch with its predictions, both on the CPU; None when nothing is known of how."""
+    """Draw a batch with its predictions, both on the CPU; None if there is no drawing function for them."""
     for batches, found, drawing in _DRAWN:
         if isinstance(batch, batches) and isinstance(predictions, found):
             return drawing(batch, predictions, class_names)
@@ -79,12 +79,12 @@ def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | 
 
 
 def take(fields: Any, places: slice, count: int) -> Any:
-    """Copy the part of some images to the CPU, so that the rest can be freed.
+    """Copy the fields of some images to the CPU, so that the rest can be freed.
 
     Args:
         fields: A batch, or its predictions.
         places: Which images.
-        count: How many the batch has.
+        count: Number of images in the batch.
     """
 
     def part(field: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The few samples of an evaluation that come first by some key."""
+"""The few samples of an evaluation with the lowest keys."""
 
 import math
 from bisect import insort
@@ -10,7 +10,7 @@ from visiontasks.types import ids_of
 
 
 class Ranked(NamedTuple):
-    """A sample, ordered by its key, then by its id and when it was seen; ids of plain pairs are not unique."""
+    """A sample, ordered by key, then id, then order of arrival, since the ids of plain pairs are not unique."""
 
     key: float
     order: tuple[int, int]
@@ -20,13 +20,13 @@ class Ranked(NamedTuple):
 
 
 class Ranking:
-    """Keeps the samples with the lowest keys, and no more of them than asked for.
+    """Keeps a given number of samples with the lowest keys.
 
     Args:
-        count: How many.
+        count: Number of samples.
 
     Attributes:
-        kept: Those so far, in ascending order.
+        kept: The samples so far, in ascending order.
     """
 
     def __init__(self, count: int) -> None:
@@ -35,12 +35,12 @@ class Ranking:
         self._seen = 0
 
     def offer(self, keys: Sequence[float], qualities: Sequence[float], predictions: Any, batch: Any) -> None:
-        """Look at a batch; samples whose key is NaN are passed over.
+        """Process a batch; samples whose key is NaN are skipped.
 
         Args:
             keys: One per image.
-            qualities: How good the predictions of each image are, kept with it.
-            predictions: Of the batch.
+            qualities: Quality of the predictions of each image, kept with the sample.
+            predictions: The predictions of the batch.
             batch: The batch.
         """
         ids = ids_of(batch).tolist()

@@ -1,4 +1,4 @@
-"""Pictures of whether a classifier is as often right as it says."""
+"""Pictures of the calibration of a classifier."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class ReliabilityDiagram(EvaluationPictures):
     title = "reliability"
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
-        """Draw the diagram of all processes."""
+        """Draw the diagram of the predictions of all processes."""
         metric = task.metrics["calibration_error"]
         with metric.sync_context():
             counts, confidence, accuracy = (values.cpu() for values in metric.reliability())

@@ -24,26 +24,26 @@ from visiontasks.report import Confusion, Environment, History, Report, Threshol
 from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 
 _MOST_CLASSES = 1000
-"""Classes up to which confusions are counted."""
+"""Maximum number of classes for which confusions are counted."""
 
 
 class RunReport(Callback):
-    """Writes ``report.html`` at the end of a test: one page that needs no other file and no network.
+    """Writes ``report.html`` at the end of a test: a single self-contained page.
 
-    At the start of a training it notes command and versions in the run folder, as ``environment.json``.
+    At the start of training it saves the command and the versions in the run folder, as ``environment.json``.
 
-    It shows what was trained on what, the curves of the training, the metrics, a table of the classes, how classes are
-    confused, what is found at which score, samples, and how to repeat the run. The curves and the configuration are
-    those of the run folder that the checkpoint lies in. The page is written into the run folder of the test; on several
-    processes the samples are those that the first of them saw.
+    The page shows the model and the data, the training curves, the metrics, a table of the classes, the confusion
+    matrix, precision and recall by score threshold, samples, and how to repeat the run. The curves and the
+    configuration are taken from the run folder that contains the checkpoint. The page is written into the run folder of
+    the test; with several processes, the samples are from the first one.
 
-    Predictions are those that the test computed. On the command line it is
-    always there; ``--report false`` leaves it out, and one of your own replaces it.
+    It uses the predictions that the test computed. On the command line it is always added; ``--report false`` turns it
+    off, and a callback of your own replaces it.
 
     Args:
-        count: Samples of each kind, best, worst and random, 0 to 50.
-        folder: Run folder to read from and to write to, if it is not that of checkpoint and test.
-        command: The command line of this process; by default what Python was started with.
+        count: Number of samples of each kind (best, worst and random), 0 to 50.
+        folder: Run folder to read from and write to, if it differs from those of the checkpoint and the test.
+        command: The command line of this process; by default that with which Python was started.
 
     Raises:
         ArgumentError: If the count is out of range.
@@ -63,33 +63,33 @@ class RunReport(Callback):
         self._thresholds: Thresholds | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run folder; asking the Trainer for it is a matter of all processes."""
+        """Find the run folder; all processes have to ask the Trainer for it."""
         own = run_folder(trainer)
         target = self.folder or own
         self.file = None if target is None else target / "report.html"
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note in the run folder what the training is made with, in ``environment.json``."""
+        """Save the command and the versions of the training in the run folder, in ``environment.json``."""
         if self.file is not None and trainer.is_global_zero:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             data = getattr(trainer, "datamodule", None)
             Environment.of_now(self.command, pl_module, data).write(self.file.parent)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to look at what the task predicts."""
+        """Prepare to collect predictions."""
         task: Any = pl_module
         self._galleries = SampleGalleries(max(self.count, 1))
         self._counted = []
         self._confusion = self._thresholds = None
         if self.file is None:
             return
-        # All processes have them, whether they see images or not.
+        # All processes have them, whether they get images or not.
         self._counted = [metric.to(task.device) for metric in _counters(task)]
 
     def on_test_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Look at the predictions of a batch."""
+        """Process the predictions of a batch."""
         if self.file is None or outputs is None:
             return
         predictions, batch = outputs, pl_module.as_batch(batch)
@@ -106,7 +106,7 @@ class RunReport(Callback):
                 metric.update(predictions.labels, batch.labels)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gather the counts of all processes; the task computes and forgets its metrics after this."""
+        """Gather the counts of all processes; the task computes and resets its metrics after this."""
         task: Any = pl_module
         if self.file is None:
             return
@@ -189,7 +189,7 @@ class RunReport(Callback):
         )
 
     def _training_folder(self, trainer: Trainer) -> Path:
-        """Find the run folder of the training: the one that the checkpoint lies in, else that of the test."""
+        """Find the run folder of the training: the one that contains the checkpoint, otherwise that of the test."""
         assert self.file is not None
         checkpoint = trainer.ckpt_path
         around = [self.folder, Path(checkpoint).parent.parent if checkpoint else None, self.file.parent]
@@ -198,7 +198,7 @@ class RunReport(Callback):
 
 
 def _counters(task: Any) -> list[Metric]:
-    """Choose what is counted besides the task's own metrics."""
+    """Choose the counters used in addition to the task's metrics."""
     mode, classes = getattr(task, "mode", "multiclass"), task.num_classes
     kind = task.takes or ""
     if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
@@ -210,7 +210,7 @@ def _counters(task: Any) -> list[Metric]:
 
 
 def _first_threshold(task: Any) -> int:
-    """Take the task's own threshold, in hundredths; 50 where there are several or none."""
+    """Return the task's own threshold, in hundredths; 50 if there are several or none."""
     decision = getattr(task, "decision", None)
     own = torch.empty(0) if decision is None else decision.thresholds.unique()
     return round(100 * own.clamp(0, 1).item()) if len(own) == 1 else 50

@@ -22,19 +22,19 @@ from visiontasks.visualization import Picture, label_names, to_pillow
 
 _SIDE = 960
 _BYTES = 6 * 2**20
-"""Most that all pictures together take."""
+"""Maximum size of all pictures together."""
 
 
 class SampleGalleries:
-    """Keeps a few samples of a test: so many of the best, of the worst, and of random ones, and no more.
+    """Keeps a few samples of a test: the same number of best, worst and random ones.
 
-    Which are random follows from their ids, so that they are the same in every test of the same data.
+    The random samples are chosen by their ids, so that they are the same in every test on the same data.
 
     Args:
-        count: Samples of each kind.
+        count: Number of samples of each kind.
 
     Attributes:
-        quality: What is best and worst; empty where that is not known of a task.
+        quality: Name of the quality measure; empty if there is none for the task.
     """
 
     def __init__(self, count: int) -> None:
@@ -43,9 +43,9 @@ class SampleGalleries:
         self._rankings = {name: Ranking(count) for name in ("Best", "Worst", "Random")}
 
     def offer(self, predictions: Any, batch: Any) -> None:
-        """Look at a batch, and keep what belongs to the best, the worst or the random samples so far."""
+        """Process a batch, and keep samples that belong to the best, the worst or the random ones so far."""
         if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
-            return  # nothing that can be taken apart by images
+            return  # cannot be split by images
         judged = sample_quality(predictions, batch)
         count = len(batch.images)
         values = [math.nan] * count if judged is None else judged.values.tolist()
@@ -59,14 +59,14 @@ class SampleGalleries:
             ranking.offer(keys[name], values, predictions, batch)
 
     def draw(self, class_names: Sequence[str], name_of: Callable[[int], str]) -> list[Gallery]:
-        """Draw what was kept.
+        """Draw the samples that were kept.
 
         Args:
             class_names: Names of the classes.
-            name_of: Names the image with an id.
+            name_of: Returns the name of the image with an id.
 
         Returns:
-            The galleries; none where nothing is known of how to draw a task.
+            The galleries; none if there is no drawing function for the task.
         """
         galleries = []
         for kind, ranking in self._rankings.items():
@@ -86,7 +86,7 @@ class SampleGalleries:
 
 
 def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
-    """Encode a picture in so many bytes, coarser or smaller where it takes more; return it and its width."""
+    """Encode a picture in at most ``most`` bytes, with lower quality or size if needed; return it and its width."""
     image = to_pillow(picture)
     image.thumbnail((_SIDE, _SIDE))
     while True:
@@ -100,10 +100,10 @@ def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
 
 
 def caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
-    """Say what was predicted of one image, and what is true where that is something else; empty for masks.
+    """Describe the prediction for one image, and the true annotation if it differs; empty for masks.
 
     Args:
-        predictions: Of the image.
+        predictions: The predictions of the image.
         batch: The image.
         names: Names of the classes.
     """

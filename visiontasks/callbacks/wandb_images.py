@@ -1,4 +1,4 @@
-"""Images with the boxes and masks that Weights & Biases draws by itself, so that they can be switched on and off."""
+"""Images with boxes and masks that Weights & Biases draws itself, so that they can be switched on and off."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import wandb
 
 _LEAST = 0.05
-"""Minimum score of a box that is handed over; a slider in the browser moves it further."""
+"""Minimum score of a box that is sent; a slider in the browser raises it further."""
 
 
 def wandb_images(batch: Any, predictions: Any, class_names: Sequence[str]) -> "list[wandb.Image] | None":
-    """Make images with what is true and what was predicted.
+    """Create images with their annotations and predictions.
 
     Args:
         batch: A batch of any task, on the CPU.
-        predictions: What was predicted of it, on the CPU.
+        predictions: Its predictions, on the CPU.
         class_names: Names of the classes in the order of the labels.
 
     Returns:
-        The images, with the groups ``ground_truth`` and ``predictions``; None when nothing is known of how.
+        The images, with the groups ``ground_truth`` and ``predictions``; None if the task is not supported.
     """
     import wandb
 
@@ -86,7 +86,7 @@ def _masks(batch: Any, predictions: SegmentationPredictions, index: int, labels:
     names = {**labels, IGNORED: "ignored"}
     if true.ndim == 2:
         return {"masks": _groups(true, found, "mask_data", names)}
-    # Of a pixel with several classes a group holds one: each class has a group of its own.
+    # A group has one class per pixel: in multilabel segmentation, each class has its own group.
     groups: dict[str, Any] = {}
     for label, name in labels.items():
         for group, mask in (("ground_truth", true), ("predictions", found)):

@@ -1,4 +1,4 @@
-"""What Weights & Biases knows of a run beside its metrics, and how the run goes on and ends."""
+"""Description of a run in Weights & Biases besides its metrics, and how the run resumes and ends."""
 
 from collections.abc import Mapping
 from threading import Thread
@@ -12,12 +12,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 class WandbRun(Callback):
     """Describes a run to Weights & Biases: configuration, class names, fingerprint of the data, the best metric.
 
-    The classes of task and data module are its tags. The number of the run is saved in checkpoints, so that a training
-    that goes on stays one run: the command line reads it there. It does nothing without a ``WandbLogger``. On the
-    command line it is always there.
+    The classes of task and data module are its tags. The run id is saved in checkpoints, where the command line reads
+    it, so that resumed training stays one run. The callback does nothing without a ``WandbLogger``. On the command line
+    it is always added.
 
     Args:
-        config: The whole configuration in plain types, beside the arguments of the task that Lightning logs.
+        config: The whole configuration in plain types, in addition to the arguments of the task that Lightning logs.
     """
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
@@ -26,11 +26,11 @@ class WandbRun(Callback):
         self._described: set[str] = set()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of the run in each project."""
+        """Return the run id in each project."""
         return dict(self._runs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Describe a training, after Lightning has logged the arguments of the task."""
+        """Describe the training, after Lightning has logged the arguments of the task."""
         self._describe(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -62,16 +62,16 @@ class WandbRun(Callback):
                     {"data_fingerprint": {**run.config.get("data_fingerprint", {}), **fingerprint}},
                     allow_val_change=True,
                 )
-            # The table of runs shows the best value; by default it would show the last.
+            # The table of runs shows the best value instead of the last.
             run.define_metric(task.monitor, summary=task.monitor_mode, step_metric="trainer/global_step")
 
 
 def finish_runs(trainer: Trainer, seconds: float = 60.0) -> None:
-    """End the runs of Weights & Biases, and wait so long for what is not uploaded yet.
+    """End the runs of Weights & Biases, and wait for a limited time until everything is uploaded.
 
     Args:
-        trainer: Of the run.
-        seconds: How long; the rest is left in the folder of the run, from where ``wandb sync`` uploads it.
+        trainer: The Trainer of the run.
+        seconds: Maximum waiting time; the rest is left in the folder of the run, from which ``wandb sync`` uploads it.
     """
     if not trainer.is_global_zero:
         return
@@ -79,7 +79,7 @@ def finish_runs(trainer: Trainer, seconds: float = 60.0) -> None:
         if not isinstance(logger, WandbLogger):
             continue
         run = logger.experiment
-        # A daemon does not keep the process alive.
+        # A daemon thread does not keep the process alive.
         ending = Thread(target=run.finish, daemon=True)
         ending.start()
         ending.join(seconds)

@@ -1,4 +1,4 @@
-"""The images that a task is worst at."""
+"""The images with the worst predictions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from visiontasks.visualization import shelve
 
 
 class WorstSamples(EvaluationPictures):
-    """Shows the images of a validation or test that the task is worst at, the worst first.
+    """Shows the images of a validation or test with the worst predictions, the worst first.
 
-    How good it is at an image, says :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures are
-    ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
+    The quality of predictions is measured by :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures
+    are ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
 
     Args:
-        count: How many; 0 for none.
+        count: Number of images; 0 for none.
     """
 
     title = "worst"
@@ -33,13 +33,13 @@ class WorstSamples(EvaluationPictures):
         self._worst = Ranking(count)
 
     def begin(self) -> None:
-        """Keep none."""
+        """Discard the samples of an earlier evaluation."""
         self._worst = Ranking(self.count)
 
     def look(
         self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
     ) -> None:
-        """Keep the worst of a batch."""
+        """Keep the worst samples of a batch."""
         if not self.count or not trainer.loggers:
             return
         judged = sample_quality(predictions, batch)
@@ -48,7 +48,7 @@ class WorstSamples(EvaluationPictures):
             self._worst.offer(values, values, predictions, batch)
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
-        """Draw the worst of all processes."""
+        """Draw the worst samples of all processes."""
         found, self._worst = self._worst.kept, Ranking(self.count)
         if trainer.world_size > 1:
             parts: list[list[Ranked]] = [[] for _ in range(trainer.world_size)]

@@ -1,6 +1,6 @@
-"""The command line: a table of subcommands, each imported when it is called.
+"""The command line: a table of subcommands, each imported only when called.
 
-Nothing heavy is imported here, so that ``visiontasks --help`` answers at once.
+Nothing heavy is imported here, so that ``visiontasks --help`` is fast.
 """
 
 import sys
@@ -34,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; by default that of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in what the user gave.
+        The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in the user's input.
     """
-    if isinstance(sys.stdout, TextIOWrapper):  # names of files may hold what no encoding can print
+    if isinstance(sys.stdout, TextIOWrapper):  # file names may contain characters that cannot be encoded
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"error: there is no command {command!r}. {near_matches(command, COMMANDS)}", file=sys.stderr)
         return 2
-    # Classes of the user's own, given by their path, are found beside where the command was called.
-    # By its path: while a YAML is parsed, "" is the folder of that.
+    # Custom classes, given by their import path, are found in the folder where the command is called. By its path:
+    # while a YAML is parsed, "" is the folder of that.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -10,20 +10,21 @@ from visiontasks.data.index.problems import Parsed, count_kinds
 
 @rank_zero_only
 def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
-    """Read the annotations to train and validate on, and say in one line what was dropped or changed.
+    """Read the annotations for training and validation, and report in one line what was dropped or changed.
 
     Args:
         data: The data module.
-        tests: Whether those of the test split are read as well, which is then not found missing after the training.
+        tests: Whether to read those of the test split as well, so that problems do not appear only after training.
 
     Raises:
-        DataError: If they have errors, or the task cannot use them; the message counts them and lists the first ten.
+        DataError: If they have errors, or the task cannot use them; the message gives their number and lists the first
+            ten.
     """
     if not isinstance(data, FileDataModule):
         return
     train, val = data.splits["train"], data.splits["val"]
     more = [val, data.splits["test"]] if tests else [val]
-    # Splits of one file share its problems.
+    # Splits of the same file share its problems.
     problems = list(dict.fromkeys(problem for split in (train, *more) for problem in split.problems))
     problems += task_problems(data, ["train", "val", *(["test"] if tests else [])])
     Parsed(train.index, problems).require()

@@ -1,4 +1,4 @@
-"""``visiontasks backbones``: what there is to choose from, and what is in one."""
+"""``visiontasks backbones``: the table of available backbones, and the feature maps of one."""
 
 import argparse
 import json
@@ -62,7 +62,7 @@ def table(summaries: Sequence[BackboneSummary], size: tuple[int, int]) -> str:
 
     Args:
         summaries: The backbones.
-        size: Height and width of the image in pixels that the multiply-adds are counted for.
+        size: Height and width in pixels of the image for which multiply-adds are counted.
 
     Returns:
         The table.
@@ -107,13 +107,13 @@ def table(summaries: Sequence[BackboneSummary], size: tuple[int, int]) -> str:
 
 
 def published_weights(name: str) -> list[str]:
-    """Name the weights that torchvision publishes for a backbone of the table.
+    """List the weights that torchvision publishes for a backbone of the table.
 
     Args:
-        name: Of the backbone.
+        name: Name of the backbone.
 
     Returns:
-        Their names in torchvision, such as ``"IMAGENET1K_V1"``; empty where there are none.
+        Their names in torchvision, such as ``"IMAGENET1K_V1"``; empty if there are none.
     """
     return [weights.name for weights in get_model_weights(PUBLISHED[name])] if name in PUBLISHED else []
 
@@ -139,7 +139,7 @@ def _drawing(summary: BackboneSummary, in_channels: int, size: tuple[int, int]) 
 
 
 def _bar(share: float) -> str:
-    """Draw a share of the full bar, in eighths of a character; more than nothing is seen."""
+    """Draw a fraction of the full bar, in eighths of a character; any fraction above 0 is visible."""
     eighths = max(round(share * _BAR * 8), 1 if share else 0)
     return "█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else "")
 
@@ -149,7 +149,7 @@ def _field(pixels: int | None) -> str:
 
 
 def _count(number: int) -> str:
-    """Write a count in three digits, such as ``11.2 M``."""
+    """Format a count with three digits, such as ``11.2 M``."""
     value, unit = float(number), ""
     for larger in ("k", "M", "G", "T"):
         if value < 999.5:

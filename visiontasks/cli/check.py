@@ -1,4 +1,4 @@
-"""``visiontasks check``: a data set, validated before training."""
+"""``visiontasks check``: validation of a data set before training."""
 
 import json
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def _add_options(parser: Parser) -> None:
 
 
 def describe(report: Report) -> str:
-    """Write a report as text: problems by kind, then what the splits hold."""
+    """Format a report as text: problems by kind, then the contents of the splits."""
     lines = []
     for severity in ("error", "warning"):
         found = [problem for problem in report.problems if problem.severity == severity]

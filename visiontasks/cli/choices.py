@@ -1,4 +1,4 @@
-"""The classes that the command line knows by their names alone."""
+"""The classes that can be given on the command line by name, without a module path."""
 
 from visiontasks import (
     AutoencodingTask,

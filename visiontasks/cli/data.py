@@ -1,4 +1,4 @@
-"""What the commands that only look at data share: the data module, by the flags that ``fit`` has."""
+"""Common part of the commands that only read data: the data module, configured by the same flags as in ``fit``."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from visiontasks.prediction import import_path
 def parse_data(
     command: str, description: str, arguments: Sequence[str], add_options: Callable[[Parser], None]
 ) -> tuple[VisionDataModule, Any]:
-    """Make the data module that flags describe, or the configuration of a run, or both: flags win.
+    """Create the data module from flags, from the configuration of a run, or from both; flags take precedence.
 
     Args:
         command: Name of the command.
@@ -44,16 +44,16 @@ def parse_data(
     try:
         return parser.instantiate_classes(options).data, options
     except (ValueError, TypeError, MisconfigurationException) as error:
-        # jsonargparse wraps what a constructor raises in a message of its own.
+        # jsonargparse wraps errors of a constructor in its own message.
         cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
         raise ArgumentError(str(cause)) from error
 
 
 def _with_configured_data(arguments: Sequence[str]) -> list[str]:
-    """Put the data of a configuration before the flags, so that flags change it.
+    """Insert the data of a configuration before the flags, so that flags override it.
 
     Raises:
-        ArgumentError: If the configuration cannot be read, or says nothing of data.
+        ArgumentError: If the configuration cannot be read, or has no data section.
     """
     words = list(arguments)
     file = flag_value("--config", words)
@@ -76,7 +76,7 @@ def _with_configured_data(arguments: Sequence[str]) -> list[str]:
             message = f"--config {file} does not say which data module its data are for: add --data CLASS."
             raise ArgumentError(message)
         data = {"class_path": name, "init_args": data}
-    # As in fit, where the data have no seed of their own.
+    # As in fit, if the data module has no seed of its own.
     seed, given = content.get("seed_everything"), data.setdefault("init_args", {})
     if given.get("seed") is None and type(seed) is int:
         given["seed"] = seed

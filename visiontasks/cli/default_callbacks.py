@@ -1,4 +1,4 @@
-"""What the command line shows of every run."""
+"""Callbacks that the command line adds to every run."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args
@@ -25,7 +25,7 @@ _SHOWS: Mapping[str, Callable[[], Callback]] = {
 
 
 def add_flags_of_what_is_shown(parser: LightningArgumentParser) -> None:
-    """Add what leaves pictures, tables and the page out."""
+    """Add the flags that turn pictures, tables and the report off."""
     parser.add_argument("--report", type=bool, default=True, help="Whether a test writes the page report.html.")
     help_text = "Pictures and tables of every validation and test in the run folder; [] for none."
     parser.add_argument("--shown", type=list[Shown], default=list(get_args(Shown)), help=help_text)
@@ -37,13 +37,13 @@ def default_callbacks(
     command: str | None = None,
     shown: Collection[Shown] = get_args(Shown),
 ) -> list[Callback]:
-    """Create the callbacks that every run has; one that the user gives takes the place of that of its kind.
+    """Create the callbacks that every run has; a callback given by the user replaces the default one of its kind.
 
     Args:
-        given: Callbacks of the user, of our classes or subclasses of them.
+        given: Callbacks given by the user; those of our classes or their subclasses replace the default ones.
         arguments: The whole configuration in plain types.
         command: The command line, for the report of the run; None for no report.
-        shown: What is shown of every validation and test.
+        shown: What to show of every validation and test.
     """
     report = [] if command is None else [RunReport(command=command)]
     usual = [*(_SHOWS[name]() for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
@@ -51,7 +51,7 @@ def default_callbacks(
 
 
 def best_and_last(task: Task) -> ModelCheckpoint:
-    """Create what keeps the best checkpoint by the task's own metric, and the last one."""
+    """Create the callback that saves the best checkpoint, by the task's metric, and the last one."""
     name = "epoch{epoch}-" + task.monitor.replace("/", "_") + "{" + task.monitor + ":.4f}"
     return ModelCheckpoint(
         monitor=task.monitor, mode=task.monitor_mode, filename=name, save_last=True, auto_insert_metric_name=False

@@ -1,4 +1,4 @@
-"""``visiontasks embed``: codes of images by the checkpoint of an autoencoder, and what lies near an image."""
+"""``visiontasks embed``: codes of images from the checkpoint of an autoencoder, and nearest neighbours of an image."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from visiontasks.visualization import check_picture_file, draw_neighbours, save_
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Encode image files, or a split of a data set; write their codes, and draw the nearest of one image.
+    """Encode image files or a split of a data set, write the codes, and draw the nearest neighbours of one image.
 
     Args:
         command: ``"embed"``.
@@ -99,7 +99,7 @@ def _neighbours(embedder: Embedder, found: Embeddings, show: Callable[[int], Ten
 
 
 def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring pictures of several sizes to one, only to be looked at."""
+    """Resize pictures of different sizes to one size, for display only."""
     return interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0].round().to(image.dtype)
 
 

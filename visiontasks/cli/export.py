@@ -12,7 +12,7 @@ from visiontasks.tasks.base import Task
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Write a checkpoint as ONNX or as a program of torch.export, once it was seen to compute the same.
+    """Write a checkpoint as ONNX or as a torch.export program, after checking that it computes the same.
 
     Args:
         command: ``"export"``.
@@ -22,7 +22,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         The exit code: 0, or 1 for a detector that found nothing in the images, so that no box was compared.
 
     Raises:
-        VisiontasksError: If the checkpoint cannot be exported; then there is no file.
+        VisiontasksError: If the checkpoint cannot be exported; then no file is written.
     """
     parser = argparse.ArgumentParser(
         prog=f"visiontasks {command}",

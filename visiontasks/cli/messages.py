@@ -1,4 +1,4 @@
-"""Turns what jsonargparse says of a wrong flag or value into one readable message."""
+"""Rewriting of jsonargparse errors about a wrong flag or value into one readable message."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ def explain(message: str, options: Sequence[str]) -> str:
     """Rewrite an error of the parser.
 
     Args:
-        message: What jsonargparse says.
+        message: The message of jsonargparse.
         options: The flags that the parser knows.
 
     Returns:
-        What was found, what was expected, and near matches; the message itself where its form is unknown.
+        What was found, what was expected, and near matches; the message itself if its form is unknown.
 
     Example:
         >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--data.root"])
@@ -47,7 +47,7 @@ def _unknown_argument(message: str, options: Sequence[str]) -> str | None:
         return None
     key = _full_key(message)
     if "." in key:
-        # Deeper than the class that is named, such as an argument of the optimiser.
+        # Nested deeper than the named class, such as an argument of the optimiser.
         return f"--{key}.{found[1]}: there is no such argument."
     name = owner[-1].rpartition(".")[2]
     near = near_matches(found[1], _arguments(owner[-1]))
@@ -59,7 +59,7 @@ def _unknown_class(message: str, options: Sequence[str]) -> str | None:
     if found is None:
         return None
     key = _full_key(message)
-    # The type is said only where it is one of several; optimisers and schedules are callables that make them.
+    # The type is given only if it is one of several; optimisers and schedules are callables that create them.
     bases = re.findall(r"<class '([\w.]+)'>|Union\[([\w.]+)|\], ([\w.]+)\]", message[: found.start()])
     names = {name for base in bases for part in base if "." in part for name in _subclasses(_import(part))}
     if key.endswith("optimizer"):
@@ -81,7 +81,7 @@ def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
 
 
 def _wrong_value(message: str, options: Sequence[str]) -> str | None:
-    # In a nested message, the innermost "Got value" is the one; the outer ones repeat the whole class.
+    # In a nested message, the innermost "Got value" counts; the outer ones repeat the whole class.
     given = re.search(r"Got value: (.*)", message) or re.search(r"Given value: (.*)", message)
     expected = re.findall(r"Expected an? <class '(?:\w+\.)*(\w+)'>", message)
     if given is None or not expected:
@@ -115,7 +115,7 @@ def _arguments(path: str) -> list[str]:
 
 
 def _subclasses(parent: type) -> set[str]:
-    """Name the concrete subclasses, at any depth."""
+    """Return the names of the concrete subclasses, at any depth."""
     found: set[str] = set()
     children: list[type] = parent.__subclasses__()
     for child in children:

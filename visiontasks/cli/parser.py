@@ -1,4 +1,4 @@
-"""A parser with readable errors, and what the command line says before one exists."""
+"""A parser with readable errors, and functions that read the command line before the parser exists."""
 
 import re
 from argparse import HelpFormatter
@@ -20,7 +20,7 @@ class Parser(LightningArgumentParser):
     outermost = False
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise one readable message; parsers of nested classes report to the outermost."""
+        """Raise an error with one readable message; parsers of nested classes pass their errors to the outermost."""
         if not self.outermost:
             super().error(message, ex)
         options = [option for action in self._actions for option in action.option_strings]
@@ -37,7 +37,7 @@ class Parser(LightningArgumentParser):
 
 
 def flag_value(flag: str, arguments: Sequence[str]) -> str:
-    """Find the value that a flag is given, before the parser exists; empty without the flag, the last of several."""
+    """Find the value of a flag before the parser exists: the last one given, or "" if there is none."""
     value = ""
     for word, following in pairwise([*arguments, ""]):
         if word == flag:
@@ -48,7 +48,7 @@ def flag_value(flag: str, arguments: Sequence[str]) -> str:
 
 
 def chosen_class(flag: str, arguments: Sequence[str], known: Sequence[type]) -> type:
-    """Find the class that a flag names, to show its arguments; the first known one by default."""
+    """Find the class given by a flag, to show its arguments; by default the first known one."""
     name = flag_value(flag, arguments)
     for candidate in known:
         if name == candidate.__name__:

@@ -1,4 +1,4 @@
-"""``visiontasks predict``: images with a checkpoint."""
+"""``visiontasks predict``: predictions of a checkpoint on images."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ from visiontasks.visualization import to_pillow
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Predict images and write what was found, in pixels of the files.
+    """Predict images and write the results, in pixels of the files.
 
     Args:
         command: ``"predict"``.

@@ -1,4 +1,4 @@
-"""``visiontasks propose``: proposals for every image of a data set, into a file that training reads."""
+"""``visiontasks propose``: proposals for every image of a data set, written to a file that training reads."""
 
 import hashlib
 import logging
@@ -40,18 +40,18 @@ class _Image(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """An image and what is to be done with it, for another process."""
+    """An image and the search options for it, to be sent to another process."""
 
     row: int
     source: Path | Pixels
     mode: str
     least: int
     skips: bool
-    """Whether a file that cannot be read has no proposals, instead of ending all."""
+    """Whether an unreadable file gets no proposals instead of raising an error."""
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Propose boxes for the images of a data set, and print how many objects are among them.
+    """Propose boxes for the images of a data set, and print how many objects they cover.
 
     Args:
         command: ``"propose"``.
@@ -61,7 +61,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         The exit code, 0.
 
     Raises:
-        ArgumentError: If the data have no boxes, or an option is wrong.
+        ArgumentError: If the data set has no boxes, or an option is wrong.
     """
     quiet()
     data, options = parse_data(command, "Propose boxes for the images of a data set.", arguments, _add_options)
@@ -70,7 +70,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     task = None
     if options.checkpoint:
         task = _load(options.checkpoint, options.task)
-        # Another checkpoint may come to have the same name.
+        # Another checkpoint may later have the same name.
         digest = hashlib.sha256(Path(options.checkpoint).read_bytes()).hexdigest()[:16]
         method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest}
     file = ProposalFile.create(options.output, [image.name for image in images], options.count, method)
@@ -102,7 +102,7 @@ def _add_options(parser: Parser) -> None:
 
 
 def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
-    """List the images, each once, and which of them each split has."""
+    """List the images, each once, and the rows of each split."""
     if data.yields != "detection":
         message = f"{type(data).__name__} yields {data.yields}; expected detection (--data.task detection)."
         raise ArgumentError(message)
@@ -175,7 +175,7 @@ def _by_network(
     for row, image in images:
         batch = image.dataset[BatchRequest([image.position], 0)]
         if not len(batch.images):
-            # A file that cannot be read and that the data set leaves out.
+            # An unreadable file that the data set leaves out.
             yield row, np.empty((0, 4))
             continue
         with torch.inference_mode():

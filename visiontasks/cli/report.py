@@ -1,4 +1,4 @@
-"""``visiontasks report``: the page of a run that was trained before."""
+"""``visiontasks report``: the report of a finished run."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from visiontasks.tasks.checkpoint import read_checkpoint
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Test the checkpoint of a run folder on the data of its configuration, and write ``report.html`` into it.
+    """Test the checkpoint of a run folder on the data in its configuration, and write ``report.html`` into the folder.
 
     Args:
         command: ``"report"``.
@@ -55,7 +55,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "command": shlex.join(["visiontasks", command, *arguments]),
     }
     callback = {"class_path": import_path(RunReport), "init_args": report}
-    RunReport(**report)  # complains of the count before anything is loaded
+    RunReport(**report)  # checks the count before anything is loaded
     classes = read_environment(folder)
     words = [
         f"--model={json.dumps(_model(checkpoint, classes, config))}",
@@ -95,7 +95,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _find_checkpoint(folder: Path) -> Path:
-    """Find the best checkpoint of a run; the last one where no best was kept."""
+    """Find the best checkpoint of a run, or the last one if no best was saved."""
     checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
     best = [path for path in checkpoints if not path.stem.startswith("last")]
     if not checkpoints:
@@ -105,7 +105,7 @@ def _find_checkpoint(folder: Path) -> Path:
 
 
 def _model(checkpoint: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
-    """Describe the task by what its checkpoint saved; a class of the user's own by its path in the run folder."""
+    """Describe the task by the arguments saved in its checkpoint; a custom class by its path in the run folder."""
     content = read_checkpoint(checkpoint)
     try:
         path = import_path(find_task(content, checkpoint))
@@ -119,7 +119,7 @@ def _model(checkpoint: Path, classes: Environment | None, config: dict[str, Any]
 
 
 def _data(folder: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
-    """Describe the data module; a recipe saves its arguments only, and its class beside them."""
+    """Describe the data module; a recipe saves only its arguments in the configuration, and its class separately."""
     data: dict[str, Any] = config["data"]
     if "class_path" in data:
         return data

@@ -1,4 +1,4 @@
-"""``visiontasks show``: samples of a data set as the model gets them."""
+"""``visiontasks show``: samples of a data set as the model receives them."""
 
 import json
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ def _add_options(parser: Parser) -> None:
 
 
 def _describe(data: VisionDataModule, dataset: Any) -> dict[str, object]:  # noqa: ANN401 (of any task)
-    """Describe in full how samples are changed."""
+    """Describe in full how samples are transformed."""
     if isinstance(data, FileDataModule):
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}

@@ -1,4 +1,4 @@
-"""What a run came to, in a few lines at its end."""
+"""Summary of a run in a few lines at its end."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
-    """Print a table of the final metrics, and where the run's files are.
+    """Print a table of the final metrics and the location of the run's files.
 
     Args:
         trainer: The Trainer after its run.
         seconds: How long training took.
     """
-    # Asking for the folder is a matter of all processes.
+    # All processes have to ask for the folder.
     folder = trainer.log_dir
     if not trainer.is_global_zero:
         return

@@ -1,4 +1,4 @@
-"""Weights & Biases on the command line: the flag --wandb, runs that go on, and no key."""
+"""Weights & Biases on the command line: the flag --wandb, resumed runs, and runs without an API key."""
 
 import netrc
 import os
@@ -18,23 +18,23 @@ from visiontasks.prediction import import_path
 
 _LOGGER = import_path(WandbLogger)
 _SECONDS = 4.0
-"""How long a start waits for the server."""
+"""Seconds to wait for the server at the start."""
 
 
 def add_flags(parser: LightningArgumentParser) -> None:
-    """Add what is short for a logger."""
+    """Add the flags that are short for a logger."""
     help_text = "Project of Weights & Biases to log to, beside the files of the run folder."
     parser.add_argument("--wandb", type=str | None, default=None, help=help_text)
     parser.add_argument("--wandb_artifacts", type=bool, default=False, help="Whether it gets the checkpoints, too.")
 
 
 def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, str]) -> None:
-    """Make loggers of Weights & Biases of what is asked for; let them go on with their run, and work without a key.
+    """Create the requested Weights & Biases loggers; let them resume their runs, and work offline without a key.
 
     Args:
         config: The configuration; ``trainer.logger`` is changed.
-        command: Such as ``"fit"``, or the name of a recipe: the name of the run.
-        saved_runs: The number of the run by project, from the checkpoint that training goes on from.
+        command: Name of the run: the command, such as ``"fit"``, or the name of a recipe.
+        saved_runs: The run id by project, from the checkpoint from which training resumes.
     """
     loggers = config.trainer.logger
     entries = [entry for entry in (loggers if isinstance(loggers, list) else [loggers]) if isinstance(entry, Namespace)]
@@ -56,29 +56,29 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
         elif not _reachable():
             _go_offline(f"The server of Weights & Biases does not answer at {_server()}.")
     if os.environ.get("WANDB_MODE") == "offline":
-        # The client reports its own errors to its makers even then.
+        # Even then the client reports its own errors to its developers.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     for entry in found:
         arguments = entry.init_args
-        # Where it is missing, the client takes the folder for temporary files.
+        # If it is missing, the client uses the folder for temporary files.
         Path(arguments.get("save_dir") or ".").mkdir(parents=True, exist_ok=True)
         run = saved_runs.get(str(arguments.get("project") or os.environ.get("WANDB_PROJECT", "lightning_logs")))
         if run and not (arguments.get("id") or arguments.get("version")):
             arguments.id = run
         if arguments.get("id") and os.environ.get("WANDB_MODE") == "offline":
-            # Offline there is nothing to resume from; the same number makes it one run once it is uploaded.
+            # Offline there is nothing to resume from; the same id makes it one run once it is uploaded.
             entry.dict_kwargs = {**(entry.get("dict_kwargs") or {}), "resume": None}
 
 
 def leave_out_unset(loggers: Iterable[Logger]) -> None:
-    """Keep Lightning from handing over an argument that was not given, which the client warns of."""
+    """Keep Lightning from passing on an argument that was not given, about which the client warns."""
     for logger in loggers:
         if isinstance(logger, WandbLogger) and logger._wandb_init.get("anonymous") is None:
             logger._wandb_init.pop("anonymous", None)
 
 
 def _go_offline(reason: str) -> None:
-    # Processes that are started later find it there, and do not warn again.
+    # Processes that are started later find it there and do not warn again.
     os.environ["WANDB_MODE"] = "offline"
     rank_zero_warn(
         f"{reason} The run is kept in a folder, from where 'wandb sync' uploads it. 'wandb login' or the variable "
@@ -91,9 +91,9 @@ def _server() -> str:
 
 
 def _reachable() -> bool:
-    """Try to connect: the client itself would try for minutes, and wait for ever for some servers."""
+    """Try to connect: the client itself would try for minutes, and for some servers wait forever."""
     if getproxies():
-        return True  # only the client knows how to go through one
+        return True  # only the client can connect through a proxy
     address = urlsplit(_server())
     try:
         port = address.port or (80 if address.scheme == "http" else 443)

@@ -1,4 +1,4 @@
-"""``visiontasks fit``, ``validate`` and ``test``, and what recipes run: LightningCLI with its traps closed."""
+"""``visiontasks fit``, ``validate`` and ``test``, and the entry point of recipes: LightningCLI without its pitfalls."""
 
 import json
 import shlex
@@ -36,7 +36,7 @@ FROM_DATA = ("num_classes", "in_channels", "image_size")
 
 
 class _SaveConfig(SaveConfigCallback):
-    """Saves the configuration in the run folder, where there is one."""
+    """Saves the configuration in the run folder if there is one."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if run_folder(trainer) is not None:
@@ -44,13 +44,13 @@ class _SaveConfig(SaveConfigCallback):
 
 
 class TrainingCLI(LightningCLI):
-    """One command: a task, a data module and a Trainer from flags and YAML.
+    """One command: creates a task, a data module and a Trainer from flags and YAML.
 
     Args:
         command: ``"fit"``, ``"validate"``, ``"test"``, or the name of a recipe.
         arguments: The command line after the command.
-        task: The task class; any, to be chosen by ``--model``, when None.
-        data: The data module class; any, to be chosen by ``--data``, when None.
+        task: The task class; if None, it is chosen by ``--model``.
+        data: The data module class; if None, it is chosen by ``--data``.
         defaults: Defaults by dotted name, such as ``{"trainer.max_epochs": 10}``.
     """
 
@@ -67,7 +67,7 @@ class TrainingCLI(LightningCLI):
         self.defaults = defaults or {}
         program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
         self.line = shlex.join([*program, *arguments])
-        # Classes that the command line chooses, so that help and defaults show their arguments.
+        # Classes chosen on the command line, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
             self.chosen += (("model", chosen_class("--model", arguments, TASKS)),)
@@ -90,12 +90,12 @@ class TrainingCLI(LightningCLI):
             args=_with_checkpoint_model(arguments) if task is None else list(arguments),
             run=False,
             auto_configure_optimizers=False,
-            # Our tasks save their arguments by themselves, the same from here and from Python.
+            # Our tasks save their arguments themselves, in the same way here as from Python.
             load_from_checkpoint_support=False,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the checkpoint, the defaults, and what flows from the data to the task."""
+        """Add the checkpoint, the defaults, and the arguments that are passed from the data to the task."""
         parser.add_argument(
             "--ckpt_path",
             type=str | None,
@@ -117,18 +117,18 @@ class TrainingCLI(LightningCLI):
             parser.chosen, parser.outermost = self.chosen, True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
-        """Parse; the arguments come from the command line even though they are handed over."""
+        """Parse the arguments as those of the command line, although they are passed explicitly."""
         self.config = parser.parse_args(args)
-        # The configuration of a run says null, which takes nothing back that a flag before it says.
+        # The configuration of a run contains null, which must not override a flag before it.
         given = flag_value("--ckpt_path", args)
         if self.config.ckpt_path is None and given not in ("", "null"):
             self.config.ckpt_path = given
 
     def before_instantiate_classes(self) -> None:
-        """Choose the precision by the hardware where the user does not.
+        """Choose the precision by the hardware unless the user does.
 
         Raises:
-            ArgumentError: If there is nothing to score.
+            ArgumentError: If there is no checkpoint to evaluate.
         """
         if self.evaluates and self.config.ckpt_path is None:
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
@@ -147,7 +147,7 @@ class TrainingCLI(LightningCLI):
             rank_zero_only(print)(f"Precision {trainer.precision}, channels-last: {because}.")
 
     def instantiate_classes(self) -> None:
-        """Instantiate; a value that the user gave and that differs from the data's is an error.
+        """Create the objects; a value given by the user that differs from that of the data is an error.
 
         Raises:
             ArgumentError: If a class refuses its arguments.
@@ -156,7 +156,7 @@ class TrainingCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            # jsonargparse wraps what a constructor raises in a message of its own.
+            # jsonargparse wraps errors of a constructor in its own message.
             cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
             raise ArgumentError(str(cause)) from error
         for name, value in given.items():
@@ -169,7 +169,7 @@ class TrainingCLI(LightningCLI):
                 raise ArgumentError(message)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (the arguments of a Trainer)
-        """Create the Trainer, with the callbacks that the user has not replaced; lay the network out channels-last."""
+        """Create the Trainer, with the callbacks that the user has not replaced; make the network channels-last."""
         self.model.to(memory_format=torch.channels_last)
         config = self.config_init.trainer
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
@@ -183,7 +183,7 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def run(self) -> None:
-        """Train or score, as the command says; a recipe trains, then scores its best checkpoint on the test split."""
+        """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
         try:
             self._run(self.config_init.ckpt_path)
@@ -202,7 +202,7 @@ class TrainingCLI(LightningCLI):
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start
         if self.command != "fit":
-            # A trial run keeps no checkpoint; one that ends before its first validation knows no best.
+            # A trial run saves no checkpoint; a run that ends before its first validation has no best one.
             best = "best" if getattr(self.trainer.checkpoint_callback, "best_model_path", "") else None
             self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
         print_summary(self.trainer, seconds)
@@ -225,7 +225,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     """Run ``fit``, ``validate`` or ``test``.
 
     Args:
-        command: Which.
+        command: The command.
         arguments: The command line after it.
 
     Returns:
@@ -244,10 +244,10 @@ def run_recipe(
     defaults: Mapping[str, Any],
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """Train and test what a recipe chooses; every choice can be overridden by flag or YAML.
+    """Train and test with the choices of a recipe; each of them can be overridden by a flag or YAML.
 
     Args:
-        name: Of the recipe; its run folders are ``runs/NAME/version_N``.
+        name: Name of the recipe; its run folders are ``runs/NAME/version_N``.
         task: The task class.
         data: The data module class.
         defaults: The recipe's choices by dotted name, such as ``{"trainer.max_epochs": 10}``.
@@ -263,7 +263,7 @@ def run_recipe(
 
 
 def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
-    """Put the task that a checkpoint holds before the flags, so that flags change it; a given task or file stays."""
+    """Insert the task of a checkpoint before the flags, so that flags override it, unless a task or file is given."""
     words = list(arguments)
     named = {word.partition("=")[0] for word in words}
     path = flag_value("--ckpt_path", words)

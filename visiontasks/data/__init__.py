@@ -1,1 +1,1 @@
-"""Data: reading, checking, augmenting and batching of images and their annotations."""
+"""Reading, checking, augmenting and batching images and their annotations."""

@@ -1,4 +1,4 @@
-"""Random affine changes of whole batches in memory, at a fraction of the cost of one image after another."""
+"""Random affine transforms of whole in-memory batches, at a fraction of the cost of transforming images one by one."""
 
 import math
 from typing import Literal
@@ -18,14 +18,14 @@ _GOLDEN = 0x9E3779B97F4A7C15
 class BatchAffine:
     """Rotate, scale, shear and shift every image of a batch by its own random amount.
 
-    The amounts depend on (seed, epoch, id) only: the same for any batch, process and number of workers, and after a
-    resume. Pixels from outside the image are 0.
+    The amounts depend on (seed, epoch, id) only, so they do not change with the batch, the process, the number of
+    workers or a resume. Pixels from outside the image are 0.
 
     Args:
-        degrees: Largest rotation to either side.
-        translate: Largest shift to any side, as a share of the image's side.
-        scale: Largest change of the size, as a share: 0.1 for 0.9 to 1.1.
-        shear: Largest horizontal shear to either side, in degrees.
+        degrees: Maximum rotation in either direction, in degrees.
+        translate: Maximum shift in any direction, as a fraction of the image's side.
+        scale: Maximum relative change in size: 0.1 for 0.9 to 1.1.
+        shear: Maximum horizontal shear in either direction, in degrees.
         seed: Seed.
 
     Example:
@@ -46,7 +46,7 @@ class BatchAffine:
 
     @classmethod
     def preset(cls, strength: Strength, seed: int = 0) -> "BatchAffine | None":
-        """Create the augmentation of a named strength for small pictures of signs; None for ``"none"``.
+        """Create the augmentation of a named strength for small images of characters; None for ``"none"``.
 
         Args:
             strength: ``"none"``; ``"light"`` (shifts of 4 %), ``"default"`` (10 degrees, shifts of 8 %, 10 % in size)
@@ -64,7 +64,7 @@ class BatchAffine:
     def __call__(
         self, images: UInt8[Tensor, "batch channels height width"], ids: Int64[Tensor, " batch"], epoch: int
     ) -> UInt8[Tensor, "batch channels height width"]:
-        """Change the images of a batch; the result is in channels-last memory."""
+        """Transform the images of a batch; the result is in channels-last memory."""
         if not len(images):
             return images
         height, width = images.shape[-2:]
@@ -73,7 +73,7 @@ class BatchAffine:
         size = 1 / (1 + amounts[:, 1] * self.scale)
         shear = torch.tan(amounts[:, 2] * math.radians(self.shear))
         cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
-        # Coordinates of the grid run from -1 to 1 over height and width; a rotation has to keep pixels square.
+        # Grid coordinates run from -1 to 1 over height and width; a rotation has to keep pixels square.
         ratio = height / width
         rows = [
             torch.stack([cos, (cos * shear - sin) * ratio, amounts[:, 3] * 2 * self.translate], 1),
@@ -100,7 +100,7 @@ def uniform(seed: int, epoch: int, ids: Int64[np.ndarray, " batch"], count: int)
         count: Numbers per id.
 
     Returns:
-        Numbers in 0 to 1, shape [B, count].
+        Numbers from 0 to 1, shape [B, count].
     """
     start = np.uint64((seed * _GOLDEN + epoch * 0xD1B54A32D192ED03 + 1) & _MASK)
     with np.errstate(over="ignore"):

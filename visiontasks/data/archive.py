@@ -22,10 +22,10 @@ class _Readable(Protocol):
 
 
 def extract_members(archive: Path, members: Sequence[str], folder: Path) -> list[Path]:
-    """Take named members out of a zip archive, each to its base name in one folder.
+    """Extract the named members of a zip archive into one folder, each under its base name.
 
     Nothing else is unpacked, no directory of the archive is recreated, and no link is followed, so that an archive
-    cannot write outside ``folder``. Files that exist are left as they are.
+    cannot write outside ``folder``. Existing files are left unchanged.
 
     Args:
         archive: A zip file.
@@ -57,17 +57,17 @@ def extract_members(archive: Path, members: Sequence[str], folder: Path) -> list
 def extract_archive(archive: Path, folder: Path, done: Path) -> None:
     """Unpack a whole tar or zip archive, then delete it.
 
-    Every name is looked at before anything is written: absolute ones, those that hold ``..``, links and devices make
-    the archive be refused. Files appear under their names when they are complete; those that exist are left as they
-    are, so that a call goes on where another one was interrupted.
+    All names are checked before anything is written; an archive with absolute names, names that contain ``..``, links
+    or devices is rejected. Files appear under their names once they are complete; existing files are left unchanged, so
+    that a call continues where an interrupted one stopped.
 
     Args:
         archive: The file.
         folder: Where its tree goes.
-        done: A file that is made in the end, and stands for the archive from then on.
+        done: Marker file, created at the end, whose existence means that the archive is unpacked.
 
     Raises:
-        DataError: The archive is damaged, or holds a member that is not to be trusted.
+        DataError: The archive is damaged or contains an unsafe member.
     """
     try:
         with exclusive_access(done.parent):
@@ -94,7 +94,7 @@ def extract_archive(archive: Path, folder: Path, done: Path) -> None:
 
 class _Zip(zipfile.ZipFile):
     def members(self) -> list[tuple[str, int]]:
-        """List names and sizes of the plain files."""
+        """List the names and sizes of the plain files."""
         infos = [info for info in self.infolist() if not info.is_dir()]
         return [(_plain_member(self, info.filename).filename, info.file_size) for info in infos]
 
@@ -111,7 +111,7 @@ class _Tar:
         self.file.close()
 
     def members(self) -> list[tuple[str, int]]:
-        """List names and sizes of the plain files."""
+        """List the names and sizes of the plain files."""
         members = [member for member in self.file if not member.isdir()]
         for member in members:
             if not member.isreg() or _leaves_folder(member.name):

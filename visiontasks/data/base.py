@@ -27,9 +27,9 @@ class VisionDataModule(LightningDataModule, ABC):
     Args:
         batch_size: Images per training batch and process.
         eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
-        drop_last: Whether training leaves out the images that do not fill a batch.
+        drop_last: Whether training leaves out the last images of an epoch if they do not fill a batch.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        seed: Seed of the training order and of augmentation; by default that of ``seed_everything``, or 0.
+        seed: Seed of the training order and of augmentation; by default the seed of ``seed_everything``, or 0.
     """
 
     train_set: BatchDataset
@@ -56,19 +56,19 @@ class VisionDataModule(LightningDataModule, ABC):
         self.eval_batch_size = eval_batch_size or batch_size
         self.drop_last = drop_last
         self.num_workers = num_workers
-        # seed_everything leaves its seed there for the processes that the Trainer starts.
+        # seed_everything stores its seed there for the processes that the Trainer starts.
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._train_loader: BatchLoader | None = None
         self._resumed: dict[str, int] | None = None
 
     @property
     def yields(self) -> str:
-        """What the batches hold, by which a task tells whether they are for it."""
+        """Kind of batches, by which a task checks whether it can use them."""
         return "classification"
 
     @property
     def num_classes(self) -> int:
-        """Classes; in segmentation, the values that a pixel can have."""
+        """Number of classes; in segmentation, of the values that a pixel can have."""
         return len(self.class_names)
 
     @property
@@ -79,7 +79,7 @@ class VisionDataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def in_channels(self) -> int:
-        """Channels of the images."""
+        """Number of channels of the images."""
 
     @property
     @abstractmethod
@@ -91,10 +91,10 @@ class VisionDataModule(LightningDataModule, ABC):
         """Measure the pixel statistics of the training split; called after ``setup``."""
 
     def class_counts(self) -> ClassCounts:
-        """Count the images of the training split with each class; called after ``setup``.
+        """Count the training images that contain each class; called after ``setup``.
 
         Raises:
-            ArgumentError: If this data module cannot.
+            ArgumentError: If this data module cannot count them.
         """
         if isinstance(self.train_set, MemoryDataset):
             return self.train_set.class_counts(self.num_classes)
@@ -105,7 +105,7 @@ class VisionDataModule(LightningDataModule, ABC):
         raise ArgumentError(message)
 
     def fingerprint(self) -> dict[str, str]:
-        """Digest the splits that were set up, by name: another file, order, label or box gives another digest."""
+        """Compute a digest of each split that was set up; any change of a file, order, label or box changes it."""
         sets = {name: getattr(self, f"{name}_set", None) for name in ("train", "val", "test")}
         return {name: fingerprint(dataset) for name, dataset in sets.items() if dataset is not None}
 
@@ -127,19 +127,19 @@ class VisionDataModule(LightningDataModule, ABC):
         return self._train_loader
 
     def train_sampler(self) -> TrainingSampler:
-        """Draw the training images of this process in batches."""
+        """Create the sampler that draws the training batches of this process."""
         return TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
-        """Return how far training has come in its epoch, for the checkpoint."""
+        """Return the position of training within its epoch, for the checkpoint."""
         return {} if self._train_loader is None else self._train_loader.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let the next training loader go on where the checkpoint was made.
+        """Let the next training loader continue where the checkpoint was saved.
 
-        Lightning gives the state of a loader back only if it has not needed the loader before, which it has when a
-        schedule asks for the number of steps. It also calls this where a checkpoint is only scored, from which no
-        training goes on.
+        Lightning restores the state of a loader only if the loader has not been created before, but a schedule that
+        asks for the number of steps creates it. Lightning also calls this method when a checkpoint is only evaluated;
+        the state is then ignored.
         """
         scored = self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
         self._resumed = None if scored else state_dict or None
@@ -153,10 +153,10 @@ class VisionDataModule(LightningDataModule, ABC):
         return self._loader(self.test_set, EvaluationSampler(self.test_set, self.eval_batch_size))
 
     def bank_dataloader(self, count: int | None = None) -> DataLoader[Any]:
-        """Load training images as they are in validation: not augmented, every image once on any number of processes.
+        """Load training images as in validation: not augmented, every image once on any number of processes.
 
         Args:
-            count: Images, evenly spread over the training split; None for all.
+            count: Number of images, evenly spread over the training split; None for all.
         """
         if not hasattr(self, "train_set"):
             self.setup("fit")
@@ -166,16 +166,16 @@ class VisionDataModule(LightningDataModule, ABC):
         return self._loader(images, EvaluationSampler(images, self.eval_batch_size))
 
     def plain_train_set(self) -> BatchDataset:
-        """Make the training split without augmentation."""
+        """Return the training split without augmentation."""
         plain = copy(self.train_set)
         if hasattr(plain, "augmentation"):
             plain.augmentation = None
         return plain
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """Load the test batches to predict them."""
+        """Load the test batches for prediction."""
         return self.test_dataloader()
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
-        # By name, as Lightning gives them when it makes the loader again.
+        # As keyword arguments, which is how Lightning passes them when it recreates the loader.
         return BatchLoader(dataset=dataset, sampler=sampler, num_workers=self.num_workers)

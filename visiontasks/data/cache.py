@@ -13,17 +13,16 @@ from visiontasks.errors import ArgumentError
 
 
 class ImageCache:
-    """Keeps each image from the first time that some worker decodes it.
+    """Stores each image when the first worker decodes it.
 
-    Workers that are forked write into one block of memory; those that are spawned have one each. The block takes
-    memory as it fills.
+    Forked workers share one block of memory; each spawned worker has its own. The block uses memory only as it fills.
 
     Args:
-        sizes: Height and width of each image.
-        channels: Channels of the images.
+        sizes: Height and width of each image, in pixels.
+        channels: Number of channels of the images.
 
     Raises:
-        ArgumentError: If the images need more memory than there is.
+        ArgumentError: If the images need more memory than is available.
     """
 
     def __init__(self, sizes: Integer[np.ndarray, "images 2"], channels: int) -> None:
@@ -43,7 +42,7 @@ class ImageCache:
         self.filled = np.frombuffer(mmap.mmap(-1, len(sizes)), np.bool_)
 
     def get(self, index: int, read: Callable[[], Pixels]) -> Pixels:
-        """Return an image; read it if it is the first time."""
+        """Return an image; read it if it is not stored yet."""
         height, width = self.sizes[index]
         start = self.starts[index]
         place = self.pixels[start : start + height * width * self.channels].reshape(height, width, self.channels)

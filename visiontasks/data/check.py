@@ -1,4 +1,4 @@
-"""Validation of a data set before training: annotations, files, and what the splits have in common."""
+"""Validation of a data set before training: annotations, files, and images that splits share."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -25,14 +25,14 @@ from visiontasks.types import IGNORED
 
 @dataclass
 class SplitReport:
-    """What a split holds.
+    """Contents of a split.
 
     Attributes:
         images: Number of images.
-        counts: Objects of each class; in segmentation pixels, once files are read.
-        sizes: (height, width) of the images, as far as they are known.
-        boxes: Side of each box in pixels: the root of its area.
-        ignored: Objects, among those counted, that are marked as to be ignored.
+        counts: Number of objects of each class; in segmentation the number of pixels, once files are read.
+        sizes: (height, width) of the images whose size is known.
+        boxes: Side of each box in pixels: the square root of its area.
+        ignored: Number of counted objects that are marked as ignored.
     """
 
     images: int
@@ -44,13 +44,13 @@ class SplitReport:
 
 @dataclass
 class Report:
-    """What a check has found.
+    """Result of a check.
 
     Attributes:
         class_names: Names of the classes.
-        counted: What is counted by class: ``"objects"``, ``"images"`` or ``"pixels"``.
+        counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``.
         splits: The splits by name.
-        problems: Every finding.
+        problems: All problems found.
     """
 
     class_names: tuple[str, ...]
@@ -69,10 +69,10 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     """Check a data set.
 
     Args:
-        data: The data module; errors in its annotations become problems from then on.
-        files: Whether every image and mask is decoded and compared with its annotations, and with those of other
-            splits; otherwise annotations only.
-        workers: Processes that read files; by default those of the data module.
+        data: The data module; from then on it reports errors in its annotations as problems instead of raising them.
+        files: Whether every image and mask is decoded and compared with its annotations and with the images of other
+            splits; otherwise only the annotations are checked.
+        workers: Number of processes that read files; by default that of the data module.
 
     Returns:
         What was found.
@@ -90,18 +90,18 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         if data.splits.origin(split) == "val":
             continue
         index, found = data.splits[split].index, data.splits[split].problems
-        # Splits of one table or folder report what they share once.
+        # Problems that splits of one table or folder share are reported once.
         problems += [problem for problem in found if problem not in problems] if len(found) < 1000 else found
         indices[split] = index
         sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
-        # In segmentation the last values of a pixel are the classes of the objects; a split may have others by error.
+        # In segmentation the last pixel values are the classes of the objects; a split may have others by mistake.
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
         splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
         problems += _task_problems(data, split, index)
         if split == "train" and data.task != "segmentation":
-            reported = {problem.record for problem in found}  # such as folders of classes that are empty
+            reported = {problem.record for problem in found}  # such as empty class folders
             unseen = unseen_classes(data.class_names, counts, "objects", str(index.root))
             problems += [problem for problem in unseen if problem.record not in reported]
     pixels = data.task == "segmentation" and files
@@ -111,11 +111,11 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
 
 
 def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
-    """Find what the task cannot use of annotations that hold no error: the part of a check that a fit runs first.
+    """Find images that the task cannot use although their annotations have no errors; ``fit`` runs this check first.
 
     Args:
         data: The data module.
-        splits: The splits to look at.
+        splits: The splits to check.
     """
     own = [split for split in splits if data.splits.origin(split) != "val"]
     found = [problem for split in own for problem in _task_problems(data, split, data.splits[split].index)]
@@ -139,7 +139,7 @@ class _File(NamedTuple):
 
 
 class _Files(Dataset[_File]):
-    """Reads each image, and its mask, and says what is wrong."""
+    """Reads each image and its mask, and reports what is wrong."""
 
     def __init__(self, dataset: FileDataset[Any], split: str) -> None:
         self.dataset = dataset
@@ -164,7 +164,7 @@ class _Files(Dataset[_File]):
             pixels = self.dataset.pixels(index)
             size = (pixels.shape[0], pixels.shape[1])
         except OSError as error:
-            if not isinstance(error, FileNotFoundError):  # those are among the problems of the annotations
+            if not isinstance(error, FileNotFoundError):  # already among the problems of the annotations
                 report(UnreadableFileError(str(error)), "image cannot be read")
         except DataError as error:
             report(error, "image cannot be used")
@@ -202,7 +202,7 @@ def _check_files(
             splits[split].sizes = read[(read > 0).all(1)]
             if data.task == "segmentation":
                 splits[split].counts = pixels[: data.num_classes]
-                # Where there are none at all, other problems say why.
+                # If there are none at all, other problems say why.
                 if split == "train" and splits[split].counts.any():
                     problems += unseen_classes(data.class_names, splits[split].counts, "pixels", str(index.root))
     return problems
@@ -217,11 +217,11 @@ def _identity(found: Any) -> Any:  # noqa: ANN401 (as DataLoader has it)
 
 
 _Seen = dict[bytes, tuple[str, str]]
-"""Split and name of the first image with some content."""
+"""Split and name of the first image with each content."""
 
 
 def _repeats(seen: _Seen, digest: bytes, split: str, name: str, place: tuple[str, str]) -> list[Problem]:
-    """Report an image that was seen before."""
+    """Report an image whose content was seen before."""
     if digest not in seen:
         seen[digest] = (split, name)
         return []
@@ -259,7 +259,7 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[
 
 
 def _check_memory(data: VisionDataModule) -> Report:
-    """Check a data set that is read as a whole, which finds what is wrong with its files."""
+    """Check a data set that is read as a whole; reading it finds what is wrong with its files."""
     data.prepare_data()
     for stage in ("fit", "test"):
         data.setup(stage)

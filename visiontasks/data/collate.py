@@ -1,4 +1,4 @@
-"""Samples to batches."""
+"""Collation of samples into batches."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -18,21 +18,21 @@ _PICTURES = ("images", "masks")
 
 
 def collate(samples: Sequence[SampleT], multiple: int = 1) -> SampleT:
-    """Make a batch of samples, which is a tuple of their own type.
+    """Collate samples into a batch, which is a tuple of their own type.
 
-    Each field is stacked. Where its shapes differ, it is padded at the end of each axis: ``masks`` with 255, ``labels``
-    with -1, everything else with 0. Values keep their type, numbers become int64 or float32, and what is no number
-    becomes a list. Images, [C, H, W] in a sample, are channels-last in memory.
+    Each field is stacked. If its shapes differ between samples, it is padded at the end of each axis: ``masks`` with
+    255, ``labels`` with -1, everything else with 0. Tensors and arrays keep their dtype, Python numbers become int64 or
+    float32, and values that are not numeric become a list. Images, [C, H, W] in a sample, are channels-last in memory.
 
     Args:
         samples: Tuples of one type, at least one.
-        multiple: Height and width of the fields ``images`` and ``masks`` are padded to a multiple of it.
+        multiple: The height and width of the fields ``images`` and ``masks`` are padded to a multiple of this number.
 
     Returns:
         The batch.
 
     Raises:
-        ArgumentError: If there is no sample, or a field has another number of axes or another type in some sample.
+        ArgumentError: If there is no sample, or the number of axes or the type of a field differs between samples.
 
     Example:
         >>> Sample = NamedTuple("Sample", [("labels", Tensor), ("angle", float)])
@@ -49,7 +49,7 @@ def collate(samples: Sequence[SampleT], multiple: int = 1) -> SampleT:
 
 
 def empty_like(batch: SampleT) -> SampleT:
-    """Take all samples out of a batch; types and the other axes stay.
+    """Return a batch without samples; dtypes and the other axes stay the same.
 
     Example:
         >>> Sample = NamedTuple("Sample", [("images", Tensor)])
@@ -69,7 +69,7 @@ def _as_tensor(value: Any) -> Any:  # noqa: ANN401 (whatever a user puts into a 
     return value
 
 
-def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 (a tensor, or a list of what is none)
+def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 (a tensor, or a list of other values)
     first = values[0]
     if not isinstance(first, Tensor):
         return values
@@ -88,7 +88,7 @@ def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 
         values = [value.permute(1, 2, 0) for value in values]
     padded = any(list(value.shape) != shape for value in values)
     stacked = empty((len(values), *shape), first.dtype)
-    # NumPy fills and copies in the thread that asks; torch would start its threads, which costs more than the copy.
+    # NumPy fills and copies in the calling thread; torch would start its own threads, which costs more than the copy.
     by_numpy = first.dtype == torch.uint8
     targets = stacked.numpy() if by_numpy else stacked
     if padded:

@@ -1,4 +1,4 @@
-"""Download of published files: checksums, resume, mirrors, and several processes at once."""
+"""Download of published files, with checksums, resumption, mirrors and several processes at once."""
 
 import hashlib
 import os
@@ -18,38 +18,38 @@ from visiontasks.errors import ArgumentError, DownloadError
 
 _CHUNK = 1 << 20
 _SLOWEST = 1024
-"""Bytes per second; a server below it for a whole time-out is given up, so that no trickle holds a run for ever."""
+"""Bytes per second; a server that is slower for a whole time-out is given up, so that it cannot stall a run."""
 _LOCK_WAIT = 3600.0
 """Seconds to wait while another process downloads into the same folder."""
 
 
 class _MirrorError(Exception):
-    """An address did not give the file; the next one may."""
+    """An address did not provide the file; the next one may."""
 
 
 class _BrokenTransferError(_MirrorError):
-    """A transfer began and broke; what arrived is kept, and another attempt goes on from there."""
+    """A transfer was interrupted; the bytes received are kept, and the next attempt continues from there."""
 
 
 def download(urls: Sequence[str], target: Path, checksum: str, *, timeout: float = 30.0, attempts: int = 3) -> Path:
-    """Download a file, unless it is there already.
+    """Download a file unless it exists already.
 
-    The bytes go to ``target.part`` in the same folder, which a later call resumes; only a file with the right checksum
-    gets the final name. Several processes may ask for the same file: one downloads, the others wait for it.
+    The bytes are written to ``target.part`` in the same folder, which a later call resumes; only a file with the right
+    checksum gets the final name. Several processes may ask for the same file: one downloads, the others wait for it.
 
     Args:
         urls: Addresses of the same file (http or https), tried in order.
-        target: Where the file shall be. A file that exists is returned as it is, unchecked.
+        target: Path of the file. An existing file is returned without verification.
         checksum: Expected digest, ``"md5:<hex>"`` or ``"sha256:<hex>"``.
-        timeout: Seconds to wait for a connection and for each further piece.
-        attempts: How often a transfer that breaks off may begin, per address; at least 1.
+        timeout: Seconds to wait for a connection and for each further block of data.
+        attempts: Maximum number of attempts per address when a transfer is interrupted; at least 1.
 
     Returns:
         ``target``.
 
     Raises:
         ArgumentError: An address is neither http nor https, or the checksum is not of the form above.
-        DownloadError: No address gave the file, or it could not be written.
+        DownloadError: No address provided the file, or it could not be written.
     """
     algorithm, _, digest = checksum.lower().partition(":")
     if algorithm not in ("md5", "sha256") or not digest:
@@ -90,10 +90,10 @@ def exclusive_access(folder: Path) -> Iterator[None]:
     """Keep other processes, on this or another node, from writing into a folder at the same time.
 
     Args:
-        folder: Created when absent. It keeps an empty file ``.download.lock``.
+        folder: The folder, created if it does not exist. An empty file ``.download.lock`` remains in it.
 
     Raises:
-        DownloadError: Another process did not come to an end within an hour.
+        DownloadError: Another process did not finish within an hour.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".download.lock", timeout=_LOCK_WAIT)
@@ -135,21 +135,21 @@ def _fetch(url: str, part: Path, algorithm: str, digest: str, timeout: float, at
             return
         size = part.stat().st_size
         part.unlink()
-        # An older beginning may be at fault, not this address: ask it once more for the whole file.
+        # The bytes of an earlier download may be wrong, not this address: request the whole file once more.
         if not resumed:
             message = f"sent another file ({size} bytes, {algorithm} {found}; expected {algorithm} {digest})"
             raise _MirrorError(message)
 
 
 def _transfer(url: str, part: Path, timeout: float) -> bool:
-    """Write what one request brings; tell whether the file still begins with bytes of an earlier one."""
+    """Write the response to one request; return whether the file still begins with bytes of an earlier one."""
     offset = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "visiontasks"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
         response: HTTPResponse = _opener().open(request.Request(url, headers=headers), timeout=timeout)
     except HTTPError as error:
         error.close()
-        if error.code == 416 and offset:  # nothing beyond the offset: the file may be complete, its checksum will tell
+        if error.code == 416 and offset:  # nothing beyond the offset: its checksum tells whether the file is complete
             return True
         message = f"HTTP {error.code} {error.reason}"
         raise _MirrorError(message) from error
@@ -166,7 +166,7 @@ def _transfer(url: str, part: Path, timeout: float) -> bool:
         start = offset if resumed else 0
         total = None if response.length is None else start + response.length
         name = part.name.removesuffix(".part")
-        # disable=None: silent where the error stream is no terminal
+        # disable=None: silent if stderr is not a terminal
         with (
             part.open("ab" if resumed else "wb") as file,
             tqdm(desc=name, total=total, initial=start, unit="B", unit_scale=True, disable=None) as bar,
@@ -178,7 +178,7 @@ def _transfer(url: str, part: Path, timeout: float) -> bool:
 
 
 def _chunks(response: HTTPResponse, timeout: float) -> Iterator[bytes]:
-    """Yield the body as it arrives; raise when it breaks off, stops or trickles."""
+    """Yield the body as it arrives; raise if the transfer breaks off, stops or becomes too slow."""
     expected, received = response.length, 0
     window_start, window_received = monotonic(), 0
     while True:
@@ -202,7 +202,7 @@ def _chunks(response: HTTPResponse, timeout: float) -> Iterator[bytes]:
 
 
 def _opener() -> request.OpenerDirector:
-    """Open http and https only: a redirect cannot lead to ftp or to a local file."""
+    """Create an opener for http and https only, so that a redirect cannot lead to ftp or to a local file."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler,

@@ -1,4 +1,4 @@
-"""Which data a run was made with: a digest of a split."""
+"""Fingerprint of the data of a run: a digest of a split."""
 
 import hashlib
 from collections.abc import Sized
@@ -14,12 +14,12 @@ _ANNOTATIONS = (
 
 
 def fingerprint(dataset: Any) -> str:  # noqa: ANN401 (any data set)
-    """Digest a data set: names and annotations of images in files, pixels and labels of those in memory.
+    """Compute a digest of a data set: names and annotations of images in files, pixels and labels of images in memory.
 
-    Pixels of files are not read; a file that is changed in place keeps its digest.
+    The pixels of files are not read, so a file that is changed in place does not change the digest.
 
     Args:
-        dataset: Of this library; of another one, the number of its images is all that counts.
+        dataset: The data set; if it is not one of this library's, the digest depends only on its number of images.
 
     Returns:
         16 hexadecimal digits.

@@ -1,4 +1,4 @@
-"""How often each class occurs in masks, and the weights that make up for it."""
+"""Class frequencies in masks, and weights that balance the classes."""
 
 import numpy as np
 import torch
@@ -16,17 +16,17 @@ def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " 
     """Compute the weight of each class by median-frequency balancing.
 
     Eigen and Fergus, Predicting depth, surface normals and semantic labels with a common multi-scale convolutional
-    architecture (ICCV 2015), section 6.3.2; used by SegNet. The frequency of a class is the number of its pixels over
-    the number of all pixels in the images where it occurs, those to be ignored left out; its weight is the median of
-    the frequencies over its own. A class that does not occur has the weight 1, which nothing is multiplied by.
+    architecture (ICCV 2015), section 6.3.2; used by SegNet. The frequency of a class is the number of its pixels
+    divided by the number of all pixels, excluding ignored ones, in the images where it occurs; its weight is the median
+    of all frequencies divided by its own. A class that does not occur has weight 1, which has no effect.
 
-    Of several processes the first reads the masks, and sends the others what it found.
+    If there are several processes, the first one reads the masks and sends the result to the others.
 
     Args:
         dataset: The training images; their masks are read without augmentation.
 
     Raises:
-        DataError: If a mask is wrong, or no pixel counts.
+        DataError: If a mask is invalid, or all pixels are ignored.
     """
     return on_first_process(lambda: balance(*_count(dataset)))
 
@@ -34,11 +34,11 @@ def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " 
 def balance(
     pixels: Int64[np.ndarray, " classes"], around: Int64[np.ndarray, " classes"]
 ) -> Float32[Tensor, " classes"]:
-    """Compute weights from counts.
+    """Compute class weights from pixel counts.
 
     Args:
-        pixels: Pixels of each class.
-        around: All pixels of the images in which it occurs.
+        pixels: Number of pixels of each class.
+        around: Number of all pixels in the images in which the class occurs.
 
     Raises:
         DataError: If no class has a pixel.

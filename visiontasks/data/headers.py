@@ -1,4 +1,4 @@
-"""The first bytes of JPEG and PNG files: how large the image is, and whether OpenCV decodes it as we want it."""
+"""Headers of JPEG and PNG files: the size of the image, and whether OpenCV decodes it as required here."""
 
 import struct
 from typing import NamedTuple
@@ -8,14 +8,14 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the other three a
 
 
 class Header(NamedTuple):
-    """What an image file says of itself.
+    """Header of an image file.
 
     Attributes:
         height: In pixels, as stored.
         width: In pixels, as stored.
         channels: Channels, as stored.
-        plain: Whether the file is complete, has 8 bits per channel, and is grey or RGB without palette. An orientation
-            stands at most where OpenCV looks for it.
+        plain: Whether the file is complete, has 8 bits per channel, and is grey or RGB without palette. An orientation,
+            if any, is where OpenCV looks for it.
     """
 
     height: int
@@ -31,7 +31,7 @@ def read_header(content: bytes) -> Header | None:
         content: The file.
 
     Returns:
-        The header; None for other formats and for what is damaged.
+        The header; None for other formats and for damaged files.
 
     Example:
         >>> read_header(b"GIF89a") is None
@@ -48,7 +48,7 @@ def read_header(content: bytes) -> Header | None:
 
 
 def check_size(height: int, width: int, max_pixels: int) -> None:
-    """Refuse an image that is too large, before it is decoded.
+    """Reject an image that is too large before it is decoded.
 
     Raises:
         ValueError: If it has more than ``max_pixels``.

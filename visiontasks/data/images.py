@@ -1,12 +1,13 @@
-"""Reading of image files, by one policy for training and prediction.
+"""Reading of image files with one policy for training and prediction.
 
-- The EXIF orientation is applied: boxes and masks are those of the image as it is displayed.
-- Palettes, CMYK (Adobe's inverted kind, as JPEG files have it) and other colour spaces become RGB; colour profiles are
-  not applied. An alpha channel is left out, unless 4 channels are asked for (or 2: grey and alpha).
-- RGB becomes grey by the weights of ITU-R BT.601, grey becomes RGB by repetition.
-- 16 bits become 8 by their upper byte, whatever values occur; floating point is taken for 0 to 1.
-- TIFF and ``.npy`` files ([H, W] or [H, W, C]) hold any number of channels. Pages of one size are channels.
-- Of an animation the first frame is read.
+- The EXIF orientation is applied: boxes and masks refer to the image as displayed.
+- Palettes, CMYK (in JPEG files Adobe's inverted variant) and other colour spaces are converted to RGB; colour profiles
+  are not applied. An alpha channel is dropped unless 4 channels are requested (or 2: grey and alpha).
+- RGB is converted to grey with the weights of ITU-R BT.601, and grey to RGB by repetition.
+- 16-bit values are reduced to their upper byte, whatever values occur; floating-point values are assumed to be in 0 to
+  1.
+- TIFF and ``.npy`` files ([H, W] or [H, W, C]) may have any number of channels. Pages of the same size are channels.
+- Only the first frame of an animation is read.
 """
 
 import io
@@ -26,7 +27,7 @@ from visiontasks.data.tiff import TRANSPOSED, is_read_as_stored, read_tiff
 from visiontasks.errors import UnreadableFileError
 
 MAX_PIXELS = 178_956_970
-"""The number of pixels from which Pillow, too, takes a file for an attack: 512 MiB of RGB."""
+"""Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
 
 Pixels = UInt8[np.ndarray, "height width channels"]
 
@@ -42,14 +43,15 @@ def read_image(
 
     Args:
         path: The file.
-        channels: 1 for grey, 3 for RGB, or what the file holds.
-        size: Height and width in pixels to resize to; as it is by default.
+        channels: Number of channels: 1 for grey, 3 for RGB, or that of the file.
+        size: Height and width in pixels to resize to; by default the image is not resized.
 
     Returns:
-        Pixels in 0 to 255, shape [C, H, W], in channels-last memory.
+        Pixels from 0 to 255, shape [C, H, W], in channels-last memory.
 
     Raises:
-        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
+        UnreadableFileError: If the file is missing, damaged, too large or not an image, or has a different number of
+            channels.
     """
     pixels = read_pixels(path, channels)
     return to_tensor(pixels if size is None else resize(pixels, size))
@@ -60,14 +62,15 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
 
     Args:
         path: The file.
-        channels: 1 for grey, 3 for RGB, or what the file holds.
-        max_pixels: Maximum number of pixels of an image; larger ones are refused before they are decoded.
+        channels: Number of channels: 1 for grey, 3 for RGB, or that of the file.
+        max_pixels: Maximum number of pixels of an image; larger images are rejected before they are decoded.
 
     Returns:
-        Pixels in 0 to 255, shape [H, W, C].
+        Pixels from 0 to 255, shape [H, W, C].
 
     Raises:
-        UnreadableFileError: If the file is missing, damaged, too large, no image, or has other channels.
+        UnreadableFileError: If the file is missing, damaged, too large or not an image, or has a different number of
+            channels.
     """
     quiet_workers()
     try:
@@ -78,17 +81,17 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
 
 
 def as_pixels(array: np.ndarray, channels: int = 3) -> Pixels:
-    """Bring an array to the form that files are read in.
+    """Convert an array to the format in which files are read.
 
     Args:
         array: Shape [H, W] or [H, W, C]; uint8, uint16, or floating point in 0 to 1.
-        channels: 1 for grey, 3 for RGB, or what the array holds.
+        channels: Number of channels: 1 for grey, 3 for RGB, or that of the array.
 
     Returns:
-        Pixels in 0 to 255, shape [H, W, C].
+        Pixels from 0 to 255, shape [H, W, C].
 
     Raises:
-        UnreadableFileError: If it has another shape, other values or other channels.
+        UnreadableFileError: If its shape, values or number of channels are not as above.
     """
     if array.ndim not in (2, 3) or not array.size:
         message = f"An array of shape {list(array.shape)} is no image; expected [H, W] or [H, W, C]."
@@ -101,7 +104,7 @@ def as_pixels(array: np.ndarray, channels: int = 3) -> Pixels:
 
 
 def read_size(path: str | Path) -> tuple[int, int]:
-    """Read height and width of an image as it is displayed, from the header of its file.
+    """Read the height and width of an image as displayed from the header of its file.
 
     Args:
         path: The file.
@@ -110,7 +113,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
         Height and width in pixels.
 
     Raises:
-        UnreadableFileError: If the file is missing, damaged or no image.
+        UnreadableFileError: If the file is missing, damaged or not an image.
     """
     try:
         if Path(path).suffix.lower() == ".npy":
@@ -121,7 +124,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
                 return image.height, image.width
             if image.format != "TIFF":
                 return image.width, image.height
-            image.load()  # which turns it; what the size is before depends on the release of Pillow
+            image.load()  # which rotates it; the size before that depends on the Pillow version
             return image.height, image.width
     except UnidentifiedImageError:
         height, width = read_pixels(path, 0).shape[:2]
@@ -132,7 +135,7 @@ def read_size(path: str | Path) -> tuple[int, int]:
 
 
 def to_tensor(pixels: Pixels) -> UInt8[Tensor, "channels height width"]:
-    """Make a tensor [C, H, W], in channels-last memory, of pixels [H, W, C]; it shares their memory where it can."""
+    """Convert pixels [H, W, C] to a tensor [C, H, W] in channels-last memory, without a copy if possible."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
 
 
@@ -142,8 +145,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
     Args:
         pixels: Shape [H, W, C], or [H, W].
         size: Height and width to resize to.
-        nearest: Whether each value is that of the nearest pixel, as masks need it. Otherwise it is interpolated
-            linearly, and averaged over areas where linear interpolation would skip pixels (to less than half).
+        nearest: Whether to take the value of the nearest pixel, as masks require. Otherwise values are interpolated
+            linearly, or averaged over areas if linear interpolation would skip pixels (to less than half the size).
 
     Returns:
         The array in its new size.
@@ -157,7 +160,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
 
 
 def quiet_workers() -> None:
-    """Keep OpenCV to one thread in worker processes: its threads do not survive a fork, and the fork waits for them."""
+    """Limit OpenCV to one thread in workers: its threads do not survive a fork, and the fork waits for them."""
     if get_worker_info() is not None and cv2.getNumThreads() > 1:
         cv2.setNumThreads(0)
 
@@ -194,7 +197,8 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
 
 
 def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
-    # Pillow warns of large images, which have a limit of ours, and of damaged EXIF data, which is then left aside.
+    # Pillow warns about large images, for which we have our own limit, and about damaged EXIF data, which is then
+    # ignored.
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as opened:
         check_size(opened.height, opened.width, max_pixels)
         image = ImageOps.exif_transpose(opened)
@@ -205,7 +209,7 @@ def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndar
         elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX") or (image.mode == "RGBA" and channels != 4):
             image = image.convert("RGB")
         pixels = np.array(image)
-        # Pillow has 16 bits of some formats in integers of 32.
+        # For some formats, Pillow stores 16-bit values as 32-bit integers.
         sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
         return _as_bytes(pixels.astype(np.uint16) if sixteen else pixels)
 

@@ -1,4 +1,4 @@
-"""A loader of whole batches whose position within an epoch is saved with a checkpoint."""
+"""A loader of whole batches whose position within an epoch is saved in checkpoints."""
 
 from collections.abc import Iterator, Sized
 from typing import Any, Protocol, runtime_checkable
@@ -16,22 +16,22 @@ class BatchDataset(Sized, Protocol):
     """A data set that makes whole batches."""
 
     def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-        """Make the batch tuple of a task from the samples asked for."""
+        """Make the batch tuple of a task from the requested samples."""
 
 
 class BatchLoader(DataLoader[Any]):
-    """Loads the batches that a sampler asks for.
+    """Loads the batches that a sampler requests.
 
-    The order depends on seed and epoch, augmentation on seed, epoch and index, so that the number of batches that
-    training has taken is all there is to save; batches that workers have prepared beyond it are not counted, and are
-    prepared again. Lightning stores ``state_dict`` of a training loader in every checkpoint; the data module, which it
-    asks early enough, gives it back.
+    The order depends on seed and epoch, and augmentation on seed, epoch and index, so that only the number of batches
+    consumed by training needs to be saved; batches that workers have prepared beyond it are not counted and are
+    prepared again. Lightning stores the ``state_dict`` of a training loader in every checkpoint; the data module, whose
+    state is loaded early enough, restores it.
 
     Args:
-        dataset: Makes a batch of a request.
+        dataset: Makes a batch from a request.
         sampler: Yields requests.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
-        batch_sampler: Not used; Lightning gives it when it makes the loader again, to predict.
+        batch_sampler: Not used; Lightning passes it when it recreates the loader for prediction.
         shuffle: Not used, likewise.
     """
 
@@ -46,7 +46,7 @@ class BatchLoader(DataLoader[Any]):
         shuffle: bool | None = None,
     ) -> None:
         super().__init__(
-            dataset,  # type: ignore[arg-type]  # the protocol says what is needed of a Dataset
+            dataset,  # type: ignore[arg-type]  # the protocol defines what is needed of a Dataset
             batch_size=None,
             sampler=sampler,
             num_workers=num_workers,
@@ -57,14 +57,14 @@ class BatchLoader(DataLoader[Any]):
         self._taken = 0
         self._resumed = (-1, 0)
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch returns a class of its own
-        """Yield the batches of an epoch, or what is left of the one that was resumed.
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch returns its own class
+        """Yield the batches of an epoch, or the rest of the epoch that was resumed.
 
-        Workers start at the first batch, not before: Lightning sets the epoch between ``iter`` and that.
+        Workers start at the first batch, not before: Lightning sets the epoch after calling ``iter``.
 
         Raises:
             ArgumentError: If a worker dies, or there is too little shared memory for its batches.
-            VisiontasksError: What the data set raises, also in a worker.
+            VisiontasksError: If the data set raises it, also in a worker.
         """
         epoch, taken = self._resumed
         self._taken = taken if self.sampler.epoch == epoch else 0
@@ -75,7 +75,7 @@ class BatchLoader(DataLoader[Any]):
                 self._taken += 1
                 yield batch
         except VisiontasksError as error:
-            # Of a worker's error torch makes one whose text is the traceback, which ends in what the error says.
+            # torch replaces a worker's error by one whose text is the traceback, which ends with the original message.
             kind = type(error)
             _, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
             if not found:
@@ -89,9 +89,9 @@ class BatchLoader(DataLoader[Any]):
         self.sampler.start = 0
 
     def state_dict(self) -> dict[str, int]:
-        """Return epoch and number of batches taken in it."""
+        """Return the epoch and the number of batches consumed in it."""
         return {"epoch": self.sampler.epoch, "batches": self._taken}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on behind the batches that were taken, if the next epoch is the one of the state."""
+        """Continue after the batches that were consumed, if the next epoch is that of the state."""
         self._resumed = (state_dict["epoch"], state_dict["batches"])

@@ -15,19 +15,19 @@ from visiontasks.types import IGNORED
 
 
 def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndarray, "height width"]:
-    """Read a mask: the class of each pixel, upright as the EXIF orientation of its file says.
+    """Read a mask: the class of each pixel, with the EXIF orientation of the file applied.
 
-    The pixels of a palette image are its indices, whatever colours they stand for. 16 bits are whole numbers.
+    The pixels of a palette image are its indices, whatever colours they denote. 16-bit values are integers.
 
     Args:
-        path: The file: an image without loss and with one channel, or ``.npy`` of whole numbers, [H, W].
+        path: The file: a losslessly compressed image with one channel, or a ``.npy`` file of integers, [H, W].
         max_pixels: Maximum number of pixels of a mask.
 
     Returns:
         Values as stored, shape [H, W].
 
     Raises:
-        UnreadableFileError: If the file is missing, damaged, too large, in colour, or stored with loss.
+        UnreadableFileError: If the file is missing, damaged, too large, in colour, or compressed with loss.
     """
     try:
         values = _read(Path(path), max_pixels)
@@ -46,20 +46,20 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndar
 def check_mask(
     values: Integer[np.ndarray, "height width"], path: Path, size: tuple[int, int], classes: int, ignore_index: int
 ) -> UInt8[np.ndarray, "height width"]:
-    """Check a mask against its image and the classes, and mark ignored pixels by 255.
+    """Check a mask against its image and the classes, and set ignored pixels to 255.
 
     Args:
         values: Class of each pixel.
         path: File of mask or image, for messages.
         size: Height and width of the image.
-        classes: Number of classes, background counted where it is one; 255 at most.
+        classes: Number of classes, including the background if it is one; at most 255.
         ignore_index: Value of ignored pixels.
 
     Returns:
         The mask, shape [H, W].
 
     Raises:
-        DataError: If the size differs or a value is no class.
+        DataError: If the size differs or a value is not a class.
     """
     if values.shape != size:
         message = (

@@ -1,4 +1,4 @@
-"""What training sees how often, and what in one batch: class balance and groups of like shape."""
+"""Order of training samples: class balance, and batches of images of similar shape."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from visiontasks.errors import ArgumentError
 def class_balanced_weights(
     labels: Integer[np.ndarray, " objects"], offsets: Integer[np.ndarray, " bounds"]
 ) -> Float64[np.ndarray, " images"]:
-    """Weigh images so that rare classes are drawn as often as frequent ones.
+    """Compute image weights by which rare classes are drawn as often as frequent ones.
 
-    An image has the weight of its rarest class, one over the number of images with that class; images without an
-    object count as a class of their own. With one class per image every class is equally likely.
+    The weight of an image is that of its rarest class: one divided by the number of images with that class. Images
+    without objects count as a separate class. With one class per image, every class is equally likely.
 
     Args:
         labels: Class of each object.
@@ -44,7 +44,7 @@ def class_balanced_weights(
 def aspect_groups(
     sizes: Integer[np.ndarray, "images 2"], bounds: Sequence[float] = (0.8, 1.25)
 ) -> Int64[np.ndarray, " images"]:
-    """Group images by their width over height, so that batches of a group need little padding.
+    """Group images by aspect ratio (width over height), so that batches of a group need little padding.
 
     Args:
         sizes: Height and width of each image.
@@ -54,7 +54,7 @@ def aspect_groups(
         Group of each image, 0 to the number of bounds.
 
     Raises:
-        ArgumentError: If the size of an image is not known.
+        ArgumentError: If the size of an image is unknown.
 
     Example:
         >>> aspect_groups(np.array([[480, 640], [640, 480], [500, 500]])).tolist()
@@ -74,15 +74,15 @@ def aspect_groups(
 def arrange_by_group(
     order: Int64[Tensor, " samples"], groups: Int64[Tensor, " images"], step: int, generator: torch.Generator
 ) -> Int64[Tensor, " samples"]:
-    """Rearrange a random order so that each step of training is of one group.
+    """Rearrange a random order so that each training step has samples of one group only.
 
-    What is left over of the groups makes the last steps, of neighbouring groups. All samples stay.
+    Samples left over form the last steps, which mix neighbouring groups. No sample is dropped.
 
     Args:
         order: Positions of the samples.
         groups: Group of each image.
-        step: Samples per step, of all processes together.
-        generator: Source of the order of the steps.
+        step: Samples per step, over all processes.
+        generator: Random generator for the order of the steps.
     """
     whole, rest = [], []
     for group in torch.unique(groups).tolist():

@@ -1,4 +1,4 @@
-"""Augmentations by name, as plain data: what is applied in which order, for each task."""
+"""Augmentation presets as plain data: the transforms of each task in the order of application."""
 
 from typing import Any, Literal
 
@@ -60,14 +60,14 @@ PRESETS: dict[str, dict[str, tuple[Step, ...]]] = {
 
 
 def get_preset(task: str, name: str) -> tuple[Step, ...]:
-    """Look an augmentation up.
+    """Look up an augmentation preset.
 
     Args:
-        task: Such as ``"detection"``.
-        name: Such as ``"default"``.
+        task: Name of the task, such as ``"detection"``.
+        name: Name of the preset, such as ``"default"``.
 
     Raises:
-        ArgumentError: If there is none of that name; near matches are listed.
+        ArgumentError: If there is no preset of that name; near matches are listed.
 
     Example:
         >>> get_preset("detection", "light")
@@ -82,16 +82,16 @@ def get_preset(task: str, name: str) -> tuple[Step, ...]:
 
 
 def detection_resizing(name: Preset, shorter: int = 800, longer: int = 1333) -> Within:
-    """Choose how images of detection are resized in training.
+    """Choose how detection images are resized in training.
 
     Args:
         name: Preset of the augmentation.
         shorter: Shorter side in pixels.
-        longer: Largest longer side in pixels.
+        longer: Maximum longer side in pixels.
 
     Returns:
-        For ``"multiscale"`` eleven shorter sides from 0.6 to 1 times ``shorter`` (480 to 800, as in Detectron2), else
-        the one.
+        For ``"multiscale"``, eleven shorter sides from 0.6 to 1 times ``shorter`` (480 to 800, as in Detectron2);
+        otherwise a single one.
     """
     if name != "multiscale":
         return Within(shorter, longer)

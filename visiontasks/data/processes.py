@@ -1,4 +1,4 @@
-"""How many processes there may be, and work that one of several does for all."""
+"""The number of usable processes, and work that one process does for all."""
 
 import os
 from collections.abc import Callable
@@ -12,13 +12,13 @@ ResultT = TypeVar("ResultT")
 
 
 def usable_cores(most: int) -> int:
-    """Count the cores that this process may use, where the system tells; ``most`` at most."""
+    """Count the cores that this process may use, if the system tells; at most ``most``."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(most, usable)
 
 
 def on_first_process(compute: Callable[[], ResultT]) -> ResultT:
-    """Compute on the first process, and send what came of it to the others, which wait.
+    """Compute on the first process and send the result to the others, which wait.
 
     Args:
         compute: Makes a result that can be pickled.

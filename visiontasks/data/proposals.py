@@ -1,9 +1,9 @@
-"""Files of proposals: boxes in which there may be objects, for every image of a data set.
+"""Files of proposals: boxes that may contain objects, for every image of a data set.
 
-Two files side by side. ``NAME.npy`` is a NumPy array of float32, shape [images, P, 4]: boxes x1, y1, x2, y2 in pixels
-of the original image, the most likely first, then zeros; NaN where an image was not done yet. It is mapped, not read.
-``NAME.json`` holds ``images``, the name of each image (see :func:`image_names`), and ``method``, how the boxes were
-made.
+There are two files side by side. ``NAME.npy`` is a NumPy array of float32, shape [images, P, 4]: boxes x1, y1, x2, y2
+in pixels of the original image, the most likely first, padded with zeros; NaN for an image that is not processed yet.
+It is memory-mapped. ``NAME.json`` contains ``images``, the name of each image (see :func:`image_names`), and
+``method``, how the boxes were computed.
 """
 
 import json
@@ -18,10 +18,10 @@ from visiontasks.errors import DataError
 
 
 def image_names(files: Sequence[PurePath]) -> list[str]:
-    """Name images by their folder and their file, wherever the data set lies, and by more folders where they need it.
+    """Name images by folder and file name, independent of where the data set is, with more folders if needed.
 
     Args:
-        files: All different.
+        files: The image files, all different.
 
     Example:
         >>> image_names([PurePath("/data/VOC2012/JPEGImages/2007_000027.jpg")])
@@ -49,7 +49,7 @@ class ProposalFile:
         mode: ``"r"`` to read it, ``"r+"`` to write into it.
 
     Raises:
-        DataError: If there is no such file, or the two do not belong together.
+        DataError: If a file is missing, or the two do not belong together.
     """
 
     def __init__(self, path: str | Path, mode: Literal["r", "r+"] = "r") -> None:
@@ -80,16 +80,16 @@ class ProposalFile:
 
     @classmethod
     def create(cls, path: str | Path, images: Sequence[str], count: int, method: dict[str, Any]) -> Self:
-        """Make a file in which no image is done; one that is there and was made for the same goes on.
+        """Create a file without proposals; an existing file for the same images and method is continued.
 
         Args:
             path: The array.
             images: Names of the images.
             count: Maximum number of proposals of an image.
-            method: How they are made, in plain types.
+            method: How the proposals are computed, in plain types.
 
         Raises:
-            DataError: If there is a file that was made for other images, another number or by another method.
+            DataError: If there is a file for other images, another number of proposals or another method.
         """
         path = Path(path).with_suffix(".npy")
         if path.exists():
@@ -99,7 +99,7 @@ class ProposalFile:
                 raise DataError(message)
             return found
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The array gets its name last: whatever interrupts this, one with that name is whole and described.
+        # The array gets its name last: even after an interruption, an array of that name is complete and described.
         begun = path.with_suffix(".npy.part")
         array = np.lib.format.open_memmap(begun, "w+", np.float32, (len(images), count, 4))
         array[:] = np.nan
@@ -109,11 +109,11 @@ class ProposalFile:
         return cls(path, "r+")
 
     def missing(self) -> list[int]:
-        """List the rows of the images that were not done yet."""
+        """List the rows of the images that are not processed yet."""
         return np.flatnonzero(np.isnan(self.array[:, :1]).any((1, 2))).tolist()
 
     def write(self, row: int, boxes: Float64[np.ndarray, "found 4"]) -> None:
-        """Write the proposals of an image; those beyond its room are left out."""
+        """Write the proposals of an image; those beyond the maximum number are dropped."""
         full = np.zeros(self.array.shape[1:], np.float32)
         full[: len(boxes)] = boxes[: len(full)]
         self.array[row] = full
@@ -122,10 +122,10 @@ class ProposalFile:
         """Find the rows of images.
 
         Args:
-            images: Their files, wherever these lie, or their names.
+            images: Their files, in any location, or their names.
 
         Raises:
-            DataError: If an image is not in the file, or not done.
+            DataError: If an image is not in the file or not processed yet.
         """
         names = [_name(image, self._parts) for image in images]
         unknown = [name for name in names if name not in self._rows]

@@ -1,4 +1,4 @@
-"""Public data sets: where their archives are, and how they are brought to a folder."""
+"""Public data sets: the addresses of their archives, and how these are downloaded and unpacked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ class Archive(NamedTuple):
     """A published archive.
 
     Attributes:
-        server: Beginning of its address, which a mirror stands for.
-        path: The rest of it.
+        server: Beginning of its address, which a mirror replaces.
+        path: The rest of its address.
         checksum: ``"md5:<hex>"``.
         folder: Folder below the data set's root that it is unpacked into.
     """
@@ -42,16 +42,16 @@ VOC = {
 
 
 def download_archives(archives: Sequence[Archive], root: Path, mirrors: Sequence[str] = ()) -> None:
-    """Download archives and unpack them, but for those that are there; an archive is deleted once it is unpacked.
+    """Download and unpack archives unless that is done already; an archive is deleted once it is unpacked.
 
     Args:
-        archives: What is wanted.
+        archives: The archives.
         root: Folder of the data set. A file ``.NAME.unpacked`` marks an archive as done.
-        mirrors: Servers to ask first.
+        mirrors: Servers to try first.
 
     Raises:
-        DownloadError: If no server gives an archive.
-        DataError: If an archive is damaged or not to be trusted.
+        DownloadError: If no server provides an archive.
+        DataError: If an archive is damaged or unsafe.
     """
     for archive in archives:
         name = Path(archive.path).name

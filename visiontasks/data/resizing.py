@@ -1,7 +1,7 @@
-"""Which part of an image a batch shows, and at which size: one policy per task, and one function that applies all.
+"""Resizing policies: the part of an image that a batch shows, and its size; the same functions apply all policies.
 
-Every policy names a window of the image and the size that it is resized to. A window may reach beyond the image, whose
-surroundings are 0 in images and ignored in masks.
+Every policy returns a window of the image and the size to which it is resized. A window may extend beyond the image;
+pixels outside are 0 in images and ignored in masks.
 """
 
 import math
@@ -20,7 +20,7 @@ from visiontasks.types import IGNORED
 
 
 class Window(NamedTuple):
-    """A part of an image and the size that it is resized to, in pixels.
+    """A part of an image and the size to which it is resized, in pixels.
 
     Attributes:
         top: First row; negative above the image.
@@ -45,28 +45,28 @@ class Resizing(ABC):
         """Choose the part of an image.
 
         Args:
-            height: Of the image.
-            width: Of the image.
-            random: Source of what is chosen at random.
+            height: Height of the image.
+            width: Width of the image.
+            random: Random generator.
         """
 
     def describe(self) -> dict[str, Any]:
-        """Name the policy and its arguments in plain types."""
+        """Return the name and the arguments of the policy in plain types."""
         return {"policy": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
 
 
 @dataclass(frozen=True)
 class Whole(Resizing):
-    """Images as they are."""
+    """Whole images, not resized."""
 
     def window(self, height: int, width: int, random: Random) -> Window:
-        """Take the image."""
+        """Return the whole image."""
         return Window(0, 0, height, width, (height, width))
 
 
 @dataclass(frozen=True)
 class Stretch(Resizing):
-    """Whole images, resized to one size whatever their shape.
+    """Whole images, resized to one size regardless of their aspect ratio.
 
     Args:
         size: Height and width in pixels.
@@ -78,7 +78,7 @@ class Stretch(Resizing):
         _check_size("size", self.size)
 
     def window(self, height: int, width: int, random: Random) -> Window:
-        """Take the image, stretched."""
+        """Return the whole image, stretched."""
         return Window(0, 0, height, width, self.size)
 
 
@@ -88,8 +88,8 @@ class RandomResizedCrop(Resizing):
 
     Args:
         size: Height and width in pixels.
-        area: Minimum and maximum share of the image's area.
-        ratio: Minimum and maximum width over height of the part.
+        area: Minimum and maximum fraction of the image's area.
+        ratio: Minimum and maximum aspect ratio (width over height) of the part.
     """
 
     size: tuple[int, int]
@@ -102,7 +102,7 @@ class RandomResizedCrop(Resizing):
         _check_range("ratio", self.ratio)
 
     def window(self, height: int, width: int, random: Random) -> Window:
-        """Draw ten times; should no part fit, take the middle in the nearest ratio allowed, as torchvision does."""
+        """Draw up to ten times; if no part fits, take the centre with the nearest allowed ratio, like torchvision."""
         for _ in range(10):
             pixels = height * width * random.uniform(*self.area)
             ratio = math.exp(random.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
@@ -118,11 +118,11 @@ class RandomResizedCrop(Resizing):
 
 @dataclass(frozen=True)
 class Within(Resizing):
-    """Whole images in their own shape, as large as two bounds allow (Ren et al. 2015, Faster R-CNN, section 3.3).
+    """Whole images in their aspect ratio, as large as two bounds allow (Ren et al. 2015, Faster R-CNN, section 3.3).
 
     Args:
-        shorter: Length of the shorter side in pixels, or several of which one is drawn for each image.
-        longer: Largest length of the longer side; the shorter is then less.
+        shorter: Length of the shorter side in pixels, or several lengths from which one is drawn for each image.
+        longer: Maximum length of the longer side in pixels; if it applies, the shorter side is less than ``shorter``.
 
     Example:
         >>> Within(shorter=800, longer=1333).window(480, 640, Random(0)).size
@@ -140,7 +140,7 @@ class Within(Resizing):
             raise ArgumentError(message)
 
     def window(self, height: int, width: int, random: Random) -> Window:
-        """Take the image, resized."""
+        """Return the whole image, resized."""
         choices = self._choices()
         shorter = choices[0] if len(choices) == 1 else random.choice(choices)
         factor = min(shorter / min(height, width), self.longer / max(height, width))
@@ -153,12 +153,12 @@ class Within(Resizing):
 
 @dataclass(frozen=True)
 class RandomScaledCrop(Resizing):
-    """A random part of one size, of the image at a random scale (Chen et al. 2017, DeepLab, section 4.1).
+    """A random crop of fixed size from the image at a random scale (Chen et al. 2017, DeepLab, section 4.1).
 
-    An image that is smaller than the part at its scale is placed at random, and the rest is ignored.
+    A scaled image that is smaller than the crop is placed at random, and the rest of the crop is ignored.
 
     Args:
-        size: Height and width of the part in pixels.
+        size: Height and width of the crop in pixels.
         scale: Minimum and maximum scale.
     """
 
@@ -170,7 +170,7 @@ class RandomScaledCrop(Resizing):
         _check_range("scale", self.scale)
 
     def window(self, height: int, width: int, random: Random) -> Window:
-        """Draw the scale, then the place."""
+        """Draw the scale, then the position."""
         scale = math.exp(random.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
         rows, columns = (max(1, round(side / scale)) for side in self.size)
         top, left = (random.randint(min(0, free), max(0, free)) for free in (height - rows, width - columns))
@@ -185,26 +185,26 @@ def show_image(pixels: Pixels, window: Window) -> UInt8[np.ndarray, "rows column
         window: The part.
 
     Returns:
-        The part, of the height and width ``window.size``, with its channels last.
+        The part, with height and width ``window.size`` and channels last.
     """
     return _show(pixels, window, 0, nearest=False)
 
 
 def show_mask(mask: UInt8[np.ndarray, "height width"], window: Window) -> UInt8[np.ndarray, "rows columns"]:
-    """Cut the window out of a mask and resize it, without interpolation; what is beyond the mask is ignored.
+    """Cut the window out of a mask and resize it without interpolation; pixels outside the mask are ignored.
 
     Args:
         mask: Shape [H, W].
         window: The part.
 
     Returns:
-        The part, of the height and width ``window.size``.
+        The part, with height and width ``window.size``.
     """
     return _show(mask, window, IGNORED, nearest=True)
 
 
 def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float64[np.ndarray, "objects 4"]:
-    """Move boxes into the coordinates of a window, without clipping.
+    """Convert boxes to the coordinates of a window, without clipping.
 
     Args:
         boxes: xyxy in pixels of the image.
@@ -221,15 +221,15 @@ def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float
 def clip_boxes(
     boxes: Float64[np.ndarray, "objects 4"], size: tuple[int, int], visible: float = 0.0
 ) -> tuple[Float64[np.ndarray, "objects 4"], Bool[np.ndarray, " objects"]]:
-    """Clip boxes to an image and find those of which enough is left.
+    """Clip boxes to an image and find those of which enough remains visible.
 
     Args:
         boxes: xyxy in pixels.
         size: Height and width of the image.
-        visible: Minimum share of its area that a box keeps, 0 to 1.
+        visible: Minimum fraction of its area that a box must keep, 0 to 1.
 
     Returns:
-        All boxes, clipped, and which of them have an area and keep enough of it.
+        All boxes, clipped, and whether each of them has an area and keeps enough of it.
     """
     clipped = np.clip(boxes, 0, np.array([size[1], size[0]] * 2, np.float64))
     sides, before = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
@@ -242,7 +242,7 @@ def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np
     bottom, right = min(height, window.top + window.height), min(width, window.left + window.width)
     if (bottom - top, right - left) == (window.height, window.width):
         return resize(pixels[top:bottom, left:right], window.size, nearest)
-    # Resized before the surroundings are added, so that the border of the image stays sharp.
+    # Resize before padding, so that the border of the image stays sharp.
     across, down = window.size[1] / window.width, window.size[0] / window.height
     start = round((top - window.top) * down), round((left - window.left) * across)
     end = round((bottom - window.top) * down), round((right - window.left) * across)

@@ -1,4 +1,4 @@
-"""Samplers of whole batches: the same batches for any number of processes."""
+"""Samplers of whole batches, which are the same for any number of processes."""
 
 from collections.abc import Iterator, Sized
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from visiontasks.errors import ArgumentError
 
 
 class BatchRequest(NamedTuple):
-    """Which samples a data set should make a batch of.
+    """A request for a batch of some samples of a data set.
 
     Attributes:
         indices: Positions in the data set.
-        epoch: Passes over the data set before this one; augmentation is seeded with it.
+        epoch: Number of passes over the data set before this one; it seeds augmentation.
     """
 
     indices: list[int]
@@ -26,25 +26,26 @@ class BatchRequest(NamedTuple):
 
 
 class TrainingSampler(DistributedSampler[BatchRequest]):
-    """Shuffled batches; every process gets the same number of the same size.
+    """Shuffled batches; every process gets the same number of batches of the same size.
 
-    The order depends on seed and epoch only. Consecutive ``num_replicas * batch_size`` samples make one step, each
-    process takes its share, so that two processes with a batch of 2 see in a step what one with a batch of 4 sees.
+    The order depends on seed and epoch only. Each ``num_replicas * batch_size`` consecutive samples form one step, of
+    which each process takes its part, so that two processes with batch size 2 see the same samples in a step as one
+    process with batch size 4.
 
     Attributes:
-        start: Batches that the next iteration leaves out, for training that goes on within an epoch.
+        start: Number of batches that the next iteration skips, for training that resumes within an epoch.
 
     Args:
-        dataset: What is sampled; only its length matters.
+        dataset: The data set to sample; only its length matters.
         batch_size: Samples per batch and process.
         seed: Seed of the order.
-        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; should it
-            hold a single sample per process, which batch norm cannot train on, it is left out as well.
-        num_replicas: Processes; by default those of the running process group.
-        rank: Which of them this is.
-        groups: Group of each sample; the samples of a step are of one group, but for what is left over.
+        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; if it has
+            a single sample per process, on which batch norm cannot train, it is left out as well.
+        num_replicas: Number of processes; by default that of the running process group.
+        rank: Rank of this process.
+        groups: Group of each sample; the samples of a step are of one group, except in the last steps.
         weights: How often each sample is drawn, relative to the others; an epoch then draws as many samples as there
-            are, with repetition. By default every sample is seen once.
+            are, with replacement. By default every sample is drawn once.
 
     Raises:
         ArgumentError: If the batch size is not positive, there are fewer samples than processes, or groups or weights
@@ -78,7 +79,7 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         self.start = 0
         step = batch_size * self.num_replicas
         rest = self.samples % step
-        # The rest of an epoch makes a step of its own if every process gets an equal share of it.
+        # The remaining samples of an epoch form a step if every process gets an equal number of them.
         share = rest // self.num_replicas
         keep_rest = not drop_last and share > 0 and (share > 1 or batch_size == 1 or self.samples < step)
         self.batches = self.samples // step + keep_rest
@@ -108,7 +109,7 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         if self.weights is None:
             order = torch.randperm(self.samples, generator=generator)
         else:
-            # By inversion, since torch.multinomial takes at most 2**24 samples.
+            # By inversion of the cumulative weights, since torch.multinomial takes at most 2**24 samples.
             sums = self.weights.cumsum(0)
             drawn = torch.rand(self.samples, generator=generator, dtype=torch.float64) * sums[-1]
             order = torch.searchsorted(sums, drawn, right=True).clamp(max=self.samples - 1)
@@ -117,21 +118,21 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
 
 
-# Lightning's overfit_batches leaves samplers alone that are sequential by their type.
+# Lightning's overfit_batches keeps samplers whose type is sequential.
 class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
-    """Every sample exactly once, in order, whatever the number of processes.
+    """Every sample exactly once, in order, for any number of processes.
 
     The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out
-    gets one empty batch, so that all run the same number of steps.
+    of batches gets one empty batch, so that all processes run the same number of steps.
 
     Attributes:
-        start: Batches that the next iteration leaves out.
+        start: Number of batches that the next iteration skips.
 
     Args:
-        dataset: What is sampled; only its length matters.
+        dataset: The data set to sample; only its length matters.
         batch_size: Samples per batch.
-        num_replicas: Processes R; by default those of the running process group.
-        rank: Which of them this is.
+        num_replicas: Number of processes R; by default that of the running process group.
+        rank: Rank of this process.
 
     Raises:
         ArgumentError: If the batch size is not positive.
@@ -154,7 +155,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
         self.batches = -(-batches // self.num_replicas)
 
     def __len__(self) -> int:
-        """Count the batches of this process, an empty one included."""
+        """Count the batches of this process, including an empty one."""
         return self.batches
 
     def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # sequential, but of batches
@@ -165,11 +166,11 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
 
 
 class Selection:
-    """Some images of a data set, evenly spread over it.
+    """A subset of a data set, evenly spread over it.
 
     Args:
-        dataset: Makes a batch of a request.
-        count: Images, at most as many as it has.
+        dataset: Makes a batch from a request.
+        count: Number of images, at most that of the data set.
 
     Example:
         >>> class Echo(list):

@@ -1,4 +1,4 @@
-"""How batches of worker processes reach the training process: by shared memory, in which they are made."""
+"""Transfer of batches from worker processes to the training process through shared memory."""
 
 import math
 import shutil
@@ -17,11 +17,11 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Create a tensor that is not filled; in a worker in shared memory, so that handing it over copies nothing.
+    """Create an uninitialised tensor; in a worker it is in shared memory, so that no copy is needed to send it.
 
     Args:
-        shape: Its shape.
-        dtype: Its type.
+        shape: Shape of the tensor.
+        dtype: Type of the tensor.
 
     Raises:
         ArgumentError: If there is too little shared memory.
@@ -34,7 +34,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 
 def hand_over(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
-    """Move what a worker has made elsewhere into shared memory; torch's thread for that waits forever if it fails.
+    """Move the other tensors of a worker's batch into shared memory; torch's own thread would hang if that fails.
 
     Args:
         batch: The batch.
@@ -51,7 +51,7 @@ def hand_over(batch: Any) -> Any:  # noqa: ANN401 (the batch tuple of a task)
 
 
 def remedy() -> str:
-    """Say what to do about too little shared memory."""
+    """Return advice on what to do about too little shared memory."""
     room = ""
     if _SHARED_MEMORY.is_dir():
         total, _, free = shutil.disk_usage(_SHARED_MEMORY)

@@ -1,4 +1,4 @@
-"""Statistics of images in files: of pixels, in one streaming pass that is kept for later runs, and of classes."""
+"""Statistics of images in files: of pixels, in one streaming pass whose result is cached, and of classes."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from visiontasks.types import ClassCounts, Statistics
 
 
 def count_classes(index: ImageIndex, *, of_first: bool) -> ClassCounts:
-    """Count images, and those with each class, by their annotations.
+    """Count all images and the images with each class, by their annotations.
 
     Args:
         index: The images.
@@ -38,17 +38,17 @@ def count_classes(index: ImageIndex, *, of_first: bool) -> ClassCounts:
 def load_statistics(
     index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
 ) -> Statistics:
-    """Measure images, or read what an earlier call has measured.
+    """Measure pixel statistics, or read the result of an earlier call.
 
-    The result is kept where the index of annotations is. It is used as long as the names, sizes and times of
-    modification of the images, their channels and their size in a batch are the same. Of several processes the first
-    measures, and sends the others what it found.
+    The result is stored with the index of the annotations. It is used as long as the names, sizes and modification
+    times of the images, their channels and their size in a batch are unchanged. If there are several processes, the
+    first one measures and sends the result to the others.
 
     Args:
         index: The images.
-        channels: Channels to read.
-        resizing: How images are brought to their size; without chance.
-        workers: Processes that read images.
+        channels: Number of channels to read.
+        resizing: How images are brought to their size; must not be random.
+        workers: Number of processes that read images.
         skip: Whether files that cannot be read are left out.
 
     Raises:
@@ -60,26 +60,26 @@ def load_statistics(
 def measure(
     index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
 ) -> Statistics:
-    """Measure images in one pass.
+    """Measure pixel statistics in one pass.
 
-    Every pixel counts the same, so that a large image counts for more than a small one.
+    Every pixel has the same weight, so that a large image counts more than a small one.
 
     Args:
         index: The images.
-        channels: Channels to read.
+        channels: Number of channels to read.
         resizing: How images are brought to their size.
-        workers: Processes that read images.
+        workers: Number of processes that read images.
         skip: Whether files that cannot be read are left out.
 
     Returns:
-        Mean and standard deviation of each channel, and the mean image where ``resizing`` has one size.
+        Mean and standard deviation of each channel, and the mean image if ``resizing`` has a fixed size.
 
     Raises:
-        DataError: If a file cannot be read, or there is none.
+        DataError: If a file cannot be read, or there are no images.
     """
     fixed = resizing.size if isinstance(resizing, Stretch) else None
     dataset = AutoencodingDataset(index, channels=channels, resizing=resizing, on_error="skip" if skip else "raise")
-    # Images of different sizes come one by one: padding would be measured, too.
+    # Images of different sizes are read one by one; otherwise padding would be measured, too.
     sampler = EvaluationSampler(dataset, 16 if fixed else 1, num_replicas=1, rank=0)
     total = torch.zeros(channels, *(fixed or (1, 1)), dtype=torch.float64)
     squares = torch.zeros(channels, dtype=torch.float64)
@@ -115,7 +115,7 @@ def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, 
         try:
             _write(folder / name, statistics)
             break
-        except OSError:  # not writable, or no room: the next run measures again
+        except OSError:  # not writable, or no space: the next run measures again
             continue
     return statistics
 
@@ -134,7 +134,7 @@ def _write(file: Path, statistics: Statistics) -> None:
 
 
 def _digest(index: ImageIndex, channels: int, resizing: Resizing) -> str:
-    """Digest what the result depends on."""
+    """Compute a digest of everything that the result depends on."""
     digest = hashlib.sha256(f"{channels} {resizing}".encode())
     for image in range(len(index)):
         file = index.file(image)

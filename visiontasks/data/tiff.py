@@ -1,4 +1,4 @@
-"""TIFF files as they are stored: any number of channels, as samples, planes or pages."""
+"""Reading of TIFF files with any number of channels, stored as samples, planes or pages."""
 
 import io
 import math
@@ -11,16 +11,16 @@ import tifffile
 from visiontasks.data.headers import check_size
 
 TRANSPOSED = frozenset({5, 6, 7, 8})
-"""Orientations that turn rows into columns."""
+"""Orientations that swap rows and columns."""
 _ORIENTATION = 0x0112
 
 
 def is_read_as_stored(content: bytes, channels: int) -> bool:
-    """Tell whether a TIFF file has pages or channels that Pillow, which shows pictures, leaves out or changes.
+    """Return whether a TIFF file has pages or channels that Pillow would drop or change.
 
     Args:
         content: The file.
-        channels: Channels that are asked for.
+        channels: Number of channels requested.
     """
     if channels not in (1, 3, 4):
         return True
@@ -30,24 +30,24 @@ def is_read_as_stored(content: bytes, channels: int) -> bool:
             bands = tifffile.EXTRASAMPLE.UNSPECIFIED in page.extrasamples
             grey = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK
             premultiplied = tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples
-    except ValueError:  # Pillow says what is wrong
+    except ValueError:  # Pillow reports what is wrong
         return False
     return pages > 1 or (channels == 4 and (bands or premultiplied)) or (channels == 3 and bands and grey)
 
 
 def read_tiff(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
-    """Read all channels of a TIFF file, which may be planes or pages, upright.
+    """Read all channels of a TIFF file, which may be planes or pages, with its orientation applied.
 
     Args:
         content: The file.
-        channels: What is asked for; pages are not taken for colours that would become one grey.
-        max_pixels: Most pixels that an image may have.
+        channels: Number of channels requested; pages are not interpreted as colours to be converted to grey.
+        max_pixels: Maximum number of pixels of an image.
 
     Returns:
         Values as stored, shape [H, W] or [H, W, C].
 
     Raises:
-        ValueError: If it is damaged, has more axes or pixels, or pages where one channel is asked for.
+        ValueError: If it is damaged, has more axes or pixels, or has pages although one channel is requested.
     """
     with _open(content) as file:
         series, pages = file.series[0], _pages(file.series[0])
@@ -63,7 +63,7 @@ def read_tiff(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
         check_size(series.shape[axes.index("Y")], series.shape[axes.index("X")], max_pixels)
         array = series.asarray()
         orientation = file.pages.first.tags.valueof(_ORIENTATION)
-    # Channels may be planes or pages of their own, which come first.
+    # Channels may be separate planes or pages, whose axis comes first.
     upright = np.moveaxis(array, (axes.index("Y"), axes.index("X")), (0, 1))
     upright = upright.swapaxes(0, 1) if orientation in TRANSPOSED else upright
     upright = upright[::-1] if orientation in (3, 4, 7, 8) else upright
@@ -73,7 +73,7 @@ def read_tiff(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
 
 @contextmanager
 def _open(content: bytes) -> Iterator[tifffile.TiffFile]:
-    """Open a file; whatever a damaged one raises becomes a ValueError."""
+    """Open a file; any error of a damaged file becomes a ValueError."""
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             yield file

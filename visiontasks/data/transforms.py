@@ -1,8 +1,9 @@
-"""Augmentation: the one door to Albumentations; nothing else imports it.
+"""Augmentation with Albumentations, which only this module imports.
 
-Its own seeding repeats the draws of one worker in the others, and those of an epoch in the next. Its
-``set_random_seed`` starts every transform at the same number, so that two transforms of equal probability are applied
-together or not at all. Here all transforms of a pipeline draw from one pair of generators, made anew for every sample.
+Albumentations' own seeding repeats the random numbers of one worker in the others, and those of an epoch in the next.
+Its ``set_random_seed`` gives every transform the same seed, so that two transforms of equal probability are applied
+together or not at all. Here all transforms of a pipeline share one pair of generators, which is recreated for every
+sample.
 """
 
 import os
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-# Albumentations asks the network for its newest version when it is imported.
+# Albumentations checks online for its newest version when it is imported.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import albumentations as A
@@ -34,13 +35,13 @@ _NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
 class ColorMatrix(A.ImageOnlyTransform):  # type: ignore[misc]  # Albumentations' base classes have no types
     """Change brightness, contrast, saturation and hue in one pass, see :func:`~visiontasks.data.color.color_matrix`.
 
-    Images that are not RGB change in brightness and contrast only.
+    For images that are not RGB, only brightness and contrast change.
 
     Args:
-        brightness: Largest change of the factor: 0.2 for 0.8 to 1.2.
-        contrast: Largest change of the factor.
-        saturation: Largest change of the factor.
-        hue: Largest share of a turn to either side, 0 to 0.5.
+        brightness: Maximum change of the brightness factor: 0.2 for 0.8 to 1.2.
+        contrast: Maximum change of the contrast factor.
+        saturation: Maximum change of the saturation factor.
+        hue: Maximum rotation of the hue in either direction, as a fraction of a full turn, 0 to 0.5.
         p: Probability that an image is changed.
     """
 
@@ -60,7 +61,7 @@ class ColorMatrix(A.ImageOnlyTransform):  # type: ignore[misc]  # Albumentations
         self.hue = hue
 
     def get_transform_init_args_names(self) -> tuple[str, ...]:
-        """Name the arguments, for the description of a pipeline."""
+        """Return the names of the arguments, for the description of a pipeline."""
         return "brightness", "contrast", "saturation", "hue"
 
     def get_params(self) -> dict[str, float]:
@@ -88,8 +89,8 @@ class Augmented(NamedTuple):
 
     Attributes:
         pixels: The image.
-        boxes: The boxes that are left, xyxy in pixels, inside the image.
-        kept: Position of each of them among those given: by it labels follow their boxes.
+        boxes: The remaining boxes, xyxy in pixels, inside the image.
+        kept: Position of each remaining box among the given ones, to select its label.
         mask: The mask; None if none was given.
     """
 
@@ -102,12 +103,12 @@ class Augmented(NamedTuple):
 class Augmentation:
     """A pipeline of Albumentations, applied to image, boxes and mask together.
 
-    Boxes are clipped to the image before and after. Masks are never interpolated, and where a transform shows what is
-    beyond the image they are ignored (255), whatever its ``fill_mask`` says.
+    Boxes are clipped to the image before and after. Masks are never interpolated, and mask pixels from outside the
+    image are ignored (255), whatever the ``fill_mask`` of a transform is.
 
     Args:
         pipeline: A transform, a composition, or a list of them.
-        visible: Minimum share of its area that a box keeps when the image is cropped, 0 to 1.
+        visible: Minimum fraction of its area that a box must keep when the image is cropped, 0 to 1.
 
     Raises:
         ArgumentError: If a transform would interpolate masks.
@@ -121,7 +122,7 @@ class Augmentation:
 
     def __init__(self, pipeline: Any, visible: float = 0.1) -> None:  # noqa: ANN401 (Albumentations has no types)
         if type(pipeline) is A.Compose and pipeline.p == 1:
-            pipeline = pipeline.transforms  # one composition less, which would draw a number for itself
+            pipeline = pipeline.transforms  # one composition less, which would draw its own random number
         steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
         self.visible = visible
         self.empty = not steps
@@ -137,20 +138,20 @@ class Augmentation:
         self.pipeline = A.Compose(steps)
         # Boxes carry their position as a fifth number, which Albumentations passes on.
         params = A.BboxParams("pascal_voc", min_visibility=visible, clip=True)
-        with warnings.catch_warnings(action="ignore"):  # it warns where no transform moves boxes
+        with warnings.catch_warnings(action="ignore"):  # it warns if no transform moves boxes
             self.pipeline_with_boxes = A.Compose(steps, bbox_params=params)
 
     @classmethod
     def create(cls, task: str, given: Any = "default", visible: float = 0.1) -> Self:  # noqa: ANN401 (see Args)
-        """Create an augmentation from whatever names or describes one.
+        """Create an augmentation from a name, arguments, a description or a pipeline.
 
         Args:
-            task: Task whose presets are meant, such as ``"detection"``.
+            task: Task whose presets are used, such as ``"detection"``.
             given: Name of a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``; ``"multiscale"`` for
-                detection), arguments of transforms by their names (Albumentations' and ``ColorMatrix``), such as
-                ``{"HorizontalFlip": {"p": 0.5}}``, a description as ``albumentations.to_dict`` or :meth:`describe`
-                gives it, or a pipeline.
-            visible: Minimum share of its area that a box keeps.
+                detection), arguments of transforms by their names (those of Albumentations and ``ColorMatrix``), such
+                as ``{"HorizontalFlip": {"p": 0.5}}``, a description returned by ``albumentations.to_dict`` or
+                :meth:`describe`, or a pipeline.
+            visible: Minimum fraction of its area that a box must keep, 0 to 1.
 
         Raises:
             ArgumentError: If there is no such preset, or the description is wrong.
@@ -164,9 +165,9 @@ class Augmentation:
         return cls(given, visible)
 
     def describe(self) -> dict[str, Any]:
-        """Describe the whole pipeline in plain types, from which :meth:`create` makes it again.
+        """Describe the whole pipeline in plain types, from which :meth:`create` recreates it.
 
-        Transforms that are functions of your own (``Lambda``) have no such description and are named by their ``repr``.
+        Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``.
         """
         try:
             return {str(key): _plain(value) for key, value in A.to_dict(self.pipeline).items()}
@@ -184,7 +185,7 @@ class Augmentation:
 
         Args:
             pixels: The image, uint8, [H, W, C].
-            seed: What all draws depend on.
+            seed: Seed of all random numbers.
             boxes: xyxy in pixels.
             mask: Class of each pixel.
         """
@@ -192,7 +193,7 @@ class Augmentation:
         kept = np.flatnonzero(inside)
         if self.empty:
             return Augmented(pixels, clipped[kept], kept, mask)
-        # Transforms that look at boxes ask for them also where an image shows no object.
+        # Transforms that use boxes require them even if an image has no objects.
         pipeline = self.pipeline if boxes is None else self.pipeline_with_boxes
         pipeline.set_random_state(np.random.Generator(np.random.PCG64(seed)), Random(seed))
         data: dict[str, Any] = {"image": pixels}
@@ -211,10 +212,10 @@ class Augmentation:
         return Augmented(pixels, np.empty((0, 4)), kept, data.get("mask"))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Hand the pipeline to a worker process that is spawned.
+        """Return the state to send to a spawned worker process.
 
         Raises:
-            ArgumentError: If it cannot be handed over.
+            ArgumentError: If the pipeline cannot be pickled.
         """
         try:
             pickle.dumps(self.pipeline)
@@ -237,14 +238,14 @@ def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 
 
 
 def _by_name(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
-    """Create a transform of the user's choice."""
+    """Create a transform by its name."""
     kind = ColorMatrix if name == "ColorMatrix" else getattr(A, name, None)
     if not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
         known = [key for key in dir(A) if isinstance(getattr(A, key), type)]
         message = f"The augmentation has no transform {name!r}. {near_matches(name, [*known, 'ColorMatrix'])}"
         raise ArgumentError(message)
     try:
-        with warnings.catch_warnings(action="error"):  # it warns of arguments that it does not know
+        with warnings.catch_warnings(action="error"):  # it warns about unknown arguments
             return kind(**arguments)
     except (TypeError, ValueError, UserWarning) as error:
         message = f"{name} does not take {dict(arguments)}: {error}"

@@ -1,4 +1,4 @@
-"""What a training split lacks as a whole, which no single image shows."""
+"""Problems of a training split as a whole, which no single image shows."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,9 +13,9 @@ from visiontasks.types import IGNORED
 
 
 def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
-    """Find masks of 0 and 255, as tools write them for one object: 255 is what training ignores.
+    """Find masks of 0 and 255, as some tools write them for one class, although training ignores 255.
 
-    Masks are read until one holds another class; with masks of classes that is one of the first.
+    Masks are read until one contains another value, which usually is one of the first.
 
     Args:
         dataset: The training split.
@@ -26,7 +26,7 @@ def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
     for image in range(len(dataset)):
         try:
             mask = dataset.mask(image)
-        except DataError:  # named where it is read
+        except DataError:  # reported where it is read
             continue
         if ((mask != 0) & (mask != IGNORED)).any():
             return []
@@ -40,11 +40,11 @@ def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
 def unseen_classes(
     class_names: Sequence[str], counts: Int64[np.ndarray, " classes"], of: Literal["objects", "pixels"], root: str
 ) -> list[Problem]:
-    """Find classes of which nothing can be learnt.
+    """Find classes without training data.
 
     Args:
         class_names: Names of the classes.
-        counts: What the training split has of each.
+        counts: Count of each class in the training split.
         of: What was counted.
         root: Folder of the data set.
     """

@@ -1,3 +1,3 @@
-"""A trained task as a file that runs without this library."""
+"""Export of a trained task to a file that runs without this library."""
 
 from visiontasks.export.files import export_task as export_task

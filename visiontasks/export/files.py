@@ -1,4 +1,4 @@
-"""Exported files: written only after they were seen to compute what the task does."""
+"""Export to files, which are written only after checking that they compute the same as the task."""
 
 import json
 import os
@@ -32,9 +32,9 @@ class Export(NamedTuple):
 
     Attributes:
         file: The file.
-        differences: Largest difference from the task of each result, on the images that it was tried on; of labels the
-            share that differs. NaN for a detector that found nothing in them.
-        metadata: What the file says of itself.
+        differences: Maximum difference of each result from that of the task, on the images used for the comparison; for
+            labels, the fraction that differs. NaN for a detector that found nothing in them.
+        metadata: Metadata of the file.
     """
 
     file: Path
@@ -48,18 +48,19 @@ def export_task(
     image_size: tuple[int, int] | None = None,
     images: Iterable[str | Path] = (),
 ) -> Export:
-    """Write a task as ONNX or as a program of ``torch.export``, normalisation and decisions included.
+    """Write a task as ONNX or as a ``torch.export`` program, including normalisation and decisions.
 
-    The file takes ``images``, uint8 of shape [B, C, H, W] with any batch size and a fixed height and width, a detector
-    also ``sizes``, int64 of shape [B, 2]: height and width of each image inside the padding to the right and below. It
-    gives what the task's ``predict`` does, by the same names; boxes are in pixels of these images.
+    The input of the file is ``images``, uint8 of shape [B, C, H, W] with any batch size and a fixed height and width; a
+    detector also takes ``sizes``, int64 of shape [B, 2]: height and width of each image without the padding at the
+    right and bottom. The outputs are those of the task's ``predict``, with the same names; boxes are in pixels of these
+    images.
 
-    Before the file gets its name, it is run on images and compared with the task, see
+    Before the file gets its final name, it is run on images and compared with the task, see
     :func:`~visiontasks.export.parity.compare`.
 
     Args:
         task: The task, with its weights; while it is exported it is on the CPU and in evaluation mode.
-        file: The file to write; ``.onnx`` or ``.pt2`` says which form.
+        file: The file to write; its suffix, ``.onnx`` or ``.pt2``, selects the format.
         image_size: Height and width in pixels of the images; by default that of the task.
         images: Image files to compare on; by default generated ones.
 
@@ -68,9 +69,8 @@ def export_task(
         ``visiontasks.json`` of the program.
 
     Raises:
-        ArgumentError: If the size of the images is not known, or the form not one of these.
-        ExportError: If the packages for it are missing, the task cannot be exported, or the file computes something
-            else.
+        ArgumentError: If the image size is unknown, or the format is not one of these.
+        ExportError: If required packages are missing, the task cannot be exported, or the results of the file differ.
     """
     target = Path(file)
     if target.suffix not in _FORMS:
@@ -102,7 +102,7 @@ def export_task(
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """Say what a file takes and gives."""
+    """Describe the inputs and outputs of a file."""
     task = program.task
     return {
         "visiontasks": __version__,
@@ -117,7 +117,7 @@ def describe(program: Program) -> dict[str, Any]:
 
 @torch.inference_mode()
 def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor, file: str) -> dict[str, float]:
-    """Compare what a file computes with the task, on one image, and on several at once.
+    """Compare the results of a file with those of the task, on one image and on several at once.
 
     Args:
         program: The task.
@@ -137,7 +137,7 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
         inputs = (batch, *program.example(len(batch))[1:])
         expected = named(program.outputs, program.reference(*inputs))
         found = compare(expected, named(program.outputs, list(run(*inputs))), file, score)
-        # Where nothing was found in the one image, what was found in the others counts.
+        # If nothing was found in the single image, the result of the batch counts.
         differences = {name: max(value, differences.get(name, value)) for name, value in found.items()}
     return differences
 
@@ -157,7 +157,7 @@ def _exported(program: Program) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=4096)
     shapes = tuple({0: batch} for _ in program.inputs)
     try:
-        # With two images, since torch.export takes a size of 1 for a constant.
+        # With two images, since torch.export treats a size of 1 as a constant.
         return torch.export.export(program, program.example(2), dynamic_shapes=shapes)
     except Exception as error:  # whatever tracing may raise
         message = f"{type(program.task).__name__} with this backbone cannot be exported: {error}"
@@ -166,7 +166,7 @@ def _exported(program: Program) -> torch.export.ExportedProgram:
 
 def _save_program(program: Program, path: Path, metadata: Mapping[str, Any]) -> None:
     with warnings.catch_warnings():
-        # torch warns of normalisation's buffers, which are views of one tensor.
+        # torch warns about the buffers of the normalisation, which are views of one tensor.
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
         torch.export.save(_exported(program), path, extra_files={"visiontasks.json": json.dumps(metadata)})
 
@@ -193,8 +193,8 @@ def to_onnx(
 
     Args:
         traced: The program.
-        inputs: Names of what it takes.
-        outputs: Names of what it gives.
+        inputs: Names of its inputs.
+        outputs: Names of its outputs.
     """
     program = torch.onnx.export(
         traced,
@@ -215,11 +215,11 @@ def _suppress(boxes: Any, valid: Any, threshold: float, labels: Any = None) -> A
     """Write :func:`~visiontasks.detection.nms.suppress` in the operators of ONNX."""
     op = _import("onnxscript").opset18
     count = op.Squeeze(op.Shape(valid, start=1))
-    # The scores say no more than the order, and whether a box counts: what is not above 0 does not.
+    # Scores only determine the order and whether a box counts: those not above 0 do not.
     order = op.Range(count, op.Constant(value_int=0), op.Constant(value_int=-1))
     scores = op.Unsqueeze(op.Where(valid, op.Cast(order, to=_FLOAT), op.Constant(value_float=0.0)), [1])
     if labels is not None:
-        # Every class sees all boxes, those of the others with a score of 0.
+        # Every class gets all boxes, those of other classes with score 0.
         classes = op.Add(op.ReduceMax(labels, keepdims=0), op.Constant(value_int=1))
         own = op.OneHot(labels, classes, op.Constant(value_floats=[0.0, 1.0]), axis=1)
         scores = op.Mul(scores, own)

@@ -1,4 +1,4 @@
-"""Whether an exported file computes what the task does."""
+"""Comparison of an exported file with its task."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from torchvision.ops import box_iou
 from visiontasks.errors import ExportError
 
 TOLERANCE = 1e-3
-"""Largest difference of values in 0 to 1, and of boxes in pixels times 100."""
+"""Maximum difference of values from 0 to 1; for boxes, 100 times as much, in pixels."""
 _BOX_TOLERANCE = 0.1
 _DISAGREEING = 1e-3
 
@@ -20,17 +20,17 @@ def compare(
 ) -> dict[str, float]:
     """Compare results by name.
 
-    Floating-point results may differ by 0.001, boxes by 0.1 pixel, and one label in a thousand may be another: where
-    two classes are as likely, rounding decides. Detections are compared as sets.
+    Floating-point results may differ by 0.001, boxes by 0.1 pixel, and one label in a thousand may differ, since
+    rounding decides between equally likely classes. Detections are compared as sets.
 
     Args:
         expected: What the task computes.
         found: What the file computes.
         file: Its name, for the message.
-        score: Minimum score of a detection; None for results that are no detections.
+        score: Minimum score of a detection; None for results that are not detections.
 
     Returns:
-        Largest difference of each result; of labels the share that differs. NaN where neither side found anything.
+        Maximum difference of each result; for labels, the fraction that differs. NaN if neither side found anything.
 
     Raises:
         ExportError: If a result differs by more.
@@ -84,7 +84,7 @@ def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], 
                 boxes.append((left["boxes"] - right["boxes"][match])[both].abs().max().item())
                 scores.append((left["scores"] - right["scores"][match])[both].abs().max().item())
     labels = unmatched / total if total else math.nan
-    # A box of NaN overlaps with nothing: it is unmatched, and seen by the labels.
+    # A NaN box overlaps with nothing: it is unmatched, which the comparison of labels detects.
     return {"boxes": max(boxes, default=math.nan), "scores": max(scores, default=math.nan), "labels": labels}
 
 
@@ -93,5 +93,5 @@ def _real(detections: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def named(names: Sequence[str], values: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Give results their names."""
+    """Map the names of results to their values."""
     return dict(zip(names, values, strict=True))

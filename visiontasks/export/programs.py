@@ -20,15 +20,15 @@ _OTHERWISE = {"images": "reconstructions"}
 
 
 class Program(nn.Module):
-    """A task from images to predictions, averages over mirrored or resized images included where it has them.
+    """A task as a module from images to predictions, including any averaging over mirrored or resized images.
 
     Args:
         task: The task, with its weights.
         image_size: Height and width in pixels of the images.
 
     Attributes:
-        inputs: Names of what :meth:`forward` takes.
-        outputs: Names of what it returns.
+        inputs: Names of the inputs of :meth:`forward`.
+        outputs: Names of its outputs.
     """
 
     inputs: tuple[str, ...] = ("images",)
@@ -42,7 +42,7 @@ class Program(nn.Module):
         self.outputs = tuple(_OTHERWISE.get(name, name) for name in fields)
 
     def example(self, count: int) -> tuple[Tensor, ...]:
-        """Make inputs of so many images."""
+        """Create inputs for a number of images."""
         return (torch.zeros(count, self.task.in_channels, *self.image_size, dtype=torch.uint8),)
 
     def reference(self, images: UInt8[Tensor, "batch channels height width"]) -> Any:  # noqa: ANN401 (each task has its own)
@@ -55,18 +55,19 @@ class Program(nn.Module):
 
 
 class DetectionProgram(Program):
-    """A detector from images and their sizes to detections.
+    """A detector as a module from images and their sizes to detections.
 
-    What the task computes of a number of regions that depends on the image is computed of a fixed number here. The
-    detections are the same, unless more than ``pairs`` pairs of region and class are likely enough.
+    Where the number of regions depends on the image in the task, it is fixed here. The detections are the same unless
+    more than ``pairs`` pairs of region and class reach the score threshold.
 
     Args:
         task: The task, with its weights.
         image_size: Height and width in pixels of the images, padding to the right and below included.
-        pairs: How many pairs of region and class the suppression looks at, the likeliest ones.
+        pairs: Number of pairs of region and class that non-maximum suppression considers, those with the highest
+            scores.
 
     Raises:
-        ArgumentError: If its proposals come from a file, or it computes each region by itself.
+        ArgumentError: If its proposals come from a file, or it processes each region separately.
     """
 
     inputs = ("images", "sizes")
@@ -84,7 +85,7 @@ class DetectionProgram(Program):
         super().__init__(task, image_size)
 
     def example(self, count: int) -> tuple[Tensor, ...]:
-        """Make inputs of so many images."""
+        """Create inputs for a number of images."""
         return (*super().example(count), torch.tensor([self.image_size] * count))
 
     def reference(  # type: ignore[override]  # images alone are not enough

@@ -1,4 +1,4 @@
-"""A checkpoint on images, and nothing else needed."""
+"""Prediction of images with nothing but a checkpoint."""
 
 from visiontasks.prediction.checkpoints import find_task, import_class, import_path, load_task, on_device
 from visiontasks.prediction.images import create_predictor, predict_images

@@ -1,4 +1,4 @@
-"""Which task a checkpoint holds."""
+"""Loading of the task in a checkpoint."""
 
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ TaskT = TypeVar("TaskT", bound=Task)
 
 
 def load_task(path: str | Path, kind: type[Task] | None = None) -> Task:
-    """Load the task that a checkpoint holds.
+    """Load the task in a checkpoint.
 
     Args:
         path: The checkpoint.
@@ -49,7 +49,7 @@ def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:
 
 
 def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
-    """Find the class of the task that a checkpoint holds; only classes of this library are looked up.
+    """Find the class of the task in a checkpoint; only classes of this library are looked up.
 
     Args:
         checkpoint: What :func:`~visiontasks.tasks.checkpoint.read_checkpoint` returns.
@@ -59,7 +59,7 @@ def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
         The class.
 
     Raises:
-        CheckpointError: If it is a class of the user's own.
+        CheckpointError: If it is a custom class.
     """
     name = checkpoint.get(RECORD, {}).get("task")
     found = getattr(visiontasks, name) if name in visiontasks.__all__ else None

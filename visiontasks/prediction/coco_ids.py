@@ -1,4 +1,4 @@
-"""The numbers that COCO's form of results has for images and classes."""
+"""The ids of images and classes in COCO results."""
 
 import json
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ class CocoIds(NamedTuple):
 
 
 def number_images(files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
-    """Number files and classes where no annotations do.
+    """Assign ids to files and classes without annotations.
 
-    Files are called by their names where all of these are numbers, as those of COCO are; else they are numbered from 1
-    on. Classes are numbered from 1 on.
+    The ids of files are their names if all names are numbers, as in COCO; otherwise files are numbered from 1. Classes
+    are numbered from 1.
 
     Example:
         >>> number_images([Path("000000012.jpg"), Path("000000007.jpg")], ["cat"])
@@ -40,11 +40,11 @@ def number_images(files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
 
 
 def read_ids(annotations: Path, files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
-    """Find the numbers of files and classes in annotations of COCO's form.
+    """Find the ids of files and classes in annotations in COCO format.
 
     Args:
         annotations: Their file, with ``images`` (id, file_name) and ``categories`` (id, name).
-        files: The files; what they are called in the annotations is the end of their paths.
+        files: The files; their names in the annotations are the ends of their paths.
         class_names: The classes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Files that predictions are written to, by the names of their formats."""
+"""Output formats of predictions."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from visiontasks.visualization import index_image
 
 
 class JsonLines(TextWriter):
-    """A line of JSON for each image, also of those that could not be read."""
+    """A line of JSON for each image, including those that could not be read."""
 
     suffix = ".jsonl"
 
@@ -26,7 +26,7 @@ class JsonLines(TextWriter):
 
 
 class Csv(TextWriter):
-    """A row for each image, of a detector for each box: file, label, class, score, and the corners of the box.
+    """A row for each image, or for each box of a detector: file, label, class, score, and the corners of the box.
 
     Several classes of an image are separated by semicolons.
 
@@ -58,13 +58,13 @@ class Csv(TextWriter):
 
 
 class CocoResults(TextWriter):
-    """COCO's form of results: ``image_id``, ``category_id``, ``bbox`` or ``segmentation``, ``score``, in one list.
+    """COCO results format: ``image_id``, ``category_id``, ``bbox`` or ``segmentation``, ``score``, in one list.
 
-    An entry has ``file_name``, too. The background of a segmentation is left out.
+    Each entry also has ``file_name``. The background of a segmentation is left out.
 
     Args:
         output: The file.
-        ids: Numbers of images and classes.
+        ids: Ids of images and classes.
     """
 
     suffix = ".json"
@@ -95,7 +95,7 @@ class CocoResults(TextWriter):
 
 
 class VocXml(FolderWriter):
-    """An annotation file for each image as VOC and labelImg have it, with scores: corners 1-based, both inside."""
+    """An annotation file for each image as in VOC and labelImg, with scores and 1-based inclusive corners."""
 
     suffix = ".xml"
     least = 0.5
@@ -124,7 +124,7 @@ class VocXml(FolderWriter):
 class MaskImages(FolderWriter):
     """A PNG for each image whose pixels are the classes and whose palette is that of PASCAL VOC.
 
-    For multilabel one per class is written, ``NAME_CLASS.png``.
+    In multilabel segmentation, one PNG per class is written, ``NAME_CLASS.png``.
     """
 
     suffix = ".png"
@@ -144,12 +144,12 @@ class MaskImages(FolderWriter):
 
 
 class Codes(TextWriter):
-    """Codes of all images as arrays of NumPy: ``files`` and ``codes``, a row for each that could be read."""
+    """Codes of all images as NumPy arrays: ``files`` and ``codes``, with a row for each image that could be read."""
 
     suffix = ".npz"
 
     def __enter__(self) -> Self:
-        """Begin with no code."""
+        """Start without codes."""
         self._rows: list[tuple[str, list[float]]] = []
         return self
 
@@ -189,6 +189,6 @@ def _add(parent: Element, **values: object) -> None:
 
 
 def _printable(name: str) -> str:
-    """Write what XML cannot hold, such as bytes that are no UTF-8, as escapes."""
+    """Escape what XML cannot represent, such as bytes that are not valid UTF-8."""
     text = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

@@ -1,4 +1,4 @@
-"""Images to predictions: read and resized by threads while the network computes."""
+"""Prediction of images, which threads read and resize while the network computes."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ ImageSource = str | Path | np.ndarray | Tensor
 
 
 class _Prepared(NamedTuple):
-    """An image on its way to the network: what the predictor made of it, or why there is nothing."""
+    """An image on its way to the network: the output of the predictor's ``prepare``, or the error."""
 
     prediction: Prediction
     sample: Any
@@ -47,21 +47,21 @@ def create_predictor(
     scales: Sequence[float] | None = None,
     windows_at_once: int = 1,
 ) -> ImagePredictor:
-    """Make of a task what :func:`predict_images` predicts with; to be used for several calls.
+    """Create a predictor for :func:`predict_images`, which can be used for several calls.
 
     Args:
-        model: A checkpoint, or a task with its weights, which moves to the device, into the memory format channels last
-            and into evaluation mode, and stays so; nothing else of it is changed.
+        model: A checkpoint, or a task with its weights. The task is moved to the device, converted to channels-last
+            memory and set to evaluation mode, and stays so; nothing else of it is changed.
         kind: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
         score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
         proposals: Detection on precomputed proposals: their file.
         window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
             image at once.
-        overlap: Segmentation: share of a window that the next one covers again, 0 to 0.9.
+        overlap: Segmentation: overlap of neighbouring windows as a fraction of a window, 0 to 0.9.
         flips: Segmentation: mirror images to average over; by default as the task has it.
         scales: Segmentation: factors of the size to average over; by default as the task has it.
-        windows_at_once: Segmentation: windows that are computed at once.
+        windows_at_once: Segmentation: number of windows computed at once.
 
     Returns:
         The predictor.
@@ -109,14 +109,14 @@ def predict_images(
     max_pixels: int = MAX_PIXELS,
     keep_images: bool = False,
 ) -> Iterator[Prediction]:
-    """Predict images; one that cannot be read gives a prediction with an error, and the others are done.
+    """Predict images; an unreadable image gives a prediction with an error, and the others are still predicted.
 
-    Files are read by one policy for training and prediction, see :mod:`visiontasks.data.images`, and resized as the
-    task was evaluated. Reading, the network, and what the caller does with the results overlap.
+    Files are read with the same policy as in training, see :mod:`visiontasks.data.images`, and resized as in the
+    evaluation of the task. Reading, the network, and what the caller does with the results overlap.
 
     Args:
-        model: A checkpoint, a task with its weights, or what :func:`create_predictor` made with options.
-        images: Files or pixels, or one of them; a single name may be that of a folder, a pattern or a list, see
+        model: A checkpoint, a task with its weights, or a predictor from :func:`create_predictor`.
+        images: Files or pixels, one or several; a single name may also be a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
         batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
             autoencoder for images of any size. In segmentation these are images of the same size, and with a window
@@ -129,7 +129,8 @@ def predict_images(
         One prediction per image, in order, as they are made.
 
     Raises:
-        ArgumentError: If an argument is out of range, or there is no such image; and as :func:`create_predictor`.
+        ArgumentError: If an argument is out of range, or an image does not exist; also for the reasons given in
+            :func:`create_predictor`.
         CheckpointError: If the checkpoint is missing, damaged, unsafe, or of an unknown task.
 
     Example:

@@ -1,4 +1,4 @@
-"""Classes of the pixels of whole images, window by window where they are large."""
+"""Segmentation of whole images, window by window if they are large."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -25,10 +25,10 @@ class MaskPredictor(ImagePredictor):
         task: The task, with its weights, on its device and in evaluation mode.
         window: Height and width in pixels of the windows that an image is cut into, such as (512, 512), so that any
             image fits into memory; None for the whole image at once.
-        overlap: Share of a window that the next one covers again, 0 to 0.9; there one fades into the other.
+        overlap: Overlap of neighbouring windows as a fraction of a window, 0 to 0.9; the windows are blended there.
         flips: Mirror images whose probabilities are averaged with those of the image; by default as the task has it.
         scales: Factors of the size whose probabilities are averaged; by default as the task has it.
-        windows_at_once: Windows that are computed at once, of those that have the same size.
+        windows_at_once: Number of windows of the same size that are computed at once.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -68,7 +68,7 @@ class MaskPredictor(ImagePredictor):
     def segment(self, image: Image) -> UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"]:
         """Find the class of each pixel.
 
-        With a window, memory beyond image and result does not grow with the height of the image.
+        With a window, memory in addition to the image and the result does not grow with the height of the image.
 
         Args:
             image: The image.
@@ -94,12 +94,12 @@ class MaskPredictor(ImagePredictor):
         return labels
 
     def prepare(self, pixels: Pixels, name: Path | int) -> Image:
-        """Take the image as it is."""
+        """Return the image unchanged."""
         return to_tensor(pixels)
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Tensor]) -> list[Found]:
-        """Segment images: with a window one by one, else those of the same size that follow one another at once."""
+        """Segment images: with a window one by one, otherwise consecutive images of the same size together."""
         if self.window is not None:
             return [self._found(self.segment(image)) for image in samples]
         found: list[Found] = []

@@ -9,13 +9,13 @@ from visiontasks.visualization.annotations import draw_box
 from visiontasks.visualization.masks import draw_legend
 
 _FONT = 11
-"""Minimum height of letters in pixels; larger by the size of the image."""
+"""Minimum height of letters in pixels; it grows with the size of the image."""
 
 
 def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
-    """Draw a prediction onto its image, or beside it what an autoencoder makes of it.
+    """Draw a prediction onto its image, or an autoencoder's reconstruction beside it.
 
-    Drawn are boxes with class and score, the colours of a mask, or a list of classes.
+    The drawing shows boxes with class and score, the colours of a mask, or a list of classes.
 
     Args:
         prediction: With the pixels of its image (``keep_images``).
@@ -38,7 +38,7 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
     if prediction.boxes is None:
         draw_legend(picture, list(zip(titles, colors, strict=True)), font)
     else:
-        # The most probable one last, so that it lies on top.
+        # The most probable one is drawn last, so that it is on top.
         for box, title, color in reversed(list(zip(prediction.boxes, titles, colors, strict=True))):
             draw_box(picture, box, title, color, font)
     return from_pillow(picture)

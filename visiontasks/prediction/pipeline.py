@@ -1,4 +1,4 @@
-"""Work that is done ahead of where its results are needed, by threads."""
+"""Work that threads do before its results are needed."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +14,12 @@ def in_order(
 ) -> Iterator[ResultT]:
     """Compute a function of each item in threads, and yield the results in the order of the items.
 
-    Decoding, encoding and the network's arithmetic release Python's lock, so that threads are enough to overlap them.
+    Decoding, encoding and the network's computations release the GIL, so that threads are enough to overlap them.
 
     Args:
         function: What is computed; called by several threads at once.
         items: Its arguments, taken by the thread that asks for results.
-        threads: How many compute.
+        threads: Number of threads.
         ahead: Maximum number of items that are taken before their results are asked for, which bounds the memory.
 
     Yields:

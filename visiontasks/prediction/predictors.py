@@ -1,4 +1,4 @@
-"""How images become batches of a task, and what it predicts becomes what is said of each image."""
+"""Conversion of images to batches of a task, and of its outputs to the prediction of each image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -45,8 +45,8 @@ class ImagePredictor(ABC):
         task: The task, on its device and in evaluation mode.
 
     Attributes:
-        batch_size: Images that are computed at once by default.
-        formats: Names of the formats that hold its results, the default first.
+        batch_size: Default number of images computed at once.
+        formats: Names of the formats for its results, the default first.
     """
 
     batch_size = 64
@@ -58,7 +58,7 @@ class ImagePredictor(ABC):
 
     @abstractmethod
     def prepare(self, pixels: Pixels, name: Path | int) -> Any:  # noqa: ANN401 (what predict takes)
-        """Make of an image what the network sees; called in several threads at once.
+        """Convert an image to an input of the network; called in several threads at once.
 
         Raises:
             DataError: If it cannot be done for this image.
@@ -66,10 +66,10 @@ class ImagePredictor(ABC):
 
     @abstractmethod
     def predict(self, samples: Sequence[Any]) -> list[Found]:
-        """Predict what was prepared."""
+        """Predict prepared images."""
 
     def named(self, labels: Sequence[int], scores: Sequence[float]) -> Found:
-        """Give labels their names."""
+        """Add the class names to labels and scores."""
         names = tuple(self.class_names[label] for label in labels)
         return {"labels": tuple(labels), "class_names": names, "scores": tuple(scores)}
 
@@ -89,10 +89,10 @@ class BatchPredictor(ImagePredictor):
 
     @abstractmethod
     def found(self, predictions: Any, index: int, scale: Tensor) -> Found:  # noqa: ANN401 (each task has its own)
-        """Take what was predicted of an image of the batch, in pixels of the original."""
+        """Extract the prediction of one image of the batch, in pixels of the original."""
 
     def prepare(self, pixels: Pixels, name: Path | int) -> tuple[NamedTuple, Tensor]:
-        """Resize, as evaluation does."""
+        """Resize an image as in evaluation."""
         window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(0))
         image = to_tensor(show_image(pixels, window))
         scale = torch.tensor([window.height / window.size[0], window.width / window.size[1]])
@@ -123,11 +123,11 @@ class ClassificationPredictor(BatchPredictor):
     formats = ("csv", "jsonl")
 
     def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample of no class."""
+        """Make a sample without a class."""
         return ClassificationBatch(image, torch.tensor(0), torch.tensor(0))
 
     def found(self, predictions: ClassificationPredictions, index: int, scale: Tensor) -> Found:
-        """List the most probable class, or all that were found, most probable first."""
+        """List the most probable class or, if multilabel, all predicted classes, most probable first."""
         label, score = predictions.labels[index], predictions.scores[index]
         if not label.ndim:
             return self.named([int(label)], [float(score)])
@@ -146,7 +146,7 @@ class LocalizationPredictor(BatchPredictor):
         return LocalizationBatch(image, torch.tensor(-1), torch.zeros(4), size, torch.ones(2), torch.tensor(0))
 
     def found(self, predictions: LocalizationPredictions, index: int, scale: Tensor) -> Found:
-        """Bring the box back to the image."""
+        """Convert the box to pixels of the original image."""
         boxes = _original(predictions.boxes[index : index + 1], scale)
         return self.named([int(predictions.labels[index])], [float(predictions.scores[index])]) | {"boxes": boxes}
 
@@ -206,7 +206,7 @@ class DetectionPredictor(BatchPredictor):
             head.score_thresh = own
 
     def found(self, predictions: DetectionPredictions, index: int, scale: Tensor) -> Found:
-        """Bring the boxes back to the image."""
+        """Convert the boxes to pixels of the original image."""
         kept = predictions.labels[index] >= 0
         named = self.named(predictions.labels[index, kept].tolist(), predictions.scores[index, kept].tolist())
         return named | {"boxes": _original(predictions.boxes[index, kept], scale)}
@@ -218,7 +218,7 @@ class DetectionPredictor(BatchPredictor):
 
 
 class AutoencodingPredictor(BatchPredictor):
-    """Codes of images, and what the decoder makes of them."""
+    """Codes of images and their reconstructions."""
 
     formats = ("jsonl", "npz")
 
@@ -229,11 +229,11 @@ class AutoencodingPredictor(BatchPredictor):
             self.batch_size = 1
 
     def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample of no class."""
+        """Make a sample without a class."""
         return AutoencodingBatch(image, torch.tensor(-1), torch.tensor(0))
 
     def found(self, predictions: AutoencodingPredictions, index: int, scale: Tensor) -> Found:
-        """Take the code and the pixels."""
+        """Extract the code and the reconstruction."""
         (code,) = embedding(predictions.codes[index : index + 1].float())
         pixels = (255 * predictions.images[index]).round().to(torch.uint8)
         return {"code": tuple(code.tolist()), "reconstruction": pixels}

@@ -1,4 +1,4 @@
-"""What is said of an image, the same record for every task."""
+"""The prediction of an image, in the same form for every task."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]
 
 
 class Prediction(NamedTuple):
-    """What a task says of an image, in pixels of the image as it is displayed.
+    """Prediction of an image, in pixels of the image as displayed.
 
     Attributes:
         name: The file, or the position of an array among those that were given.
@@ -21,11 +21,11 @@ class Prediction(NamedTuple):
             classes that occur.
         class_names: Their names.
         scores: Their probabilities, 0 to 1. Segmentation: the share of the pixels that belong to each.
-        boxes: xyxy, one for each label; None of a task without boxes.
+        boxes: xyxy, one for each label; None for a task without boxes.
         mask: Segmentation: class of each pixel; multilabel: for each class whether a pixel belongs to it, 1 or 0.
-        code: Autoencoding: the code; of one that keeps place the mean over its places.
-        reconstruction: Autoencoding: what the decoder makes of the code, at the size that the network takes.
-        image: The pixels that were read, where they were asked for.
+        code: Autoencoding: the code; for a spatial code, the mean over its positions.
+        reconstruction: Autoencoding: the output of the decoder, at the input size of the network.
+        image: The pixels that were read, if requested.
         error: Why the image could not be read; None when it could.
     """
 
@@ -42,7 +42,7 @@ class Prediction(NamedTuple):
     error: str | None = None
 
     def at_least(self, score: float) -> "Prediction":
-        """Leave out what is less probable than a score."""
+        """Keep only labels with at least a given score."""
         kept = [index for index, own in enumerate(self.scores) if own >= score]
         return self._replace(
             labels=tuple(self.labels[index] for index in kept),
@@ -52,12 +52,12 @@ class Prediction(NamedTuple):
         )
 
     def layer(self, label: int) -> UInt8[Tensor, "height width"]:
-        """Return where a class of a segmentation is: 1 there, 0 elsewhere."""
+        """Return the binary mask of a class of a segmentation."""
         assert self.mask is not None
         return self.mask[label] if self.mask.ndim == 3 else (self.mask == label).byte()
 
     def as_dict(self) -> dict[str, Any]:
-        """Put it into plain values, as a line of JSON holds it.
+        """Convert the prediction to plain values, as in a line of JSON.
 
         Returns:
             ``file``, and ``error`` or ``height``, ``width`` and one of: ``classes`` (label, class, score; of a

@@ -1,4 +1,4 @@
-"""The images that a user names: files, folders, patterns and lists; and the names of what is written about them."""
+"""Images given as files, folders, patterns and lists, and the names of their results."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -13,8 +13,8 @@ LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
     """List the image files that files, folders (searched in depth), glob patterns and lists name.
 
-    A list is a text file (``.txt``, ``.lst``, ``.list``) with a name in a line, relative to the current folder or to
-    its own. Names that do not exist stay in it: they fail one by one when they are read.
+    A list is a text file (``.txt``, ``.lst``, ``.list``) with one name per line, relative to the current folder or to
+    that of the list. Names that do not exist are kept: they fail one by one when they are read.
 
     Args:
         sources: Files, folders, patterns and lists.
@@ -44,7 +44,7 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
 
 
 def target_names(files: Sequence[Path], suffix: str) -> list[Path]:
-    """Name the results of files: by their own names, with as much of their folders as tells them apart.
+    """Name the results of files: by file name, with as many parent folders as needed to make them distinct.
 
     Args:
         files: The files.

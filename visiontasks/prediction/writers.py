@@ -1,4 +1,4 @@
-"""What formats have in common: one file for all images, or one for each."""
+"""Base classes of output formats: one file for all images, or one for each."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ class Writer(ABC):
     Attributes:
         suffix: Ending of the files.
         into_folder: Whether there is a file for each image.
-        least: Minimum score of a box that is written, where none is asked for.
+        least: Default minimum score of the boxes that are written.
     """
 
     suffix: ClassVar[str]
@@ -53,7 +53,7 @@ class Writer(ABC):
 
 
 class FolderWriter(Writer):
-    """A file for each image, which is whole once it is encoded."""
+    """A file for each image, which is complete once the image is encoded."""
 
     def collect(self, text: str) -> None:
         """Do nothing."""
@@ -73,14 +73,14 @@ class FolderWriter(Writer):
         return self.output
 
     def target(self, prediction: Prediction) -> Path:
-        """Name the file of an image, in a folder that there is."""
+        """Return the file for an image, whose folder is created."""
         target = self.folder / self.targets[prediction.name]
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
 
 class TextWriter(Writer):
-    """One file for all images, or the terminal; it has its final name once it is whole."""
+    """One file for all images, or the terminal; the file gets its final name once it is complete."""
 
     into_folder = False
     head = tail = separator = ""
@@ -94,7 +94,7 @@ class TextWriter(Writer):
             # A pipe or a terminal cannot be renamed.
             regular = not self.output.exists() or self.output.is_file()
             self._part = self.output.with_name(f"{self.output.name}.part") if regular else None
-            # Names of files may be no UTF-8; they are written byte by byte as they are.
+            # File names may not be valid UTF-8; their bytes are written unchanged.
             self._stream = (self._part or self.output).open("w", newline="", encoding="utf-8", errors="surrogateescape")
         self._stream.write(self.head)
         self._first = True
@@ -107,7 +107,7 @@ class TextWriter(Writer):
             self._first = False
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Close the file; after an error what there is stays under another name, ``NAME.part``."""
+        """Close the file; after an error the incomplete file is left as ``NAME.part``."""
         if kind is None:
             self._stream.write(self.tail)
         self._stream.flush()

@@ -1,4 +1,4 @@
-"""Predictions into files, while the network computes the next ones."""
+"""Writing of predictions to files while the network computes the next ones."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ from visiontasks.prediction.writers import Writer
 
 _THREADS = 2
 _CLEAR = 0.5
-"""Minimum score of what a person is to see."""
+"""Minimum score of boxes in output for people."""
 
 
 def choose_format(predictor: ImagePredictor, name: str | None, output: Path | None) -> str:
-    """Choose a format: as asked for, else by the ending of the output, else what is usual for the task.
+    """Choose a format: as requested, otherwise by the suffix of the output, otherwise the default of the task.
 
     Args:
         predictor: What predicts.
-        name: What was asked for.
+        name: The requested format.
         output: The file or folder.
 
     Raises:
-        ArgumentError: If the task has no such results, or needs a folder to write them into.
+        ArgumentError: If the task does not support the format, or the output must be a folder.
     """
     by_suffix = {kind.suffix: known for known, kind in FORMATS.items() if not kind.into_folder}
     if name is None and output is not None:
@@ -64,7 +64,7 @@ def create_writer(
         predictor: What predicts.
         files: The images.
         output: The file or folder; the terminal by default.
-        annotations: Annotations of COCO's form, whose numbers of images and classes COCO's results have.
+        annotations: Annotations in COCO format, whose ids of images and classes are used in COCO results.
 
     Raises:
         ArgumentError: If an option is for another format, or a result would replace an image.
@@ -77,7 +77,7 @@ def create_writer(
     if issubclass(kind, Csv):
         return Csv(output, boxes="voc" in predictor.formats)
     if issubclass(kind, CocoResults):
-        # What is no object has no number.
+        # The background has no id.
         names = [name for name in predictor.class_names if name != "background" or "voc" in predictor.formats]
         return CocoResults(
             output, number_images(files, names) if annotations is None else read_ids(annotations, files, names)
@@ -115,9 +115,10 @@ def write_predictions(
 
     Args:
         predictions: What :func:`~visiontasks.prediction.predict_images` yields.
-        writer: Where to, opened.
-        overlay: Draws a prediction that was made, and writes the picture.
-        all_boxes: Whether boxes of low scores are written where a format or a picture usually has only clear ones.
+        writer: The writer, already opened.
+        overlay: Draws a successful prediction and saves the picture.
+        all_boxes: Whether to include boxes with low scores in formats and pictures that by default have only high
+            scores.
 
     Yields:
         The predictions, without their pixels.

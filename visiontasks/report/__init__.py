@@ -1,4 +1,4 @@
-"""The page of a run: plain data in, one HTML file out that needs no other file and no network."""
+"""The report of a run: a self-contained HTML page made from plain data."""
 
 from visiontasks.report.content import Confusion, Gallery, Report, Sample, Thresholds
 from visiontasks.report.environment import Environment, read_environment

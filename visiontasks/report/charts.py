@@ -1,4 +1,4 @@
-"""Curves as SVG, whose colours are those of the page."""
+"""Curves as SVG, in the colours of the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,15 +25,15 @@ def line_chart(
     """Draw curves over a common axis.
 
     Args:
-        title: What the values are; stands above the axes.
-        series: Points (x, y) by rising x, by what they are of; at most three, which the legend names.
+        title: Name of the values, written above the axes.
+        series: Points (x, y) of each curve, by its name in the legend, in ascending order of x; at most three curves.
         x_label: What x is.
-        y_range: Minimum and maximum y; by default those that occur.
-        x_range: Minimum and maximum x; by default those that occur.
+        y_range: Minimum and maximum y; by default those of the points.
+        x_range: Minimum and maximum x; by default those of the points.
         extra: More SVG inside of it.
 
     Returns:
-        An ``<svg>`` element; that of empty axes for no points.
+        An ``<svg>`` element, with empty axes if there are no points.
     """
     points = [point for curve in series.values() for point in curve]
     xs, ys = [x for x, _ in points] or [0.0, 1.0], [y for _, y in points] or [0.0, 1.0]

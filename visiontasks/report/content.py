@@ -1,4 +1,4 @@
-"""What stands on the page of a run, as plain data."""
+"""Contents of the report of a run, as plain data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Counts = Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often a class was taken for another.
+    """Confusion matrix of the classes.
 
     Attributes:
         unit: What is counted, such as ``"images"``.
         counts: A row for each true class, a column for each predicted one.
-        names: Of the rows and columns; one more than there are classes where the last is the background.
+        names: Names of the rows and columns; if the last is the background, there is one more than there are classes.
         note: How it was counted.
     """
 
@@ -28,14 +28,14 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Finds whose score is at least a threshold: 0, 0.01, ... 1.
+    """Numbers of true and false positives at the score thresholds 0, 0.01, ... 1.
 
     Attributes:
-        unit: What is found, such as ``"objects"``.
+        unit: What is counted, such as ``"objects"``.
         names: Classes.
-        right: Finds that are right, [classes, 101].
-        wrong: Finds that are wrong, [classes, 101].
-        wanted: All there is to find, [classes].
+        right: True positives, [classes, 101].
+        wrong: False positives, [classes, 101].
+        wanted: Number of ground truth objects or images, [classes].
         note: How it was counted.
         start: Threshold that the page shows first, in hundredths.
     """
@@ -56,7 +56,7 @@ class Sample:
     Attributes:
         jpeg: Content of a JPEG file.
         caption: One line.
-        width: Of the picture, in pixels.
+        width: Width of the picture, in pixels.
     """
 
     jpeg: bytes
@@ -74,22 +74,22 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Report:
-    """All that stands on the page.
+    """Contents of the page.
 
     Attributes:
-        title: Of the page.
-        facts: What was trained on what, by what it is.
+        title: Title of the page.
+        facts: Facts on the model and the data, by name.
         metrics: The final metrics as they are logged, such as ``test/loss``, and ``test/iou/NAME`` for a class.
         monitor: The metric by which the checkpoint was chosen, without its stage.
-        class_names: In the order of the labels.
+        class_names: Names of the classes in the order of the labels.
         history: The metrics over the training.
-        confusion: How often classes were confused.
-        thresholds: What is found at which score.
+        confusion: Confusion matrix.
+        thresholds: True and false positives by score threshold.
         galleries: Samples.
-        quality: What the samples were chosen and are ordered by.
-        trained: What the training was made with; None where it is not known.
-        tested: What the test was made with.
-        configuration: As YAML.
+        quality: Name of the measure by which the samples were chosen and ordered.
+        trained: Environment of the training; None if unknown.
+        tested: Environment of the test.
+        configuration: Configuration as YAML.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What a run was made with: command, versions, hardware."""
+"""Environment of a run: command, versions, hardware."""
 
 import json
 import platform
@@ -31,15 +31,15 @@ _PACKAGES = (
 
 @dataclass(frozen=True)
 class Environment:
-    """What a run was made with.
+    """Environment of a run.
 
     Attributes:
-        command: The command line, as it can be repeated.
-        time: When it was begun, with the zone.
-        task: Import path of the task's class; empty where it is not known.
-        data: Import path of the data module's class; empty where it is not known.
-        images: How many images the splits have that were loaded.
-        versions: Of Python, the system and the packages that matter.
+        command: The command line, in a form that can be repeated.
+        time: Start time, with the time zone.
+        task: Import path of the task's class; empty if unknown.
+        data: Import path of the data module's class; empty if unknown.
+        images: Number of images in each split that was loaded.
+        versions: Versions of Python, the system and the relevant packages.
     """
 
     command: str
@@ -54,7 +54,7 @@ class Environment:
         """Describe this process.
 
         Args:
-            command: The command line; by default what Python was started with.
+            command: The command line; by default that with which Python was started.
             task: The task.
             data: The data module.
         """
@@ -78,7 +78,7 @@ class Environment:
 
 
 def read_environment(folder: Path) -> Environment | None:
-    """Read what a run was made with from its folder; None where it is not noted.
+    """Read the environment of a run from its folder; None if it was not saved.
 
     Raises:
         DataError: If the file is damaged.

@@ -15,20 +15,19 @@ MOST_POINTS = 250
 
 
 def read_history(file: Path) -> History:
-    """Read how the metrics went over the epochs.
+    """Read the metrics of all epochs.
 
-    What was logged several times in an epoch is averaged over it. Metrics of single classes are left out, as is the
-    test.
+    Values logged several times in an epoch are averaged. Metrics of single classes and of the test are left out.
 
     Args:
         file: ``metrics.csv`` of a run folder.
 
     Returns:
-        The metrics in the order of the file; empty without the file. Of long trainings, at most 250 points of each
-        curve, which are then means over several epochs.
+        The metrics in the order of the file; empty without the file. A curve has at most 250 points, which are means
+        over several epochs in a long training.
 
     Raises:
-        DataError: If the file is none of metrics.
+        DataError: If the file is not a file of metrics.
     """
     if not file.is_file():
         return {}
@@ -39,7 +38,8 @@ def read_history(file: Path) -> History:
             message = f"{str(file)!r} has no column 'epoch'; expected the metrics.csv of Lightning's CSVLogger."
             raise DataError(message)
         for number, row in enumerate(rows, 2):
-            # Callbacks that log by themselves, such as LearningRateMonitor, write rows of a step without its epoch.
+            # Callbacks with their own logging, such as LearningRateMonitor, write rows with a step but without an
+            # epoch.
             if not row["epoch"]:
                 continue
             for column, text in row.items():

@@ -18,10 +18,10 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 
 
 def page(report: Report) -> str:
-    """Make the page: one HTML file that needs no other file and no network.
+    """Create the page: one self-contained HTML file.
 
     Args:
-        report: What stands on it. Any text may hold any characters.
+        report: Contents of the page. Texts may contain any characters.
 
     Returns:
         HTML.
@@ -77,7 +77,7 @@ def _curves(history: History, monitor: str) -> str:
     order = sorted(history, key=lambda name: (name != "loss", name != monitor, name.startswith("loss_")))
     charts = []
     for name in order:
-        # Every stage has its colour, whatever others there are.
+        # Every stage has a fixed colour, whichever stages there are.
         stages = {stage: history[name].get(stage, []) for stage in dict.fromkeys(["train", "val", *history[name]])}
         charts.append(line_chart(name, stages, "epoch"))
     first, more = "".join(charts[:_FIRST_CURVES]), charts[_FIRST_CURVES:]
@@ -93,7 +93,7 @@ def _galleries(report: Report) -> str:
             f'{b64encode(sample.jpeg).decode()}"><figcaption>{escape(sample.caption)}</figcaption></figure>'
             for sample in gallery.samples
         )
-        # Several images side by side are no tile for a phone's width.
+        # Several images side by side are too wide for a tile on a phone.
         width = min(440, max(118, *(sample.width for sample in gallery.samples)))
         tiles = f'<div class="gallery" style="--tile:{width}px">{figures}</div>'
         parts.append(f"<h3>{escape(gallery.title)}</h3>{tiles}")

@@ -8,11 +8,11 @@ from html import escape
 from visiontasks.report.content import Confusion
 
 MOST_CLASSES = 40
-"""Classes up to which a confusion matrix is shown."""
+"""Maximum number of classes for which a confusion matrix is shown."""
 
 
 def number(value: float) -> str:
-    """Write a number to be read, with the exact one beside it; a dash for NaN.
+    """Format a number for reading, with its exact value as an attribute; a dash for NaN.
 
     Example:
         >>> number(0.98765432)
@@ -59,7 +59,7 @@ def by_class(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 
 def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confusion: Confusion | None) -> str:
-    """List the classes with what was logged of each, and what the confusion matrix says of it; empty for neither."""
+    """List the classes with their logged metrics and those from the confusion matrix; empty if there are neither."""
     columns = by_class(metrics)
     counted = confusion.counts if confusion else []
     if not columns and not counted:
@@ -76,7 +76,7 @@ def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confus
 
 
 def confusion_table(confusion: Confusion) -> str:
-    """Draw a confusion matrix, and list what is confused most often."""
+    """Draw a confusion matrix, and list the most frequent confusions."""
     names, counts = confusion.names, confusion.counts
     parts = [f'<p class="note">{escape(confusion.note)}</p>'] if confusion.note else []
     if len(names) <= MOST_CLASSES:

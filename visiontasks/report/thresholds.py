@@ -27,7 +27,7 @@ def rates(right: int, wrong: int, wanted: int) -> tuple[float, float, float]:
 
 
 def threshold_section(thresholds: Thresholds) -> str:
-    """Make the slider, the numbers that it changes, and the curves of all classes together over the threshold."""
+    """Create the slider, the numbers that it changes, and the curves over the threshold for all classes together."""
     right, wrong = (
         [sum(column) for column in zip(*rows, strict=True)] for rows in (thresholds.right, thresholds.wrong)
     )
@@ -70,7 +70,7 @@ def threshold_section(thresholds: Thresholds) -> str:
         f'value="{start}"></div><div class="charts">{chart}</div>'
         f'<div class="scroll"><table id="threshold-table"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        # "<" would end the script where a name held its end tag.
+        # Unescaped, "<" would end the script if a name contained its end tag.
         f'<script type="application/json" id="threshold-data">{data.replace("<", chr(92) + "u003c")}</script>'
         f"<script>{script}</script>"
     )

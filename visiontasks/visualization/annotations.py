@@ -16,9 +16,9 @@ def draw_sample(sample: NamedTuple, class_names: Sequence[str], side: int = 320)
     """Draw the annotations of a sample onto its image: boxes with their classes, masks in colour, a title.
 
     Args:
-        sample: A batch of one image, of any task; what is padding is left out.
+        sample: A batch of one image, of any task; padding is left out.
         class_names: Names of the classes in the order of the labels; for masks, of the values.
-        side: The image is scaled to fit into a square of so many pixels, which it is placed in.
+        side: Side in pixels of the square into which the image is scaled and placed.
 
     Returns:
         uint8 RGB, shape [3, side, side], and the title: classes of the image, or of its mask.
@@ -62,11 +62,11 @@ def draw_box(
     """Draw a box onto a picture, with its name above the upper left corner.
 
     Args:
-        picture: Is changed.
+        picture: The picture, which is changed in place.
         box: xyxy in pixels of the picture.
         name: Written on a background of the same colour; empty for none.
         color: RGB.
-        height: Of the letters in pixels; lines are a fifth as wide.
+        height: Height of the letters in pixels; lines are a fifth as wide.
     """
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(height)
     draw.rectangle(tuple(box), outline=color, width=height // 5)

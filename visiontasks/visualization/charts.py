@@ -1,4 +1,4 @@
-"""Counts as bars, and figures with their spread as lines."""
+"""Bar charts of counts, and line charts of values with standard deviations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
     Args:
         title: What is counted.
         names: One for each group.
-        series: Counts by what they are of, such as splits; each has one count for each name.
+        series: Counts of each series, such as a split, by its name; each has one count for each group.
 
     Returns:
         uint8 RGB, shape [3, H, W].
@@ -51,13 +51,13 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
 def line_chart(
     title: str, names: Sequence[str], series: Mapping[str, Sequence[tuple[float, float]]], unit: str = ""
 ) -> Picture:
-    """Draw figures as lines over names, each figure with a bar of its standard deviation to both sides.
+    """Draw values as lines over names, each value with an error bar of one standard deviation on both sides.
 
     Args:
         title: What is drawn.
         names: Places along the horizontal axis, at equal distances.
-        series: Mean and standard deviation for each name, by what they are of.
-        unit: Written behind the figures of the vertical axis.
+        series: Mean and standard deviation for each place, by the name of the series.
+        unit: Written after the numbers of the vertical axis.
 
     Returns:
         uint8 RGB, shape [3, H, W].
@@ -80,7 +80,7 @@ def line_chart(
         draw.text((left - 6, y_of(value)), f"{value:.4g}{unit}", fill=INK, font=small, anchor="rm")
     for position, (label, points) in enumerate(series.items()):
         color = class_color(position)
-        # A few pixels apart, so that bars of one name do not hide each other.
+        # A few pixels apart, so that the error bars of one name do not hide each other.
         shift = 4 * (position - (len(series) - 1) / 2)
         places = [left + width * (index + 0.5) / len(names) + shift for index in range(len(names))]
         drawn = [(x, y_of(mean)) for x, (mean, _) in zip(places, points, strict=True)]
@@ -109,7 +109,7 @@ def ticks(low: float, high: float, whole: bool = False) -> list[float]:
         whole: Whether they are to be whole numbers.
 
     Returns:
-        Two to seven of them, 1, 2 or 5 times a power of ten apart; for want of them, the ends.
+        Two to seven numbers at distances of 1, 2 or 5 times a power of ten; if there are none, the two ends.
 
     Example:
         >>> ticks(0.13, 0.94)

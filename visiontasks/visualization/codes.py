@@ -1,4 +1,4 @@
-"""Pictures of codes: what images look like after them, between them, and where they lie."""
+"""Pictures of codes: reconstructions, interpolations, neighbours, and maps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +21,12 @@ def draw_reconstructions(
     class_names: Sequence[str] = (),
     columns: int = 8,
 ) -> Picture:
-    """Draw images in rows, and below each what comes out of its code, with its mean squared error.
+    """Draw images in rows, and below each its reconstruction with the mean squared error.
 
     Args:
         batch: The images, of any task, on the CPU.
         predictions: Their reconstructions.
-        class_names: Not looked at; other drawings have it.
+        class_names: Not used; other drawing functions take it.
         columns: Images side by side.
 
     Returns:
@@ -52,7 +52,7 @@ def draw_interpolation(images: Float[Tensor, "pairs steps _ _ _"]) -> Picture:
     """Draw the images on the way from one code to another, one pair of codes in a row.
 
     Args:
-        images: Pixels in 0 to 1; of the first and the last image the codes were taken.
+        images: Pixels from 0 to 1; the first and the last image of a row are those whose codes are interpolated.
 
     Returns:
         uint8 RGB, shape [3, H, W].
@@ -84,7 +84,7 @@ def code_map(
 
     Args:
         codes: Codes, of at least two images.
-        labels: Class of each; -1, drawn grey, where it is not known.
+        labels: Class of each code; -1 if unknown, which is drawn grey.
         class_names: Names of the classes.
 
     Returns:
@@ -121,8 +121,8 @@ def principal_plane(codes: Float[Tensor, "images code"]) -> tuple[Float[Tensor, 
         codes: Codes.
 
     Returns:
-        The coordinates, whose signs are such that the largest entry of a component is positive, and the share of the
-        variance that each component has; NaN where there is none.
+        The coordinates, with signs such that the largest entry of each component is positive, and the fraction of the
+        variance explained by each component; NaN if there is no variance.
 
     Example:
         >>> places, shares = principal_plane(torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [1.0, 0.0, 0.0]]))

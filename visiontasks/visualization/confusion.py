@@ -1,4 +1,4 @@
-"""Which classes are taken for one another."""
+"""Drawings of confusion matrices."""
 
 from collections.abc import Sequence
 
@@ -16,12 +16,12 @@ _NUMBERS = 34
 
 
 def draw_confusion(counts: Int64[Tensor, "actual predicted"], class_names: Sequence[str], title: str = "") -> Picture:
-    """Draw a matrix of counts: a row for each true class, a column for each predicted one.
+    """Draw a confusion matrix: a row for each true class, a column for each predicted one.
 
-    A cell is the darker the larger its share of its row is; the numbers are counts.
+    A cell is darker the larger its fraction of the row is; the numbers are counts.
 
     Args:
-        counts: How often each class was taken for each.
+        counts: Number of samples for each true and predicted class.
         class_names: Names of rows and columns.
         title: Written above.
 

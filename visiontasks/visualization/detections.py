@@ -18,14 +18,14 @@ def draw_detections(
     side: int = 320,
     columns: int = 4,
 ) -> Picture:
-    """Draw images twice: with their objects, and with what was found.
+    """Draw images twice: with their objects, and with the detections.
 
     Args:
         batch: The images and their objects, on the CPU.
-        predictions: What was found in them, on the CPU.
+        predictions: The detections, on the CPU.
         class_names: Names of the classes in the order of the labels.
         score: Minimum score of a detection that is drawn.
-        side: Each image is scaled to fit into a square of so many pixels.
+        side: Side in pixels of the square into which each image is scaled to fit.
         columns: Pictures side by side, an even number.
 
     Returns:

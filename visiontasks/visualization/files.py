@@ -9,7 +9,7 @@ from visiontasks.visualization.pictures import Picture, to_pillow
 
 
 def check_picture_file(file: Path) -> None:
-    """Check that the name of a file says its format, before a picture is made.
+    """Check that the suffix of a file name is that of a picture format, before a picture is made.
 
     Raises:
         ArgumentError: If it does not.
@@ -20,10 +20,10 @@ def check_picture_file(file: Path) -> None:
 
 
 def save_picture(picture: Picture, file: Path) -> None:
-    """Write a picture, in the format that the name of the file says; its folder is made.
+    """Write a picture in the format given by the suffix of the file name; its folder is created.
 
     Raises:
-        ArgumentError: If the name says none.
+        ArgumentError: If the suffix is not that of a picture format.
     """
     check_picture_file(file)
     file.parent.mkdir(parents=True, exist_ok=True)

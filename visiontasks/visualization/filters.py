@@ -1,4 +1,4 @@
-"""Filters and feature maps, to see what a network looks for."""
+"""Drawings of filters and feature maps."""
 
 import math
 from collections.abc import Sequence
@@ -34,12 +34,13 @@ def first_convolution(module: nn.Module) -> nn.Conv2d:
 def draw_filters(weight: Float[Tensor, "filters _ _ _"], columns: int = 16) -> Picture:
     """Draw filters side by side, magnified by a whole factor.
 
-    Filters of three channels are drawn in colour. Of any other number of channels, each filter is a grey mosaic of its
-    channels, in a square from left to right and from top to bottom. Every filter is scaled by itself, all its channels
+    Filters of three channels are drawn in colour. With any other number of channels, each filter is drawn as a grey
+    mosaic of its channels, in a square from left to right and from top to bottom. Every filter is scaled by itself, all
+    its channels
     alike: zero is mid-grey, its largest absolute weight black or white.
 
     Args:
-        weight: Of a convolution, shape [filters, C, h, w], such as ``first_convolution(task.backbone).weight``.
+        weight: Weight of a convolution, shape [filters, C, h, w], such as ``first_convolution(task.backbone).weight``.
         columns: Filters side by side.
 
     Returns:
@@ -59,14 +60,14 @@ def draw_activations(
 ) -> Picture:
     """Draw the feature maps of one image, a row for each stage, fine to coarse.
 
-    Of every stage the strongest channels are shown, those of the largest mean absolute activation, strongest first. A
-    map is scaled by itself: black is its minimum activation, white its maximum.
+    For every stage the strongest channels are shown, those with the largest mean absolute activation, strongest first.
+    Each map is scaled by itself: black is its minimum activation, white its maximum.
 
     Args:
         features: Feature maps of one image, shape [C, h, w] each, such as
             ``[feature[0] for feature in backbone(images)]``.
         image: The image itself, drawn above them; see :func:`to_rgb`.
-        count: Channels of a stage, at most.
+        count: Maximum number of channels per stage.
 
     Returns:
         uint8 RGB, shape [3, H, W].

@@ -10,7 +10,7 @@ def label_names(labels: Integer[Tensor, ""] | Integer[Tensor, " classes"], class
     """Name the class of an image, or all of its classes.
 
     Args:
-        labels: The class, -1 where there is none; or of each class whether the image has it.
+        labels: The class, -1 if there is none; or, for each class, whether the image has it.
         class_names: Names of the classes in the order of the labels.
 
     Example:

@@ -18,9 +18,8 @@ def draw_localization(
 ) -> Picture:
     """Draw images with the true box in yellow, and the predicted one with its class and score.
 
-    The predicted box is green where its class is right and it overlaps the true box by at least 0.5, as ILSVRC counts,
-    and red elsewhere. The title says the overlap, and the true class where it is another one; of images without an
-    object, it says so.
+    The predicted box is green if its class is right and its IoU with the true box is at least 0.5, as in ILSVRC, and
+    red otherwise. The title gives the IoU, and the true class if it differs, or says that the image has no object.
 
     Args:
         batch: The images and their objects.

@@ -1,4 +1,4 @@
-"""Classes of pixels in colour."""
+"""Drawings of segmentation masks."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _LEGEND_FROM = 160  # pixels
 
 
 def voc_color_map() -> UInt8[np.ndarray, "256 3"]:
-    """Compute the colours that PASCAL VOC paints class 0 to 255 in: the bits of the class, over red, green, blue.
+    """Compute the PASCAL VOC colours of the classes 0 to 255: the bits of the class, distributed over red, green, blue.
 
     Example:
         >>> voc_color_map()[[0, 1, 2, 255]].tolist()
@@ -73,7 +73,7 @@ def overlay(
 def draw_segmentation(
     batch: SegmentationBatch, predictions: SegmentationPredictions, class_names: Sequence[str]
 ) -> Picture:
-    """Draw images, their masks, and what was predicted, side by side; above a prediction the share that is right.
+    """Draw images, their masks and the predictions side by side, with the pixel accuracy above each prediction.
 
     Args:
         batch: The images and their masks.
@@ -91,7 +91,7 @@ def draw_segmentation(
         truth, found = truth[:height, :width], found[:height, :width]
         counted = truth != IGNORED
         right = (truth == found)[counted].float().mean().item() if counted.any() else 0.0
-        # On a small image the legend would hide what it explains; then the title says it.
+        # On a small image the legend would hide what it explains; then the title names the classes.
         legend = min(height, width) >= _LEGEND_FROM
         tiles += [to_rgb(shown), overlay(shown, truth, class_names, legend), overlay(shown, found, class_names, False)]
         present = [class_names[value] for value in torch.unique(truth).tolist() if value < len(class_names)]
@@ -111,7 +111,7 @@ def blend(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Ima
 
 
 def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]], height: int = 11) -> None:
-    """Write names, each beside its colour, into the upper left corner of a picture, in letters of a height."""
+    """Write names, each beside its colour, into the upper left corner of a picture, in letters of the given height."""
     draw, font, line = ImageDraw.Draw(picture), ImageFont.load_default(height), height + 3
     for row, (name, color) in enumerate(entries):
         top = 2 + row * line
@@ -121,7 +121,7 @@ def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, in
 
 
 def one_layer(mask: Tensor) -> Tensor:
-    """Show, of several classes of a pixel, the last one; a pixel of none is grey."""
+    """Reduce a multilabel mask to the last class of each pixel; a pixel without classes is grey."""
     if mask.ndim == 2:
         return mask
     numbered = torch.where(mask == 1, torch.arange(len(mask), dtype=torch.uint8)[:, None, None], IGNORED)

@@ -19,11 +19,11 @@ _TITLE, MARGIN = 20, 6
 
 
 def to_rgb(image: Tensor) -> Picture:
-    """Bring an image of any number of channels to what can be shown.
+    """Convert an image with any number of channels to RGB for display.
 
     Args:
-        image: uint8 in 0 to 255 or float in 0 to 1, shape [C, H, W]. One channel is shown grey; of more than three, the
-            first three are shown.
+        image: uint8 in 0 to 255 or float in 0 to 1, shape [C, H, W]. One channel is shown as grey; of more than three
+            channels, the first three are shown.
 
     Returns:
         uint8 RGB, shape [3, H, W].
@@ -33,12 +33,12 @@ def to_rgb(image: Tensor) -> Picture:
 
 
 def to_pillow(image: Tensor) -> Image.Image:
-    """Make an image of Pillow's, in RGB, of an image of any number of channels, see :func:`to_rgb`."""
+    """Convert an image with any number of channels to a Pillow image in RGB, see :func:`to_rgb`."""
     return Image.fromarray(to_rgb(image).permute(1, 2, 0).contiguous().numpy())
 
 
 def from_pillow(image: Image.Image) -> Picture:
-    """Make a picture of an RGB image of Pillow's."""
+    """Convert an RGB Pillow image to a picture."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
@@ -83,7 +83,7 @@ def shelve(pictures: Sequence[Tensor], width: int = 1120) -> Picture:
 
     Args:
         pictures: uint8 RGB.
-        width: Largest width of the whole in pixels, unless one picture is wider.
+        width: Maximum width of the result in pixels, unless one picture is wider.
 
     Example:
         >>> one, other = torch.zeros(3, 4, 6, dtype=torch.uint8), torch.zeros(3, 5, 2, dtype=torch.uint8)
@@ -110,7 +110,7 @@ def draw_classification(
 ) -> Picture:
     """Draw images with the predicted class and its probability: green when right, else red with the true class.
 
-    Of several classes, those that were found are named, without their probabilities.
+    For multilabel images the predicted classes are named, without their probabilities.
 
     Args:
         batch: The images and their classes.

@@ -16,15 +16,15 @@ def reliability_diagram(
     accuracy: Float[Tensor, " bins"],
     title: str = "",
 ) -> Picture:
-    """Draw how often predictions are right over how sure they are, and below how many there are of each kind.
+    """Draw the accuracy of predictions over their confidence, and below it the number of predictions in each bin.
 
-    Guo et al. 2017, figure 1: a bar is the accuracy of a bin of predictions, in red what their mean confidence is off
-    by; where they are calibrated the bars end on the diagonal.
+    Guo et al. 2017, figure 1: a bar is the accuracy of a bin of predictions, and red is the difference from their mean
+    confidence; if they are calibrated, the bars end on the diagonal.
 
     Args:
-        counts: Predictions in each bin of equal width.
-        confidence: Their mean confidence; of any value in an empty bin.
-        accuracy: Share of them that is right; of any value in an empty bin.
+        counts: Number of predictions in each bin; bins have equal width.
+        confidence: Their mean confidence; any value for an empty bin.
+        accuracy: Fraction of them that is right; any value for an empty bin.
         title: One line above it, such as the metrics.
 
     Returns:

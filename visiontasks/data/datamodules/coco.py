@@ -1,4 +1,4 @@
-"""COCO, and data sets of one's own in its form."""
+"""COCO and custom data sets in COCO format."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,30 +16,31 @@ _YEARS = ("2017", "2014")
 
 
 class COCODataModule(FileDataModule):
-    """COCO 2017, or data of one's own with annotations in a COCO json file.
+    """COCO 2017, or custom data with annotations in a COCO json file.
 
-    Recognised below ``root``, for each split: ``annotations/instances_SPLIT.json``, ``annotations/SPLIT.json``,
-    ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with SPLIT such as train2017, train
-    or valid; or one json file, whose images are split at random. The folder of the images is searched for.
+    The following files below ``root`` are recognised for each split: ``annotations/instances_SPLIT.json``,
+    ``annotations/SPLIT.json``, ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with
+    SPLIT such as train2017, train or valid; or one json file, whose images are split at random. The folder of the
+    images is found by searching.
 
-    In segmentation a pixel has the class of the smallest object on it, or is ``background``; classification is
+    In segmentation a pixel has the class of the smallest object that covers it, or is ``background``; classification is
     multilabel.
 
     Args:
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"``, or ``"localization"`` of the largest object.
-        train: Annotations to train on, relative to ``root``; by default looked for.
+        train: Annotations to train on, relative to ``root``; by default found by searching.
         val: Annotations of the validation split. With ``train`` alone, it is split at random from the training images.
         test: Annotations of the test split; by default the validation split stands in for it.
-        images: Folder of the images, relative to ``root``; by default searched for.
-        box_format: Notation of the boxes, where a tool has written another than COCO's.
-        download: Whether COCO 2017 (19 GB) is downloaded into ``root`` where it is not there yet.
-        mirrors: Addresses of servers to ask for it first, each standing for ``http://images.cocodataset.org``.
+        images: Folder of the images, relative to ``root``; by default found by searching.
+        box_format: Notation of the boxes, if a tool has written one other than COCO's.
+        download: Whether to download COCO 2017 (19 GB) into ``root`` if it is not there yet.
+        mirrors: Addresses of servers to try first, each replacing ``http://images.cocodataset.org``.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.
-        DataError: If there are no such annotations, or they have errors (when first used).
+        DataError: If the annotations are not found or have errors (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
@@ -68,17 +69,17 @@ class COCODataModule(FileDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the categories, by their ids unless given; in segmentation behind ``background``."""
+        """Names of the categories, in the order of their ids unless given; in segmentation after ``background``."""
         names = super().class_names
         return ("background", *names) if self.task == "segmentation" else names
 
     def prepare_data(self) -> None:
-        """Download what is missing, when asked to."""
+        """Download missing files if ``download`` is set."""
         if self.download:
             download_archives(COCO_2017, self.root, self.mirrors)
 
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> CocoFile | None:
-        """Find the json file of a split, and the folder of its images."""
+        """Find the json file of a split and the folder of its images."""
         file = self._annotations(split)
         if file is None:
             return None

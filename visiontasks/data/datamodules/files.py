@@ -1,4 +1,4 @@
-"""What the data modules of images in files share, from annotations to batches."""
+"""Base of the data modules of images in files, from annotations to batches."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -52,44 +52,45 @@ _DATASETS: dict[str, type[FileDataset[Any]]] = {
 class FileDataModule(VisionDataModule):
     """Images in files with annotations in some format, for one of several tasks.
 
-    A subclass says which tasks its annotations serve and where they are (:meth:`find_source`).
+    A subclass defines which tasks its annotations support and where they are (:meth:`find_source`).
 
     Args:
         root: Folder of the data set.
-        task: What is learnt; it decides the type of the batches, and the defaults of size and augmentation.
+        task: What is learnt; it determines the type of the batches and the defaults for image size and augmentation.
         class_names: Classes in the order of the labels; None takes those of the annotations.
         image_size: Height and width in pixels that images are resized to; by default 224 x 224 for classification and
-            localization, 128 x 128 for autoencoding. In detection None keeps the shape of images within ``shorter``
-            and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and whole images
-            are evaluated.
-        crop_scale: Segmentation: minimum and maximum scale of the image that training crops are taken from.
+            localization, 128 x 128 for autoencoding. In detection None keeps the aspect ratio of images within
+            ``shorter`` and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and
+            whole images are evaluated.
+        crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
-        longer: Detection: largest length of the longer side in pixels; the shorter is then less.
+        longer: Detection: maximum length of the longer side in pixels; if it applies, the shorter side is less than
+            ``shorter``.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
-        augmentation: How training images are changed at random: a preset (``"none"``, ``"light"``, ``"default"``,
-            ``"strong"``; ``"multiscale"`` in detection), arguments of Albumentations' transforms by their names such as
+        augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
+            ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
             ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
             :class:`~visiontasks.data.transforms.Augmentation`.
-        lists: Text files, relative to ``root``, that name the images of ``train``, ``val`` and ``test``, one in a line,
-            instead of the splits that the data set has.
-        fractions: Shares of train, val and test, for splits that the data set does not have.
-        split_seed: Another seed splits at random anew; the training seed leaves them as they are.
+        lists: Text files, relative to ``root``, that list the images of ``train``, ``val`` and ``test``, one per line;
+            they replace the splits of the data set.
+        fractions: Fractions of train, val and test, for splits that the data set does not have.
+        split_seed: Seed of the random splits; they do not depend on the training seed.
         balanced: Whether images of rare classes are drawn more often in training.
-        on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves it out and counts it.
+        on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves the file out and counts it.
         cache: Whether decoded images are kept in memory.
-        proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
+        proposals: Detection: a file of proposals to include in the batches, see :mod:`visiontasks.data.proposals`.
         batch_size: Images per training batch and process.
         num_workers: Processes that prepare batches; by default one per core, 8 at most.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
-        ArgumentError: If the task is none of the data set's, or an argument is out of range.
-        DataError: If the folder does not hold such a data set, or its annotations have errors (when first used).
+        ArgumentError: If the data set does not support the task, or an argument is out of range.
+        DataError: If the folder does not contain such a data set, or its annotations have errors (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]]
     multilabel = False
-    """Whether an image of classification may have several classes."""
+    """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
     """Value of ignored pixels in mask files."""
     train_set: FileDataset[Any]
@@ -154,22 +155,22 @@ class FileDataModule(VisionDataModule):
 
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
-            class_names: Classes in the order of the labels; None takes those that the annotations have.
+            class_names: Classes in the order of the labels; None takes those of the annotations.
 
         Returns:
-            What is to be parsed; None for a split that the data set does not have. There is always one to train on.
+            The source to parse; None for a split that the data set does not have. There is always one for training.
 
         Raises:
-            DataError: If the folder does not hold such a data set.
+            DataError: If the folder does not contain such a data set.
         """
 
     def select(self, index: ImageIndex) -> ImageIndex:
-        """Choose the images of a split that are used; by default all."""
+        """Select the images of a split to use; by default all."""
         return index
 
     @property
     def splits(self) -> Splits:
-        """The annotations of each split; what is missing is downloaded first, when asked for."""
+        """The annotations of each split; missing files are downloaded first if ``download`` is set."""
         if not self._prepared:
             self.prepare_data()
             self._prepared = True
@@ -207,12 +208,12 @@ class FileDataModule(VisionDataModule):
             self.test_set = self.dataset("test")
 
     def dataset(self, split: str, *, training: bool = False, cache: bool | None = None) -> FileDataset[Any]:
-        """Make the data set of a split.
+        """Create the data set of a split.
 
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
-            training: Whether images are augmented and cut out at random.
-            cache: Whether it keeps decoded images in memory; None for the choice of the data module.
+            training: Whether images are augmented and cropped at random.
+            cache: Whether to keep decoded images in memory; None takes the setting of the data module.
         """
         kind = _DATASETS[self.task]
         options: dict[str, Any] = {}
@@ -236,16 +237,16 @@ class FileDataModule(VisionDataModule):
         )
 
     def plain_train_set(self) -> FileDataset[Any]:
-        """Make the training split without augmentation and random crops; decoded images are those of training."""
+        """Return the training split without augmentation and random crops; it shares the decoded images of training."""
         plain = self.dataset("train", cache=False)
         plain.cache = self.train_set.cache
         return plain
 
     def train_sampler(self) -> TrainingSampler:
-        """Draw training images: in batches of like shape where shapes vary, and balanced when asked for.
+        """Create the training sampler: batches of similar shapes if shapes vary, balanced classes if asked for.
 
         Raises:
-            ArgumentError: If they are to be balanced and have no classes.
+            ArgumentError: If images are to be balanced but have no classes.
         """
         index = self.splits["train"].index
         groups = weights = None
@@ -261,7 +262,7 @@ class FileDataModule(VisionDataModule):
         )
 
     def statistics(self) -> Statistics:
-        """Measure the pixel statistics of the training split without augmentation, once for a data set and size."""
+        """Measure the pixel statistics of the training split without augmentation, once per data set and size."""
         if self._measured is None:
             index = self.splits["train"].index
             resizing = Stretch(self.image_size) if self.image_size else Whole()
@@ -270,7 +271,7 @@ class FileDataModule(VisionDataModule):
         return self._measured
 
     def class_counts(self) -> ClassCounts:
-        """Count the training images with each class by their annotations; of one class per image, its first object."""
+        """Count the training images with each annotated class; with one class per image, that of its first object."""
         return count_classes(self.splits["train"].index, of_first=self.yields == "classification")
 
     def median_frequency_weights(self) -> Float32[Tensor, " classes"]:
@@ -293,7 +294,7 @@ class FileDataModule(VisionDataModule):
         if self.task == "segmentation":
             return RandomScaledCrop(self.size or (384, 384), self.crop_scale) if training else Whole()
         assert self.size is not None
-        # A part of an image shows its class, but not all of several.
+        # A crop of an image shows its class if it has one, but not all of several classes.
         if training and self.yields == "classification" and name not in ("none", "light"):
             return RandomResizedCrop(self.size, area=(0.25, 1.0))
         return Stretch(self.size)

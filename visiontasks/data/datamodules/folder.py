@@ -1,4 +1,4 @@
-"""Folders of images: one for each class, or one for all."""
+"""Folders of images: one per class, or one for all images."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,12 +14,12 @@ _EXPECTED = ("train/CLASS/image.jpg, val/CLASS/, test/CLASS/", "CLASS/image.jpg"
 
 
 class FolderDataModule(FileDataModule):
-    """Images in one folder per class, for classification; or in any folder, for autoencoding.
+    """Images in one folder per class for classification, or in any folder for autoencoding.
 
-    Recognised below ``root``: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``, ``dev``) and
-    ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, split at random with the same share of each class. For
-    autoencoding the folders of classes may be left out; where they are there, they are the classes by which codes are
-    judged.
+    The following folders below ``root`` are recognised: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``,
+    ``dev``) and ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, split at random with the same fraction of
+    each class. For autoencoding the class folders may be left out; if they exist, the codes are evaluated by these
+    classes.
 
     Args:
         root: Folder of the data set.
@@ -28,7 +28,7 @@ class FolderDataModule(FileDataModule):
 
     Raises:
         ArgumentError: If an argument is out of range.
-        DataError: If the folder holds no images (when first used).
+        DataError: If the folder contains no images (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("classification", "autoencoding")

@@ -1,4 +1,4 @@
-"""Finds the parts of a data set by the names that are usual for them, and says what it looked for when it fails."""
+"""Search for the parts of a data set by their usual names; errors say what was searched for."""
 
 import json
 import os
@@ -15,12 +15,12 @@ _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)+")')
 
 
 def first_existing(root: Path, candidates: Iterable[str]) -> Path | None:
-    """Return the first path below a folder that exists, however its letters are written (see :func:`spelled`)."""
+    """Return the first candidate that exists below a folder, in any capitalisation (see :func:`spelled`)."""
     return next((root / found for found in (spelled(root, name) for name in candidates) if found), None)
 
 
 def spelled(root: Path, name: str) -> str | None:
-    """Return a path below a folder as it is written there: each part as given, capitalised or in capitals.
+    """Return a path below a folder as it is spelled there: each part as given, capitalised or in upper case.
 
     Returns:
         The path relative to the folder; None when there is none.
@@ -35,10 +35,10 @@ def spelled(root: Path, name: str) -> str | None:
 
 
 def check_root(root: Path) -> None:
-    """Check that the folder of a data set is there.
+    """Check that the folder of a data set exists.
 
     Raises:
-        DataError: If it does not exist or is no folder.
+        DataError: If it does not exist or is not a folder.
     """
     if not root.is_dir():
         parent = root.parent if root.parent.is_dir() else Path.cwd()
@@ -48,11 +48,11 @@ def check_root(root: Path) -> None:
 
 
 def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:
-    """Make the error that a folder does not hold a data set of the kind expected.
+    """Create the error that a folder does not contain a data set of the expected kind.
 
     Args:
         root: The folder.
-        expected: What was looked for, one layout each.
+        expected: The layouts that were searched for.
         remedy: What to do.
     """
     looked = "\n".join(f"  - {layout}" for layout in expected)
@@ -64,16 +64,16 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
     """Find the folder that the file names of annotations are relative to.
 
     Args:
-        root: Where to search, in depth.
-        names: Some of the file names; the folder that has most of them is taken.
-        beside: Folder of the annotations, which is tried first where it is not ``root``.
-        split_names: What the folders of the split may be called, which are tried next.
+        root: Folder to search recursively.
+        names: Some of the file names; the folder that contains most of them is taken.
+        beside: Folder of the annotations, which is tried first if it is not ``root``.
+        split_names: Possible names of the split's folder, which are tried next.
 
     Returns:
-        The folder; ``root`` when no folder holds such a file, so that the files are reported as missing from there.
+        The folder; ``root`` if no folder contains such a file, so that the files are reported as missing from there.
 
     Raises:
-        DataError: If several folders hold them, and only one of them can be meant.
+        DataError: If several folders contain them and it is ambiguous which one is meant.
     """
     near = [] if beside == root else [beside, beside / "images"]
     for name in split_names:
@@ -95,7 +95,7 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
 
 
 def first_file_names(annotations: Path, count: int = 5) -> list[str]:
-    """Read the first values of ``file_name`` in a COCO file without parsing the whole."""
+    """Read the first values of ``file_name`` in a COCO file without parsing the whole file."""
     names: dict[str, None] = {}
     tail = b""
     try:
@@ -110,7 +110,7 @@ def first_file_names(annotations: Path, count: int = 5) -> list[str]:
 
 
 def _held(folder: Path, names: Sequence[str]) -> int:
-    """Count the files that a folder holds."""
+    """Count how many of the named files a folder contains."""
     return sum(find_file(name, lambda form: (folder / form).is_file()) is not None for name in names)
 
 

@@ -26,26 +26,26 @@ _EXPECTED = (
 class MaskFolderDataModule(FileDataModule):
     """Images and masks in parallel folders or two-column lists, for segmentation.
 
-    A mask is an image without loss and with one channel, whose values are the classes; a palette's colours do not
-    matter. Image and mask have the same name, but for the suffix, and for one ending that all masks may have
-    (``1_mask.png``). Recognised below ``root``: lists as CamVid has them, ``images/train`` and ``masks/train``,
-    ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or ``images`` and ``masks`` alone, split at
-    random. Images may be called images, image, imgs or JPEGImages, masks masks, mask, annotations, labels or
-    SegmentationClass, capitalised or not.
+    A mask is a losslessly compressed image with one channel whose values are the classes; the colours of a palette do
+    not matter. An image and its mask have the same name except for the suffix and for one ending that all masks may
+    have (``1_mask.png``). The following layouts below ``root`` are recognised: lists as in CamVid, ``images/train`` and
+    ``masks/train``, ``train/images`` and ``train/masks``, ``train`` and ``trainannot``, or ``images`` and ``masks``
+    alone, split at random. The folder of the images may be called images, image, imgs or JPEGImages, that of the masks
+    masks, mask, annotations, labels or SegmentationClass, capitalised or not.
 
     Args:
         root: Folder of the data set.
         task: ``"segmentation"``.
-        class_names: Names of the values 0, 1, 2, ... that a pixel can have, a background included; by default the lines
-            of ``classes.txt`` in ``root``.
-        ignore_index: Value of pixels that neither loss nor metric counts (11 in CamVid); 255 in batches.
-        images: Folder of the images, relative to ``root``, where it has another name.
-        masks: Folder of the masks, relative to ``root``, where it has another name.
+        class_names: Names of the pixel values 0, 1, 2, ..., including a background; by default the lines of
+            ``classes.txt`` in ``root``.
+        ignore_index: Value of pixels that loss and metrics ignore (11 in CamVid); 255 in batches.
+        images: Folder of the images, relative to ``root``, if it has another name.
+        masks: Folder of the masks, relative to ``root``, if it has another name.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.
-        DataError: If the folder holds no such data set, or the names of the classes are not known (when first used).
+        DataError: If the folder does not contain such a data set, or the class names are not known (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("segmentation",)
@@ -70,7 +70,7 @@ class MaskFolderDataModule(FileDataModule):
         if class_names is None:
             class_names = self._listed_classes()
         listed, parallel = self._list(split, class_names), self._parallel(split, class_names)
-        # Lists of images may have the names under which a list of pairs is looked for.
+        # Lists of images may have the names under which lists of pairs are searched for.
         source = parallel or listed if self._splits.lists else listed or parallel
         if source is None and split == "train":
             expected = _EXPECTED if self.folders is None else [" and ".join(self.folders)]
@@ -90,7 +90,7 @@ class MaskFolderDataModule(FileDataModule):
         return None
 
     def _pairs(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """List the pairs of folders that the images and masks of a split may lie in, the likeliest first."""
+        """List the pairs of folders that may contain the images and masks of a split, the likeliest first."""
         kinds = [self.folders] if self.folders else [(images, masks) for images in _IMAGES for masks in _MASKS]
         pairs = [(f"{images}/{name}", f"{masks}/{name}") for images, masks in kinds for name in names]
         pairs += [(f"{name}/{images}", f"{name}/{masks}") for images, masks in kinds for name in names]

@@ -1,4 +1,4 @@
-"""MNIST and the data sets of its format, kept in memory."""
+"""MNIST and data sets in its format, kept in memory."""
 
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ class MNISTDataModule(VisionDataModule):
     The ``.gz`` files are read as they are and kept in memory as one uint8 tensor; a batch is one index operation.
 
     Args:
-        root: Folder that holds ``MNIST/raw`` (torchvision's layout), or the folder with the files itself.
+        root: Folder that contains ``MNIST/raw`` (torchvision's layout), or the folder of the files itself.
         dataset: ``"mnist"``, ``"fashion-mnist"``, ``"kmnist"`` or ``"emnist-SPLIT"``.
-        download: Whether files that are not there are downloaded; their checksums are verified.
-        val_size: Training images held out for validation, the same ones for every seed.
+        download: Whether to download missing files; their checksums are verified.
+        val_size: Number of training images held out for validation, the same ones for every seed.
         augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``,
             ``"default"`` or ``"strong"``, see :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
         batch_size: Images per training batch and process.
@@ -32,7 +32,8 @@ class MNISTDataModule(VisionDataModule):
 
     Raises:
         ArgumentError: If the data set is unknown (near matches are listed) or more images are held out than there are.
-        DataError: If a file is missing, damaged, or does not fit the other (in ``prepare_data`` and ``setup``).
+        DataError: If a file is missing or damaged, or images and labels do not match (in ``prepare_data`` and
+            ``setup``).
     """
 
     train_set: MemoryDataset
@@ -64,7 +65,7 @@ class MNISTDataModule(VisionDataModule):
 
     @property
     def in_channels(self) -> int:
-        """One: the images are grey."""
+        """One: the images are grayscale."""
         return 1
 
     @property
@@ -73,7 +74,7 @@ class MNISTDataModule(VisionDataModule):
         return 28, 28
 
     def prepare_data(self) -> None:
-        """Download what is missing, when asked to."""
+        """Download missing files if ``download`` is set."""
         if self.download:
             download_idx(self.root, self.dataset)
 

@@ -1,4 +1,4 @@
-"""Generated shapes: data for every task without a file."""
+"""Generated shapes: data for every task without any files."""
 
 from typing import Any, Literal
 
@@ -21,24 +21,24 @@ _TASKS = ("classification", "localization", "detection", "segmentation")
 class ShapesDataModule(VisionDataModule):
     """Circles, squares, triangles and stars on textured backgrounds, for any task.
 
-    The images are generated once, at ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
+    The images are generated once, in ``setup``, and kept in memory. Every image is determined by ``data_seed``, its
     split and its position, so that all runs see the same data.
 
     Args:
         task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"detection"`` for all
-            boxes; ``"segmentation"`` for masks, where the background is a class of its own, ``background``.
-        train_size: Training images.
-        val_size: Validation images.
-        test_size: Test images.
+            boxes; ``"segmentation"`` for masks, in which ``background`` is a separate class.
+        train_size: Number of training images.
+        val_size: Number of validation images.
+        test_size: Number of test images.
         image_size: Height and width in pixels.
-        in_channels: Channels of the images; 1 is grey, 3 is RGB.
+        in_channels: Number of channels of the images; 1 is grayscale, 3 is RGB.
         data_seed: Seed of the images.
-        augmentation: How strongly training images are rotated, scaled and shifted, see
-            :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`; with boxes or masks the preset of
-            that name for them, see :mod:`visiontasks.data.presets`.
-        max_objects: Maximum number of objects in an image, every number from 1 on as likely; by default 3 in detection,
-            else 1.
-        proposals: Detection: a file of proposals, see :mod:`visiontasks.data.proposals`, that batches then have.
+        augmentation: How strongly training images are rotated, scaled and shifted, see :meth:`BatchAffine.preset
+            <visiontasks.data.affine.BatchAffine.preset>`; tasks with boxes or masks use their own preset of that name,
+            see :mod:`visiontasks.data.presets`.
+        max_objects: Maximum number of objects in an image; every number from 1 to it is equally likely. By default 3 in
+            detection, else 1.
+        proposals: Detection: a file of proposals to include in the batches, see :mod:`visiontasks.data.proposals`.
         **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
 
     Raises:
@@ -90,7 +90,7 @@ class ShapesDataModule(VisionDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Circle, square, triangle, star; in segmentation after background."""
+        """Circle, square, triangle, star; in segmentation, background comes first."""
         return ("background", *CLASS_NAMES) if self.task == "segmentation" else CLASS_NAMES
 
     @property

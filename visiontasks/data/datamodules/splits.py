@@ -1,4 +1,4 @@
-"""Splits of a data set: its own ones, those that lists name, and those made at random."""
+"""Splits of a data set: its own, those given by lists, and random ones."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,27 +13,27 @@ from visiontasks.errors import ArgumentError
 SPLITS = ("train", "val", "test")
 
 FindSource = Callable[[str, tuple[str, ...] | None], AnnotationSource | None]
-"""Finds the annotations of a split, given the names of the classes; None for a split that there is not."""
+"""Finds the annotations of a split, given the names of the classes; None for a split that does not exist."""
 
 
 class Splits:
     """The annotations of each split, read when they are first asked for.
 
-    Splits that the data set does not have are made at random of its training images: validation, and then also test. A
-    data set with a validation split of its own but without test split is tested on the former.
+    A data set without a validation split has both validation and test split off its training images at random, unless
+    it has its own test split. A data set with a validation split but no test split is tested on the validation split.
 
     Args:
         find: Finds the annotations of a split.
         class_names: Classes in the order of the labels; None takes those of the training split.
-        lists: Files that name the images of each split, instead of splits of the data set.
-        root: Folder that they are relative to; else they are to the working folder.
-        fractions: Shares of train, val and test among images that are split at random.
-        seed: Another seed gives other splits.
-        select: Chooses the images of a split that are used.
-        strict: Whether errors in annotations are raised; otherwise they are among the problems.
+        lists: Files that list the images of each split; they replace the splits of the data set.
+        root: Folder that the lists are relative to; by default the working directory.
+        fractions: Fractions of train, val and test among images that are split at random.
+        seed: Seed of the random splits.
+        select: Selects the images of a split to use.
+        strict: Whether errors in annotations are raised; otherwise they are listed among the problems.
 
     Raises:
-        ArgumentError: If the lists are of other splits than train, val and test.
+        ArgumentError: If the lists are for splits other than train, val and test.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Splits:
         return self._class_names or self.own("train").index.class_names
 
     def origin(self, split: str) -> str:
-        """Say where the images of a split come from: ``"own"``, ``"list"``, ``"dealt"``, or the split they repeat."""
+        """Return the origin of the images of a split: ``"own"``, ``"list"``, ``"dealt"``, or the split they repeat."""
         if self.lists:
             return "list" if split in self.lists else "val"
         if split == "train":
@@ -83,10 +83,10 @@ class Splits:
         return "val" if self._has("val") else "dealt"
 
     def __getitem__(self, split: str) -> Parsed:
-        """Return the images of a split and what is wrong with its annotations.
+        """Return the images of a split and the problems of its annotations.
 
         Raises:
-            DataError: If the annotations have errors, and this is strict.
+            DataError: If the annotations have errors and ``strict`` is set.
         """
         origin = self.origin(split)
         if origin == "val":
@@ -107,10 +107,11 @@ class Splits:
         return Parsed(self.select(found.index), found.problems)
 
     def own(self, split: str) -> Parsed:
-        """Return the annotations that the data set has for a split, all of them.
+        """Return all annotations of a split that the data set itself has.
 
         Raises:
-            DataError: If the annotations have errors, and this is strict; or the classes are others than in training.
+            DataError: If the annotations have errors and ``strict`` is set, or the classes differ from those in
+                training.
         """
         if split not in self._own:
             names = self._class_names or (None if split == "train" else self.class_names)
@@ -131,7 +132,7 @@ class Splits:
         return parsed_split
 
     def _has(self, split: str) -> bool:
-        # What there is does not depend on the names of the classes.
+        # Which splits exist does not depend on the names of the classes.
         return self.find(split, ()) is not None
 
     def _deal(self, index: ImageIndex) -> dict[str, ImageIndex]:

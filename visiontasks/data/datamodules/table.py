@@ -20,27 +20,27 @@ _EXPECTED = ("train.csv, val.csv (or valid.csv), test.csv", "one .csv file, with
 
 
 class CSVDataModule(FileDataModule):
-    """Images that a table lists with their class and, optionally, boxes.
+    """Images listed in a table with their classes and, optionally, boxes.
 
     The first line names the columns: ``file`` (or filename, image, path), ``class`` (or label), and for boxes ``xmin``,
-    ``ymin``, ``xmax``, ``ymax``; ``width`` and ``height`` of the image and ``split`` may be there. Several rows of a
-    file are several objects or classes. Without tables or a column for the splits, the images are split at random.
-
-    For autoencoding the column of the classes may be left out.
+    ``ymin``, ``xmax``, ``ymax``; ``width`` and ``height`` of the image and ``split`` are optional. Several rows of a
+    file are several objects or classes. Without separate tables or a column for the splits, the images are split at
+    random. For autoencoding the class column may be left out.
 
     Args:
         root: Folder of the data set.
         task: ``"classification"``, ``"localization"`` of the largest object, ``"detection"`` or ``"autoencoding"``.
-        table: The table, relative to ``root``; by default looked for.
-        images: Folder of the images, relative to ``root``; by default searched for.
-        box_format: Notation of the boxes: ``"xyxy"`` and ``"xywh"`` are pixels from 0, ``"voc"`` counts pixels from 1,
+        table: The table, relative to ``root``; by default found by searching.
+        images: Folder of the images, relative to ``root``; by default found by searching.
+        box_format: Notation of the boxes: ``"xyxy"`` and ``"xywh"`` are 0-based pixels, ``"voc"`` is 1-based pixels,
             ``"relative"`` is fractions of width and height.
-        multilabel: Classification: whether an image may have several classes; by default, whether one has.
+        multilabel: Classification: whether an image may have several classes; by default, whether any image has
+            several.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.
-        DataError: If there is no such table, or it has errors (when first used).
+        DataError: If the table is not found or has errors (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("classification", "localization", "detection", "autoencoding")
@@ -63,7 +63,7 @@ class CSVDataModule(FileDataModule):
         super().__init__(root, task, **kwargs)
 
     @property
-    def multilabel(self) -> bool:  # type: ignore[override]  # here the data decide
+    def multilabel(self) -> bool:  # type: ignore[override]  # depends on the data here
         """Whether an image may have several classes."""
         if self._multilabel is None:
             index = self.splits.own("train").index
@@ -123,7 +123,7 @@ def _rows(table: Path) -> Sequence[Mapping[str, str]]:
             delimiter = max(",;\t", key=header.count)
             names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
             return list(csv.DictReader(file, names, delimiter=delimiter))
-    except (OSError, UnicodeDecodeError, csv.Error):  # reported with the line by the parse proper
+    except (OSError, UnicodeDecodeError, csv.Error):  # reported with its line when the table is parsed
         return []
 
 
@@ -133,12 +133,12 @@ def _has_classes(table: Path) -> bool:
 
 
 def _first_files(table: Path, split: str | None, count: int = 5) -> list[str]:
-    """Collect some of the files of a split."""
+    """Return some of the files of a split."""
     rows = (row for row in _rows(table) if split is None or split_of((row.get("split") or "").strip()) == split)
     names = (next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "") for row in rows)
     return list(islice(dict.fromkeys(filter(None, names)), count))
 
 
 def _splits_named(table: Path) -> set[str]:
-    """Collect what the column ``split`` holds; nothing where there is none."""
+    """Collect the values of the column ``split``; empty if there is no such column."""
     return {row["split"].strip() for row in _rows(table) if row.get("split")}

@@ -1,4 +1,4 @@
-"""PASCAL VOC, and data sets of one's own in its form."""
+"""PASCAL VOC and custom data sets in VOC format."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-"""The classes of PASCAL VOC, as its masks number them from 1 on."""
+"""The classes of PASCAL VOC, in the order in which its masks number them from 1."""
 
 _EXPECTED = (
     "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
@@ -33,30 +33,31 @@ _FOLDERS = (("JPEGImages", "Annotations"), ("images", "annotations"), ("Images",
 
 
 class VOCDataModule(FileDataModule):
-    """PASCAL VOC 2007 or 2012, or data of one's own with one XML file per image, as labelImg writes them.
+    """PASCAL VOC 2007 or 2012, or custom data with one XML file per image, as written by labelImg.
 
-    A devkit below ``root`` is recognised, and folders of images and XML files without lists. Classes are those that
-    occur, sorted; in a devkit the 20 of VOC, where no other occurs. Difficult objects are marked as to be ignored.
+    Both a devkit below ``root`` and folders of images and XML files without lists are recognised. The classes are those
+    that occur, sorted; in a devkit they are the 20 of VOC if no other occurs. Difficult objects are marked as ignored.
 
     In segmentation a pixel has a class or is ``background``; classification is multilabel.
 
     Args:
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
-        year: Which devkit, such as ``"2012"``, where there are several; by default the newest. Several, such as
-            ``["2007", "2012"]``, are joined, each split of those that have its list.
-        train: Name of the training list in ``ImageSets``; where it does not exist, ``trainval`` is taken, or the only
-            list that there is.
+        year: Which devkit to use, such as ``"2012"``, if there are several; by default the newest. Several years, such
+            as ``["2007", "2012"]``, are joined; each split is formed from the devkits that have its list.
+        train: Name of the training list in ``ImageSets``; if it does not exist, ``trainval`` or the only existing list
+            is taken.
         val: Name of the validation list.
-        test: Name of the test list; where it does not exist, the validation split stands in for it.
-        objects: Localization: of the ``"largest"`` object in every image, or in images with a ``"single"`` one only.
-        download: Whether the set of that year is downloaded into ``root`` where it is not there yet.
-        mirrors: Addresses to ask for it first, each standing for ``http://host.robots.ox.ac.uk/pascal/VOC``.
+        test: Name of the test list; if it does not exist, the validation split is used instead.
+        objects: Localization: ``"largest"`` uses the largest object of every image, ``"single"`` only images with a
+            single object.
+        download: Whether to download the data set of that year into ``root`` if it is not there yet.
+        mirrors: Addresses of servers to try first, each replacing ``http://host.robots.ox.ac.uk/pascal/VOC``.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.
-        DataError: If the folder holds no such data set, or its annotations have errors (when first used).
+        DataError: If the folder does not contain such a data set, or its annotations have errors (when first used).
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
@@ -90,18 +91,18 @@ class VOCDataModule(FileDataModule):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; in segmentation behind ``background``."""
+        """Names of the classes; in segmentation after ``background``."""
         names = super().class_names
         return ("background", *names) if self.task == "segmentation" else names
 
     def prepare_data(self) -> None:
-        """Download what is missing, when asked to."""
+        """Download missing files if ``download`` is set."""
         if self.download:
             for year in self.years or ["2012"]:
                 download_archives(VOC[year], self.root, self.mirrors)
 
     def select(self, index: ImageIndex) -> ImageIndex:
-        """Choose the images with a single object, when asked to."""
+        """Select the images with a single object if ``objects`` is ``"single"``."""
         if self.task != "localization" or self.objects == "largest":
             return index
         owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
@@ -158,9 +159,9 @@ class VOCDataModule(FileDataModule):
 
 
 def _classes(devkit: VocDevkit) -> tuple[str, ...] | None:
-    """Take VOC's own classes where the annotations name no others."""
+    """Return VOC's own classes if the annotations contain no others."""
     try:
         found = load_index(devkit).index.class_names
-    except DataError:  # to be reported by the parse proper
+    except DataError:  # reported when the annotations are parsed
         return None
     return VOC_CLASSES if set(found) < set(VOC_CLASSES) else None

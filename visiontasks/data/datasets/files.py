@@ -1,4 +1,4 @@
-"""Images in files: what the data sets of all tasks share, from an index of files to batches."""
+"""Images in files: the common base of the data sets of all tasks, from an index of files to batches."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -38,13 +38,13 @@ class Names(Protocol):
 
 @runtime_checkable
 class ImageFiles(Sized, Protocol):
-    """What is needed of an index of images and their annotations.
+    """Interface of an index of images and their annotations.
 
     Attributes:
         root: Folder of the mask files.
-        sizes: Height and width of each image as it is displayed; 0 where they are not known.
+        sizes: Height and width of each image as displayed; 0 if unknown.
         class_names: Names of the classes in the order of the labels.
-        masks: Mask file of each image, relative to ``root``; None when there are none.
+        masks: Mask file of each image, relative to ``root``; None if there are none.
     """
 
     @property
@@ -66,18 +66,18 @@ class ImageFiles(Sized, Protocol):
         """Return the area of each object of an image in square pixels."""
 
     def class_map(self, image: int, size: tuple[int, int]) -> np.ndarray:
-        """Return the class of each pixel from the polygons of an image of that height and width."""
+        """Return the class of each pixel, drawn from the polygons of an image of the given height and width."""
 
 
 class View(NamedTuple):
-    """An image as a batch has it.
+    """An image as it appears in a batch.
 
     Attributes:
         image: Pixels, in channels-last memory.
         size: Height and width.
-        scale: Height and width of what the image shows, over ``size``.
-        boxes: Boxes that are left, xyxy in pixels.
-        kept: Position of each of them among those given.
+        scale: Height and width of the visible content of the image, divided by ``size``.
+        boxes: Remaining boxes, xyxy in pixels.
+        kept: Position of each remaining box among the given ones.
         mask: Class of each pixel; None if no mask was given.
     """
 
@@ -90,22 +90,22 @@ class View(NamedTuple):
 
 
 class FileDataset(Dataset[BatchT], ABC):
-    """Images in files, for one task; makes whole batches of what :meth:`sample` returns.
+    """Images in files, for one task; makes whole batches from the samples of :meth:`sample`.
 
-    What happens to a sample at random depends on (seed, epoch, index) only: not on the worker that prepares it, on the
-    batch it is in, or on where a training was resumed.
+    The random changes of a sample depend on (seed, epoch, index) only, not on the worker that prepares it, the batch it
+    is in, or the point at which training was resumed.
 
     Args:
         index: Files and annotations.
         channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
         resizing: How images are brought to the size of a batch.
-        augmentation: What is changed at random before that; None for nothing.
-        seed: Seed of what is random.
-        on_error: What is done about a file that cannot be read: ``"raise"``; ``"skip"``, which leaves it out of its
-            batch (for evaluation); or ``"replace"``, which takes the next image instead, so that batches keep their
-            size (for training). Either way it is logged once and listed in :attr:`unreadable`.
+        augmentation: Random changes applied before resizing; None for none.
+        seed: Seed of the random changes.
+        on_error: How to handle a file that cannot be read: ``"raise"``; ``"skip"``, which leaves it out of its batch
+            (for evaluation); or ``"replace"``, which takes the next image instead, so that batches keep their size (for
+            training). Either way it is logged once and listed in :attr:`unreadable`.
         cache: Whether decoded images are kept in memory.
-        multiple: Height and width of batches are padded to a multiple of it.
+        multiple: The height and width of batches are padded to a multiple of this number.
         max_pixels: Maximum number of pixels of an image.
 
     Raises:
@@ -137,7 +137,7 @@ class FileDataset(Dataset[BatchT], ABC):
         self.cache: ImageCache | None = None
         if cache:
             self.cache = ImageCache(self.sizes(), channels)
-        # Shared, so that what a worker finds is known to the main process and to the other workers.
+        # Shared, so that the main process and the other workers know what a worker finds.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
@@ -150,19 +150,19 @@ class FileDataset(Dataset[BatchT], ABC):
         return [self.index.file(image) for image in torch.nonzero(self._unreadable).flatten().tolist()]
 
     def size(self, image: int) -> tuple[int, int]:
-        """Return height and width of an image: as annotated, else as its file says.
+        """Return the height and width of an image: as annotated, otherwise from the header of its file.
 
         Raises:
-            UnreadableFileError: If the file does not say it.
+            UnreadableFileError: If the size cannot be read from the file.
         """
         height, width = map(int, self.index.sizes[image])
         return (height, width) if height and width else read_size(self.index.file(image))
 
     def sizes(self) -> Int64[np.ndarray, "images 2"]:
-        """Return height and width of all images; 0 for files that cannot be read and are to be left out.
+        """Return the height and width of all images; 0 for unreadable files that are left out.
 
         Raises:
-            UnreadableFileError: If a file does not say its size and ``on_error`` is ``"raise"``.
+            UnreadableFileError: If the size of a file cannot be read and ``on_error`` is ``"raise"``.
         """
         sizes = self.index.sizes.astype(np.int64)
         for image in np.flatnonzero((sizes < 1).any(1)).tolist():
@@ -176,15 +176,15 @@ class FileDataset(Dataset[BatchT], ABC):
 
     @abstractmethod
     def sample(self, index: int, epoch: int) -> BatchT:
-        """Make one sample: the batch tuple of the task, or one with more fields, without the batch axis.
+        """Make one sample: the batch tuple of the task, possibly with more fields, without the batch axis.
 
         Args:
             index: Position of the image.
-            epoch: Passes over the data set before this one.
+            epoch: Number of passes over the data set before this one.
         """
 
     def __getitem__(self, request: BatchRequest) -> BatchT:
-        """Make a batch; one without images has the shapes of a batch with one."""
+        """Make a batch; an empty batch has the shapes of a batch with one image."""
         quiet_workers()
         found = [self._sample(index, request.epoch, self.on_error) for index in request.indices]
         samples = [sample for sample in found if sample is not None]
@@ -198,8 +198,8 @@ class FileDataset(Dataset[BatchT], ABC):
         """Read an image.
 
         Raises:
-            UnreadableFileError: If the file is missing, damaged, too large, or has other channels.
-            DataError: If its size is not the one that the annotations state.
+            UnreadableFileError: If the file is missing, damaged or too large, or has a different number of channels.
+            DataError: If its size differs from the one in the annotations.
         """
         if self.cache is not None:
             return self.cache.get(index, lambda: self._read(index))
@@ -212,11 +212,11 @@ class FileDataset(Dataset[BatchT], ABC):
         boxes: Float64[np.ndarray, "objects 4"] | None = None,
         mask: UInt8[np.ndarray, "height width"] | None = None,
     ) -> View:
-        """Read, augment and resize an image, and its boxes or its mask with it.
+        """Read, augment and resize an image together with its boxes or mask.
 
         Args:
             index: Position of the image.
-            epoch: Passes over the data set before this one.
+            epoch: Number of passes over the data set before this one.
             boxes: xyxy in pixels of the image.
             mask: Class of each pixel.
         """
@@ -228,7 +228,7 @@ class FileDataset(Dataset[BatchT], ABC):
         else:
             boxes = np.empty((0, 4)) if boxes is None else boxes
             kept, visible = np.arange(len(boxes)), 0.0
-        # A stream of its own: that of the augmentation starts with the same seed.
+        # A separate random stream: that of the augmentation starts with the same seed.
         window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(f"resizing {seed}"))
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)
         shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
@@ -256,7 +256,7 @@ class FileDataset(Dataset[BatchT], ABC):
         return pixels
 
     def _sample(self, index: int, epoch: int, on_error: OnError) -> BatchT | None:
-        """Make a sample; None for one that is skipped."""
+        """Make a sample; None if it is skipped."""
         for position in range(index, index + len(self)):
             image = position % len(self)
             if not self._unreadable[image]:
@@ -274,7 +274,7 @@ class FileDataset(Dataset[BatchT], ABC):
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """Derive the seed of a sample, in 0 to 2**64 - 1, from seed, epoch and position.
+    """Derive the seed of a sample, from 0 to 2**64 - 1, from seed, epoch and position.
 
     Example:
         >>> sample_seed(0, 0, 1) == sample_seed(0, 1, 0)

@@ -1,4 +1,4 @@
-"""Reading of the IDX family: MNIST, Fashion-MNIST, KMNIST, EMNIST and a user's own sets in the same format."""
+"""Reading of data sets in IDX format: MNIST, Fashion-MNIST, KMNIST, EMNIST and custom ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +17,15 @@ from visiontasks.errors import DataError
 
 
 def find_raw_folder(root: str | Path, dataset: str | IdxDataset) -> Path:
-    """Find the folder that holds the files of a data set, or some of them.
+    """Find the folder that contains the files of a data set, or some of them.
 
     Args:
         root: The root that torchvision uses (parent of ``MNIST/raw``), the folder ``MNIST``, or ``raw`` itself.
-        dataset: Name, or description of a user's own set.
+        dataset: Name of the data set, or description of a custom one.
 
     Raises:
         ArgumentError: The name is unknown.
-        DataError: None of these folders holds a file of the set.
+        DataError: None of these folders contains a file of the data set.
     """
     described = get_idx_dataset(dataset)
     folder = _existing_folder(root, described)
@@ -36,16 +36,17 @@ def find_raw_folder(root: str | Path, dataset: str | IdxDataset) -> Path:
 
 
 def download_idx(root: str | Path, dataset: str | IdxDataset, splits: Sequence[Split] = get_args(Split)) -> None:
-    """Download the files of a data set that are not there, each with its checksum verified.
+    """Download the missing files of a data set and verify their checksums.
 
     Args:
         root: As in `find_raw_folder`; new files go to torchvision's layout, ``root/MNIST/raw``.
-        dataset: Name, or description of a set with mirrors.
+        dataset: Name of the data set, or description of one with mirrors.
         splits: Splits to download.
 
     Raises:
         ArgumentError: A name is unknown.
-        DataError: A file could not be had (`DownloadError`), or files are missing and the set names no mirror.
+        DataError: A file could not be downloaded (`DownloadError`), or files are missing and the data set has no
+            mirrors.
     """
     described = get_idx_dataset(dataset)
     folder = _existing_folder(root, described) or _candidate_folders(root, described)[0]
@@ -66,16 +67,16 @@ def load_idx(
 
     Args:
         root: As in `find_raw_folder`.
-        dataset: Name, or description of a user's own set.
+        dataset: Name of the data set, or description of a custom one.
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        The images, upright, 0 to 255, and their labels, 0 to the number of classes - 1. Images with several channels
-        are in channels-last memory, as they are stored.
+        The images, upright, with values from 0 to 255, and their labels, from 0 to the number of classes - 1. Images
+        with several channels are in channels-last memory, as they are stored.
 
     Raises:
         ArgumentError: The name or the split is unknown.
-        DataError: Files are missing, damaged, of the wrong kind, or do not fit together.
+        DataError: Files are missing, damaged or of the wrong kind, or images and labels do not match.
     """
     described = get_idx_dataset(dataset)
     names = described.files(split)
@@ -94,7 +95,7 @@ def load_idx(
 
 
 def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
-    """List where the files may be; the first place is where they belong."""
+    """List the folders that may contain the files; new files belong in the first one."""
     base = Path(root).expanduser().absolute()
     if not dataset.folder:
         return [base, base / "raw"]
@@ -104,7 +105,7 @@ def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
     elif base.parts[-2:] == (dataset.folder, "raw"):
         home = base
     folders = dict.fromkeys([home, inner, base / "raw", base])
-    # The sets share their file names: the folder of one must not be taken for that of another.
+    # The data sets use the same file names: the folder of one must not be taken for that of another.
     others = {other.folder for other in IDX_DATASETS.values()} - {dataset.folder}
     return [folder for folder in folders if (folder.parent if folder.name == "raw" else folder).name not in others]
 

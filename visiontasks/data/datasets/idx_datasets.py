@@ -1,4 +1,4 @@
-"""The published data sets of the IDX family, and the description of a user's own."""
+"""The published data sets in IDX format, and the description of custom ones."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,22 @@ Split = Literal["train", "test"]
 class IdxDataset:
     """A data set of IDX files: one of images and one of labels per split, plain or with ``.gz`` appended.
 
-    A user's own set with the usual file names needs no more than its class names.
+    A custom data set with the usual file names needs only its class names.
 
     Attributes:
         class_names: Names of the classes, in the order of the labels.
-        folder: Folder of the set below the root; files lie in its folder ``raw``. Empty for a root of any name.
+        folder: Folder of the data set below the root; its files are in the subfolder ``raw``. Empty for a root of any
+            name.
         train_images: File of the training images: uint8, [images, height, width] or [images, height, width, channels].
         train_labels: File of the training labels: whole numbers, [images].
         test_images: File of the test images.
         test_labels: File of the test labels.
-        first_label: Number that stands for the first class in the label files.
+        first_label: Value of the first class in the label files.
         transposed: Whether the images are stored column by column.
-        mirrors: Addresses to which the name of a file to download is appended.
+        mirrors: Base addresses, to which the name of the file to download is appended.
         md5: MD5 digest of each file to download.
-        archive: Zip file to download, which holds the others in its folder ``gzip``; empty when each is downloaded.
+        archive: Zip file to download, which contains the files in its folder ``gzip``; empty if each file is downloaded
+            by itself.
 
     Example:
         >>> IdxDataset(class_names=("cat", "dog")).files("test")
@@ -47,7 +49,7 @@ class IdxDataset:
     archive: str = ""
 
     def files(self, split: Split) -> tuple[str, str]:
-        """Name the files of a split: images, labels."""
+        """Return the names of the files of a split: images, labels."""
         if split not in get_args(Split):
             message = f"split is {split!r}; expected 'train' or 'test'."
             raise ArgumentError(message)
@@ -71,7 +73,7 @@ def _emnist(subset: str, class_names: Sequence[str], first_label: int = 0) -> Id
 
 
 _DIGITS = tuple(string.digits)
-# Fifteen letters look the same in both cases; these sets count them as upper case.
+# Fifteen letters look the same in both cases; these data sets count them as upper case.
 _MERGED = tuple(string.digits + string.ascii_uppercase + "abdefghnqrt")
 
 IDX_DATASETS: dict[str, IdxDataset] = {
@@ -127,7 +129,7 @@ IDX_DATASETS: dict[str, IdxDataset] = {
 
 
 def get_idx_dataset(dataset: str | IdxDataset) -> IdxDataset:
-    """Look a data set up by its name; one that is described already is returned as it is.
+    """Look up a data set by its name; a description is returned unchanged.
 
     Raises:
         ArgumentError: The name is unknown; near matches are listed.

@@ -19,12 +19,12 @@ from visiontasks.errors import DataError
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 32
 _DEFLATE_RATIO = 1032
-"""No gzip file expands further, which unmasks an absurd header before memory is asked for."""
+"""Maximum expansion of a gzip file; it reveals an absurd header before memory is allocated."""
 _CHUNK = 1 << 20
 
 
 def read_idx(path: str | Path) -> Shaped[np.ndarray, "..."]:
-    """Read one IDX file, plain or compressed by gzip (told apart by content, not by name).
+    """Read an IDX file, plain or compressed by gzip (detected by content, not by name).
 
     Args:
         path: The file.
@@ -33,7 +33,7 @@ def read_idx(path: str | Path) -> Shaped[np.ndarray, "..."]:
         The array, in the byte order of this machine.
 
     Raises:
-        DataError: The file is missing, empty, damaged, or not what its header says.
+        DataError: The file is missing, empty or damaged, or does not match its header.
 
     Example:
         >>> import tempfile
@@ -59,7 +59,7 @@ def read_idx(path: str | Path) -> Shaped[np.ndarray, "..."]:
 
 
 def _read_array(file: BufferedReader | gzip.GzipFile, path: Path, capacity: int) -> Shaped[np.ndarray, "..."]:
-    """Read header and values; ``capacity`` bounds the bytes that the file can hold."""
+    """Read header and values; ``capacity`` is an upper bound of the number of bytes in the file."""
     magic = file.read(4)
     if not magic:
         raise _damaged(path, "is empty")

@@ -27,7 +27,7 @@ class MemoryDataset(Dataset[ClassificationBatch]):
     Args:
         images: The images.
         labels: Class of each image.
-        ids: What each image is called in messages; by default its position.
+        ids: Identifier of each image in messages; by default its position.
         augmentation: Applied to every batch.
     """
 
@@ -38,7 +38,7 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         ids: Int64[Tensor, " images"] | None = None,
         augmentation: BatchAugmentation | None = None,
     ) -> None:
-        # Rows of channels-last memory, so that batches arrive channels-last with no copy.
+        # Rows in channels-last memory, so that batches are channels-last without a copy.
         self.pixels = images.permute(0, 2, 3, 1).contiguous()
         self.labels = labels
         self.ids = torch.arange(len(labels)) if ids is None else ids
@@ -57,11 +57,11 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         return ClassificationBatch(images, labels, ids)
 
     def class_counts(self, num_classes: int) -> ClassCounts:
-        """Count the images, and those with each class."""
+        """Count all images and the images with each class."""
         return ClassCounts(len(self), torch.bincount(self.labels, minlength=num_classes))
 
     def statistics(self) -> Statistics:
-        """Measure mean, standard deviation and mean image, pixels in 0 to 1."""
+        """Measure mean, standard deviation and mean image, with pixels from 0 to 1."""
         images, height, width, channels = self.pixels.shape
         total = torch.zeros(height, width, channels, dtype=torch.float64)
         squares = torch.zeros(channels, dtype=torch.float64)

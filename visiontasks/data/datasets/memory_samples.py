@@ -20,14 +20,14 @@ _OF_OBJECTS = ("labels", "ignore", "areas")
 
 
 class MemorySamples(MemoryDataset):
-    """Samples in memory with boxes or a mask each.
+    """Samples in memory, each with boxes or a mask.
 
     Args:
-        samples: Batch tuples without the batch axis, of one type, such as
-            :class:`~visiontasks.types.LocalizationBatch`; images of one size, at least one.
-        augmentation: Applied to every image and its boxes, proposals and mask by themselves. A sample of localization
-            whose object is lost has none.
-        seed: Seed of what is random.
+        samples: Batch tuples of one type without the batch axis, such as :class:`~visiontasks.types.LocalizationBatch`;
+            at least one, with images of one size.
+        augmentation: Applied to every image together with its boxes, proposals and mask. A localization sample whose
+            object is cropped away has none.
+        seed: Seed of the augmentation.
 
     Attributes:
         samples: The samples.
@@ -47,12 +47,12 @@ class MemorySamples(MemoryDataset):
         return collate(samples) if samples else empty_like(collate([self._sample(0, request.epoch)]))
 
     def names(self) -> list[str]:
-        """Name the samples, by what they hold and their number: proposals are found by it."""
+        """Name the samples by their content and number; proposals are looked up by these names."""
         digest = fingerprint(self)
         return [f"{digest}/{index}" for index in range(len(self))]
 
     def class_counts(self, num_classes: int) -> ClassCounts:
-        """Count the images, and those with each class."""
+        """Count all images and the images with each class."""
         classes = torch.cat([_classes(sample) for sample in self.samples])
         return ClassCounts(len(self), torch.bincount(classes, minlength=num_classes))
 
@@ -66,7 +66,7 @@ class MemorySamples(MemoryDataset):
 
 
 def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
-    """List the classes of a sample, each once, in rising order."""
+    """List the classes of a sample, each once, in ascending order."""
     if hasattr(sample, "masks"):
         classes: Tensor = sample.masks[sample.masks != IGNORED].long()
     else:
@@ -76,7 +76,7 @@ def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
 
 
 def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401
-    """Augment an image and all that has a place in it."""
+    """Augment an image together with its boxes, proposals and mask."""
     if hasattr(sample, "masks"):
         changed = augmentation(pixels, seed, mask=sample.masks.numpy())
         assert changed.mask is not None

@@ -1,4 +1,4 @@
-"""Images with all their objects, and boxes in which there may be some."""
+"""Images with all their objects and with proposals, which are boxes that may contain objects."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from visiontasks.types import ProposalBatch
 
 
 class ProposalDataset(FileDataset[ProposalBatch]):
-    """Images with all their objects and with proposals, which are flipped, cropped and resized with them.
+    """Images with all their objects and with proposals, which are flipped, cropped and resized with the images.
 
     Args:
         index: Files and annotations.
@@ -19,7 +19,7 @@ class ProposalDataset(FileDataset[ProposalBatch]):
         **kwargs: Arguments of :class:`~visiontasks.data.datasets.files.FileDataset`.
 
     Raises:
-        DataError: If the file has no proposals of an image.
+        DataError: If the file lacks the proposals of an image.
     """
 
     def __init__(self, index: ImageFiles, *, proposals: ProposalFile, **kwargs: Any) -> None:  # noqa: ANN401 (see Args)

@@ -1,8 +1,8 @@
 """A generated data set: circles, squares, triangles and stars on textured backgrounds.
 
-It needs no file and no network, and an item depends on nothing but the arguments and its index: not on the items drawn
-before, the process, or the platform. Hence all arithmetic is on integers, lengths are counted in 1/256 pixel, and
-randomness is the raw stream of PCG64, which NumPy promises to keep (it does not promise that of ``Generator``).
+It needs no files and no network, and an item depends only on the arguments and its index, not on the items drawn
+before, the process or the platform. Therefore all arithmetic uses integers, lengths are in units of 1/256 pixel, and
+random numbers come from the raw stream of PCG64, which NumPy guarantees to keep (unlike that of ``Generator``).
 """
 
 import math
@@ -24,14 +24,14 @@ _Integers = Int64[np.ndarray, "..."]
 
 _PIXEL = 256
 _LEAST_SIDE = 16  # pixels
-_LEAST_RADIUS = 4 * _PIXEL  # a star of less is a blot
+_LEAST_RADIUS = 4 * _PIXEL  # a smaller star is a blot
 _TRIES = 32
 _TURN = 720  # directions in a full turn, divisible by 3, 4 and 5
-_UNIT = 4096  # length of a direction; coarse enough to round away what platforms differ by in the last bit of a cosine
+_UNIT = 4096  # length of a direction; coarse enough to round away platform differences in the last bit of a cosine
 _COSINE = np.array([round(_UNIT * math.cos(2 * math.pi * step / _TURN)) for step in range(_TURN)], dtype=np.int64)
 _SINE = np.roll(_COSINE, _TURN // 4)
-_LINES = (0, 4, 3, 5)  # straight lines that bound each class
-_CONTRAST = 80  # minimum difference of object and background, and maximum of the background's two colours
+_LINES = (0, 4, 3, 5)  # number of straight edges of each class
+_CONTRAST = 80  # minimum difference between object and background, and maximum between the background's two colours
 _NOISE = 8
 
 
@@ -40,14 +40,14 @@ class ShapesSample(NamedTuple):
 
     Attributes:
         image: Pixels in 0 to 255.
-        label: Class of the object with the most visible pixels (of equals, the one drawn first).
+        label: Class of the object with the most visible pixels (the first one drawn in case of a tie).
         labels: 1 for each class in the image, 0 for the others.
-        box: Box of that same object: x1, y1, x2, y2 in pixels.
-        boxes: Box of each object's visible pixels, in the order of drawing: later objects cover earlier ones. A box
-            ends at the edges of its pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
+        box: Box of the same object: x1, y1, x2, y2 in pixels.
+        boxes: Box of each object's visible pixels, in drawing order: later objects cover earlier ones. A box ends at
+            the edges of its pixels, so that columns 3 to 5 give x1 = 3 and x2 = 6.
         box_labels: Class of each box.
-        mask: 0 on the background, class + 1 where an object is visible: its edges are soft, and a pixel is in the
-            object when the pixel's centre is. No pixel is to be ignored.
+        mask: 0 on the background, class + 1 where an object is visible. Edges are soft; a pixel belongs to an object if
+            its centre lies inside. No pixel is ignored.
     """
 
     image: UInt8[Tensor, "channels height width"]
@@ -62,22 +62,23 @@ class ShapesSample(NamedTuple):
 class ShapesDataset(Dataset[ShapesSample]):
     """Coloured shapes on textured backgrounds, drawn when they are asked for.
 
-    Each object has one of `CLASS_NAMES`, all equally likely, lies inside the image, and is turned by any angle. The
-    circle around it has a diameter of 20 to 60 % of the image's shorter side (8 pixels at least). In some channel its
-    colour differs from all of the background by at least 80, before noise of up to 8. Where two objects overlap, the
-    upper one hides about a fifth of the lower one at most.
+    Each object has one of `CLASS_NAMES`, all equally likely, lies inside the image, and is rotated by a random angle.
+    Its circumscribed circle has a diameter of 20 to 60 % of the image's shorter side (at least 8 pixels). In some
+    channel its colour differs from the whole background by at least 80, before noise of up to 8 is added. Where two
+    objects overlap, the upper one hides at most about a fifth of the lower one.
 
     Args:
-        num_samples: Number of images, at least 1. More of them leave the first ones as they are.
+        num_samples: Number of images, at least 1. A larger number does not change the first images.
         image_size: Side, or height and width, in pixels, at least 16.
-        min_objects: Fewest objects in an image, at least 1.
-        max_objects: Maximum number of objects in an image; each number in between is equally likely. In a crowd
-            objects are smaller, but never fewer.
-        seed: 0 or more; each seed gives other images.
-        channels: Channels of the image, 1 for grey, 3 for colour, or any other number.
+        min_objects: Minimum number of objects in an image, at least 1.
+        max_objects: Maximum number of objects in an image; each number in between is equally likely. Objects become
+            smaller, but never fewer, if they would not fit otherwise.
+        seed: Seed of the images, 0 or more.
+        channels: Number of channels of the images: 1 for grayscale, 3 for colour, or any other number.
 
     Raises:
-        ArgumentError: An argument is out of its range, or ``max_objects`` of the least size do not fit side by side.
+        ArgumentError: An argument is out of range, or ``max_objects`` objects of the smallest size do not fit side by
+            side.
 
     Example:
         >>> dataset = ShapesDataset(100, image_size=(48, 64), seed=7)
@@ -122,7 +123,7 @@ class ShapesDataset(Dataset[ShapesSample]):
         return self.num_samples
 
     def __getitem__(self, index: int) -> ShapesSample:
-        """Draw an image; a negative index counts from the end, and one out of range is an ``IndexError``."""
+        """Draw an image; a negative index counts from the end, and an index out of range raises ``IndexError``."""
         position = operator.index(index)
         if not -self.num_samples <= position < self.num_samples:
             message = f"index {position} is out of range for {self.num_samples} samples"
@@ -160,7 +161,7 @@ class _Draw:
         return (raw >> 33).view(np.int64) * bound >> 31
 
     def noise(self, height: int, width: int) -> Int8[np.ndarray, "height width"]:
-        """Draw integers [height, width] from -_NOISE to _NOISE - 1, one byte of the stream for each."""
+        """Draw integers [height, width] from -_NOISE to _NOISE - 1, each from one byte of the stream."""
         raw = self._bits.random_raw(-(-height * width // 8)).astype("<u8", copy=False).view(np.uint8)
         return (raw[: height * width] % (2 * _NOISE)).view(np.int8).reshape(height, width) - np.int8(_NOISE)
 
@@ -172,7 +173,7 @@ def _smallest(height: int, width: int) -> tuple[int, int, int]:
 
 
 def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
-    """Place circles [count, (y, x, radius)], each at the first free one of random places with shrinking radii."""
+    """Place circles [count, (y, x, radius)], each at the first free of several random places with shrinking radii."""
     sides = np.array((height, width), dtype=np.int64) * _PIXEL
     least, most = _smallest(height, width)[0], int(sides.min()) * 3 // 10
     radii = least + draw.below(most - least + 1, count, _TRIES, 1) * np.arange(_TRIES, 0, -1)[:, None] // _TRIES
@@ -180,7 +181,7 @@ def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
     chosen = places[:, 0]
     for number in range(1, count):
         tried, others = places[number, :, None], chosen[:number]
-        # Circles that overlap by half the smaller radius or less: less than a fifth of either is hidden.
+        # Circles may overlap by at most half the smaller radius, so that less than a fifth of either is hidden.
         apart = tried[..., 2] + others[:, 2] - np.minimum(tried[..., 2], others[:, 2]) // 2
         free = (((tried - others)[..., :2] ** 2).sum(2) >= apart**2).all(1)
         if not free.any():
@@ -188,7 +189,7 @@ def _layout(draw: _Draw, count: int, height: int, width: int) -> _Integers:
         chosen[number] = places[number, free.argmax()]
     else:
         return chosen
-    # A crowd: objects of the least size in slots side by side, where any number up to that of the slots has room.
+    # A crowd: objects of the smallest size in random slots side by side, which have room for any possible number.
     slots = np.array(_smallest(height, width)[1:], dtype=np.int64)
     order = draw.below(2**31, int(slots.prod())).argsort(kind="stable")[:count]
     corners = np.stack((order // slots[1], order % slots[1]), 1) * (sides // slots)
@@ -206,7 +207,7 @@ def _ground_colours(draw: _Draw, channels: int) -> _Integers:
 
 
 def _object_colours(draw: _Draw, count: int, ground: _Integers) -> _Integers:
-    """Draw colours [count, channels], unlike the background in some channel, and unlike each other if they can."""
+    """Draw colours [count, channels] unlike the background in some channel and, if possible, unlike each other."""
     low, high = ground.min(0), ground.max(0)
     colours = draw.below(256, count, _TRIES, len(low))
     channel = draw.below(len(low), count, _TRIES)
@@ -248,7 +249,7 @@ def _waves(draw: _Draw, height: int, width: int, turn: int, period: int) -> _Int
 
 @lru_cache
 def _blend(size: int, knots: int) -> _Integers:
-    """Make weights [size, knots], of sum 256, that turn values at evenly spaced knots into a smooth line of pixels."""
+    """Make weights [size, knots], of sum 256, that interpolate values at evenly spaced knots smoothly over pixels."""
     position = (2 * np.arange(size, dtype=np.int64) + 1) * (knots - 1) * 256 // (2 * size)
     knot, step = position >> 8, position & 255
     smooth = step * step * (768 - 2 * step) >> 16
@@ -259,7 +260,7 @@ def _blend(size: int, knots: int) -> _Integers:
 
 
 def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _Integers:
-    """Measure how deep points are inside a shape with its corners on a circle around 0; negative is outside."""
+    """Measure how deep points lie inside a shape whose corners are on a circle around 0; negative means outside."""
     lines = _LINES[label]
     if not lines:
         depth: _Integers = (radius**2 - x * x - y * y) // (2 * radius)
@@ -269,7 +270,7 @@ def _depth(label: int, turn: int, radius: int, y: _Integers, x: _Integers) -> _I
     farthest, second = np.maximum(reach[0], reach[1]), np.minimum(reach[0], reach[1])
     for other in reach[2:]:
         farthest, second = np.maximum(farthest, other), np.maximum(second, np.minimum(farthest, other))
-    # A point inside is behind no line; inside a star it may be behind one of the five.
+    # A point inside a shape lies beyond none of its lines; inside a star it may lie beyond one of the five.
     edge, nearest = (_TURN // 5, second) if CLASS_NAMES[label] == "star" else (_TURN // 2 // lines, farthest)
     return np.asarray((radius * _COSINE[edge] - nearest) // _UNIT)
 

@@ -40,7 +40,7 @@ class ClassificationDataset(FileDataset[ClassificationBatch]):
 
 
 class MultilabelDataset(FileDataset[ClassificationBatch]):
-    """Images with any number of classes: those of their objects, crowds and difficult ones counted.
+    """Images with any number of classes: those of their objects, including crowds and difficult objects.
 
     Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
     """
@@ -53,7 +53,7 @@ class MultilabelDataset(FileDataset[ClassificationBatch]):
 
 
 class LocalizationDataset(FileDataset[LocalizationBatch]):
-    """Images with the class and the box of their largest object that is not to be ignored.
+    """Images with the class and the box of their largest object that is not ignored.
 
     Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
     """
@@ -103,13 +103,13 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
 
     Args:
         index: Files and annotations.
-        classes: Number of classes, background counted where it is one; 255 at most. By default the class names for
-            mask files, and one more, the background, for polygons.
+        classes: Number of classes, including the background if it is one; at most 255. By default the number of class
+            names for mask files, and one more, for the background, for polygons.
         ignore_index: Value of ignored pixels in mask files. In batches it is 255.
         **kwargs: Arguments of :class:`~visiontasks.data.datasets.files.FileDataset`.
 
     Raises:
-        ArgumentError: If there are more classes than a mask can hold.
+        ArgumentError: If there are more classes than a mask can represent.
     """
 
     def __init__(
@@ -137,8 +137,8 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
         """Read the mask of an image.
 
         Raises:
-            UnreadableFileError: If the file is missing, damaged, or no mask.
-            DataError: If its size is not that of the image, or a value is no class.
+            UnreadableFileError: If the file is missing, damaged, or not a mask.
+            DataError: If its size differs from that of the image, or a value is not a class.
         """
         size = self.size(index)
         if self.index.masks is None:
@@ -152,7 +152,7 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
 
 
 class AutoencodingDataset(FileDataset[AutoencodingBatch]):
-    """Images, with the class of their first object where there is one.
+    """Images, with the class of their first object if there is one.
 
     Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
     """

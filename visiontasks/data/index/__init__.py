@@ -1,1 +1,1 @@
-"""Annotations of every format in one form: flat arrays, checked once, cached, shared by all workers."""
+"""Annotations of all formats as flat arrays, checked once, cached, and shared by all workers."""

@@ -1,4 +1,4 @@
-"""Boxes of every notation become xyxy in pixels, 0-based and inside the image; what cannot be is reported."""
+"""Conversion of boxes in any notation to 0-based xyxy pixels inside the image; invalid boxes are reported."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -9,28 +9,28 @@ from jaxtyping import Bool, Float64, Int32
 from visiontasks.data.index.problems import Problem
 
 BoxFormat = Literal["xyxy", "xywh", "voc", "relative"]
-"""``xyxy`` and ``xywh``: pixels, 0-based; ``voc``: pixels of the corners, 1-based, both inside the box; ``relative``:
+"""``xyxy`` and ``xywh``: pixels, 0-based; ``voc``: pixels of the corners, 1-based and inclusive; ``relative``:
 xyxy in fractions of width and height."""
 
 BOX_FORMATS: tuple[BoxFormat, ...] = ("xyxy", "xywh", "voc", "relative")
 
 _MOST = 0.95
-"""Share of the boxes that must look like another notation before the file is taken to be in it."""
+"""Fraction of the boxes that must look like another notation before the file is assumed to use it."""
 _OVERHANG = 0.05
-"""Share of the image side by which a box must reach out to speak for another notation; less is sloppy drawing."""
+"""Fraction of the image side by which a box must exceed the image to suggest another notation."""
 _NEGATIVE = 0.1
-"""Share of the boxes whose far corner must come before the near one; drawing by hand swaps fewer."""
+"""Fraction of the boxes whose corners must be swapped to suggest another notation; drawing by hand swaps fewer."""
 _ROUNDING = 1.0
-"""Pixels that a box may reach out without a report: VOC's xmin=0, and rounding."""
+"""Pixels by which a box may exceed the image without a report: VOC's xmin=0, and rounding."""
 
 
 class CleanBoxes(NamedTuple):
-    """Boxes as training uses them.
+    """Boxes in the form used for training.
 
     Attributes:
-        boxes: xyxy in pixels, clipped; those not to be kept hold anything.
-        keep: Boxes that have an area inside their image.
-        problems: What was wrong, dropped or clipped.
+        boxes: xyxy in pixels, clipped; boxes that are not kept have undefined values.
+        keep: Whether each box has an area inside its image.
+        problems: Boxes that were wrong, dropped or clipped.
     """
 
     boxes: Float64[np.ndarray, "objects 4"]
@@ -48,11 +48,11 @@ def clean_boxes(
     """Convert, check and clip boxes.
 
     Args:
-        values: Boxes as they are written.
-        sizes: (height, width) of the image of each, 0 where not known (then nothing is clipped on the far sides).
-        box_format: The notation that they are declared to be in.
-        source: The file or folder as a whole, for what concerns all boxes.
-        place: Names file and record of a box.
+        values: Boxes as written in the file.
+        sizes: (height, width) of each box's image, 0 if unknown (then boxes are not clipped at the right and bottom).
+        box_format: The declared notation of the boxes.
+        source: The file or folder as a whole, for problems that concern all boxes.
+        place: Returns the file and record of a box.
     """
     finite = np.isfinite(values).all(axis=1)
     problems = [
@@ -72,7 +72,7 @@ def clean_boxes(
         finite &= ~unknown
     with np.errstate(invalid="ignore"):
         boxes = to_xyxy(values, sizes, box_format)
-        # Equal corners in VOC's notation are one pixel by the letter, but a box that was never drawn in practice.
+        # In VOC's notation equal corners formally denote one pixel, but in practice a box that was never drawn.
         corners = values if box_format == "voc" else boxes
         empty = finite & (corners[:, 2:] <= corners[:, :2]).any(axis=1)
         limits = np.where(sizes > 0, sizes, np.inf)[:, [1, 0, 1, 0]]
@@ -114,7 +114,7 @@ def to_xyxy(
 def _wrong_notation(
     values: Float64[np.ndarray, "objects 4"], sizes: Int32[np.ndarray, "objects 2"], box_format: BoxFormat, source: str
 ) -> Problem | None:
-    """Tell whether nearly all boxes only make sense in another notation."""
+    """Return whether nearly all boxes only make sense in another notation."""
     if not len(values):
         return None
     if box_format == "relative":

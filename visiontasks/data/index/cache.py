@@ -1,4 +1,4 @@
-"""Annotations are parsed once: the arrays are kept in a folder and mapped by every later start and every worker."""
+"""Cache of parsed annotations: the arrays are stored in a folder and memory-mapped by later runs and all workers."""
 
 import hashlib
 import json
@@ -24,21 +24,21 @@ _STAMP = "stamp.json"
 
 
 def load_index(source: AnnotationSource) -> Parsed:
-    """Parse annotations, or map what an earlier call has parsed.
+    """Parse annotations, or memory-map the result of an earlier call.
 
-    The arrays lie in a folder ``.visiontasks`` next to the first annotation file, or where that cannot be written, in
-    the user's cache folder. They are used as long as size and time of modification of all annotation files are the
-    recorded ones, or else their content is, and all files that they name are there. Several processes may ask at once:
-    one parses, the others wait.
+    The arrays are in a folder ``.visiontasks`` next to the first annotation file or, if that is not writable, in the
+    user's cache folder. They are used as long as the size and modification time, or else the content, of all annotation
+    files is unchanged and all files that they name exist. Several processes may call this at once: one parses, the
+    others wait.
 
     Args:
-        source: What to parse. The listing of a folder is not kept: reading it takes no longer.
+        source: What to parse. Folder listings are not cached, since listing a folder is as fast.
 
     Returns:
         The index, its arrays mapped from files, and the warnings.
 
     Raises:
-        DataError: The annotations have errors: their number and the first ten.
+        DataError: The annotations have errors; the message gives their number and the first ten.
     """
     if not source.sources() or not source.sources()[0].exists():
         return _required(source)
@@ -47,7 +47,7 @@ def load_index(source: AnnotationSource) -> Parsed:
         entry = folder / _entry_name(source)
         try:
             return _read(entry, source) or _build(entry, source)
-        except OSError:  # not writable, or no room: the next folder, or memory, may do
+        except OSError:  # not writable, or no space: try the next folder, or memory
             continue
     parsed = _required(source)
     message = (
@@ -60,14 +60,14 @@ def load_index(source: AnnotationSource) -> Parsed:
 
 
 def cache_folders(data: Path) -> list[Path]:
-    """List the folders that an index may be kept in, the preferred one first.
+    """List the folders that may store an index, the preferred one first.
 
     Args:
         data: Folder of the annotations.
 
     Returns:
-        The one that the variable VISIONTASKS_CACHE names, if it is set. Otherwise ``.visiontasks`` in ``data``, and
-        ``visiontasks`` in the folder that XDG_CACHE_HOME names, or in ``~/.cache``.
+        The folder given by the environment variable VISIONTASKS_CACHE if it is set. Otherwise ``.visiontasks`` in
+        ``data``, and ``visiontasks`` in the folder given by XDG_CACHE_HOME, or in ``~/.cache``.
     """
     if chosen := os.environ.get("VISIONTASKS_CACHE"):
         return [Path(chosen)]
@@ -82,13 +82,13 @@ def _required(parsed: Parsed | AnnotationSource) -> Parsed:
 
 
 def _entry_name(source: AnnotationSource) -> str:
-    """Name the parse: another file, folder or option gives another entry."""
-    places = [str(Path.cwd()), repr(source)]  # relative paths in the fields mean something else elsewhere
+    """Return a name for the cache entry that changes with any file, folder or option."""
+    places = [str(Path.cwd()), repr(source)]  # relative paths in the fields depend on the working directory
     return f"{source.sources()[0].stem}-{hashlib.sha256(json.dumps(places).encode()).hexdigest()[:16]}"
 
 
 def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
-    """Map an entry, unless it is absent, damaged or of other annotations, or names a file that is not there."""
+    """Map an entry, unless it is absent, damaged, for other annotations, or names a file that does not exist."""
     try:
         stamp = json.loads((entry / _STAMP).read_bytes())
         extra = read_extra(entry)
@@ -96,17 +96,17 @@ def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
         if stamp != stat:
             if extra["content"] != _content(source.sources()):
                 return None
-            with suppress(OSError):  # another user's folder: the content is compared at each start
+            with suppress(OSError):  # another user's folder: the content is compared every time
                 _write_stamp(entry, stat)
         parsed = Parsed(read_index(entry), [Problem(**problem) for problem in extra["problems"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # An image may have got another suffix, which only the parse finds.
+    # An image may have a new suffix, which only parsing finds.
     return None if missing_files(parsed.index, "") else parsed
 
 
 def _build(entry: Path, source: AnnotationSource) -> Parsed:
-    """Parse, keep the result, and map it.
+    """Parse, store the result, and map it.
 
     Raises:
         DataError: The annotations have errors, or another process holds the lock for too long.
@@ -152,7 +152,7 @@ def _write_stamp(folder: Path, stat: str) -> None:
 
 
 def _stat(files: Iterable[Path]) -> str:
-    """Digest names, sizes and times of modification."""
+    """Compute a digest of names, sizes and modification times."""
     digest = hashlib.sha256()
     for file in files:
         stat = file.stat() if file.exists() else None
@@ -161,7 +161,7 @@ def _stat(files: Iterable[Path]) -> str:
 
 
 def _content(files: Iterable[Path]) -> str:
-    """Digest names and contents."""
+    """Compute a digest of names and contents."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file}\0".encode(errors="surrogateescape"))

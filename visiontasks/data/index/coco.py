@@ -28,16 +28,15 @@ Entry = TypeVar("Entry", Image, Category, Annotation)
 
 @dataclass(frozen=True)
 class CocoFile:
-    """Detection or instance segmentation data in COCO's form: one json file and a folder of images.
+    """Detection or instance segmentation data in COCO format: one json file and a folder of images.
 
-    Images keep the order of the file, objects that of the file within their image, classes that of their ids unless
-    they are given.
-    ``segmentation``, ``area``, ``iscrowd``, ``width`` and ``height`` may be absent.
+    Images are in the order of the file, the objects of an image as well; classes are in the order of their ids unless
+    they are given. ``segmentation``, ``area``, ``iscrowd``, ``width`` and ``height`` may be absent.
 
     Args:
         file: The json file.
-        images: Folder that its file names are relative to.
-        box_format: Notation of its boxes, where a tool has written another than COCO's.
+        images: Folder that the file names in it are relative to.
+        box_format: Notation of its boxes, if a tool has written one other than COCO's.
         class_names: Classes in the order of the labels, found among the categories by name; None takes the categories.
     """
 
@@ -47,7 +46,7 @@ class CocoFile:
     class_names: tuple[str, ...] | None = None
 
     def sources(self) -> Sequence[Path]:
-        """Name the json file."""
+        """Return the json file."""
         return [self.file]
 
     def parse(self) -> Parsed:
@@ -122,7 +121,7 @@ class CocoFile:
     def _classes(
         self, categories: list[Category], problems: list[Problem]
     ) -> tuple[tuple[str, ...], Int64[np.ndarray, " categories"]]:
-        """Return the names of the classes, and the class of each category: -1 for one that is not among them."""
+        """Return the class names, and the class of each category: -1 for a category that is not among them."""
         names = [category.name for category in categories]
         for position, category in enumerate(categories):
             if category.name in names[:position]:
@@ -141,7 +140,7 @@ class CocoFile:
         problems: list[Problem],
         severity: Literal["error", "warning"] = "error",
     ) -> list[Entry]:
-        """Report identifiers that occur again; as an error the later entries are left out."""
+        """Report duplicate identifiers; if they are errors, the later entries are left out."""
         _, first = np.unique(_integers(entry.id for entry in entries), return_index=True)
         if len(first) == len(entries):
             return entries
@@ -165,7 +164,7 @@ class CocoFile:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Spare the collector the millions of records that live until the end anyway: half of the time of a parse."""
+    """Disable garbage collection, which would traverse millions of live records and take half of the parsing time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -182,7 +181,7 @@ def _integers(values: Iterable[int]) -> Int64[np.ndarray, " entries"]:
 def _look_up(
     identifiers: Int64[np.ndarray, " entries"], known: Int64[np.ndarray, " known"]
 ) -> tuple[Int64[np.ndarray, " entries"], Bool[np.ndarray, " entries"]]:
-    """Find the position of each identifier among the known ones, and whether it is among them."""
+    """Find the position of each identifier among the known ones, and whether it is known."""
     if not len(known):
         return np.zeros(len(identifiers), np.int64), np.zeros(len(identifiers), np.bool_)
     order = np.argsort(known)
@@ -193,7 +192,7 @@ def _look_up(
 def _areas(
     entries: list[Annotation], boxes: Float64[np.ndarray, "objects 4"]
 ) -> Float64[np.ndarray, " objects"] | None:
-    """Return the areas that the file states, with that of the box where it states none; None when there is none."""
+    """Return the areas given in the file, or that of the box if an area is missing; None if the file has no areas."""
     if all(entry.area is None for entry in entries):
         return None
     stated = np.array([entry.area for entry in entries], np.float64)

@@ -1,4 +1,4 @@
-"""The records of a COCO instances file: typed and fast where all are right, one by one where some are not."""
+"""Records of a COCO instances file: parsed as a whole if all are valid, otherwise one by one."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ Length = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 class Image(Struct, gc=False):
-    """An entry of ``images``; 0 stands for a length that is not said."""
+    """An entry of ``images``; a missing height or width is 0."""
 
     id: Identifier
     file_name: str
@@ -30,7 +30,7 @@ class Category(Struct, gc=False):
 
 
 class Annotation(Struct, gc=False):
-    """An entry of ``annotations``; the shape stays text until its image is known."""
+    """An entry of ``annotations``; the segmentation stays text until its image is known."""
 
     id: Identifier
     image_id: Identifier
@@ -50,12 +50,12 @@ class Dataset(Struct):
 
 
 class Records(NamedTuple):
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
-        dataset: The records that are well formed.
-        rows: Position in the file of each annotation.
-        problems: Those that are not, and what is wrong with the file as a whole.
+        dataset: The well-formed records.
+        rows: Position of each annotation in the file.
+        problems: Malformed records, and problems of the file as a whole.
     """
 
     dataset: Dataset
@@ -82,7 +82,7 @@ def read_records(file: Path) -> Records:
     try:
         dataset = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # Slower, accepts NaN, null, other encodings and a byte-order mark, and goes on after a bad record.
+        # Slower, but accepts NaN, null, other encodings and a byte-order mark, and continues after a bad record.
         return _read_leniently(data, file)
     return Records(dataset, range(len(dataset.annotations)), [])
 
@@ -115,7 +115,7 @@ def _read_leniently(data: bytes, file: Path) -> Records:
 def _convert(
     entries: list[Any], kind: type[Record], key: str, file: Path, problems: list[Problem]
 ) -> tuple[list[Record], list[int]]:
-    """Convert the entries that are well formed; return their positions, too, and report the others."""
+    """Convert the well-formed entries, return them with their positions, and report the others."""
     records, rows = [], []
     optional = {field.name for field in msgspec.structs.fields(kind) if not field.required}
     for row, entry in enumerate(entries):

@@ -1,4 +1,4 @@
-"""Polygons and run lengths of COCO annotations, from text to flat arrays."""
+"""Conversion of polygons and run lengths in COCO annotations from text to flat arrays."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from visiontasks.data.index.ragged import PackedStrings, offsets_of
 from visiontasks.data.index.segments import Coordinates, Segments, pack_coordinates, unpack_coordinates
 
 _CHUNK = 2_000
-"""Annotations decoded together: few enough for their numbers to stay in the cache of the processor."""
+"""Number of annotations decoded together, small enough for their values to stay in the CPU cache."""
 
 
 class _RunLengths(Struct):
@@ -39,15 +39,15 @@ class _Chunk(NamedTuple):
 def pack_segments(
     texts: Sequence[Raw], sizes: Int32[np.ndarray, "objects 2"], place: Callable[[int], tuple[str, str]]
 ) -> tuple[Segments | None, list[Problem]]:
-    """Pack the shapes of objects.
+    """Pack the segmentations of objects into flat arrays.
 
     Args:
-        texts: JSON of each: a list of polygons, run lengths, or empty.
-        sizes: (height, width) of the image of each, 0 where not known.
-        place: Names file and record of an object.
+        texts: JSON of each object: a list of polygons, run lengths, or empty.
+        sizes: (height, width) of each object's image, 0 if unknown.
+        place: Returns the file and record of an object.
 
     Returns:
-        The shapes, or None when no object has any; and what is wrong with them.
+        The segmentations, or None if no object has one; and their problems.
     """
     problems: list[Problem] = []
     chunks = [
@@ -104,7 +104,7 @@ def _pack_chunk(
 def _decode(
     texts: Sequence[Raw], rows: range, place: Callable[[int], tuple[str, str]], problems: list[Problem]
 ) -> list[_Shape]:
-    """Decode the shapes of a chunk, together or, where that fails, one by one."""
+    """Decode the segmentations of a chunk together or, if that fails, one by one."""
     try:
         return _LIST_DECODER.decode(b"[" + b",".join(texts) + b"]")
     except msgspec.DecodeError:
@@ -123,7 +123,7 @@ def _decode(
 def _compress(
     shape: _RunLengths, size: Int32[np.ndarray, " 2"], place: tuple[str, str], problems: list[Problem]
 ) -> str:
-    """Return run lengths as COCO compresses them, or "" and a report when they do not fit the image."""
+    """Return run lengths in COCO's compressed form; if they do not fit the image, report them and return ""."""
     height, width = shape.size
     kind, value = "", ""
     if size.all() and (height, width) != tuple(size.tolist()):
@@ -144,10 +144,11 @@ def _compress(
 
 
 def _total(counts: str | list[int]) -> int | None:
-    """Add up run lengths, since pycocotools reads beyond those that are too short; None when they are malformed.
+    """Return the sum of run lengths; None if malformed. pycocotools reads beyond the end of those that are too short.
 
-    Compressed, each is written in characters of five bits and one that says whether more follow, the lowest first. From
-    the fourth on it is the difference to the one two places before (rleToString in maskApi.c of cocoapi).
+    In compressed form, each run length is a sequence of characters, lowest bits first, with five bits of the value and
+    one bit that tells whether more follow. From the fourth run length on, the value is the difference from the run
+    length two places before (rleToString in maskApi.c of cocoapi).
     """
     if isinstance(counts, list):
         return None if min(counts, default=0) < 0 else sum(counts)
@@ -161,14 +162,14 @@ def _total(counts: str | list[int]) -> int | None:
         return None
     written = np.add.reduceat((codes & 31) << 5 * digits, starts)
     written -= np.where(codes[ends] & 16, np.int64(1) << 5 * (ends - starts + 1), 0)
-    # A difference counts in its own place and in every second one after it; the first run stands alone.
+    # A difference contributes to its own place and to every second one after it; the first run is not a difference.
     times = (len(written) + 1 - np.arange(len(written))) // 2
     times[0] = 1
     return int((written * times).sum())
 
 
 def _drop_degenerate(shape: list[list[float]], place: tuple[str, str], problems: list[Problem]) -> list[list[float]]:
-    """Leave out what is no polygon: pycocotools would take four numbers for a box."""
+    """Drop degenerate polygons: pycocotools would interpret four numbers as a box."""
     kept = []
     for polygon in shape:
         if len(polygon) % 2:

@@ -1,4 +1,4 @@
-"""Tables of files with their class and, optionally, their boxes."""
+"""Tables of image files with classes and, optionally, boxes."""
 
 import csv
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from visiontasks.errors import near_matches
 _CALLED = {"file": ("file", "filename", "image", "path"), "class": ("class", "label")}
 _ALIASES = {name: meaning for meaning, names in _CALLED.items() for name in names}
 FILE_COLUMNS, CLASS_COLUMNS = _CALLED["file"], _CALLED["class"]
-"""What the column of the files may be called."""
+"""Possible names of the file column."""
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _READ = ("file", "class", "split", "width", "height", *_CORNERS)
 
@@ -26,20 +26,20 @@ _READ = ("file", "class", "split", "width", "height", *_CORNERS)
 class CsvTable:
     """A table with one row per object: ``file``, ``class``, and optionally ``xmin``, ``ymin``, ``xmax``, ``ymax``.
 
-    Rows of the same file are objects of one image. A row without class and box is an image that shows nothing. The
-    first line names the columns, in any order and case; ``filename``, ``image`` and ``path`` stand for ``file``, and
-    ``label`` for ``class``. ``width`` and ``height`` give the size of the image in pixels. Columns are separated by
-    commas, semicolons or tabs.
+    Rows of the same file are objects of one image. A row without class and box is an image without objects. The first
+    line names the columns, in any order and case; ``filename``, ``image`` and ``path`` may replace ``file``, and
+    ``label`` may replace ``class``. ``width`` and ``height`` give the size of the image in pixels. Columns are
+    separated by commas, semicolons or tabs.
 
     Args:
         table: The file, in UTF-8.
-        images: Folder that its file names are relative to.
-        split: Rows to take, by their column ``split``, where ``val`` may be called valid, validation or dev, and so on,
-            in any case of letters; None takes all.
-        box_format: Notation of the boxes. For ``xywh`` the columns ``xmax`` and ``ymax`` are width and height.
+        images: Folder that the file names in it are relative to.
+        split: Split whose rows to take, by the column ``split``, in which ``val`` may be called valid, validation or
+            dev, and so on, in any case; None takes all rows.
+        box_format: Notation of the boxes. For ``xywh`` the columns ``xmax`` and ``ymax`` hold width and height.
         class_names: Classes in the order of the labels; None takes the names in all rows of all splits, sorted.
-        needs_boxes: Whether a table without the columns of boxes is an error.
-        needs_class: Whether a table without the column of classes is an error.
+        needs_boxes: Whether a table without box columns is an error.
+        needs_class: Whether a table without a class column is an error.
     """
 
     table: Path
@@ -51,11 +51,11 @@ class CsvTable:
     needs_class: bool = True
 
     def sources(self) -> Sequence[Path]:
-        """Name the table."""
+        """Return the table."""
         return [self.table]
 
     def parse(self) -> Parsed:
-        """Read the table and look for its images."""
+        """Read the table and find its images."""
         problems: list[Problem] = []
         rows = self._read(problems)
         class_names = self.class_names
@@ -123,7 +123,7 @@ class CsvTable:
         return Parsed(index, [*problems, *missing_files(index, str(self.table))])
 
     def _read(self, problems: list[Problem]) -> list[tuple[int, dict[str, str]]]:
-        """Read all rows with their line numbers; columns by their standard names."""
+        """Read all rows with their line numbers and with standard column names."""
         try:
             with self.table.open(encoding="utf-8-sig", newline="") as file:
                 header = file.readline()
@@ -160,7 +160,7 @@ class CsvTable:
     def _of_split(
         self, rows: list[tuple[int, dict[str, str]]], split: str, problems: list[Problem]
     ) -> list[tuple[int, dict[str, str]]]:
-        """Choose the rows of a split, and report those that are of none."""
+        """Select the rows of a split, and report rows of unknown splits."""
         lines: dict[str, list[int]] = {}
         for line, row in rows:
             lines.setdefault(row["split"], []).append(line)
@@ -175,7 +175,7 @@ class CsvTable:
         return [(line, row) for line, row in rows if means[row["split"]] == split]
 
     def _size(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[int, int]:
-        """Read height and width of the image, 0 where the table does not say."""
+        """Read the height and width of the image, 0 if the table does not contain them."""
         try:
             height, width = (float(row.get(column) or 0) for column in ("height", "width"))
             if min(height, width) >= 0 and max(height, width) < 2**31 and height % 1 == width % 1 == 0:

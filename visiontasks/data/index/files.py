@@ -1,4 +1,4 @@
-"""File names in annotations: refused where they leave their folder, looked up by listing folders once."""
+"""File names in annotations: rejected if they lead out of their folder, looked up by listing each folder once."""
 
 import os
 import unicodedata
@@ -15,12 +15,12 @@ IMAGE_SUFFIXES = frozenset(
         *(".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
     }
 )
-"""What counts as an image where a folder is listed, in any case of letters."""
+"""Suffixes of the files that count as images when a folder is listed, in any case."""
 _WRITTEN_SUFFIXES = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
 
 
 def unsafe_name(name: str) -> str | None:
-    """Say why a file name of an annotation must not be opened, or None when it may be.
+    """Return why a file name in an annotation must not be opened, or None if it may be.
 
     Example:
         >>> unsafe_name("train/ünïcode 😀.jpg")
@@ -41,15 +41,15 @@ def unsafe_name(name: str) -> str | None:
 
 
 def find_file(name: str, exists: Callable[[str], bool]) -> str | None:
-    r"""Find the file that an annotation means, which other systems and tools write in other ways.
+    r"""Find the file that an annotation refers to; other systems and tools may write its name differently.
 
     Args:
-        name: The name as it is written.
-        exists: Tells whether there is a file of a name.
+        name: The name as written.
+        exists: Returns whether a file of a name exists.
 
     Returns:
-        The name as it is written, else with slashes for backslashes, else without the escapes of URLs, else with the
-        suffix of an image; None when there is no such file.
+        The first of these names that exists: as written, with slashes instead of backslashes, with URL escapes decoded,
+        with an image suffix appended; None if there is none.
 
     Example:
         >>> find_file("a%20b\\1", {"a b/1.jpg"}.__contains__)
@@ -63,18 +63,18 @@ def find_file(name: str, exists: Callable[[str], bool]) -> str | None:
 
 
 def found_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Find the files that annotations mean, by one listing per folder; names of files that do not exist stay.
+    """Find the files that annotations refer to, by listing each folder once; names of missing files are kept.
 
     Args:
         root: Folder that the names are relative to.
-        names: File names as they are written.
+        names: File names as written.
     """
     exists = _Listings(root)
     return [name if exists(name) else find_file(name, exists) or name for name in names]
 
 
 def missing_files(index: ImageIndex, source: str) -> list[Problem]:
-    """Find images and masks that do not exist, by one listing per folder.
+    """Find images and masks that do not exist, by listing each folder once.
 
     Args:
         index: The index.
@@ -93,13 +93,13 @@ def missing_files(index: ImageIndex, source: str) -> list[Problem]:
 
 
 def list_files(folder: Path, suffixes: frozenset[str] | None = IMAGE_SUFFIXES) -> list[str]:
-    """List the files of a folder and of those below it, sorted, as posix paths relative to it; hidden ones left out.
+    """List the files in a folder and its subfolders, sorted, as relative POSIX paths, without hidden ones.
 
-    Links to folders are followed, but for those that lead back.
+    Links to folders are followed, except those that lead back to a parent.
 
     Args:
-        folder: Where to look.
-        suffixes: Endings that count, in lower case; None takes every file.
+        folder: The folder.
+        suffixes: Suffixes of the files to list, in lower case; None lists every file.
     """
     found = []
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -115,19 +115,19 @@ def list_files(folder: Path, suffixes: frozenset[str] | None = IMAGE_SUFFIXES) -
 
 
 def suffix_of(name: str) -> str:
-    """Return the ending of a file's name, in lower case."""
+    """Return the suffix of a file name, in lower case."""
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 (many names)
 
 
 def _leads_back(link: Path, top: Path) -> bool:
-    """Tell whether a folder is a link to one that it is reached through."""
+    """Return whether a folder is a link to one of its parents."""
     if not link.is_symlink():
         return False
     return link.resolve() in {above.resolve() for above in link.parents if above.is_relative_to(top)}
 
 
 class _Listings:
-    """Tells which files there are below a folder, and lists each folder once."""
+    """Tells which files exist below a folder; lists each folder once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

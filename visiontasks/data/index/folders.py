@@ -1,4 +1,4 @@
-"""Data sets whose annotation is where the files lie: folders of classes, images alone, images and masks."""
+"""Data sets annotated by the location of their files: class folders, images alone, images and masks."""
 
 import re
 from collections import Counter
@@ -11,24 +11,24 @@ from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 
 _BESIDE = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"})
-"""Endings of what lies beside images and is not taken for one."""
+"""Suffixes of files that may lie beside images and are not images."""
 
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """One folder per class; images may lie deeper inside.
+    """One folder per class; images may be in subfolders.
 
     Args:
-        folder: The folder that holds the folders of the classes.
+        folder: The folder that contains the class folders.
         class_names: Classes in the order of the labels; None takes the names of the folders, sorted. Pass those of the
-            training split to the others.
+            training split for the other splits.
     """
 
     folder: Path
     class_names: tuple[str, ...] | None = None
 
     def sources(self) -> Sequence[Path]:
-        """Nothing: the listing is the annotation."""
+        """Return nothing: the folder listing is the annotation."""
         return []
 
     def parse(self) -> Parsed:
@@ -54,7 +54,7 @@ class ClassFolders:
         return Parsed(index, [*problems, *found])
 
     def _repeated(self, files: Iterable[str]) -> list[Problem]:
-        """Find folders that hold no images but the same folders each, and so are hardly the classes."""
+        """Find folders without images that all contain the same subfolders, and so are probably not classes."""
         inner: dict[str, set[str]] = {}
         for name in files:
             outer, *deeper = name.split("/")[:-1]
@@ -69,16 +69,16 @@ class ClassFolders:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images without annotations, for autoencoding and prediction; they may lie in folders inside.
+    """Images without annotations, for autoencoding and prediction; they may be in subfolders.
 
     Args:
-        folder: Where they lie.
+        folder: The folder.
     """
 
     folder: Path
 
     def sources(self) -> Sequence[Path]:
-        """Nothing: the listing is the annotation."""
+        """Return nothing: the folder listing is the annotation."""
         return []
 
     def parse(self) -> Parsed:
@@ -89,12 +89,12 @@ class ImageFolder:
 
 @dataclass(frozen=True)
 class MaskFolders:
-    """Images and their masks in parallel folders, under the same names apart from their suffixes.
+    """Images and their masks in parallel folders, with the same names except for their suffixes.
 
-    The names of all masks may have one ending beyond those of their images, such as ``1_mask.png`` of ``1.jpg``.
+    The names of all masks may have the same additional ending, such as ``1_mask.png`` for ``1.jpg``.
 
     Args:
-        root: Folder that both are in.
+        root: Folder that contains both.
         images: Folder of the images, relative to ``root``.
         masks: Folder of the masks, relative to ``root``.
         class_names: Classes in the order of the values in the masks.
@@ -106,7 +106,7 @@ class MaskFolders:
     class_names: tuple[str, ...]
 
     def sources(self) -> Sequence[Path]:
-        """Nothing: the listing is the annotation."""
+        """Return nothing: the folder listing is the annotation."""
         return []
 
     def parse(self) -> Parsed:
@@ -146,10 +146,10 @@ class MaskFolders:
 
 @dataclass(frozen=True)
 class MaskList:
-    """A list with an image and its mask in each line, as CamVid has them.
+    """A list with an image and its mask in each line, as in CamVid.
 
     Args:
-        file: The list. Two names stand in a line, separated by a tab or, where they hold none, by spaces.
+        file: The list. Each line has two names, separated by a tab or, if there is no tab, by spaces.
         root: Folder that the names are relative to.
         class_names: Classes in the order of the values in the masks.
     """
@@ -159,11 +159,11 @@ class MaskList:
     class_names: tuple[str, ...]
 
     def sources(self) -> Sequence[Path]:
-        """Name the list."""
+        """Return the list."""
         return [self.file]
 
     def parse(self) -> Parsed:
-        """Read the list and look for its files."""
+        """Read the list and find its files."""
         problems: list[Problem] = []
         pairs: dict[str, str] = {}
         try:
@@ -192,17 +192,17 @@ class MaskList:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """List the folders in a folder, sorted; hidden ones left out."""
+    """List the subfolders of a folder, sorted, without hidden ones."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
 
 
 def _stem(name: str) -> str:
-    """Leave out the suffix, but not the folders."""
+    """Remove the suffix, but keep the folders."""
     return name.rpartition(".")[0]
 
 
 def _ending(images: Sequence[str], masks: Collection[str]) -> str:
-    """Find what most masks have behind the stems of their images; "" when there is nothing of the kind."""
+    """Find the ending that most masks have after the stems of their images; "" if there is none."""
     found = Counter(mask[len(image) :] for image in images[:20] for mask in masks if mask.startswith(image))
     matches = {ending: sum(image + ending in masks for image in images) for ending in found}
     best = max(matches, key=matches.__getitem__, default="")
@@ -210,7 +210,7 @@ def _ending(images: Sequence[str], masks: Collection[str]) -> str:
 
 
 def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list[str], list[Problem]]:
-    """Choose the images, and report by their endings what else may be meant as one."""
+    """Select the images, and report other files, by their suffixes, that may be meant as images."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(suffix_of(name), []).append(name)

@@ -1,6 +1,6 @@
 """The packed annotation index of one split: flat arrays that all worker processes share.
 
-Legend of the shapes: ``images`` N, ``objects`` A of all images together, ``classes`` K without background.
+Legend of the shapes: ``images`` is N, ``objects`` is A, over all images, and ``classes`` is K, without background.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ class Objects(NamedTuple):
     """The objects of one image, as views of the index.
 
     Attributes:
-        boxes: xyxy in pixels of the image as annotated, 0-based; None when the format has no boxes.
+        boxes: xyxy in pixels of the image as annotated, 0-based; None if the format has no boxes.
         labels: Class of each object, 0 to K - 1.
-        ignore: Objects that evaluation neither counts as hits nor as misses (COCO crowd, VOC difficult).
+        ignore: Objects that evaluation ignores: they count neither as found nor as missed (COCO crowd, VOC difficult).
     """
 
     boxes: Float64[np.ndarray, "objects 4"] | None
@@ -39,20 +39,20 @@ class ImageIndex:
     Attributes:
         root: Folder that the files are relative to.
         files: Image files.
-        image_ids: Identifiers as the data set has them: COCO ids, or VOC stems.
-        sizes: (height, width) in pixels as annotated; 0 where the annotations do not say.
+        image_ids: Identifiers in the data set: COCO ids, or VOC stems.
+        sizes: (height, width) in pixels as annotated; 0 if the annotations do not contain it.
         class_names: Names of the classes in the order of the labels.
-        category_ids: Identifiers of the classes as the data set has them, -1 for a class that it lacks; 0 to K - 1
-            where it has none.
+        category_ids: Identifiers of the classes in the data set, -1 for a class that it lacks; 0 to K - 1 if it has
+            none.
         offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
         labels: Class of each object, 0 to K - 1.
         boxes: xyxy in pixels, 0-based, inside the image; None when the format has no boxes.
         ignore: Objects that evaluation ignores (COCO crowd, VOC difficult).
-        areas: Area in square pixels that COCO states and evaluates by; None elsewhere.
-        object_ids: Identifiers of the objects as the data set has them; None where it has none.
-        masks: Mask file of each image, relative to ``root``, "" for none; None when there are no mask files.
-        segments: Polygons and run lengths of the objects; None when there are none.
-        folder: Folder whose files the arrays are mapped from; None when they are in memory.
+        areas: Area of each object in square pixels as given by COCO and used in its evaluation; None for other formats.
+        object_ids: Identifiers of the objects in the data set; None if it has none.
+        masks: Mask file of each image, relative to ``root``, "" for none; None if there are no mask files.
+        segments: Polygons and run lengths of the objects; None if there are none.
+        folder: Folder whose files the arrays are mapped from; None if they are in memory.
     """
 
     root: Path
@@ -92,7 +92,7 @@ class ImageIndex:
         return Objects(None if self.boxes is None else self.boxes[rows], self.labels[rows], self.ignore[rows])
 
     def areas_of(self, image: int) -> Float64[np.ndarray, " objects"]:
-        """Return the areas of the objects of an image: as stated, else those of their boxes; 0 without boxes."""
+        """Return the areas of the objects of an image: as annotated, otherwise of their boxes; 0 without boxes."""
         rows = slice(self.offsets[image], self.offsets[image + 1])
         if self.areas is not None:
             return self.areas[rows]
@@ -107,7 +107,7 @@ class ImageIndex:
         return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
 
     def subset(self, images: Sequence[int] | Int64[np.ndarray, " taken"]) -> Self:
-        """Choose images, in the order given; classes stay as they are.
+        """Select images, in the given order; the classes stay unchanged.
 
         Args:
             images: Positions, 0 to N - 1.
@@ -140,10 +140,10 @@ class ImageIndex:
 
         Args:
             image: Position.
-            size: (height, width) of the image, where the annotations do not say.
+            size: (height, width) of the image, if the annotations do not contain it.
 
         Returns:
-            One mask of zeros and ones per object; all zeros for an object without polygon and run lengths.
+            One mask of zeros and ones per object; all zeros for an object without polygons and run lengths.
 
         Raises:
             ArgumentError: The index has no segments.
@@ -169,16 +169,16 @@ class ImageIndex:
     ) -> UInt8[np.ndarray, "height width"] | Int32[np.ndarray, "height width"]:
         """Merge the instance masks of an image into one class per pixel.
 
-        Where objects overlap the smaller one lies on top. Pixels that only an ignored object covers (a crowd) get
-        ``ignore_index``. torchvision's reference marks all overlaps as ignored instead.
+        Where objects overlap, the smaller one is on top. Pixels that are covered only by an ignored object (a crowd)
+        get ``ignore_index``. torchvision's reference marks all overlaps as ignored instead.
 
         Args:
             image: Position.
-            size: (height, width) of the image, where the annotations do not say.
-            ignore_index: Value of ignored pixels, beyond the K classes.
+            size: (height, width) of the image, if the annotations do not contain it.
+            ignore_index: Value of ignored pixels, which is not a class.
 
         Returns:
-            0 for background and 1 to K for the classes; int32 when a byte has no room for them.
+            0 for background and 1 to K for the classes; int32 if they do not fit into a byte.
 
         Raises:
             ArgumentError: The index has no segments, or ``ignore_index`` is a class.

@@ -1,4 +1,4 @@
-"""What is wrong with annotations: collected while parsing, raised as one error or listed by a check."""
+"""Problems of annotations: collected while parsing, then raised as one error or listed by a check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding.
+    """One problem of the annotations.
 
     Attributes:
-        severity: An error prevents training; a warning tells what was dropped or changed.
-        kind: What is wrong, in a few words that are the same for all findings of the kind.
+        severity: An error prevents training; a warning reports what was dropped or changed.
+        kind: What is wrong, in a few words that are the same for all problems of the kind.
         file: Where it was found.
-        record: Which record of the file; "" for the file as a whole.
-        value: What was found; "" where there is no value to show.
+        record: Record of the file; "" for the file as a whole.
+        value: What was found; "" if there is no value to show.
         remedy: What to do, or what was done.
     """
 
@@ -37,11 +37,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a parser returns: never an exception for what the annotations hold.
+    """Result of a parser, which raises no exception because of the contents of annotations.
 
     Attributes:
         index: The records without errors.
-        problems: Every finding.
+        problems: All problems.
     """
 
     index: ImageIndex
@@ -51,7 +51,7 @@ class Parsed:
         """Return the index, if training can use it.
 
         Raises:
-            DataError: There are errors; the message counts them and lists the first ten.
+            DataError: There are errors; the message gives their number and lists the first ten.
         """
         errors = [problem for problem in self.problems if problem.severity == "error"]
         if not errors:

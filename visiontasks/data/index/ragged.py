@@ -10,7 +10,7 @@ from jaxtyping import Int64, UInt8
 
 
 def offsets_of(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows+1"]:
-    """Turn the lengths of rows into offsets: row i is values ``offsets[i]`` to ``offsets[i + 1]``.
+    """Convert the lengths of rows to offsets: row i has the values ``offsets[i]`` to ``offsets[i + 1]``.
 
     Example:
         >>> offsets_of(np.array([2, 0, 3]))
@@ -24,7 +24,7 @@ def offsets_of(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows+
 def take_rows(
     offsets: Int64[np.ndarray, " bounds"], rows: Int64[np.ndarray, " taken"]
 ) -> tuple[Int64[np.ndarray, " values"], Int64[np.ndarray, " taken+1"]]:
-    """Choose rows.
+    """Select rows.
 
     Args:
         offsets: Offsets of all rows.
@@ -46,8 +46,8 @@ def take_rows(
 class PackedStrings:
     """Strings in one array of UTF-8 bytes, so that worker processes share them.
 
-    A list of strings is copied into every worker as its reference counts change; this is not. File names that are
-    no UTF-8 keep their bytes (surrogate escapes, as :func:`os.fsdecode` makes them).
+    A list of strings is copied into every worker as its reference counts change; this array is not. File names that are
+    not valid UTF-8 keep their bytes (as surrogate escapes, like in :func:`os.fsdecode`).
 
     Attributes:
         blob: The bytes of all strings.
@@ -84,7 +84,7 @@ class PackedStrings:
         return (_decode(data[start:end]) for start, end in pairwise(self.offsets.tolist()))
 
     def take(self, rows: Int64[np.ndarray, " taken"]) -> Self:
-        """Choose strings by position."""
+        """Select strings by position."""
         positions, offsets = take_rows(self.offsets, rows)
         return type(self)(self.blob[positions], offsets)
 

@@ -12,18 +12,18 @@ from pycocotools import mask as coco_mask
 from visiontasks.data.index.ragged import PackedStrings, take_rows
 
 Coordinates = UInt16[np.ndarray, " values"] | Int32[np.ndarray, " values"] | Float64[np.ndarray, " values"]
-"""Float64 in pixels, or integers in hundredths of a pixel."""
+"""Coordinates as float64 in pixels, or as integers in hundredths of a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Shapes of objects: each has any number of polygons, or run lengths, or nothing.
+    """Segmentations of objects: each has any number of polygons, or run lengths, or nothing.
 
     Attributes:
         values: x, y, x, y, ... of all polygons, see :func:`pack_coordinates`.
-        polygon_offsets: Polygon p has ``values[polygon_offsets[p]:polygon_offsets[p + 1]]``.
+        polygon_offsets: Polygon p has the values ``values[polygon_offsets[p]:polygon_offsets[p + 1]]``.
         object_offsets: Object a has the polygons ``object_offsets[a]`` to ``object_offsets[a + 1]``.
-        runs: Run lengths of each object, compressed as COCO writes them; "" for none.
+        runs: Run lengths of each object in COCO's compressed form; "" for none.
     """
 
     values: Coordinates
@@ -35,7 +35,7 @@ class Segments:
         return len(self.runs)
 
     def take(self, objects: Int64[np.ndarray, " taken"]) -> Self:
-        """Choose objects by position."""
+        """Select objects by position."""
         polygons, object_offsets = take_rows(self.object_offsets, objects)
         values, polygon_offsets = take_rows(self.polygon_offsets, polygons)
         return replace(
@@ -53,7 +53,7 @@ class Segments:
         return [unpack_coordinates(self.values[start:end]) for start, end in pairwise(bounds)]
 
     def run_lengths(self, obj: int, size: tuple[int, int]) -> dict[str, Any] | None:
-        """Return an object in the form that pycocotools.mask works on, or None when it has no shape.
+        """Return an object in the form that pycocotools.mask uses, or None if it has no segmentation.
 
         Args:
             obj: Position.
@@ -67,7 +67,7 @@ class Segments:
         return None
 
     def rasterize(self, objects: Sequence[int], size: tuple[int, int]) -> UInt8[np.ndarray, "objects height width"]:
-        """Draw objects of one image, each into a mask of zeros and ones of its own.
+        """Rasterise objects of one image, each into its own mask of zeros and ones.
 
         Args:
             objects: Positions.
@@ -91,9 +91,9 @@ def paint_classes(
 
     Args:
         masks: Zeros and ones.
-        values: What each paints.
-        ignore: Which ones lie below all others.
-        dtype: Of the values painted.
+        values: Value that each mask paints.
+        ignore: Which masks lie below all others.
+        dtype: Type of the painted values.
     """
     painted = np.zeros(masks.shape[1:], dtype)
     areas = masks.sum(axis=(1, 2), dtype=np.int64)
@@ -103,9 +103,9 @@ def paint_classes(
 
 
 def pack_coordinates(values: Float64[np.ndarray, " values"]) -> Coordinates:
-    """Store coordinates in hundredths of a pixel where that loses nothing, as in COCO's own files.
+    """Store coordinates in hundredths of a pixel if that is lossless, as for COCO's own files.
 
-    A decimal of two places and the quotient of its hundredths by 100 are the same float64, both being the one nearest
+    A number with two decimal places equals its hundredths divided by 100 in float64, since both are the float64 nearest
     to the same number.
 
     Example:
@@ -124,5 +124,5 @@ def pack_coordinates(values: Float64[np.ndarray, " values"]) -> Coordinates:
 
 
 def unpack_coordinates(values: Coordinates) -> Float64[np.ndarray, " values"]:
-    """Return coordinates in pixels, the ones that were packed."""
+    """Return packed coordinates in pixels."""
     return values if values.dtype == np.float64 else values / 100

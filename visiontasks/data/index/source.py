@@ -1,4 +1,4 @@
-"""What a parser of annotations is, and the last step that all of them share."""
+"""Interface of annotation parsers, and the last step that all of them share."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,21 +13,21 @@ from visiontasks.data.index.ragged import PackedStrings, offsets_of
 from visiontasks.errors import near_matches
 
 _MOST = 0.9
-"""Share of the objects that may be ignored without a word."""
+"""Fraction of the objects that may be ignored without a warning."""
 
 
 @runtime_checkable
 class AnnotationSource(Protocol):
     """Annotations in some format.
 
-    Every source is a frozen dataclass whose fields say what is parsed and how: its ``repr`` names the parse.
+    Every source is a frozen dataclass whose fields define what is parsed and how; its ``repr`` identifies the result.
     """
 
     def sources(self) -> Sequence[Path]:
-        """List the annotation files that the result depends on; none for what is only a listing of folders."""
+        """List the annotation files that the result depends on; none if only folders are listed."""
 
     def parse(self) -> Parsed:
-        """Read all annotations. What is wrong with them is returned, not raised."""
+        """Read all annotations. Their problems are returned, not raised."""
 
 
 def build_index(
@@ -43,7 +43,7 @@ def build_index(
     image_ids: Sequence[str] | None = None,
     masks: Sequence[str] | None = None,
 ) -> ImageIndex:
-    """Pack images and objects that are listed in any order; those of one image keep theirs.
+    """Pack images and objects listed in any order; the objects of an image keep their order.
 
     Args:
         root: Folder that the files are relative to.
@@ -53,7 +53,7 @@ def build_index(
         labels: Class of each object.
         boxes: Box of each object, xyxy in pixels.
         ignore: Objects that evaluation ignores; by default none.
-        sizes: (height, width) of each image; by default not known.
+        sizes: (height, width) of each image; by default unknown.
         image_ids: Names of the images; by default their positions.
         masks: Mask file of each image.
     """
@@ -76,12 +76,12 @@ def build_index(
 
 
 def ignored_objects(index: ImageIndex, source: str, flag: str) -> list[Problem]:
-    """Warn where nearly all objects are marked as to be ignored, so that there is nothing to learn.
+    """Warn if nearly all objects are marked as ignored, so that there is nothing to learn.
 
     Args:
         index: The index.
         source: The annotations.
-        flag: The mark, as it is written there.
+        flag: Name of the mark in the annotations.
     """
     ignored, count = int(index.ignore.sum()), len(index.ignore)
     if ignored <= _MOST * count:
@@ -93,15 +93,15 @@ def ignored_objects(index: ImageIndex, source: str, flag: str) -> list[Problem]:
 def encode_labels(
     names: Sequence[str], class_names: Sequence[str] | None, place: Callable[[int], tuple[str, str]]
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " objects"], list[Problem]]:
-    """Turn the class names of objects into labels.
+    """Convert the class names of objects to labels.
 
     Args:
         names: Class of each object.
         class_names: All classes in the order of the labels; None takes the names that occur, sorted.
-        place: Names file and record of an object.
+        place: Returns the file and record of an object.
 
     Returns:
-        The class names, the label of each object (-1 for a class that is not among them), and one error for each.
+        The class names, the label of each object (-1 for an unknown class), and one error for each unknown class.
     """
     known = tuple(sorted(set(names)) if class_names is None else class_names)
     label_of = {name: label for label, name in enumerate(known)}

@@ -1,4 +1,4 @@
-"""Splits of an index: by a list, or at random in given parts."""
+"""Splits of an index: by a list, or at random by fractions."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""What folders, files and rows of a split are called, in lower case."""
+"""Usual names of folders, files and rows of a split, in lower case."""
 
 
 def split_of(name: str) -> str | None:
-    """Tell which split a name stands for, in any case of letters; None when it is none.
+    """Return the split that a name denotes, in any case; None if it denotes none.
 
     Example:
         >>> split_of("Valid")
@@ -32,14 +32,14 @@ def split_of(name: str) -> str | None:
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
     """Split the images at random.
 
-    Where every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
-    place of an image follows from the seed and the names of all files, on every process and platform, whatever the
-    order of the index.
+    If every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
+    split of an image depends on the seed and the names of all files only, not on the process, the platform or the order
+    of the index.
 
     Args:
         index: All images.
-        fractions: Share of each split; they sum to 1, for example (0.8, 0.1, 0.1).
-        seed: Another seed gives other splits.
+        fractions: Fraction of each split; they sum to 1, for example (0.8, 0.1, 0.1).
+        seed: Seed of the splits.
 
     Returns:
         The splits; images keep their order.
@@ -62,7 +62,7 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
         members = order[strata == stratum]
         seen += len(members)
         counts = np.floor(shares * len(members) + 1e-9).astype(np.int64)
-        # What is left over goes where most is owed over all classes so far.
+        # Remaining images go to the split that is furthest below its fraction over all classes so far.
         for _ in range(len(members) - counts.sum()):
             counts[np.argmax(np.round(shares * seen - given - counts, 9))] += 1
         given += counts
@@ -71,14 +71,14 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
 
 
 def split_by_list(index: ImageIndex, file: Path) -> Parsed:
-    """Take the images that a list names, in its order.
+    """Select the images named in a list, in its order.
 
     Args:
         index: All images.
-        file: A text file in UTF-8 with one name per line: as in the index, or without suffix or folders where that
-            names one image only.
+        file: A text file in UTF-8 with one name per line: as in the index, or without suffix or folders if that is
+            unambiguous.
     """
-    # A name as it stands wins over one that leaves something out.
+    # A full name takes precedence over a shortened one.
     forms: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {})
     for position, name in enumerate(index.files):
         path = PurePosixPath(name)
@@ -105,7 +105,7 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
 
 
 def _drawn_keys(index: ImageIndex, seed: int) -> list[tuple[bytes, int]]:
-    """Draw a number for each image from its name; position decides between equal names."""
+    """Draw a number for each image from its name; the position breaks ties."""
     salt = str(seed).encode()
     return [
         (hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16, key=salt[:64]).digest(), position)
@@ -114,7 +114,7 @@ def _drawn_keys(index: ImageIndex, seed: int) -> list[tuple[bytes, int]]:
 
 
 def _strata(index: ImageIndex) -> Int64[np.ndarray, " images"]:
-    """Return the class of each image, or one class for all where an image may have several or none."""
+    """Return the class of each image, or one class for all if an image may have several or none."""
     lengths = np.diff(index.offsets)
     if len(index) and lengths.all():
         first: Int64[np.ndarray, " images"] = index.labels[index.offsets[:-1]].astype(np.int64)

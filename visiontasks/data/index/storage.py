@@ -1,4 +1,4 @@
-"""An index as a folder of plain .npy files, which any number of processes map into their memory."""
+"""Storage of an index as a folder of .npy files, which any number of processes map into memory."""
 
 import json
 import os
@@ -15,18 +15,18 @@ from visiontasks.data.index.ragged import PackedStrings
 from visiontasks.data.index.segments import Segments
 
 FORMAT = 1
-"""To be raised when what is written changes; folders of another format are rebuilt."""
+"""Version of the format, increased when the format changes; folders of another version are rebuilt."""
 _CHUNK = 1 << 22
 _HEADER = "index.json"
 
 
 def write_index(index: ImageIndex, folder: Path, extra: dict[str, Any]) -> None:
-    """Write an index to a new folder, and wait until its bytes are on the disk.
+    """Write an index to a new folder, and wait until it is on the disk.
 
     Args:
         index: The index.
-        folder: Does not exist yet.
-        extra: JSON to keep beside it.
+        folder: The folder, which must not exist yet.
+        extra: JSON to store with the index.
 
     Raises:
         OSError: The folder could not be written.
@@ -54,11 +54,11 @@ def write_index(index: ImageIndex, folder: Path, extra: dict[str, Any]) -> None:
 
 
 def read_extra(folder: Path) -> dict[str, Any]:
-    """Return what was kept beside an index, once every file is seen to be what was written.
+    """Check that the files of an index are intact, and return the JSON stored with it.
 
     Raises:
         OSError: A file is missing or cannot be read.
-        ValueError: A file is damaged, or of another format.
+        ValueError: A file is damaged or has another format.
     """
     header = _read_header(folder)
     for name, checksum in header["checksums"].items():
@@ -70,11 +70,11 @@ def read_extra(folder: Path) -> dict[str, Any]:
 
 
 def read_index(folder: Path) -> ImageIndex:
-    """Map an index that :func:`write_index` wrote; nothing is read before it is used.
+    """Map an index written by :func:`write_index`; data is read only when used.
 
     Raises:
         OSError: A file is missing or cannot be read.
-        ValueError: A file is damaged, or of another format.
+        ValueError: A file is damaged or has another format.
     """
     header = _read_header(folder)
     tree: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def read_index(folder: Path) -> ImageIndex:
         node = tree
         for step in path:
             node = node.setdefault(step, {})
-        # A plain array instead of memmap: slices of it cost half as much.
+        # A plain array instead of a memmap: slicing it costs half as much.
         node[leaf] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
     arrays = {name: _assemble(node) for name, node in tree.items()}
     arrays = {"boxes": None} | arrays
@@ -106,7 +106,7 @@ def _read_header(folder: Path) -> dict[str, Any]:
 
 
 def _flatten(record: Any, prefix: str = "") -> dict[str, Shaped[np.ndarray, "..."]]:  # noqa: ANN401 (any dataclass)
-    """Collect the arrays of a dataclass and of those inside it by dotted name."""
+    """Collect the arrays of a dataclass and of nested dataclasses by dotted name."""
     arrays = {}
     for field in fields(record):
         value, name = getattr(record, field.name), f"{prefix}{field.name}"

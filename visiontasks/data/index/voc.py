@@ -1,4 +1,4 @@
-"""PASCAL VOC's form: one XML file per image, in a devkit or beside the images.
+"""PASCAL VOC format: one XML file per image, in a devkit or beside the images.
 
 The PASCAL Visual Object Classes Challenge, IJCV 2010; development kit of 2012, section 4.
 """
@@ -21,10 +21,10 @@ from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
 class VocDevkit:
     """One split of a devkit: ``JPEGImages``, ``Annotations``, ``ImageSets`` and ``SegmentationClass``.
 
-    A line of the list is the stem of an image and its XML file, behind the folder inside that they lie in, if any.
+    A line of the list is the stem of an image and its XML file, preceded by their subfolder, if any.
 
     Args:
-        folder: The folder that holds those, for example ``VOCdevkit/VOC2012``.
+        folder: The folder that contains these, for example ``VOCdevkit/VOC2012``.
         image_set: Name of a list in ``ImageSets``, without its suffix.
         kind: Folder of the list. ``Main`` needs an XML file for each image, ``Segmentation`` a mask file.
         class_names: Classes in the order of the labels; None takes the names in all files of ``Annotations``, sorted,
@@ -37,11 +37,11 @@ class VocDevkit:
     class_names: tuple[str, ...] | None = None
 
     def sources(self) -> Sequence[Path]:
-        """Name the list and the XML files."""
+        """Return the list and the XML files."""
         return [self._list_file, *self._annotation_files(self._stems([])).values()]
 
     def parse(self) -> Parsed:
-        """Read list and XML files, and look for images and masks."""
+        """Read the list and the XML files, and find images and masks."""
         problems: list[Problem] = []
         stems = self._stems(problems)
         files = self._annotation_files(stems)
@@ -67,7 +67,7 @@ class VocDevkit:
         return self.folder / "ImageSets" / self.kind / f"{self.image_set}.txt"
 
     def _stems(self, problems: list[Problem]) -> list[str]:
-        """Read the list; a line is one stem, which may hold spaces."""
+        """Read the list; a line is one stem, which may contain spaces."""
         file = self._list_file
         try:
             lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
@@ -88,7 +88,7 @@ class VocDevkit:
         return list(stems)
 
     def _annotation_files(self, stems: Sequence[str]) -> dict[str, Path]:
-        """Find the XML files to read, by stem: all when they say which classes there are, else those of the split."""
+        """Find the XML files to read, by stem: all if they determine the classes, otherwise those of the split."""
         folder = self.folder / "Annotations"
         there = {name[: -len(".xml")]: folder / name for name in list_files(folder, frozenset({".xml"}))}
         return {stem: there[stem] for stem in (there if self.class_names is None else stems) if stem in there}
@@ -96,16 +96,16 @@ class VocDevkit:
 
 @dataclass(frozen=True)
 class VocDevkits:
-    """Splits of several devkits as one, such as those of 2007 and 2012.
+    """Splits of several devkits joined into one, such as those of 2007 and 2012.
 
     Args:
-        parts: The splits, of devkits in one folder and with the same ``class_names``.
+        parts: The splits; their devkits are in one folder, and their ``class_names`` are the same.
     """
 
     parts: tuple[VocDevkit, ...]
 
     def sources(self) -> Sequence[Path]:
-        """Name the lists and the XML files."""
+        """Return the lists and the XML files."""
         return [file for part in self.parts for file in part.sources()]
 
     def parse(self) -> Parsed:
@@ -132,15 +132,15 @@ class VocDevkits:
 
 @dataclass(frozen=True)
 class VocFolder:
-    """A folder of images with an XML file for each, beside it or in another folder, as labelImg writes them.
+    """A folder of images, each with an XML file beside it or in another folder, as written by labelImg.
 
-    Images without XML file are left out, with a warning: whether they show nothing, or were not looked at, is not said.
+    Images without an XML file are left out, with a warning: they may be empty or simply not annotated.
 
     Args:
         folder: The folder.
         class_names: Classes in the order of the labels; None takes the names that occur, sorted.
-        images: Folder of the images inside, "" for none.
-        annotations: Folder of the XML files inside, "" for none.
+        images: Subfolder of the images, "" for none.
+        annotations: Subfolder of the XML files, "" for none.
     """
 
     folder: Path
@@ -149,11 +149,11 @@ class VocFolder:
     annotations: str = ""
 
     def sources(self) -> Sequence[Path]:
-        """Name the XML files."""
+        """Return the XML files."""
         return sorted((self.folder / self.annotations).glob("*.xml"))
 
     def parse(self) -> Parsed:
-        """Read all XML files and look for their images."""
+        """Read all XML files and find their images."""
         files = self.sources()
         annotations = dict(zip((file.stem for file in files), read_annotations(files), strict=True))
         problems = []
@@ -185,7 +185,7 @@ def _assemble(
     for stem, annotation in annotations.items():
         problems += annotation.problems
         names = listing.get(stem, [f"{stem}.jpg"])
-        # The name that a file states may be that of the image before it was renamed: the stem decides.
+        # The name in a file may be that of the image before it was renamed: the stem decides.
         stated = PureWindowsPath(annotation.file_name).name  # of both kinds of slashes
         name = next((name for name in names if PurePosixPath(name).name == stated), names[0])
         files.append(f"{image_folder}/{name}" if image_folder else name)
@@ -221,7 +221,7 @@ def _assemble(
 
 
 def _list_images(folder: Path, stems: Iterable[str]) -> dict[str, list[str]]:
-    """List the image files that lie where the stems do, by stem and by name; a stem may occur with several suffixes."""
+    """List the image files in the folders of the stems, by stem and by name; a stem may have several suffixes."""
     listing: dict[str, list[str]] = {}
     for parent in {stem.rpartition("/")[0] for stem in stems}:
         place = PurePosixPath(parent)

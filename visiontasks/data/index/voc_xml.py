@@ -1,4 +1,4 @@
-"""One XML file of PASCAL VOC's form, and many of them in parallel."""
+"""Reading of XML files in PASCAL VOC format, one by one or in parallel."""
 
 import multiprocessing
 import warnings
@@ -16,11 +16,11 @@ from visiontasks.data.processes import usable_cores
 
 _CHUNK = 500
 _PARALLEL = 4_000
-"""Files from which several processes are worth their start."""
+"""Number of files from which starting several processes pays off."""
 
 
 class VocObject(NamedTuple):
-    """An object as it is written: corners 1-based, both inside the box; ``record`` is its name in messages."""
+    """An object as written: 1-based inclusive corners; ``record`` is its name in messages."""
 
     record: str
     name: str
@@ -29,13 +29,13 @@ class VocObject(NamedTuple):
 
 
 class VocAnnotation(NamedTuple):
-    """What one file says.
+    """Contents of one file.
 
     Attributes:
-        file_name: Image file, "" where it is not said.
-        size: (height, width), 0 where it is not said.
-        objects: The objects that are well formed.
-        problems: The others, or why the file cannot be read.
+        file_name: Image file, "" if not given.
+        size: (height, width), 0 if not given.
+        objects: The well-formed objects.
+        problems: Malformed objects, or why the file cannot be read.
     """
 
     file_name: str
@@ -45,24 +45,25 @@ class VocAnnotation(NamedTuple):
 
 
 def read_annotations(files: Sequence[Path]) -> list[VocAnnotation]:
-    """Read files, in parallel processes when there are thousands."""
+    """Read files, in parallel processes if there are thousands."""
     workers = usable_cores(16)
     context = multiprocessing.get_context()
-    # Without fork, a worker would run the user's script again, which need not be written for that.
+    # Without fork, a worker would run the user's script again, which may not be written for that.
     if len(files) < _PARALLEL or workers < 2 or context.get_start_method() != "fork":
         return [read_annotation(file) for file in files]
     with warnings.catch_warnings():
-        # Python 3.12 warns of threads at a fork; these children parse text and touch nothing that a thread may hold.
+        # Python 3.12 warns about threads at a fork; these children only parse text and use nothing that a thread may
+        # lock.
         warnings.simplefilter("ignore", DeprecationWarning)
         with ProcessPoolExecutor(workers, context) as pool:
             return list(pool.map(read_annotation, files, chunksize=_CHUNK))
 
 
 def read_annotation(file: Path) -> VocAnnotation:
-    """Read a file. Entities are refused, so that no file expands beyond its size.
+    """Read a file. Entities are rejected, so that no file expands beyond its size.
 
     Args:
-        file: An XML file as VOC and labelImg write it.
+        file: An XML file as written by VOC and labelImg.
     """
     try:
         root: Element = fromstring(file.read_bytes())
