@@ -54,7 +54,8 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         "masks": torch.full((count, *images.shape[-2:]), IGNORED, dtype=torch.uint8, device=device),
     }
     rest = {
-        "sizes": torch.tensor(images.shape[-2:], device=device).expand(count, 2),
+        # Not a tensor of a list: its way to a GPU would be waited for.
+        "sizes": torch.cat([torch.full((count, 1), side, device=device) for side in images.shape[-2:]], 1),
         "scale": torch.ones(count, 2, device=device),
         "ids": torch.arange(count, device=device),
     }
