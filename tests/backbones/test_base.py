@@ -132,6 +132,21 @@ def test_frozen_modules_stay_in_evaluation_mode() -> None:
     assert (modes(twin), trainable(twin)) == (modes(backbone), trainable(backbone))
 
 
+@pytest.mark.parametrize("freeze", ["all", 1])
+def test_frozen_modules_stay_so_where_others_take_their_places(freeze: Any) -> None:  # noqa: ANN401 - as the argument
+    backbone = create_backbone("resnet18-small")
+    backbone.freeze(freeze)
+    # As Lightning does for Trainer(sync_batchnorm=True), after a task has frozen its backbone.
+    backbone = nn.SyncBatchNorm.convert_sync_batchnorm(backbone)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    backbone.train()(torch.rand(2, 3, 33, 33))
+    frozen = {name for name in before if freeze == "all" or name.startswith(("conv1", "bn1", "layer1"))}
+    assert len(frozen) > 10
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items() if name in frozen)
+    backbone.unfreeze(backbone.parameters())
+    assert all(module.training for module in backbone.train().modules())
+
+
 def test_freezing_anew_replaces_what_was_frozen() -> None:
     backbone = create_backbone("cnn", filters=(4, 6, 8), depth=1)
     for freeze, count in (("all", 3), (1, 1), (3, 3), (0, 0), (2, 2), ("none", 0)):

@@ -1,5 +1,8 @@
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
@@ -43,6 +46,21 @@ def test_pictures_are_written_after_every_validation(tmp_path: Path) -> None:
     train(tmp_path, "vector", True, [CodeImages(points=5)])
     kinds = ("between", "map", "samples")
     assert names(tmp_path) == [f"{kind}_epoch_{epoch}" for kind in kinds for epoch in (0, 1)]
+
+
+def test_sampling_leaves_the_other_gpus_of_the_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Any] = []
+    fork_rng = torch.random.fork_rng
+
+    def fork(devices: Any = None) -> AbstractContextManager[None]:  # noqa: ANN401 - as torch has it
+        kept.append(devices)
+        return fork_rng(devices)
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork)
+    train(tmp_path, "vector", True, [CodeImages()])
+    # None would set up every GPU.
+    assert kept.count([]) == 2
+    assert None not in kept
 
 
 def test_a_map_is_drawn_too_and_nothing_is_sampled_from_it(tmp_path: Path) -> None:

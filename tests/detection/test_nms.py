@@ -3,6 +3,8 @@ import torch
 from torchvision.ops import batched_nms, nms
 
 from tests.detection.scenes import random_boxes
+from tests.pretended_gpu import GPU, pretended_gpu
+from visiontasks.detection import nms as own
 from visiontasks.detection.nms import grouped_nms, suppress, suppress_in_passes
 
 
@@ -40,6 +42,26 @@ def test_groups_do_not_suppress_each_other() -> None:
     kept = grouped_nms(boxes, scores, groups, 0.5)
     assert torch.equal(kept, batched_nms(boxes, scores, groups, 0.5))
     assert len(grouped_nms(boxes[:0], scores[:0], groups[:0], 0.5)) == 0
+
+
+def test_on_a_gpu_small_groups_share_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes, scores, groups = random_boxes(2000, least=10.0) - 40, torch.rand(2000), torch.randint(200, (2000,))
+    expected = grouped_nms(boxes, scores, groups, 0.5)
+    called: list[int] = []
+
+    def counted(boxes: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
+        called.append(len(boxes))
+        kept: torch.Tensor = nms(boxes, scores, threshold)
+        return kept
+
+    monkeypatch.setattr(own, "nms", counted)
+    monkeypatch.setattr(own, "_AT_ONCE", 900)
+    with pretended_gpu():
+        kept = grouped_nms(boxes.to(GPU), scores.to(GPU), groups.to(GPU), 0.5).cpu()
+        assert len(grouped_nms(boxes[:0].to(GPU), scores[:0].to(GPU), groups[:0].to(GPU), 0.5)) == 0
+    assert torch.equal(kept, expected)
+    assert len(called) == 3
+    assert sum(called) == 2000
 
 
 def test_of_equal_scores_the_first_comes_first() -> None:

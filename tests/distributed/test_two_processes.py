@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.data.datamodules.image_sets import write_folders
+from tests.data.datamodules.image_sets import write_coco, write_folders
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("training_script.py")
@@ -42,6 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, A
     """What each process of a run by one and of a run by two found."""
     found = {}
     write_folders(tmp_path_factory.getbasetemp() / "pictures", 5, splits=("train", "val"))
+    write_coco(tmp_path_factory.getbasetemp() / "scenes", 3)
     for devices in (1, 2):
         folder = tmp_path_factory.getbasetemp() / f"devices_{devices}"
         run = launch(devices, folder)
@@ -50,6 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, A
         found[devices] = [
             json.loads((folder / f"results-{rank}.json").read_text())
             | {name: torch.load(folder / f"{name}-{rank}.pt") for name in ("weights", "finetuned")}
+            | {"detections": json.loads((folder / "results" / "detections.json").read_text())}
             for rank in ranks
         ]
     return found
@@ -117,6 +119,12 @@ def test_autoencoding_is_equal_for_any_number_of_images(runs: dict[int, list[dic
             for name, value in metrics.items():
                 tolerance = 0 if name in exact else 1e-4 if name == "val/psnr" else 1e-6
                 assert found[name] == pytest.approx(value, rel=0, abs=tolerance), (case, name)
+
+
+def test_one_process_writes_the_detections_of_all(runs: dict[int, list[dict[str, Any]]]) -> None:
+    (alone,), (first, _) = runs[1], runs[2]
+    assert {row["image_id"] for row in alone["detections"]} == {5, 6, 7}
+    assert first["detections"] == alone["detections"]
 
 
 def test_two_small_batches_train_like_one_large_batch(runs: dict[int, list[dict[str, Any]]]) -> None:

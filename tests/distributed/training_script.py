@@ -1,8 +1,8 @@
 """A user's script, to be run by one process or two: evaluates sets of several sizes, and trains.
 
 Usage: ``python training_script.py DEVICES FOLDER [--break]``. Each process leaves what it found in the folder, and
-reads the images of ``pictures`` beside it. With ``--break``, the loss of the last process becomes infinite in the
-second step.
+reads the images of ``pictures`` and ``scenes`` beside it. With ``--break``, the loss of the last process becomes
+infinite in the second step.
 """
 
 import json
@@ -23,11 +23,14 @@ from visiontasks import (
     AutoencodingTask,
     ClassificationBatch,
     ClassificationTask,
+    COCODataModule,
+    DetectionTask,
     FolderDataModule,
     LocalizationTask,
     ShapesDataModule,
 )
 from visiontasks.backbones.base import Freeze
+from visiontasks.callbacks import DetectionResults
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
@@ -159,6 +162,21 @@ def autoencode(trainer: Trainer) -> dict[str, Any]:
     return found
 
 
+def detect(devices: int, folder: Path) -> None:
+    """Write the detections of three images, of which the second process sees none."""
+    torch.manual_seed(0)
+    data = COCODataModule(folder.parent / "scenes", "detection", image_size=(48, 64), batch_size=3)
+    task = DetectionTask(
+        data.num_classes,
+        proposals="sliding-window",
+        backbone_options={"filters": [8, 8, 8], "depth": 1},
+        fpn_width=8,
+        head_width=8,
+        box_score_thresh=0.0,
+    )
+    make_trainer(devices, folder, [DetectionResults()]).test(task, datamodule=data, verbose=False)
+
+
 def fit(
     trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
 ) -> ClassificationTask:
@@ -181,6 +199,7 @@ def main(devices: int, folder: Path) -> None:
         trainer = make_trainer(devices, folder)
         results["localization"] = localize(make_trainer(devices, folder))
         results["autoencoding"] = autoencode(make_trainer(devices, folder))
+        detect(devices, folder)
         task = fit(trainer)
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}

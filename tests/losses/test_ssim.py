@@ -2,6 +2,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from tests.pretended_gpu import GPU, pretended_gpu
 from visiontasks.losses.ssim import structural_similarity
 
 
@@ -11,6 +12,15 @@ def test_it_is_that_of_torchmetrics(channels: int, size: tuple[int, int]) -> Non
     target = (images + 0.2 * torch.randn_like(images)).clamp(0, 1)
     reference = structural_similarity_index_measure(images, target, reduction="none", data_range=1.0)
     torch.testing.assert_close(structural_similarity(images, target), reference, rtol=1e-4, atol=1e-5)
+
+
+def test_on_a_gpu_it_does_not_depend_on_the_precision_of_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, target = torch.rand(2, 3, 33, 20), torch.rand(2, 3, 33, 20)
+    expected = structural_similarity(images, target)
+    monkeypatch.delattr(torch.nn.functional, "conv2d")
+    with pretended_gpu():
+        found = structural_similarity(images.to(GPU), target.to(GPU)).cpu()
+    torch.testing.assert_close(found, expected)
 
 
 def test_padding_does_not_count() -> None:

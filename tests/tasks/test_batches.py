@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
+from tests.pretended_gpu import GPU, pretended_gpu
 from visiontasks import (
     AutoencodingTask,
     ClassificationTask,
@@ -15,7 +16,8 @@ from visiontasks import (
     Task,
 )
 from visiontasks.errors import ArgumentError
-from visiontasks.types import ids_of
+from visiontasks.tasks.batches import name_fields
+from visiontasks.types import SegmentationBatch, ids_of
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 
@@ -93,3 +95,12 @@ def test_images_without_ids_are_counted() -> None:
     batch = Unnumbered(torch.rand(3, 1, 2, 2), torch.zeros(3))
     assert ClassificationTask(4, **SMALL).as_batch(batch) is batch
     assert ids_of(batch).tolist() == [0, 1, 2]
+
+
+def test_on_a_gpu_fields_are_named_without_waiting() -> None:
+    with pretended_gpu():
+        pair = (torch.zeros(2, 3, 4, 6).to(GPU), torch.zeros(2, 4, 6, dtype=torch.uint8).to(GPU))
+    with pretended_gpu(may_wait=False):
+        named = name_fields(pair, SegmentationBatch, "SegmentationTask", alone=False)
+    with pretended_gpu():
+        assert named.sizes.cpu().tolist() == [[4, 6], [4, 6]]

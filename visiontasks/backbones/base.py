@@ -35,7 +35,8 @@ class Backbone(nn.Module, ABC):
     auxiliary_channels: tuple[int, ...] = ()
     pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
 
-    _frozen: Sequence[nn.Module] = ()
+    _frozen: Sequence[str] = ()
+    """Names of the modules that are frozen: ``convert_sync_batchnorm`` puts others in their places."""
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
@@ -100,7 +101,7 @@ class Backbone(nn.Module, ABC):
             frozen = [module for stage in stages[:freeze] for module in stage]
         if not frozen and not self._frozen:
             return
-        for module in self._frozen:
+        for module in self._frozen_modules():
             module.requires_grad_(True)
         for module in frozen:
             module.requires_grad_(False)
@@ -113,8 +114,8 @@ class Backbone(nn.Module, ABC):
             parameters: Parameters to be trained, such as those of an optimiser.
         """
         trained = {id(parameter) for parameter in parameters}
-        still: list[nn.Module] = []
-        for module in self._frozen:
+        frozen, still = self._frozen_modules(), list[nn.Module]()
+        for module in frozen:
             if not any(id(parameter) in trained for parameter in module.parameters()):
                 still.append(module)
                 continue
@@ -124,19 +125,23 @@ class Backbone(nn.Module, ABC):
                     parameter.requires_grad_(id(parameter) in trained)
                 if own and not any(parameter.requires_grad for parameter in own):
                     still.append(part)
-        if len(still) != len(self._frozen) or any(a is not b for a, b in zip(still, self._frozen, strict=True)):
+        if len(still) != len(frozen) or any(a is not b for a, b in zip(still, frozen, strict=True)):
             self._keep_frozen(still)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of all modules that are not frozen; see :meth:`torch.nn.Module.train`."""
         super().train(mode)
-        for module in self._frozen:
+        for module in self._frozen_modules():
             # Not module.eval(), which would recurse into this method if the backbone is frozen as a whole.
             nn.Module.train(module, False)
         return self
 
     def _keep_frozen(self, frozen: Sequence[nn.Module]) -> None:
-        # A backbone that was frozen as a whole does not know which mode its task is in.
-        mode = self.training or any(module is self for module in self._frozen)
-        self._frozen = frozen
+        # A backbone that was frozen as a whole, whose name is empty, does not know which mode its task is in.
+        mode = self.training or "" in self._frozen
+        names = {module: name for name, module in self.named_modules()}
+        self._frozen = [names[module] for module in frozen]
         self.train(mode)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        return [self.get_submodule(name) for name in self._frozen]

@@ -61,8 +61,10 @@ class CodeImages(EvaluationPictures):
                 images = task.decode(between, size).cpu().unflatten(0, (pairs, _STEPS))
             self.show(trainer, "codes/between", f"between_epoch_{epoch}", draw_interpolation(images))
             if task.variational:
-                # The same noise every time, without changing the random numbers of training.
-                with torch.no_grad(), torch.random.fork_rng():
+                # The same noise every time, without changing the random numbers of training. By default, fork_rng
+                # initialises all GPUs of the machine, which other processes use.
+                devices = [task.device] if task.device.type == "cuda" else []
+                with torch.no_grad(), torch.random.fork_rng(devices):
                     torch.manual_seed(0)
                     samples = task.sample(self.samples, size).cpu()
                 picture = grid(list(samples), [""] * len(samples))

@@ -9,6 +9,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.metrics.empty_states import fill_empty_states
 
 ResultsForm = Literal["coco", "voc"]
 
@@ -34,12 +35,14 @@ class DetectionResults(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; Lightning calls callbacks before the module resets its metrics."""
         metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator]  # of a detector
-        # All processes gather, one process writes.
+        # All processes gather and agree on the folder, one process writes.
+        fill_empty_states([metric])
         with metric.sync_context():
             ids, _, detections = metric.records()
-        if not trainer.is_global_zero or not trainer.log_dir:
+        run_folder = trainer.log_dir
+        if not trainer.is_global_zero or not run_folder:
             return
-        folder = Path(trainer.log_dir) / "results"
+        folder = Path(run_folder) / "results"
         folder.mkdir(parents=True, exist_ok=True)
         index: Any = getattr(trainer.datamodule.test_set, "index", None)  # type: ignore[attr-defined]  # out of mypy's sight
         if index is None:

@@ -1,5 +1,7 @@
 """Non-maximum suppression: of overlapping boxes, only the one with the highest score is kept."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -11,6 +13,9 @@ from visiontasks.detection.operators import operators_are_kept
 PASSES = 32
 """Passes on a GPU. After n passes only boxes at the end of suppression chains longer than n are undecided; 2,000 random
 boxes have chains of about a dozen."""
+
+_AT_ONCE = 5000
+"""Boxes on a GPU up to which torchvision's ``batched_nms`` prefers one call to a call for each group."""
 
 
 def suppress(
@@ -77,7 +82,8 @@ def suppress_in_passes(
     over = box_iou(boxes, boxes) > threshold
     if labels is not None:
         over = over & (labels[:, :, None] == labels[:, None])
-    over = over.triu(1).to(torch.bfloat16 if boxes.is_cuda else torch.float32)
+    # Every GPU multiplies matrices of float16, not every one those of bfloat16 (pytorch#57773).
+    over = over.triu(1).to(torch.float16 if boxes.is_cuda else torch.float32)
     keep = valid
     for _ in range(PASSES):
         # The number of kept boxes that overlap; whether it is above 0 is exact in any precision.
@@ -103,9 +109,26 @@ def grouped_nms(
         Positions of the kept boxes in descending order of score; ties keep their order.
     """
     order = scores.argsort(descending=True, stable=True)
+    if not len(order):
+        return order
     order = order[groups[order].argsort(stable=True)]
-    counts = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
-    kept = [part[nms(boxes[part], scores[part], threshold)] for part in order.split(counts)]
-    indices = torch.cat(kept) if kept else order
-    indices = indices.sort().values
+    counts: list[int] = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
+    apart, likely = boxes, scores
+    if boxes.is_cuda:
+        # Each call is waited for; in float64, groups that are moved apart lose no digit that counts.
+        counts = _join(counts, _AT_ONCE)
+        side = boxes.max().double() - boxes.min() + 1
+        apart, likely = boxes + (groups * side)[:, None], scores.double()
+    kept = [part[nms(apart[part], likely[part], threshold)] for part in order.split(counts)]
+    indices = torch.cat(kept).sort().values
     return indices[scores[indices].argsort(descending=True, stable=True)]
+
+
+def _join(counts: Sequence[int], most: int) -> list[int]:
+    """Add neighbouring counts up, as long as their sum is at most so much."""
+    joined = [0]
+    for count in counts:
+        if joined[-1] and joined[-1] + count > most:
+            joined.append(0)
+        joined[-1] += count
+    return joined

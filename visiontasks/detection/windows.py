@@ -35,7 +35,7 @@ def sliding_windows(
     side = smallest
     while not levels or side <= max(size):
         stride = max(1, round(side * (1 - overlap)))
-        anchors = Anchors((stride,), (side / stride,)).to(sizes.device)
+        anchors = Anchors((stride,), (side / stride,)).to(sizes.device, non_blocking=True)
         # An empty tensor of the shape of a feature map with this stride.
         shape = (1, 0, -(-size[0] // stride), -(-size[1] // stride))
         levels.append(anchors([torch.empty(shape, device=sizes.device)]))

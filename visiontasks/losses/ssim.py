@@ -1,5 +1,7 @@
 """Structural similarity of images."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -9,6 +11,14 @@ from visiontasks.losses.pixels import mean_of_pixels
 
 _SIDE, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
+
+
+def _gaussian() -> list[float]:
+    weights = [math.exp(-0.5 * ((place - _SIDE // 2) / _SIGMA) ** 2) for place in range(_SIDE)]
+    return [weight / sum(weights) for weight in weights]
+
+
+_WEIGHTS = _gaussian()
 
 
 def structural_similarity(
@@ -37,10 +47,7 @@ def structural_similarity(
     joined = _mirror(
         _mirror(joined, 2, None if sizes is None else sizes[:, 0]), 3, None if sizes is None else sizes[:, 1]
     )
-    window = _gaussian(images)
-    # Every channel is treated as a separate image, because grouped convolutions are slow.
-    flat = F.conv2d(F.conv2d(joined.flatten(0, 1)[:, None], window[None, None, :, None]), window[None, None, None])
-    maps = flat.view(len(images), 5, *images.shape[1:]).unbind(1)
+    maps = _blur(joined).view(len(images), 5, *images.shape[1:]).unbind(1)
     one, other, squares, other_squares, products = maps
     variances = squares - one * one + other_squares - other * other
     covariance = products - one * other
@@ -58,7 +65,7 @@ def _mirror(x: Tensor, axis: int, lengths: Tensor | None) -> Tensor:
     """
     length, reach = x.shape[axis], _SIDE // 2
     places = torch.arange(-reach, length + reach, device=x.device)
-    last = (x.new_tensor([length], dtype=torch.int64) if lengths is None else lengths).clamp(min=1)[:, None] - 1
+    last = (torch.full((1,), length, device=x.device) if lengths is None else lengths).clamp(min=1)[:, None] - 1
     period = (2 * last).clamp(min=1)
     mirrored = last - (places % period - last).abs()
     if lengths is None:
@@ -70,7 +77,18 @@ def _mirror(x: Tensor, axis: int, lengths: Tensor | None) -> Tensor:
     return x.gather(axis, mirrored.view(shape).expand(size))
 
 
-def _gaussian(like: Tensor) -> Float[Tensor, " side"]:
-    distance = torch.arange(_SIDE, device=like.device, dtype=like.dtype) - _SIDE // 2
-    weights = torch.exp(-0.5 * (distance / _SIGMA) ** 2)
-    return weights / weights.sum()
+def _blur(x: Tensor) -> Tensor:
+    """Average over the window around each place, [B, C, H + 10, W + 10] to [B, C, H, W]."""
+    if x.is_cuda:
+        # Convolutions may compute with the 10 bits of TF32 there, of which differences of squares leave nothing.
+        for axis in (2, 3):
+            length = x.shape[axis] - _SIDE + 1
+            total = _WEIGHTS[0] * x.narrow(axis, 0, length)
+            for place in range(1, _SIDE):
+                total = total.add(x.narrow(axis, place, length), alpha=_WEIGHTS[place])
+            x = total
+        return x
+    window = x.new_tensor(_WEIGHTS)
+    # Every channel is an image of its own here: as groups of one convolution they are slow.
+    flat = F.conv2d(F.conv2d(x.flatten(0, 1)[:, None], window[None, None, :, None]), window[None, None, None])
+    return flat.view(*x.shape[:2], *flat.shape[2:])

@@ -58,7 +58,8 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         "ignore": torch.zeros(objects, dtype=torch.bool, device=device),
         "areas": torch.zeros(objects, device=device),
         "masks": torch.full((count, *images.shape[-2:]), IGNORED, dtype=torch.uint8, device=device),
-        "sizes": torch.tensor(images.shape[-2:], device=device).expand(count, 2),
+        # Not a tensor made from a list, whose copy to a GPU would block the host.
+        "sizes": torch.cat([torch.full((count, 1), side, device=device) for side in images.shape[-2:]], 1),
         "scale": torch.ones(count, 2, device=device),
         "ids": torch.arange(count, device=device),
     }
