@@ -44,7 +44,13 @@ TASKS: dict[str, Callable[[], Task]] = {
     "detection": lambda: DetectionTask(4, **DETECTOR),
     "detection sliding-window": lambda: DetectionTask(4, proposals="sliding-window", neck="none", **DETECTOR),
     "segmentation": lambda: SegmentationTask(
-        5, loss=LOSSES, class_weights=[1.0] * 5, auxiliary_weight=0.1, test_time_flips="horizontal", test_time_scales=(1.0, 0.5), **SMALL
+        5,
+        loss=LOSSES,
+        class_weights=[1.0] * 5,
+        auxiliary_weight=0.1,
+        test_time_flips="horizontal",
+        test_time_scales=(1.0, 0.5),
+        **SMALL,
     ),
     "segmentation segnet": lambda: SegmentationTask(5, decoder="segnet", normalization="dataset", **SMALL),
     "autoencoding": lambda: AutoencodingTask(8, image_size=(48, 40), loss={"mse": 1.0, "ssim": 1.0}, **SMALL),
