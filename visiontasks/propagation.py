@@ -82,7 +82,7 @@ def propagate(
         steps: Number of propagation steps.
 
     Returns:
-        The certainty of each image at the index of its class and 0 elsewhere, shape [N, num_classes]: targets for a
+        The certainty of each image at the index of its class and 0 elsewhere, shape [N, num_classes], as targets for a
         classifier that weights images by their certainty. All 0 for an image that no label reaches.
 
     Raises:

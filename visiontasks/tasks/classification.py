@@ -156,7 +156,7 @@ class ClassificationTask(CalibratedTask):
             images: Images, shape [B, C, H, W].
 
         Returns:
-            Logits, shape [B, num_classes] (binary: [B, 1]); with auxiliary classifiers [B, 1 + auxiliaries,
+            Logits, shape [B, num_classes] ([B, 1] in binary mode); with auxiliary classifiers [B, 1 + auxiliaries,
             num_classes].
         """
         normalized = self.normalize(images)

@@ -144,8 +144,8 @@ class SegmentationTask(Task):
             images: Images of any size, shape [B, C, H, W].
 
         Returns:
-            Logits, shape [B, num_classes, H, W] (binary: [B, 1, H, W]). With an auxiliary classifier, a pair of these
-            logits and those of the classifier, at the stride of its map.
+            Logits, shape [B, num_classes, H, W] ([B, 1, H, W] in binary mode). With an auxiliary classifier, a pair of
+            these logits and those of the classifier, at the stride of its map.
         """
         features = self.backbone(self.normalize(images))
         logits: Tensor = self.decoder(features, (images.shape[-2], images.shape[-1])).float()
@@ -190,7 +190,7 @@ class SegmentationTask(Task):
             scales: Scale factors to average over; by default ``test_time_scales``.
 
         Returns:
-            Probabilities, shape [B, num_classes, H, W] (binary: of the foreground, [B, 1, H, W]).
+            Probabilities, shape [B, num_classes, H, W] (of the foreground, [B, 1, H, W], in binary mode).
         """
         return self._average(images, flips or self.test_time_flips, self.test_time_scales if scales is None else scales)
 

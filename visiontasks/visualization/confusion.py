@@ -29,6 +29,7 @@ def draw_confusion(counts: Int64[Tensor, "actual predicted"], class_names: Seque
         uint8 RGB, shape [3, H, W].
 
     Example:
+        >>> import torch
         >>> draw_confusion(torch.tensor([[8, 2], [0, 5]]), ["cat", "dog"], "val").shape[0]
         3
     """
