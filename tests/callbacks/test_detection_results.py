@@ -55,6 +55,7 @@ def test_cocos_own_tool_gives_the_figures_that_were_logged(run: Callable[..., tu
     assert {row["image_id"] for row in results} <= {int(number) for number in index.image_ids}
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(data.find_source("val", None).file))
+        truth.dataset.setdefault("info", {})  # without it, pycocotools 2.0.10 reads no results
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()

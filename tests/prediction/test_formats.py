@@ -67,6 +67,7 @@ def annotations(folder: Path) -> Path:
         {"id": 2, "image_id": 70, "category_id": 17, "bbox": [10, 0, 10, 9], "area": 90, "iscrowd": 0},
     ]
     content = {
+        "info": {},  # without it, pycocotools 2.0.10 reads no results
         "images": [{"id": 70 + n, "file_name": str(file), "height": 40, "width": 60} for n, file in enumerate(FILES)],
         "categories": [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}, {"id": 19, "name": "horse"}],
         "annotations": objects,
