@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -30,11 +30,11 @@ class GPUTensor(Tensor):
     device = GPU
     is_cuda = True
 
-    def __deepcopy__(self, memo: Any) -> "GPUTensor":  # noqa: ANN401 - as Python has it
+    def __deepcopy__(self, memo: object) -> "GPUTensor":
         """Copy without what torch asks of subclasses."""
         return self.detach().clone().as_subclass(GPUTensor)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:  # noqa: ANN401 - as Python has it
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         """Refuse to be pickled: no file is to know of this class."""
         message = "a tensor on the pretended GPU cannot be pickled"
         raise TypeError(message)
@@ -47,7 +47,7 @@ class _Functions(TorchFunctionMode):
         super().__init__()
         self.may_wait = may_wait
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - of any function
         if func in _OF_MODULE_TO:
             return func(*args, **(kwargs or {}))
         return _call(func, args, kwargs or {}, may_wait=self.may_wait)
@@ -74,7 +74,7 @@ def pretended_gpu(*, may_wait: bool = True) -> Iterator[None]:
         yield
 
 
-def _call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, may_wait: bool) -> Any:  # noqa: ANN401
+def _call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, may_wait: bool) -> object:
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     on_gpu = [isinstance(tensor, GPUTensor) for tensor in tensors]
     if any(on_gpu) and func not in _MOVES:
@@ -116,12 +116,12 @@ def _device_of_result(
     return GPU if torch.device(named).type == GPU.type else HOST
 
 
-def _on_host(value: Any) -> Any:  # noqa: ANN401 - an argument
+def _on_host(value: object) -> object:
     named = isinstance(value, torch.device) or (isinstance(value, str) and value.startswith(GPU.type))
     return HOST if named else value
 
 
-def _on_gpu(value: Any) -> Any:  # noqa: ANN401 - a result
+def _on_gpu(value: object) -> object:
     if not isinstance(value, Tensor) or isinstance(value, GPUTensor):
         return value
     if value.is_leaf and value.requires_grad:

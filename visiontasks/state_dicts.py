@@ -67,3 +67,26 @@ def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: st
     ]
     missing = [f"{key}: not in the {file}" for key in own.keys() - loaded.keys()]
     return sorted(shapes + missing + [f"{key}: not in the {model}" for key in loaded.keys() - own.keys()])
+
+
+def check_fit(
+    own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], problem: str, remedy: str, *, file: str, model: str
+) -> None:
+    """Check that weights fit a model before any is copied.
+
+    Args:
+        own: The model's state dict.
+        loaded: The weights.
+        problem: First part of the message, such as ``"The checkpoint was made for another model"``.
+        remedy: Last part of the message.
+        file: See :func:`mismatches`.
+        model: See :func:`mismatches`.
+
+    Raises:
+        CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
+    """
+    problems = mismatches(own, loaded, file, model)
+    if problems:
+        listed = "\n  ".join(problems)
+        message = f"{problem}; nothing was loaded:\n  {listed}\n{remedy}"
+        raise CheckpointError(message)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontasks.backbones import Backbone, create_backbone
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.base import Features, Freeze
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_backbone
 
@@ -133,7 +133,7 @@ def test_frozen_modules_stay_in_evaluation_mode() -> None:
 
 
 @pytest.mark.parametrize("freeze", ["all", 1])
-def test_frozen_modules_stay_so_where_others_take_their_places(freeze: Any) -> None:  # noqa: ANN401 - as the argument
+def test_frozen_modules_stay_so_where_others_take_their_places(freeze: Freeze) -> None:
     backbone = create_backbone("resnet18-small")
     backbone.freeze(freeze)
     # As Lightning does for Trainer(sync_batchnorm=True), after a task has frozen its backbone.

@@ -52,7 +52,7 @@ def test_sampling_leaves_the_other_gpus_of_the_machine_alone(tmp_path: Path, mon
     kept: list[Any] = []
     fork_rng = torch.random.fork_rng
 
-    def fork(devices: Any = None) -> AbstractContextManager[None]:  # noqa: ANN401 - as torch has it
+    def fork(devices: list[torch.device] | None = None) -> AbstractContextManager[None]:
         kept.append(devices)
         return fork_rng(devices)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -5,12 +7,12 @@ from visiontasks import DetectionTask
 from visiontasks.errors import ArgumentError
 from visiontasks.export.programs import DetectionProgram, Program, make_program
 
-SMALL = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
+SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
 
 
 def make(**options: object) -> DetectionTask:
     """Create a detector that finds many boxes of several classes, near copies among them."""
-    task = DetectionTask(3, **{**SMALL, "box_score_thresh": 0.2, **options}).eval()  # type: ignore[arg-type]  # values of any kind
+    task = DetectionTask(3, **{**SMALL, "box_score_thresh": 0.2, **options}).eval()
     with torch.no_grad():
         task.roi_head.cls_score.weight.normal_(std=2.0)
         task.roi_head.bbox_pred.weight.normal_(std=0.3)

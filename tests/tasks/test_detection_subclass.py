@@ -87,11 +87,11 @@ class MaskBatch(NamedTuple):
 class MaskTask(DetectionTask):
     """Mask R-CNN, of one class."""
 
-    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of DetectionTask
-        super().__init__(num_classes=1, **kwargs)
-        self.mask_head = nn.Conv2d(SMALL["fpn_width"], 1, 1)
+    def __init__(self, fpn_width: int, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of DetectionTask
+        super().__init__(num_classes=1, fpn_width=fpn_width, **kwargs)
+        self.mask_head = nn.Conv2d(fpn_width, 1, 1)
 
-    def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401 - a MaskBatch
+    def losses(self, outputs: DetectionOutputs, batch: MaskBatch) -> dict[str, Tensor]:
         images, objects = torch.nonzero(batch.labels >= 0, as_tuple=True)
         boxes = batch.boxes[images, objects]
         regions = roi_align(outputs.features, self.region_strides, boxes, images, (14, 14))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visiontasks.backbones.base import Backbone
 from visiontasks.backbones.timm_backbone import TIMM, timm_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
-from visiontasks.state_dicts import COMPILED, load_file, mismatches
+from visiontasks.state_dicts import COMPILED, check_fit, load_file
 
 logger = logging.getLogger(__name__)
 
@@ -96,25 +96,26 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
     """
     if weights == "imagenet":
         return _published(name)
-    path = Path(weights)
-    if not path.is_file():
-        message = (
-            f"backbone_weights is {str(weights)!r}, and there is no such file. Expected 'imagenet', or the path of a "
-            "state dict or a checkpoint."
-        )
-        raise ArgumentError(message)
-    return read_weights_file(path)
+    expected = "'imagenet', or the path of a state dict or a checkpoint"
+    return read_weights_file(weights, "backbone_weights", expected)
 
 
-def read_weights_file(path: Path) -> WeightsSource:
+def read_weights_file(weights: str | Path, argument: str, expected: str) -> WeightsSource:
     """Read the weights of a file; see :func:`read_weights`.
 
     Args:
-        path: A state dict, or a checkpoint of any task.
+        weights: Path of a state dict, or of a checkpoint of any task.
+        argument: Name of the argument in the message about a missing file.
+        expected: What the argument may be, for that message.
 
     Raises:
+        ArgumentError: If there is no such file.
         CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
+    path = Path(weights)
+    if not path.is_file():
+        message = f"{argument} is {str(weights)!r}, and there is no such file. Expected {expected}."
+        raise ArgumentError(message)
     found = load_file(path)
     contents = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)
@@ -183,14 +184,14 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
     adapted = adapt_first(backbone, weights)
     # Older files lack the number of batches behind the statistics, which is not needed here.
     missing = {key for key in own.keys() - weights.keys() if key.endswith(_COUNTER)}
-    problems = mismatches({key: own[key] for key in own.keys() - missing}, weights, "source", "backbone")
-    if problems:
-        listed = "\n  ".join(problems)
-        message = (
-            f"The weights from {source.origin} are not those of this {type(backbone).__name__}; nothing was loaded:\n"
-            f"  {listed}\nCreate the backbone with the name and the options that the weights were made with."
-        )
-        raise CheckpointError(message)
+    check_fit(
+        {key: own[key] for key in own.keys() - missing},
+        weights,
+        f"The weights from {source.origin} are not those of this {type(backbone).__name__}",
+        "Create the backbone with the name and the options that the weights were made with.",
+        file="source",
+        model="backbone",
+    )
     backbone.load_state_dict({**{key: own[key] for key in missing}, **weights})
     report = LoadReport(source.origin, sorted(weights), left_out, adapted)
     logger.info("%s", report)

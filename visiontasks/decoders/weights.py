@@ -5,8 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
-from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.state_dicts import mismatches
+from visiontasks.state_dicts import check_fit
 
 _BACKBONE, _AUXILIARY = "backbone.", "auxiliary_head."
 
@@ -21,14 +20,11 @@ def read_segmentation(weights: str | Path) -> WeightsSource:
         ArgumentError: If there is no such file.
         CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
-    path = Path(weights)
-    if not path.is_file():
-        message = (
-            f"weights is {str(weights)!r}, and there is no such file. Expected the path of a state dict or of a "
-            "checkpoint of a segmentation; published weights of a backbone are given as backbone_weights."
-        )
-        raise ArgumentError(message)
-    return read_weights_file(path)
+    expected = (
+        "the path of a state dict or of a checkpoint of a segmentation; published weights of a backbone are given as "
+        "backbone_weights"
+    )
+    return read_weights_file(weights, "weights", expected)
 
 
 def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> str:
@@ -55,15 +51,15 @@ def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> s
     per_class = {key for key in differ if not key.startswith(_BACKBONE) and len(own[key]) == outputs}
     if len({len(given[key]) for key in per_class}) == 1:
         own, given = ({key: value for key, value in of.items() if key not in per_class} for of in (own, given))
-    problems = mismatches(own, given, "source", "task")
-    if problems:
-        listed = "\n  ".join(problems)
-        message = (
-            f"The weights from {source.origin} are not those of this segmentation; nothing was loaded:\n  {listed}\n"
-            "Create the task with the backbone and the decoder that they were made with, or start from the backbone "
-            "alone with backbone_weights."
-        )
-        raise CheckpointError(message)
+    check_fit(
+        own,
+        given,
+        f"The weights from {source.origin} are not those of this segmentation",
+        "Create the task with the backbone and the decoder that they were made with, or start from the backbone alone "
+        "with backbone_weights.",
+        file="source",
+        model="task",
+    )
     task.load_state_dict({**state, **given})
     layers = sorted({key.rpartition(".")[0] for key in per_class})
     left_out = f"left at random for other classes: {', '.join(layers)}" if layers else None

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from visiontasks.backbones.weights import WeightsSource, adapt_first
-from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
-from visiontasks.state_dicts import COMPILED, load_file, mismatches
+from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
+from visiontasks.errors import DownloadError
+from visiontasks.state_dicts import check_fit
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
 """Detectors of torchvision with published weights and the architecture of ours."""
@@ -57,23 +56,12 @@ def read_detector(weights: str | Path) -> WeightsSource:
     name = str(weights)
     if name in PUBLISHED:
         return WeightsSource(f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0]))
-    path = Path(weights)
-    if not path.is_file():
-        message = (
-            f"weights is {name!r}, and there is no such file. Expected one of {PUBLISHED}, or the path of a state dict "
-            "of torchvision's FasterRCNN or of a checkpoint."
-        )
-        raise ArgumentError(message)
-    found = load_file(path)
-    contents: dict[str, Any] = found if isinstance(found, dict) else {}
-    state = contents.get("state_dict", contents)
-    tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
-    if not tensors:
-        message = f"{name!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict'."
-        raise CheckpointError(message)
-    if any(key.startswith("roi_heads.") for key in tensors):
-        tensors = from_torchvision(tensors, frozen=path.name.startswith(_FROZEN_FILE))
-    return WeightsSource(repr(name), tensors, contents if state is not contents else {})
+    expected = f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN or of a checkpoint"
+    source = read_weights_file(weights, "weights", expected)
+    if not any(key.startswith("roi_heads.") for key in source.weights):
+        return source
+    frozen = Path(weights).name.startswith(_FROZEN_FILE)
+    return WeightsSource(source.origin, from_torchvision(source.weights, frozen=frozen), source.contents)
 
 
 def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[str, Tensor]:
@@ -159,15 +147,15 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
     left |= of_anchors | (_OUTPUTS if dropped else set())
     expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
-    problems = mismatches(expected, tensors, "source", "task")
-    if problems:
-        listed = "\n  ".join(problems)
-        message = (
-            f"The weights from {source.origin} are not those of this detector; nothing was loaded:\n  {listed}\nCreate "
-            "the task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or 'v2' "
-            "for torchvision's."
-        )
-        raise CheckpointError(message)
+    check_fit(
+        expected,
+        tensors,
+        f"The weights from {source.origin} are not those of this detector",
+        "Create the task with the backbone, neck and design that they were made with: 'resnet50', 'fpn' and 'v1' or "
+        "'v2' for torchvision's.",
+        file="source",
+        model="task",
+    )
     task.load_state_dict({**own, **tensors})
     others = [name for name, found in (("classes", dropped), ("anchors", of_anchors)) if found]
     left_out = f"its outputs for other {' and '.join(others)} were left out" if others else None

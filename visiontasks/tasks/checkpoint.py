@@ -8,10 +8,9 @@ from typing import Any, Self
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor
 
 from visiontasks.errors import CheckpointError
-from visiontasks.state_dicts import COMPILED, load_file, mismatches
+from visiontasks.state_dicts import COMPILED, check_fit, load_file
 from visiontasks.tasks.arguments import noted_arguments, noting, plain, plain_part
 from visiontasks.tasks.optimization import change_options, given_options, qualified_name, schedulers_of
 
@@ -46,27 +45,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         message = f"{str(path)!r} is no Lightning checkpoint: it has no 'state_dict'."
         raise CheckpointError(message)
     return checkpoint
-
-
-def check_fit(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
-    """Check that the tensors of a checkpoint fit a model before any is copied.
-
-    Args:
-        own: The model's state dict.
-        loaded: The checkpoint's state dict.
-
-    Raises:
-        CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
-    """
-    problems = mismatches(own, loaded, "checkpoint", "model")
-    if problems:
-        listed = "\n  ".join(problems)
-        message = (
-            f"The checkpoint was made for another model; nothing was loaded:\n  {listed}\nCreate the task with the "
-            "arguments it was trained with (num_classes, backbone, in_channels, ...), or leave them to "
-            "load_from_checkpoint, which finds them in the file."
-        )
-        raise CheckpointError(message)
 
 
 class CheckpointedModule(LightningModule):
@@ -178,7 +156,12 @@ class CheckpointedModule(LightningModule):
         weights = {key.replace(COMPILED, ""): value for key, value in state_dict.items()}
         weights = {names.get(key, key): value for key, value in weights.items()}
         if strict:
-            check_fit(own, weights)
+            remedy = (
+                "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
+                "leave them to load_from_checkpoint, which finds them in the file."
+            )
+            problem = "The checkpoint was made for another model"
+            check_fit(own, weights, problem, remedy, file="checkpoint", model="model")
         return super().load_state_dict(weights, strict, assign)
 
     def on_fit_start(self) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from visiontasks.backbones.base import Features
@@ -25,8 +24,6 @@ from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD
-from visiontasks.tasks.finetuning import expected_normalization
 from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
@@ -175,12 +172,9 @@ class DetectionTask(Task):
             detections_per_img=box_detections_per_img,
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
-        if weights is not None and not self._restored:
-            source = read_detector(weights)
-            rank_zero_info(load_detector(self, source, num_classes))
-            if kwargs.get("normalization") is None and RECORD in source.contents:
-                self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
-        self.save_instead(weights=None, normalization=self.normalize.mode)
+        self.start_from_whole(
+            weights, kwargs.get("normalization"), read_detector, lambda source: load_detector(self, source, num_classes)
+        )
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and precomputed proposals."""

@@ -1,6 +1,6 @@
 """Fine-tuning: the normalisation that weights expect, frozen parameters, and parameters that are unfrozen later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,6 +113,28 @@ class FinetunedModule(CheckpointedModule):
             height, width = self.normalize.mean.shape[1:]
             self.image_size = (height, width)
         self.save_instead(backbone_weights=None, normalization=self.normalize.mode, image_size=self.image_size)
+
+    def start_from_whole(
+        self,
+        weights: str | Path | None,
+        normalization: Normalization | None,
+        read: Callable[[str | Path], WeightsSource],
+        load: Callable[[WeightsSource], str],
+    ) -> None:
+        """Load the weights of the whole network, and take over their normalisation unless one is given.
+
+        Args:
+            weights: The argument of the task; None to leave the network as it is.
+            normalization: The mode, if one is given.
+            read: Reads the weights.
+            load: Loads them into the network and describes what was loaded.
+        """
+        if weights is not None and not self._restored:
+            source = read(weights)
+            rank_zero_info(load(source))
+            if normalization is None and RECORD in source.contents:
+                self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
+        self.save_instead(weights=None, normalization=self.normalize.mode)
 
     def freeze_backbone(self, freeze: Freeze, lr_factor: float) -> None:
         """Freeze a part of the backbone, and set the learning rate factor of the rest.

@@ -6,7 +6,6 @@ from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -22,8 +21,6 @@ from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_entries, check_masks
 from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD
-from visiontasks.tasks.finetuning import expected_normalization
 from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
@@ -130,12 +127,12 @@ class SegmentationTask(Task):
         self.auxiliary_head = PixelHead(channels[-2:][0], outputs) if auxiliary_weight else None
         scores: Metric = MultilabelConfusion(num_classes) if mode == "multilabel" else ConfusionMatrix(num_classes)
         self.add_metrics({"scores": scores})
-        if weights is not None and not self._restored:
-            source = read_segmentation(weights)
-            rank_zero_info(load_segmentation(self, source, outputs))
-            if kwargs.get("normalization") is None and RECORD in source.contents:
-                self.normalize = expected_normalization(source, self.backbone, self.in_channels, self.image_size)
-        self.save_instead(weights=None, normalization=self.normalize.mode)
+        self.start_from_whole(
+            weights,
+            kwargs.get("normalization"),
+            read_segmentation,
+            lambda source: load_segmentation(self, source, outputs),
+        )
 
     def forward(self, images: Images) -> Outputs:
         """Compute logits, in float32 for any precision.
