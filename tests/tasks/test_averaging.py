@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.averaging import Flips, average_logits, average_probabilities, check_averaging, flip_views
+from visiontasks.tasks.averaging import Flips, average_logits, average_probabilities, check_averaging, views_of
 
 
 def test_the_mirrored_prediction_is_mirrored_back() -> None:
@@ -56,7 +56,7 @@ def test_wrong_scales_are_an_error(scales: tuple[float, ...]) -> None:
 @pytest.mark.parametrize(("flips", "count"), [("none", 1), ("horizontal", 2), ("vertical", 2), ("both", 4)])
 def test_views_are_the_image_and_its_mirror_images(flips: Flips, count: int) -> None:
     images = torch.randint(256, (2, 3, 4, 5), dtype=torch.uint8)
-    views = flip_views(images, flips)
+    views = views_of(images, flips, shift=0)
     assert len({view.numpy().tobytes() for view in views}) == len(views) == count
     assert torch.equal(views[0], images)
     if flips in ("horizontal", "both"):
@@ -86,3 +86,22 @@ def test_certainty_stays_finite() -> None:
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ArgumentError, match=r"flips is 'horizontl'\. Did you mean 'horizontal'"):
         check_averaging("horizontl")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_shifted_views_move_the_image_in_eight_directions(dtype: torch.dtype) -> None:
+    images = (torch.rand(2, 3, 6, 5) * 255).to(dtype)
+    views = views_of(images, "horizontal", shift=2)
+    padded = F.pad(images.float(), (2, 2, 2, 2), mode="replicate").to(dtype)
+    expected = [padded[..., y : y + 6, x : x + 5] for y in (2, 0, 4) for x in (2, 0, 4)]
+    assert len(views) == 18
+    for view, moved in zip(views[:9], expected, strict=True):
+        torch.testing.assert_close(view, moved, rtol=0, atol=0)
+    mirrored = views_of(images.flip(-1), "none", shift=2)
+    for view, moved in zip(views[9:], mirrored, strict=True):
+        torch.testing.assert_close(view, moved, rtol=0, atol=0)
+
+
+def test_a_negative_shift_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="shift is -1; expected pixels"):
+        check_averaging("none", shift=-1)

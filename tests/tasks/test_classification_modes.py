@@ -186,6 +186,19 @@ def test_flips_are_averaged_in_evaluation_and_prediction_only(flips: Any, fit: C
     assert not torch.allclose(task.predict(task(images)).probabilities, expected, atol=1e-4)
 
 
+def test_shifts_are_averaged_in_tests_and_not_in_the_validations_of_a_fit(make_trainer: Callable[..., Trainer]) -> None:
+    task = ClassificationTask(4, test_time_shift=1, backbone_options=SMALL, warmup=1)
+    images: list[int] = []
+    task.backbone.register_forward_hook(lambda module, inputs, outputs: images.append(len(inputs[0])))
+    data = ShapesDataModule(train_size=4, val_size=3, test_size=2, image_size=(16, 16), batch_size=4)
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(task, datamodule=data)
+    assert images == [3, 4, 3]  # with the validation of the start
+    images.clear()
+    trainer.test(task, datamodule=data)
+    assert images == [2] * 9
+
+
 def test_balanced_weights_come_from_the_data_and_stay_in_the_checkpoint(
     make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:

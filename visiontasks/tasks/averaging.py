@@ -1,4 +1,4 @@
-"""Test-time augmentation: predictions averaged over mirrored and resized images."""
+"""Test-time augmentation: predictions averaged over mirrored, shifted and resized images."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -23,26 +23,34 @@ _AXES: dict[str, tuple[tuple[int, ...], ...]] = {
 """Axes along which each view of an image is flipped."""
 
 
-def check_averaging(flips: str, scales: Sequence[float] = (1.0,)) -> None:
-    """Check the flips and scales that predictions are averaged over.
+def check_averaging(flips: str, scales: Sequence[float] = (1.0,), shift: int = 0) -> None:
+    """Check the flips, scales and shift that predictions are averaged over.
 
     Raises:
-        ArgumentError: If the flips are unknown, there is no scale, or a scale is not positive.
+        ArgumentError: If the flips are unknown, there is no scale, a scale is not positive, or the shift is negative.
     """
     check_choice("flips", flips, _AXES)
     if not scales or not all(scale > 0 for scale in scales):
         message = f"scales is {list(scales)}; expected positive factors of the image's size, such as [0.75, 1, 1.25]."
         raise ArgumentError(message)
+    if shift < 0:
+        message = f"shift is {shift}; expected pixels, such as 1, or 0 for none."
+        raise ArgumentError(message)
 
 
-def flip_views(images: Images, flips: Flips) -> list[Images]:
-    """Return the images and their requested mirror images, in the order unchanged, horizontal, vertical, both.
+def views_of(images: Images, flips: Flips, shift: int) -> list[Images]:
+    """Return the images, their requested mirror images, and each of them shifted in the eight directions.
+
+    A shifted image repeats its pixels at the edge.
 
     Args:
         images: Images, shape [B, C, H, W].
-        flips: Which mirror images to add.
+        flips: Which mirror images to add, in the order unchanged, horizontal, vertical, both.
+        shift: Pixels of the shift; 0 for none.
     """
-    return [_flip(images, axes) for axes in _AXES[flips]]
+    steps = (0, shift, -shift) if shift else (0,)
+    mirrored = [_flip(images, axes) for axes in _AXES[flips]]
+    return [_shift(view, down, right) for view in mirrored for down in steps for right in steps]
 
 
 def average_logits(views: list[Float[Tensor, "*batch outputs"]], *, softmax: bool) -> Float[Tensor, "*batch outputs"]:
@@ -98,6 +106,15 @@ def average_probabilities(
 
 def _flip(images: Tensor, axes: tuple[int, ...]) -> Tensor:
     return images.flip(axes) if axes else images
+
+
+def _shift(images: Tensor, down: int, right: int) -> Tensor:
+    for axis, step in ((-2, down), (-1, right)):
+        if step:
+            size = images.shape[axis]
+            source = torch.arange(size, device=images.device).sub(step).clamp(0, size - 1)
+            images = images.index_select(axis, source)
+    return images
 
 
 def _resize(images: Images, scale: float) -> Float[Tensor, "batch channels _ _"]:

@@ -14,7 +14,7 @@ from visiontasks.heads.decision import Decision
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
 from visiontasks.metrics.classification import classification_metrics
 from visiontasks.tasks.agreement import check_entries
-from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, flip_views
+from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, views_of
 from visiontasks.tasks.calibrated import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
@@ -66,8 +66,11 @@ class ClassificationTask(CalibratedTask):
         calibrate: Whether a temperature is fitted after every validation of a fit, see
             :func:`~visiontasks.metrics.calibration.fit_temperature`. It is saved in the checkpoint and used for
             predictions, but not for the loss, the accuracy, and what the validations of the fit log.
-        test_time_flips: Mirror images whose predictions are averaged with those of the image in evaluation and
-            prediction: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``.
+        test_time_flips: Mirror images whose probabilities are averaged with those of the image in ``validate``,
+            ``test`` and prediction: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``. The
+            validations of a fit look at the image alone, unless a temperature or thresholds are fitted to them.
+        test_time_shift: Pixels by which the image is shifted in the eight directions, whose probabilities are averaged
+            likewise (nine views); 0 for none.
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
 
     Raises:
@@ -106,6 +109,7 @@ class ClassificationTask(CalibratedTask):
         cutmix: float = 0.0,
         calibrate: bool = False,
         test_time_flips: Flips = "none",
+        test_time_shift: int = 0,
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         super().__init__(**kwargs)
@@ -142,8 +146,9 @@ class ClassificationTask(CalibratedTask):
             channels = self.backbone.auxiliary_channels
             self.auxiliary_heads.extend(AuxiliaryHead(count, outputs) for count in channels)
         self.mixing = Mixing(mixup, cutmix, num_classes)
-        check_averaging(test_time_flips)
+        check_averaging(test_time_flips, shift=test_time_shift)
         self.test_time_flips = test_time_flips
+        self.test_time_shift = test_time_shift
         self.decision = Decision(mode, num_classes, thresholds, calibrate=calibrate)
         always, evaluated = classification_metrics(mode, num_classes)
         self.add_metrics(always, stages=("train", "val", "test"))
@@ -168,8 +173,12 @@ class ClassificationTask(CalibratedTask):
         return torch.stack([self.head(features), *auxiliary], 1).float()
 
     def infer(self, images: Images) -> Outputs:
-        """Compute logits for evaluation and prediction, averaged over mirror images if requested."""
-        views = [self(view) for view in flip_views(images, self.test_time_flips)]
+        """Compute logits for evaluation and prediction, averaged over mirrored and shifted images if requested."""
+        fits = self._trainer is not None and self._trainer.state.fn == "fit"
+        if fits and not self.decision.fitted:
+            outputs: Outputs = self(images)
+            return outputs
+        views = [self(view) for view in views_of(images, self.test_time_flips, self.test_time_shift)]
         return views[0] if len(views) == 1 else average_logits(views, softmax=self.mode == "multiclass")
 
     def losses(self, outputs: Outputs, batch: ClassificationBatch) -> dict[str, Float[Tensor, ""]]:
