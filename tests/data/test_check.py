@@ -173,6 +173,11 @@ def test_masks_are_held_to_their_images_and_classes(tmp_path: Path) -> None:
     assert found(report, "warning") == [("every pixel is ignored", ""), ("class without pixels in training", "")]
     pixels = sum(int(size.prod()) for size in report.splits["val"].sizes)
     assert report.splits["val"].counts.sum() == pixels
+    quick = check(MaskFolderDataModule(tmp_path, class_names=names, num_workers=0), files=False)
+    assert quick.counted is None
+    assert not quick.problems
+    assert "circle" in describe(report)
+    assert "circle" not in describe(quick)
 
 
 def test_an_image_without_class_cannot_be_classified(tmp_path: Path) -> None:

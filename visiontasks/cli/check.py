@@ -61,8 +61,9 @@ def _row(problem: Problem) -> str:
 def _table(report: Report) -> list[str]:
     rows = [["", *report.splits]]
     rows.append(["images", *(f"{split.images:,}" for split in report.splits.values())])
-    rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
-    for label, name in enumerate(report.class_names):
+    if report.counted:
+        rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
+    for label, name in enumerate(report.class_names if report.counted else ()):
         rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
     if any(split.ignored for split in report.splits.values()):
         rows.append(["objects ignored", *(f"{split.ignored:,}" for split in report.splits.values())])
@@ -95,7 +96,11 @@ def _plain(report: Report) -> dict[str, object]:
     splits = {
         name: {
             "images": split.images,
-            report.counted: dict(zip(report.class_names, split.counts.tolist(), strict=True)),
+            **(
+                {report.counted: dict(zip(report.class_names, split.counts.tolist(), strict=True))}
+                if report.counted
+                else {}
+            ),
             "ignored": split.ignored,
             "smallest_size": split.sizes.min(0).tolist() if len(split.sizes) else None,
             "largest_size": split.sizes.max(0).tolist() if len(split.sizes) else None,

@@ -48,13 +48,14 @@ class Report:
 
     Attributes:
         class_names: Names of the classes.
-        counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``.
+        counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``; None if the classes are in masks
+            that were not read.
         splits: The splits by name.
         problems: All problems found.
     """
 
     class_names: tuple[str, ...]
-    counted: str
+    counted: str | None
     splits: dict[str, SplitReport]
     problems: list[Problem]
 
@@ -104,10 +105,12 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
             reported = {problem.record for problem in found}  # such as empty class folders
             unseen = unseen_classes(data.class_names, counts, "objects", str(index.root))
             problems += [problem for problem in unseen if problem.record not in reported]
-    pixels = data.task == "segmentation" and files
+    counted: str | None = "objects"
+    if data.task == "segmentation" and (files or any(index.masks is not None for index in indices.values())):
+        counted = "pixels" if files else None
     if files:
         problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
-    return Report(data.class_names, "pixels" if pixels else "objects", splits, problems)
+    return Report(data.class_names, counted, splits, problems)
 
 
 def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
