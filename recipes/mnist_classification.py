@@ -2,8 +2,8 @@
 
 Source: LeCun et al. 1998; 55,000 training images, 5,000 more held out for every choice, 10,000 test images.
 Command: python recipes/mnist_classification.py --data.root FOLDER   (or --data.download true)
-Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic, 34 epochs in 230 s.
-Metric: test accuracy 99.55 % (seed 0, best of the epochs on the held-out images, 99.62 % there; scored once).
+Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic, 20 epochs in 220 s.
+Metric: test accuracy 99.69, 99.69, 99.71 % (seeds 0, 1, 2; best of the epochs on the held-out images).
 """
 
 from visiontasks import ClassificationTask, MNISTDataModule
@@ -22,8 +22,10 @@ CHOICES = {
         "pool": "none",
     },
     "model.normalization": "dataset",
-    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 6e-3, "weight_decay": 0.05}},
-    "trainer.max_epochs": 34,
+    "model.label_smoothing": 0.1,
+    "model.test_time_shift": 1,
+    "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 6e-3, "weight_decay": 0.15}},
+    "trainer.max_epochs": 20,
 }
 
 if __name__ == "__main__":

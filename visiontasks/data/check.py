@@ -48,7 +48,7 @@ class Report:
 
     Attributes:
         class_names: Names of the classes.
-        counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``; None if the classes are in masks
+        counted: What is counted per class: ``"objects"``, ``"images"`` or ``"pixels"``; None if they are in masks
             that were not read.
         splits: The splits by name.
         problems: All problems found.
