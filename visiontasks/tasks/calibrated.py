@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from visiontasks.errors import ArgumentError
@@ -42,7 +41,7 @@ class CalibratedTask(Task, ABC):
     @property
     def _measuring(self) -> bool:
         """Whether this is a validation that the decision is fitted to."""
-        return self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
+        return self.fitting and not self.trainer.sanity_checking
 
     def on_validation_epoch_start(self) -> None:
         """Reset the decision for a validation within a fit, which evaluates the plain network."""

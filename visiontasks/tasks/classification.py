@@ -174,8 +174,7 @@ class ClassificationTask(CalibratedTask):
 
     def infer(self, images: Images) -> Outputs:
         """Compute logits for evaluation and prediction, averaged over mirrored and shifted images if requested."""
-        fits = self._trainer is not None and self._trainer.state.fn == "fit"
-        if fits and not self.decision.fitted:
+        if self.fitting and not self.decision.fitted:
             outputs: Outputs = self(images)
             return outputs
         views = [self(view) for view in views_of(images, self.test_time_flips, self.test_time_shift)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
@@ -53,6 +54,11 @@ class LoggedModule(FinetunedModule):
         """The metrics of the running stage; empty if it has none."""
         evaluated = self.test_metrics if self.trainer.testing else self.val_metrics
         return self.train_metrics if self.trainer.training else evaluated
+
+    @property
+    def fitting(self) -> bool:
+        """Whether a fit is running, its validations included; False without a trainer."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
 
     @property
     def last_evaluated(self) -> bool:

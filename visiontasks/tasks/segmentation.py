@@ -204,9 +204,8 @@ class SegmentationTask(Task):
 
     def infer(self, images: Images) -> Outputs:
         """Compute outputs with averaged probabilities if requested, except in the validations of a fit."""
-        fits = self._trainer is not None and self._trainer.state.fn == "fit"
-        flips: Flips = "none" if fits else self.test_time_flips
-        scales = self.test_time_scales[:1] if fits else self.test_time_scales
+        flips: Flips = "none" if self.fitting else self.test_time_flips
+        scales = self.test_time_scales[:1] if self.fitting else self.test_time_scales
         if flips == "none" and scales == (1.0,):
             outputs: Outputs = self(images)
             return outputs
