@@ -28,7 +28,8 @@ class Parser(LightningArgumentParser):
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Append the arguments of the chosen classes."""
-        text = str(super().format_help(formatter))
+        # Releases of jsonargparse before 4.53 take no formatter.
+        text = str(super().format_help() if formatter is None else super().format_help(formatter))
         for key, owner in self.chosen:
             parser = LightningArgumentParser(add_help=False, usage="")
             parser.add_class_arguments(owner, key, fail_untyped=False)
