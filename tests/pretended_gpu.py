@@ -47,7 +47,13 @@ class _Functions(TorchFunctionMode):
         super().__init__()
         self.may_wait = may_wait
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - of any function
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         if func in _OF_MODULE_TO:
             return func(*args, **(kwargs or {}))
         return _call(func, args, kwargs or {}, may_wait=self.may_wait)

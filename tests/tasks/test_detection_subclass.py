@@ -1,7 +1,7 @@
 """Detectors as researchers write them: another loss, another branch."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -87,9 +87,9 @@ class MaskBatch(NamedTuple):
 class MaskTask(DetectionTask):
     """Mask R-CNN, of one class."""
 
-    def __init__(self, fpn_width: int, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of DetectionTask
-        super().__init__(num_classes=1, fpn_width=fpn_width, **kwargs)
-        self.mask_head = nn.Conv2d(fpn_width, 1, 1)
+    def __init__(self) -> None:
+        super().__init__(num_classes=1, **SMALL)
+        self.mask_head = nn.Conv2d(SMALL["fpn_width"], 1, 1)
 
     def losses(self, outputs: DetectionOutputs, batch: MaskBatch) -> dict[str, Tensor]:
         images, objects = torch.nonzero(batch.labels >= 0, as_tuple=True)
@@ -106,4 +106,4 @@ class MaskTask(DetectionTask):
 def test_a_mask_branch_keeps_the_contract() -> None:
     batch = random_batch(2, 1)
     masks = torch.randint(2, (*batch.labels.shape, *batch.images.shape[-2:]), dtype=torch.uint8)
-    check_task(MaskTask(**SMALL), MaskBatch(*batch, masks))
+    check_task(MaskTask(), MaskBatch(*batch, masks))

@@ -63,8 +63,8 @@ def _table(report: Report) -> list[str]:
     rows.append(["images", *(f"{split.images:,}" for split in report.splits.values())])
     if report.counted:
         rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
-    for label, name in enumerate(report.class_names if report.counted else ()):
-        rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
+        for label, name in enumerate(report.class_names):
+            rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
     if any(split.ignored for split in report.splits.values()):
         rows.append(["objects ignored", *(f"{split.ignored:,}" for split in report.splits.values())])
     rows.append(["height x width", *(_sizes(split) for split in report.splits.values())])
