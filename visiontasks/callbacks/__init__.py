@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from visiontasks.callbacks.prediction_images import PredictionImages
     from visiontasks.callbacks.reliability import ReliabilityDiagram
     from visiontasks.callbacks.report import RunReport
+    from visiontasks.callbacks.run_logger import RunLogger
+    from visiontasks.callbacks.saving import BestCheckpoint, LastCheckpoint, checkpoints
     from visiontasks.callbacks.wandb_run import WandbRun
     from visiontasks.callbacks.worst_samples import WorstSamples
 
 _HOME = {
+    "BestCheckpoint": "visiontasks.callbacks.saving",
+    "LastCheckpoint": "visiontasks.callbacks.saving",
+    "RunLogger": "visiontasks.callbacks.run_logger",
+    "checkpoints": "visiontasks.callbacks.saving",
     "CodeImages": "visiontasks.callbacks.code_images",
     "ConfusionImages": "visiontasks.callbacks.confusion",
     "DetectionResults": "visiontasks.callbacks.detection_results",
@@ -32,17 +38,21 @@ _HOME = {
 }
 
 __all__ = [
+    "BestCheckpoint",
     "CodeImages",
     "ConfusionImages",
     "DetectionResults",
     "EvaluationPictures",
     "FilterImages",
+    "LastCheckpoint",
     "PerClassTable",
     "PredictionImages",
     "ReliabilityDiagram",
+    "RunLogger",
     "RunReport",
     "WandbRun",
     "WorstSamples",
+    "checkpoints",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

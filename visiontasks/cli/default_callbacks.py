@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from visiontasks.callbacks.confusion import ConfusionImages
@@ -12,7 +12,6 @@ from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.callbacks.report import RunReport
 from visiontasks.callbacks.wandb_run import WandbRun
 from visiontasks.callbacks.worst_samples import WorstSamples
-from visiontasks.tasks.base import Task
 
 Shown = Literal["predictions", "confusion", "worst_samples", "per_class"]
 
@@ -48,11 +47,3 @@ def default_callbacks(
     report = [] if command is None else [RunReport(command=command)]
     usual = [*(_SHOWS[name]() for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
     return [callback for callback in usual if not any(isinstance(own, type(callback)) for own in given)]
-
-
-def best_and_last(task: Task) -> ModelCheckpoint:
-    """Create the callback that saves the best checkpoint, by the task's metric, and the last one."""
-    name = "epoch{epoch}-" + task.monitor.replace("/", "_") + "{" + task.monitor + ":.4f}"
-    return ModelCheckpoint(
-        monitor=task.monitor, mode=task.monitor_mode, filename=name, save_last=True, auto_insert_metric_name=False
-    )

@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
+from visiontasks.cli.runs import Run
 from visiontasks.prediction import import_path
 
 _LOGGER = import_path(WandbLogger)
@@ -28,12 +29,12 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument("--wandb_artifacts", type=bool, default=False, help="Whether it gets the checkpoints, too.")
 
 
-def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, str]) -> None:
+def prepare_loggers(config: Namespace, run: Run, saved_runs: Mapping[str, str]) -> None:
     """Create the requested Weights & Biases loggers; let them resume their runs, and work offline without a key.
 
     Args:
         config: The configuration; ``trainer.logger`` is changed.
-        command: Name of the run: the command, such as ``"fit"``, or the name of a recipe.
+        run: The run, whose name it shows.
         saved_runs: The run id by project, from the checkpoint from which training resumes.
     """
     loggers = config.trainer.logger
@@ -42,7 +43,7 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
         entry = Namespace()
         entry.class_path = _LOGGER
         entry.init_args = Namespace()
-        entry.init_args.project, entry.init_args.name, entry.init_args.save_dir = config.wandb, command, "runs"
+        entry.init_args.project, entry.init_args.name, entry.init_args.save_dir = config.wandb, run.name, str(run.root)
         entry.init_args.log_model = config.wandb_artifacts
         entry.dict_kwargs = {}
         entries.append(entry)
@@ -62,9 +63,9 @@ def prepare_loggers(config: Namespace, command: str, saved_runs: Mapping[str, st
         arguments = entry.init_args
         # If it is missing, the client uses the folder for temporary files.
         Path(arguments.get("save_dir") or ".").mkdir(parents=True, exist_ok=True)
-        run = saved_runs.get(str(arguments.get("project") or os.environ.get("WANDB_PROJECT", "lightning_logs")))
-        if run and not (arguments.get("id") or arguments.get("version")):
-            arguments.id = run
+        saved = saved_runs.get(str(arguments.get("project") or os.environ.get("WANDB_PROJECT", "lightning_logs")))
+        if saved and not (arguments.get("id") or arguments.get("version")):
+            arguments.id = saved
         if arguments.get("id") and os.environ.get("WANDB_MODE") == "offline":
             # Offline there is nothing to resume from; the same id makes it one run once it is uploaded.
             entry.dict_kwargs = {**(entry.get("dict_kwargs") or {}), "resume": None}

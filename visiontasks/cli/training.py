@@ -15,15 +15,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from visiontasks.callbacks import LastCheckpoint, RunLogger, checkpoints
 from visiontasks.callbacks.pictures import run_folder
+from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.choices import DATA_MODULES, TASKS
-from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, best_and_last, default_callbacks
+from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
+from visiontasks.cli.runs import add_flags as add_flags_of_run
+from visiontasks.cli.runs import choose_run, keep_config, placed_loggers
 from visiontasks.cli.summary import print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
@@ -34,13 +38,21 @@ from visiontasks.tasks.checkpoint import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
 
+_SECONDS_OF_UPLOAD = 60.0
+_SECONDS_OF_UPLOAD_AT_A_SIGNAL = 4.0
+"""A process that is told to end has ten seconds for all."""
+
 
 class _SaveConfig(SaveConfigCallback):
-    """Saves the configuration in the run folder if there is one."""
+    """Saves the configuration in the run folder if there is one; that of an earlier process is kept beside it."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if run_folder(trainer) is not None:
-            super().setup(trainer, pl_module, stage)
+        folder = run_folder(trainer)
+        if folder is None or not trainer.is_global_zero or self.already_saved:
+            return
+        self.already_saved = True
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_config(folder / "config.yaml", self.parser.dump(self.config, skip_none=False))
 
 
 class TrainingCLI(LightningCLI):
@@ -73,10 +85,8 @@ class TrainingCLI(LightningCLI):
             self.chosen += (("model", chosen_class("--model", arguments, TASKS)),)
         if data is None:
             self.chosen += (("data", chosen_class("--data", arguments, DATA_MODULES)),)
-        logger = {
-            "class_path": "lightning.pytorch.loggers.CSVLogger",
-            "init_args": {"save_dir": "runs", "name": command},
-        }
+        # Its folder is chosen once the flags are known.
+        logger = {"class_path": import_path(RunLogger), "init_args": {"save_dir": "", "name": None}}
         super().__init__(
             task or Task,
             data or VisionDataModule,
@@ -100,8 +110,10 @@ class TrainingCLI(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="Checkpoint to score, or to go on from with its optimiser and epoch ('last': the newest of the run).",
+            help="Checkpoint or run folder to score, or to go on from with its optimiser and epoch, in the run folder "
+            "('last': the newest of the run of that name; without one, training starts fresh).",
         )
+        add_flags_of_run(parser)
         add_flags(parser)
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
@@ -133,13 +145,14 @@ class TrainingCLI(LightningCLI):
         if self.evaluates and self.config.ckpt_path is None:
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
             raise ArgumentError(message)
-        checkpoint: dict[str, Any] = {}
-        if self.config.ckpt_path not in (None, "last", "best"):
-            # Before anything is built or a run folder is made.
-            checkpoint = read_checkpoint(self.config.ckpt_path)
+        # Before anything is built or a run folder is made.
+        self.chosen_run = choose_run(self.config, self.command, self.evaluates)
+        if self.chosen_run.message:
+            rank_zero_only(print)(self.chosen_run.message)
+        checkpoint = {} if self.chosen_run.checkpoint is None else read_checkpoint(self.chosen_run.checkpoint)
         trainer = self.config.trainer
         resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
-        prepare_loggers(self.config, self.command, resumed)
+        prepare_loggers(self.config, self.chosen_run, resumed)
         if trainer.precision is None:
             trainer.precision = default_precision(str(trainer.accelerator))
             reason = "has" if trainer.precision == "bf16-mixed" else "has no"
@@ -153,12 +166,17 @@ class TrainingCLI(LightningCLI):
             ArgumentError: If a class refuses its arguments.
         """
         given = {name: self._given(name) for name in FROM_DATA}
+        written = self.config.trainer.logger
+        self.config.trainer.logger = placed_loggers(self.config, self.chosen_run)
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
             # jsonargparse wraps errors of a constructor in its own message.
             cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
             raise ArgumentError(str(cause)) from error
+        finally:
+            # The configuration of a run names no folder, so that another run can be started from it.
+            self.config.trainer.logger = written
         for name, value in given.items():
             expected = getattr(self.datamodule, name)
             if value is not None and value != expected:
@@ -175,20 +193,37 @@ class TrainingCLI(LightningCLI):
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
         command = self.line if self.config_init.report else None
         callbacks = default_callbacks(config.callbacks or [], described, command, self.config_init.shown)
-        replaced = any(isinstance(callback, ModelCheckpoint) for callback in config.callbacks or [])
-        kept = config.enable_checkpointing is not False and not config.fast_dev_run
-        if kept and not self.evaluates and not replaced:
-            callbacks.append(best_and_last(self.model))
+        if config.enable_checkpointing is not False and not config.fast_dev_run and not self.evaluates:
+            best, last = checkpoints(self.model, self.config_init.save_minutes)
+            assert isinstance(last, LastCheckpoint)
+            last.command = self._line_that_goes_on()
+            for callback, kind in ((best, ModelCheckpoint), (last, LastCheckpoint)):
+                if not any(isinstance(own, kind) for own in config.callbacks or []):
+                    callbacks.append(callback)
         self.trainer_defaults["callbacks"] = callbacks
+        # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
+        kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
         return super().instantiate_trainer(**kwargs)
+
+    def _line_that_goes_on(self) -> str:
+        words = shlex.split(self.line)
+        if "--ckpt_path" in words:
+            place = words.index("--ckpt_path")
+            words[place : place + 2] = []
+        words = [word for word in words if not word.startswith("--ckpt_path=")]
+        return shlex.join([*words, "--ckpt_path", "last"])
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
+        seconds = _SECONDS_OF_UPLOAD
         try:
-            self._run(self.config_init.ckpt_path)
+            self._run(self.chosen_run.checkpoint)
+        except Interruption:
+            seconds = _SECONDS_OF_UPLOAD_AT_A_SIGNAL
+            raise
         finally:
-            finish_runs(self.trainer)
+            finish_runs(self.trainer, seconds)
 
     def _run(self, path: str | None) -> None:
         if self.evaluates:
@@ -203,7 +238,7 @@ class TrainingCLI(LightningCLI):
         seconds = time.perf_counter() - start
         if self.command != "fit":
             # A trial run saves no checkpoint; a run that ends before its first validation has no best one.
-            best = "best" if getattr(self.trainer.checkpoint_callback, "best_model_path", "") else None
+            best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
             self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
         print_summary(self.trainer, seconds)
 
