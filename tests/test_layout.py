@@ -31,7 +31,7 @@ HEAVY = {
 }
 
 # Each part of the package with the other parts that it may import.
-BASE = {"errors", "lazy", "state_dicts", "types"}
+BASE = {"errors", "lazy", "runs", "serialization", "state_dicts", "types"}
 BLOCKS = {"backbones", "decoders", "detection", "heads", "losses", "metrics", "necks"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
@@ -89,9 +89,10 @@ def test_what_is_imported_is_what_is_declared() -> None:
     [
         "import visiontasks",
         "import visiontasks.callbacks, visiontasks.losses, visiontasks.metrics",
+        "import visiontasks.runs",
         "import visiontasks.cli; sys.argv = ['visiontasks', '--help']; visiontasks.cli.main()",
     ],
-    ids=["import visiontasks", "import of lazy packages", "visiontasks --help"],
+    ids=["import visiontasks", "import of lazy packages", "import of the runs", "visiontasks --help"],
 )
 def test_the_entry_points_load_nothing_heavy(statement: str) -> None:
     code = f"""

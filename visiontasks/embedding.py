@@ -15,6 +15,7 @@ from visiontasks.data.images import read_image
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import embedding
 from visiontasks.prediction import Prediction, create_predictor, load_task, on_device, predict_images
+from visiontasks.serialization import Source
 from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.types import labels_of
 
@@ -58,18 +59,18 @@ class Embedder:
         self.size = task.fixed_size or task.image_size
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
+    def from_checkpoint(cls, source: Source, device: str | torch.device | None = None) -> Self:
         """Load a checkpoint.
 
         Args:
-            path: The checkpoint.
+            source: The checkpoint, see :func:`~visiontasks.prediction.load_task`.
             device: Device to run on; by default a GPU if there is one.
 
         Raises:
             CheckpointError: If the file is missing, damaged, unsafe, or holds an unknown task.
             ArgumentError: If it holds a task other than autoencoding.
         """
-        return cls(load_task(path), device)
+        return cls(load_task(source), device)
 
     def read(self, file: Path) -> Image:
         """Read an image file as the task sees it.

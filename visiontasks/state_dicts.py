@@ -1,47 +1,13 @@
-"""Weight files, read without running code and compared with a model before anything is copied."""
+"""Weights, compared with a model before anything is copied."""
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError
 
 COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
-
-
-def load_file(path: str | Path) -> Any:  # noqa: ANN401 (whatever was saved)
-    """Read a file saved by torch, without running any code that it may contain.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The saved object, with tensors on the CPU.
-
-    Raises:
-        CheckpointError: If the file is damaged or holds objects other than tensors and plain values.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch's message names the object but advises loading it unsafely, which this function must not do. Which other
-        # exceptions it raises depends on where the file is damaged.
-        unsafe = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None
-        if unsafe:
-            message = (
-                f"{str(path)!r} holds {unsafe[1]} beside tensors and plain values, and was refused, because loading it "
-                "could run code. Checkpoints of visiontasks never need that; do not load this file if you do not know "
-                "its origin."
-            )
-        else:
-            message = f"{str(path)!r} is damaged or no checkpoint ({type(error).__name__}). Use an earlier one."
-        raise CheckpointError(message) from error
 
 
 def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:

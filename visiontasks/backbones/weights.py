@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from visiontasks.backbones.base import Backbone
 from visiontasks.backbones.timm_backbone import TIMM, timm_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
-from visiontasks.state_dicts import COMPILED, check_fit, load_file
+from visiontasks.runs import resolve_checkpoint
+from visiontasks.serialization import is_address, load_file, name_of
+from visiontasks.state_dicts import COMPILED, check_fit
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def read_weights(weights: str | Path, name: str | None = None) -> WeightsSource:
     Args:
         weights: ``"imagenet"`` for the newest weights that torchvision publishes for the architecture, or timm for one
             of its models, downloaded into the cache of ``torch.hub`` or ``huggingface_hub`` if missing there. Or a
-            file: a state dict, or a checkpoint of any task.
+            file, a remote address or a run folder: a state dict, or a checkpoint of any task.
         name: Name of the backbone; None for an unnamed one, which accepts only a file.
 
     Returns:
@@ -104,7 +106,7 @@ def read_weights_file(weights: str | Path, argument: str, expected: str) -> Weig
     """Read the weights of a file; see :func:`read_weights`.
 
     Args:
-        weights: Path of a state dict, or of a checkpoint of any task.
+        weights: Path or address of a state dict, or of a checkpoint of any task; a run folder stands for its best one.
         argument: Name of the argument in the message about a missing file.
         expected: What the argument may be, for that message.
 
@@ -112,21 +114,21 @@ def read_weights_file(weights: str | Path, argument: str, expected: str) -> Weig
         ArgumentError: If there is no such file.
         CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
-    path = Path(weights)
-    if not path.is_file():
+    if not is_address(weights) and not Path(weights).exists():
         message = f"{argument} is {str(weights)!r}, and there is no such file. Expected {expected}."
         raise ArgumentError(message)
-    found = load_file(path)
+    file = resolve_checkpoint(weights)
+    found = load_file(file)
     contents = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)
     tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         message = (
-            f"{str(path)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
+            f"{name_of(file)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
             f"{sorted(map(str, contents)) if contents else type(found).__name__}."
         )
         raise CheckpointError(message)
-    return WeightsSource(repr(str(path)), tensors, contents if "state_dict" in contents else {})
+    return WeightsSource(repr(name_of(file)), tensors, contents if "state_dict" in contents else {})
 
 
 def _published(name: str | None) -> WeightsSource:

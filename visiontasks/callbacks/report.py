@@ -191,9 +191,10 @@ class RunReport(Callback):
     def _training_folder(self, trainer: Trainer) -> Path:
         """Find the run folder of the training: the one that contains the checkpoint, otherwise that of the test."""
         assert self.file is not None
-        checkpoint = trainer.ckpt_path
-        around = [self.folder, Path(checkpoint).parent.parent if checkpoint else None, self.file.parent]
-        folders = [folder for folder in around if folder is not None]
+        # A run folder may stand for its checkpoint.
+        tested = [] if trainer.ckpt_path is None else [Path(trainer.ckpt_path)]
+        around = [folder for path in tested for folder in (path.parent.parent, path.parent, path)]
+        folders = [folder for folder in (self.folder, *around, self.file.parent) if folder is not None]
         return next((folder for folder in folders if (folder / "metrics.csv").is_file()), folders[0])
 
 

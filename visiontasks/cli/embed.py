@@ -104,7 +104,7 @@ def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _add_options(parser: Parser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint of AutoencodingTask")
+    parser.add_argument("checkpoint", type=str, help="a checkpoint of AutoencodingTask, or the folder of a run")
     parser.add_argument("sources", nargs="*", type=str, help="image files, folders (in depth) or glob patterns")
     parser.add_argument("-o", "--output", type=Path | None, default=None, help="file to write: .npz or .parquet")
     parser.add_argument(

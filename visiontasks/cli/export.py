@@ -8,6 +8,7 @@ from pathlib import Path
 from visiontasks.errors import ArgumentError
 from visiontasks.export import export_task
 from visiontasks.prediction import find_files, import_class, load_task
+from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.base import Task
 
 
@@ -29,7 +30,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         description="Write a checkpoint as a file that takes uint8 images and gives named results without this "
         "library. It is compared with the checkpoint on images, and not written if it differs.",
     )
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint")
+    parser.add_argument("checkpoint", help="a checkpoint, or the folder of a run")
     parser.add_argument(
         "-o",
         "--output",
@@ -52,9 +53,10 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if owner is not None and not issubclass(owner, Task):
         message = f"--task {options.task} is no subclass of visiontasks.Task."
         raise ArgumentError(message)
-    task = load_task(options.checkpoint, owner)
+    checkpoint = resolve_checkpoint(options.checkpoint)
+    task = load_task(checkpoint, owner)
     size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
-    target = options.output or Path(options.checkpoint.with_suffix(".onnx").name)
+    target = options.output or Path(Path(checkpoint).with_suffix(".onnx").name)
     done = export_task(task, target, size, find_files(options.images))
     shape = ["batch", done.metadata["in_channels"], *done.metadata["image_size"]]
     print(f"{done.file}: {done.metadata['task']}, {done.file.stat().st_size / 2**20:.1f} MiB")

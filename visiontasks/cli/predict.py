@@ -99,7 +99,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         description="Predict images with a checkpoint. Boxes and masks are in pixels of the files.",
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="a checkpoint; it holds class names, normalisation and image size")
+    add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
     add(
         "sources",
         nargs="+",

@@ -26,6 +26,8 @@ from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
 from visiontasks.prediction import import_class, load_task
+from visiontasks.runs import resolve_checkpoint
+from visiontasks.serialization import BinaryFile, open_source
 from visiontasks.tasks.detection import DetectionTask
 
 _logger = logging.getLogger(__name__)
@@ -69,9 +71,10 @@ def main(command: str, arguments: Sequence[str]) -> int:
     method = {"name": "selective-search", "mode": options.mode, "least": options.least}
     task = None
     if options.checkpoint:
-        task = _load(options.checkpoint, options.task)
-        # Another checkpoint may later have the same name.
-        digest = hashlib.sha256(Path(options.checkpoint).read_bytes()).hexdigest()[:16]
+        with open_source(resolve_checkpoint(options.checkpoint)) as content:
+            # Another checkpoint may later have the same name.
+            digest = hashlib.sha256(content.read()).hexdigest()[:16]
+            task = _load(content, options.checkpoint, options.task)
         method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest}
     file = ProposalFile.create(options.output, [image.name for image in images], options.count, method)
     missing = file.missing()
@@ -93,7 +96,12 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--count", type=int, default=2000, help="maximum number of proposals of an image")
     parser.add_argument("--mode", type=Literal[*STRATEGIES], default="fast", help="strategies of selective search")
     parser.add_argument("--least", type=int, default=10, help="minimum side of a proposal in pixels")
-    parser.add_argument("--checkpoint", type=str | None, default=None, help="a DetectionTask whose proposals to take")
+    parser.add_argument(
+        "--checkpoint",
+        type=str | None,
+        default=None,
+        help="a checkpoint of DetectionTask, or the folder of a run, whose proposals to take",
+    )
     parser.add_argument(
         "--task", type=str | None, default=None, help="import path of its class, if that is your own: my_module.MyTask"
     )
@@ -154,12 +162,12 @@ def _search(job: _Job) -> tuple[int, Float64[np.ndarray, "found 4"]]:
     return job.row, selective_search(pixels, job.mode, job.least, seed=job.row)
 
 
-def _load(checkpoint: str, owner: str | None) -> DetectionTask:
+def _load(content: BinaryFile, checkpoint: str, owner: str | None) -> DetectionTask:
     kind = None if owner is None else import_class(owner)
     if kind is not None and not issubclass(kind, DetectionTask):
         message = f"--task {owner} is no subclass of visiontasks.DetectionTask."
         raise ArgumentError(message)
-    task = load_task(checkpoint, kind)
+    task = load_task(content, kind)
     if not isinstance(task, DetectionTask) or task.rpn is None:
         message = (
             f"{checkpoint!r} holds a {type(task).__name__} without a network of proposals; expected a DetectionTask "

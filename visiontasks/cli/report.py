@@ -16,7 +16,8 @@ from visiontasks.cli.training import FROM_DATA, TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_path
 from visiontasks.report import Environment, read_environment
-from visiontasks.tasks.checkpoint import read_checkpoint
+from visiontasks.runs import best_checkpoint, resolve_checkpoint
+from visiontasks.tasks.reading import read_checkpoint
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -41,14 +42,14 @@ def main(command: str, arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, help="a run folder, such as runs/fit/version_0")
-    parser.add_argument("--ckpt_path", type=Path, help="checkpoint to test; the best one of the run by default")
+    parser.add_argument("--ckpt_path", help="checkpoint to test; the best one of the run by default")
     parser.add_argument(
         "--count", type=int, default=8, help="samples of each kind, best, worst and random (default: 8)"
     )
     options, flags = parser.parse_known_args(arguments)
     folder: Path = options.run
     config = _read_config(folder)
-    checkpoint = options.ckpt_path or _find_checkpoint(folder)
+    checkpoint = resolve_checkpoint(options.ckpt_path or best_checkpoint(folder))
     report = {
         "folder": str(folder),
         "count": options.count,
@@ -94,19 +95,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _find_checkpoint(folder: Path) -> Path:
-    """Find the best checkpoint of a run, or the last one if no best was saved."""
-    checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
-    best = [path for path in checkpoints if not path.stem.startswith("last")]
-    if not checkpoints:
-        message = f"There is no checkpoint in {str(folder / 'checkpoints')!r}: name one by --ckpt_path FILE."
-        raise ArgumentError(message)
-    return (best or checkpoints)[-1]
-
-
-def _model(checkpoint: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
+def _model(checkpoint: Path | str, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
     """Describe the task by the arguments saved in its checkpoint; a custom class by its path in the run folder."""
-    content = read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint, keep=True)
     try:
         path = import_path(find_task(content, checkpoint))
     except VisiontasksError:

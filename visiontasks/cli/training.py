@@ -33,8 +33,9 @@ from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_class, import_path
+from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import read_checkpoint
+from visiontasks.tasks.reading import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
 
@@ -97,7 +98,7 @@ class TrainingCLI(LightningCLI):
             parser_kwargs={"allow_abbrev": False},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
-            args=_with_checkpoint_model(arguments) if task is None else list(arguments),
+            args=_with_checkpoint_model(arguments, going_on=not self.evaluates) if task is None else list(arguments),
             run=False,
             auto_configure_optimizers=False,
             # Our tasks save their arguments themselves, in the same way here as from Python.
@@ -135,6 +136,8 @@ class TrainingCLI(LightningCLI):
         given = flag_value("--ckpt_path", args)
         if self.config.ckpt_path is None and given not in ("", "null"):
             self.config.ckpt_path = given
+        if self.config.ckpt_path not in (None, "last", "best"):
+            self.config.ckpt_path = str(resolve_checkpoint(self.config.ckpt_path, going_on=not self.evaluates))
 
     def before_instantiate_classes(self) -> None:
         """Choose the precision by the hardware unless the user does.
@@ -149,7 +152,8 @@ class TrainingCLI(LightningCLI):
         self.chosen_run = choose_run(self.config, self.command, self.evaluates)
         if self.chosen_run.message:
             rank_zero_only(print)(self.chosen_run.message)
-        checkpoint = {} if self.chosen_run.checkpoint is None else read_checkpoint(self.chosen_run.checkpoint)
+        path = self.chosen_run.checkpoint
+        checkpoint = {} if path is None else read_checkpoint(path, keep=True)
         trainer = self.config.trainer
         resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
         prepare_loggers(self.config, self.chosen_run, resumed)
@@ -297,14 +301,14 @@ def run_recipe(
         sys.exit(2)
 
 
-def _with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
+def _with_checkpoint_model(arguments: Sequence[str], *, going_on: bool) -> list[str]:
     """Insert the task of a checkpoint before the flags, so that flags override it, unless a task or file is given."""
     words = list(arguments)
     named = {word.partition("=")[0] for word in words}
     path = flag_value("--ckpt_path", words)
     if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
         return words
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, going_on=going_on, keep=True)
     task = find_task(checkpoint, path)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
     model = {"class_path": import_path(task), "init_args": saved}

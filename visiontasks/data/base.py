@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import Any
+from typing import IO, Any, Self, cast
 
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
@@ -15,6 +15,7 @@ from visiontasks.data.fingerprint import fingerprint
 from visiontasks.data.loader import BatchDataset, BatchLoader
 from visiontasks.data.samplers import EvaluationSampler, Selection, TrainingSampler
 from visiontasks.errors import ArgumentError
+from visiontasks.serialization import Source, load_file, open_source
 from visiontasks.types import ClassCounts, Statistics
 
 
@@ -175,6 +176,31 @@ class VisionDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Load the test batches for prediction."""
         return self.test_dataloader()
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
+        cls,
+        checkpoint_path: Source,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
+    ) -> Self:
+        """Create the data module whose arguments a checkpoint holds, if it saves them by ``save_hyperparameters``.
+
+        Args:
+            checkpoint_path: A file, a remote address or a file object.
+            **kwargs: Arguments that replace saved ones.
+
+        Returns:
+            The data module.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, or holds objects other than tensors and plain values.
+        """
+        with open_source(checkpoint_path) as content:
+            load_file(content)  # verified and refused with our message, before Lightning reads it
+            content.seek(0)
+            return super().load_from_checkpoint(
+                cast(IO[bytes], content), map_location="cpu", weights_only=True, **kwargs
+            )
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
         # As keyword arguments, which is how Lightning passes them when it recreates the loader.

@@ -1,33 +1,35 @@
 """Loading of the task in a checkpoint."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
+from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD, read_checkpoint
+from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.reading import read_checkpoint
 
 TaskT = TypeVar("TaskT", bound=Task)
 
 
-def load_task(path: str | Path, kind: type[Task] | None = None) -> Task:
+def load_task(source: Source, kind: type[Task] | None = None) -> Task:
     """Load the task in a checkpoint.
 
     Args:
-        path: The checkpoint.
+        source: The checkpoint: a file, a remote address, a run folder, which stands for its best one, or a file object.
         kind: Its class; needed for tasks of your own.
 
     Returns:
-        The task, with its weights.
+        The task on the CPU, with its weights.
 
     Raises:
         CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
     """
-    return (kind or find_task(read_checkpoint(path), path)).load_from_checkpoint(path, map_location="cpu")
+    checkpoint, name = read_checkpoint(source), name_of(source)
+    return (kind or find_task(checkpoint, name)).restore(checkpoint, name)
 
 
 def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:
@@ -48,12 +50,12 @@ def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:
         raise ArgumentError(message) from error
 
 
-def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
+def find_task(checkpoint: dict[str, Any], origin: object) -> type[Task]:
     """Find the class of the task in a checkpoint; only classes of this library are looked up.
 
     Args:
-        checkpoint: What :func:`~visiontasks.tasks.checkpoint.read_checkpoint` returns.
-        path: Its file, for messages.
+        checkpoint: What :func:`~visiontasks.tasks.reading.read_checkpoint` returns.
+        origin: Its file, for messages.
 
     Returns:
         The class.
@@ -65,7 +67,7 @@ def find_task(checkpoint: dict[str, Any], path: str | Path) -> type[Task]:
     found = getattr(visiontasks, name) if name in visiontasks.__all__ else None
     if not (isinstance(found, type) and issubclass(found, Task)):
         message = (
-            f"{str(path)!r} was made by {name or 'another program'}, which is no task of this library. "
+            f"{str(origin)!r} was made by {name or 'another program'}, which is no task of this library. "
             "Say which class it is by its import path, such as my_module.MyTask."
         )
         raise CheckpointError(message)

@@ -18,6 +18,7 @@ from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
+from visiontasks.serialization import Source
 from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.detection import DetectionTask
@@ -35,7 +36,7 @@ class _Prepared(NamedTuple):
 
 
 def create_predictor(
-    model: Task | str | Path,
+    model: Task | Source,
     *,
     kind: type[Task] | None = None,
     device: str | torch.device | None = None,
@@ -50,8 +51,8 @@ def create_predictor(
     """Create a predictor for :func:`predict_images`, which can be used for several calls.
 
     Args:
-        model: A checkpoint, or a task with its weights. The task is moved to the device, converted to channels-last
-            memory and set to evaluation mode, and stays so; nothing else of it is changed.
+        model: A checkpoint, see :func:`load_task`, or a task with its weights. The task is moved to the device,
+            converted to channels-last memory and set to evaluation mode, and stays so; nothing else of it is changed.
         kind: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
         score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
@@ -101,7 +102,7 @@ def create_predictor(
 
 
 def predict_images(
-    model: ImagePredictor | Task | str | Path,
+    model: ImagePredictor | Task | Source,
     images: ImageSource | Iterable[ImageSource],
     *,
     batch_size: int | None = None,
@@ -115,7 +116,8 @@ def predict_images(
     evaluation of the task. Reading, the network, and what the caller does with the results overlap.
 
     Args:
-        model: A checkpoint, a task with its weights, or a predictor from :func:`create_predictor`.
+        model: A checkpoint, see :func:`load_task`, a task with its weights, or a predictor from
+            :func:`create_predictor`.
         images: Files or pixels, one or several; a single name may also be a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
         batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.agreement import check_agreement, check_classes, check_precision
 from visiontasks.tasks.batches import has_images_alone, name_fields
-from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
+from visiontasks.tasks.checkpoint_io import use_safe_io
 from visiontasks.tasks.logged import LoggedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
@@ -214,8 +213,7 @@ class Task(LoggedModule, ABC):
         super().setup(stage)
         if "boxes" in self.batch_type._fields:
             check_precision(self.trainer.precision)
-        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            self.trainer.strategy.checkpoint_io = SafeCheckpointIO()
+        use_safe_io(self.trainer.strategy, going_on=stage == "fit")
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataDescription):
             self.check_data(data)

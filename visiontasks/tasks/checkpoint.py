@@ -1,50 +1,28 @@
-"""Self-contained checkpoints: what they hold, and how they are read."""
+"""Self-contained checkpoints: what they hold, and how a task is created from one."""
 
+import inspect
 from collections.abc import Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, Self
 
+import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
 
 from visiontasks.errors import CheckpointError
-from visiontasks.state_dicts import COMPILED, check_fit, load_file
+from visiontasks.serialization import Source, name_of
+from visiontasks.state_dicts import COMPILED, check_fit
 from visiontasks.tasks.arguments import noted_arguments, noting, plain, plain_part
 from visiontasks.tasks.optimization import change_options, given_options, qualified_name, schedulers_of
+from visiontasks.tasks.reading import check_device, check_weights_only, read_checkpoint, saved_device
 
 RECORD = "visiontasks"
 """Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
 
 _TRAINING_ONLY = ("optimizer", "lr_scheduler")
 _RESTORING = ContextVar("restoring", default=False)
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint file without running any code that it may contain.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What Lightning saved (``state_dict``, ``hyper_parameters`` and so on), with tensors on the CPU.
-
-    Raises:
-        CheckpointError: If the file is missing, damaged, holds objects other than tensors and plain values, or is not a
-            checkpoint of a LightningModule.
-    """
-    path = Path(path)
-    if not path.is_file():
-        near = sorted(path.parent.glob("*.ckpt")) if path.parent.is_dir() else []
-        hint = f" Beside it: {', '.join(found.name for found in near)}." if near else ""
-        message = f"There is no checkpoint {str(path)!r}.{hint} Nothing was trained or evaluated."
-        raise CheckpointError(message)
-    checkpoint = load_file(path)
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        message = f"{str(path)!r} is no Lightning checkpoint: it has no 'state_dict'."
-        raise CheckpointError(message)
-    return checkpoint
 
 
 class CheckpointedModule(LightningModule):
@@ -155,13 +133,25 @@ class CheckpointedModule(LightningModule):
         names = {key.replace(COMPILED, ""): key for key in own}
         weights = {key.replace(COMPILED, ""): value for key, value in state_dict.items()}
         weights = {names.get(key, key): value for key, value in weights.items()}
-        if strict:
-            remedy = (
-                "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
-                "leave them to load_from_checkpoint, which finds them in the file."
+        remedy = (
+            "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
+            "leave them to load_from_checkpoint, which finds them in the file."
+        )
+        compared = own.keys() | weights.keys()
+        if not strict:
+            compared = own.keys() & weights.keys()
+            remedy += (
+                " strict=False leaves out what only one of them has, but no weight can take another shape. A new task "
+                "can start from the backbone alone: backbone_weights=FILE."
             )
-            problem = "The checkpoint was made for another model"
-            check_fit(own, weights, problem, remedy, file="checkpoint", model="model")
+        check_fit(
+            {key: value for key, value in own.items() if key in compared},
+            {key: value for key, value in weights.items() if key in compared},
+            "The checkpoint was made for another model",
+            remedy,
+            file="checkpoint",
+            model="model",
+        )
         return super().load_state_dict(weights, strict, assign)
 
     def on_fit_start(self) -> None:
@@ -195,40 +185,84 @@ class CheckpointedModule(LightningModule):
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
         cls,
-        checkpoint_path: str | Path,
+        checkpoint_path: Source,
         map_location: Any = None,  # noqa: ANN401 (what torch.load takes)
         strict: bool | None = None,
+        weights_only: bool | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
     ) -> Self:
         """Create the task that a checkpoint holds, with its weights.
 
         Args:
-            checkpoint_path: The file.
-            map_location: Device to load to; see :func:`torch.load`.
+            checkpoint_path: A file, a remote address (``s3://...``, ``https://...``), a run folder, which stands for
+                its best checkpoint, or a file object.
+            map_location: Device to load to, see :func:`torch.load`; by default the one that was saved from if there is
+                such, otherwise the CPU.
             strict: Whether the keys of the weights have to match exactly; true by default.
+            weights_only: As in Lightning, but never false: that would let the file run code.
             **kwargs: Constructor arguments that replace saved ones, and those that could not be saved (instances).
 
         Returns:
             The task.
 
         Raises:
+            ArgumentError: If ``weights_only`` is false, or there is no such device.
             CheckpointError: If the file is missing, damaged, unsafe or for another model, or an instance has to be
                 passed.
         """
-        record = read_checkpoint(checkpoint_path).get(RECORD, {})
-        missing = [name for name in record.get("unsaved", []) if name not in kwargs]
+        check_weights_only(weights_only)
+        if map_location is not None:
+            check_device(map_location)
+        checkpoint = read_checkpoint(checkpoint_path, map_location=map_location or saved_device)
+        return cls.restore(checkpoint, name_of(checkpoint_path), strict, **kwargs)
+
+    @classmethod
+    def restore(
+        cls,
+        checkpoint: dict[str, Any],
+        origin: str,
+        strict: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
+    ) -> Self:
+        """Create the task of a checkpoint that was read.
+
+        Args:
+            checkpoint: What :func:`read_checkpoint` returns.
+            origin: Name of the file in messages.
+            strict: See :meth:`load_from_checkpoint`.
+            **kwargs: See :meth:`load_from_checkpoint`.
+
+        Returns:
+            The task, on the device of the weights.
+
+        Raises:
+            CheckpointError: If the weights are those of another model, or an instance has to be passed.
+        """
+        missing = [name for name in checkpoint.get(RECORD, {}).get("unsaved", []) if name not in kwargs]
         if missing:
             listed = ", ".join(f"{name}=..." for name in missing)
             message = (
-                f"{str(checkpoint_path)!r} was made with an instance as "
+                f"{origin!r} was made with an instance as "
                 f"{' and '.join(repr(name) for name in missing)}, which a checkpoint cannot hold. Pass it again: "
                 f"{cls.__name__}.load_from_checkpoint(path, {listed})."
             )
             raise CheckpointError(message)
+        parameters = inspect.signature(cls).parameters
+        saved = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            saved = {name: value for name, value in saved.items() if name in parameters}
         restoring = _RESTORING.set(True)
         try:
-            return super().load_from_checkpoint(
-                checkpoint_path, map_location=map_location, strict=strict, weights_only=True, **kwargs
-            )
+            task = cls(**{**saved, **kwargs})
         finally:
             _RESTORING.reset(restoring)
+        task.configure_model()
+        task.on_load_checkpoint(checkpoint)
+        weights = checkpoint["state_dict"]
+        differing = task.load_state_dict(weights, task.strict_loading if strict is None else strict)
+        for names, place in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
+            if names:
+                rank_zero_warn(f"{origin!r} was loaded in part; not in {place}: {', '.join(names)}.")
+        return task.to(
+            next((value.device for value in weights.values() if isinstance(value, Tensor)), torch.device("cpu"))
+        )

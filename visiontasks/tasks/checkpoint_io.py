@@ -1,24 +1,41 @@
 """Checkpoint files that are written atomically and checked when they are read."""
 
 import os
+import re
+import socket
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.plugins.io.wrapper import _WrappingCheckpointIO
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from visiontasks.tasks.checkpoint import read_checkpoint
+from visiontasks.serialization import is_address
+from visiontasks.tasks.reading import check_weights_only, read_checkpoint
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Reads and writes the local checkpoints of a Trainer; remote ones, such as ``s3://...``, are left to Lightning.
+    """Reads and writes the checkpoints of a Trainer.
 
     Lightning stages a file in the temporary directory and then copies it, so that a full disk can leave a truncated
     file under the final name (pytorch-lightning#21253), and it hides permission errors (#21800). Here the data are
-    written to a hidden file in the same folder and flushed to disk before the file gets its final name.
+    written to a hidden file in the same folder and flushed to disk before the file gets its final name. Such files of
+    processes of this machine that were killed meanwhile are removed.
+
+    Remote files, such as ``s3://...``, are written by Lightning, in a transaction of fsspec: an object of S3 or Google
+    Cloud Storage appears when it is complete; where a file system of fsspec knows transactions, the file is moved or
+    renamed to its final name at their end. No more is known of others.
+
+    Args:
+        going_on: Whether a run folder that is given as a checkpoint stands for its newest one instead of its best one.
     """
+
+    def __init__(self, *, going_on: bool = False) -> None:
+        super().__init__()
+        self.going_on = going_on
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401 (as in the base)
         """Save a checkpoint.
@@ -31,12 +48,13 @@ class SafeCheckpointIO(TorchCheckpointIO):
         Raises:
             OSError: If it cannot be written; an existing file of that name is left unchanged.
         """
-        if not _is_local(path) or storage_options is not None:
+        if is_address(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.part")
+        _remove_abandoned_parts(target.parent)
         try:
             with part.open("wb") as file:
                 torch.save(checkpoint, file)
@@ -56,18 +74,52 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """Load a checkpoint to the CPU without running any code that it may contain.
 
         Args:
-            path: The file.
-            map_location: Passed on for storage other than local files.
-            weights_only: Passed on for storage other than local files.
+            path: A file, a remote address or a run folder.
+            map_location: Ignored: Lightning moves what it restores.
+            weights_only: As in Lightning, but never false.
 
         Returns:
             The checkpoint.
 
         Raises:
+            ArgumentError: If ``weights_only`` is false.
             CheckpointError: If the file is missing, damaged, unsafe, or not a checkpoint.
         """
-        return read_checkpoint(path) if _is_local(path) else super().load_checkpoint(path, map_location, weights_only)
+        check_weights_only(weights_only)
+        return read_checkpoint(path, going_on=self.going_on)
 
 
-def _is_local(path: str | Path) -> bool:
-    return "://" not in str(path)
+def use_safe_io(strategy: Strategy, *, going_on: bool) -> None:
+    """Let a strategy read and write checkpoints by :class:`SafeCheckpointIO`, also within ``AsyncCheckpointIO``.
+
+    Args:
+        strategy: The Trainer's strategy; reading and writing of your own is left as it is.
+        going_on: See :class:`SafeCheckpointIO`.
+    """
+    own, safe = strategy.checkpoint_io, SafeCheckpointIO(going_on=going_on)
+    replaced = (TorchCheckpointIO, SafeCheckpointIO)
+    if type(own) in replaced:
+        strategy.checkpoint_io = safe
+    elif isinstance(own, _WrappingCheckpointIO) and type(own.checkpoint_io) in replaced:
+        own._checkpoint_io = safe  # the public setter takes only the first one
+
+
+def _remove_abandoned_parts(folder: Path) -> None:
+    """Remove the unfinished files of processes of this machine that have ended."""
+    if os.name != "posix":  # elsewhere a signal 0 ends a process
+        return
+    name = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d+)\.part")
+    for file in folder.iterdir():
+        part = name.fullmatch(file.name)
+        if part and not _is_running(int(part[1])):
+            file.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; no number of a process
+        pass
+    return True
