@@ -25,7 +25,7 @@ class DownloadError(DataError):
 
 
 class CheckpointError(VisiontasksError):
-    """A checkpoint is missing, damaged, unsafe, or made for another model."""
+    """A checkpoint is missing, damaged, unsafe, made for another model, or not finite."""
 
 
 class ExportError(VisiontasksError):
@@ -33,7 +33,7 @@ class ExportError(VisiontasksError):
 
 
 class NonFiniteLossError(VisiontasksError):
-    """A loss became infinite or NaN; the weights were not updated with it."""
+    """A loss or its gradient became infinite or NaN; the weights were not updated with it."""
 
 
 def check_choice(argument: str, value: str, known: Iterable[str]) -> None:

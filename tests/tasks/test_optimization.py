@@ -15,7 +15,7 @@ from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.optimization import (
     exempt_from_decay,
-    fuse_on_cpu,
+    fuse,
     given_options,
     named_schedule,
     scale_rate,
@@ -265,7 +265,7 @@ def test_a_fused_update_is_the_usual_one(kind: Callable[..., Optimizer]) -> None
     optimizers = [kind(layer.parameters(), lr=0.01, weight_decay=0.1) for layer in layers]
     exempt_from_decay(optimizers[0])
     exempt_from_decay(optimizers[1])
-    fuse_on_cpu(optimizers[0])
+    fuse(optimizers[0])
     assert [group["fused"] for group in optimizers[0].param_groups] == [True, True]
     for _ in range(5):
         images = torch.randn(8, 20)
@@ -287,13 +287,13 @@ def test_what_was_asked_for_stays() -> None:
         torch.optim.RMSprop(parameters),
     ):
         before = dict(optimizer.param_groups[0])
-        fuse_on_cpu(optimizer)
+        fuse(optimizer)
         assert optimizer.param_groups[0] == before
 
 
 def test_how_an_update_is_computed_is_no_option_that_was_given() -> None:
     optimizer = AdamW([nn.Parameter(torch.zeros(2, 2))])
     before = given_options(optimizer)
-    fuse_on_cpu(optimizer)
+    fuse(optimizer)
     assert optimizer.param_groups[0]["fused"]
     assert given_options(optimizer) == before

@@ -14,7 +14,7 @@ from visiontasks.detection.boxes import clip_to, is_box, take
 from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
 from visiontasks.detection.nms import grouped_nms
 from visiontasks.detection.rpn import BETA
-from visiontasks.detection.sampler import Sampler
+from visiontasks.detection.sampler import Sampler, weights_of
 from visiontasks.types import DetectionPredictions
 
 _LEAST_SIDE = 1e-2
@@ -127,7 +127,7 @@ class RoIHead(nn.Module):
             boxes,
             torch.where(positive, targets.labels.gather(1, chosen), self.num_classes),
             torch.where(positive[..., None], take(targets.boxes, chosen), boxes),
-            valid / valid.sum().clamp(min=1),
+            weights_of(valid, per_image=not self.training),
         )
 
     def losses(
@@ -140,7 +140,8 @@ class RoIHead(nn.Module):
 
         Returns:
             ``classification``: cross-entropy, averaged over the sample. ``box``: smooth L1 of the deltas of positive
-            proposals for the class of their object, summed and divided by the size of the sample.
+            proposals for the class of their object, summed and divided by the size of the sample. In evaluation the
+            sample of each image is averaged, and then the images.
         """
         labels, weight = sample.labels.flatten(), sample.weight.flatten()
         terms = F.cross_entropy(logits, labels, reduction="none")

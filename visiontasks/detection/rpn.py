@@ -14,7 +14,7 @@ from visiontasks.detection.box_coder import BoxCoder
 from visiontasks.detection.boxes import clip_to, take
 from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
 from visiontasks.detection.nms import suppress
-from visiontasks.detection.sampler import Sampler
+from visiontasks.detection.sampler import Sampler, weights_of
 
 BETA = 1 / 9
 """Transition point of the smooth L1 loss from quadratic to linear."""
@@ -153,12 +153,13 @@ class RPN(nn.Module):
 
         Returns:
             ``objectness``: cross-entropy, averaged over the sample. ``rpn_box``: smooth L1 of the deltas of positive
-            anchors, summed and divided by the size of the sample.
+            anchors, summed and divided by the size of the sample. In evaluation the sample of each image is averaged,
+            and then the images.
         """
         anchors = outputs.anchors[None]
         states, objects = self.matcher(targets, anchors)
         indices, valid = self.sampler(states, at_random=self.training)
-        weight = valid / valid.sum().clamp(min=1)
+        weight = weights_of(valid, per_image=not self.training)
         positive = states.gather(1, indices) == POSITIVE
         logits = outputs.objectness.gather(1, indices)
         terms = F.binary_cross_entropy_with_logits(logits, positive.to(logits.dtype), reduction="none")

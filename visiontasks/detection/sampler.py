@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from visiontasks.detection.matcher import NEGATIVE, POSITIVE
@@ -19,6 +19,28 @@ class Sample(NamedTuple):
 
     indices: Int64[Tensor, "batch sampled"]
     valid: Bool[Tensor, "batch sampled"]
+
+
+def weights_of(valid: Bool[Tensor, "batch sampled"], *, per_image: bool) -> Float[Tensor, "batch sampled"]:
+    """Compute the weight of each entry of a sample in the mean over the sample; 0 for unused entries.
+
+    Args:
+        valid: Whether an entry is used.
+        per_image: Whether the mean is taken over each image and then over the images, so that the mean over a data set
+            does not depend on how it is divided into batches; otherwise over the whole sample, as in torchvision.
+
+    Example:
+        >>> valid = torch.tensor([[True, True, True], [True, False, False]])
+        >>> weights_of(valid, per_image=False)
+        tensor([[0.2500, 0.2500, 0.2500],
+                [0.2500, 0.0000, 0.0000]])
+        >>> weights_of(valid, per_image=True)
+        tensor([[0.1667, 0.1667, 0.1667],
+                [0.5000, 0.0000, 0.0000]])
+    """
+    if per_image:
+        return valid / (valid.sum(1, keepdim=True).clamp(min=1) * max(1, len(valid)))
+    return valid / valid.sum().clamp(min=1)
 
 
 class Sampler(NamedTuple):
@@ -40,14 +62,17 @@ class Sampler(NamedTuple):
 
         Args:
             states: 1 for a candidate that is matched with an object, 0 for background, -1 for neither.
-            at_random: Whether each call draws a new sample; otherwise an image always gets the same one, so that
-                results are reproducible.
+            at_random: Whether each call draws a new sample; otherwise an image always gets the same one, whatever the
+                number of candidates that are padding after its own, so that results are reproducible.
         """
         count = states.shape[1]
         if at_random:
             order = torch.rand(states.shape, device=states.device)
         else:
-            order = torch.rand(count, generator=torch.Generator().manual_seed(0)).to(states.device).expand(states.shape)
+            # MPS has no float64, in which no two keys are equal.
+            dtype = torch.float32 if states.device.type == "mps" else torch.float64
+            order = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=dtype).to(states.device)
+            order = order.expand(states.shape)
         size = min(self.batch_size_per_image, count)
         most = min(int(self.batch_size_per_image * self.positive_fraction), count)
         # The candidates with the highest keys are sampled: positives up to their limit have keys above 1, then

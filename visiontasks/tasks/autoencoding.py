@@ -136,10 +136,7 @@ class AutoencodingTask(Task):
         """Select the images, corrupted in training according to ``denoising``."""
         if self.corruption is None or not self.training:
             return (batch.images,)
-        # The same when training is resumed, and different on every process.
-        trainer = self._trainer
-        step = None if trainer is None else trainer.fit_loop.total_batch_idx * trainer.world_size + self.global_rank
-        return (self.corruption(pixels_of(batch.images), step),)
+        return (self.corruption(pixels_of(batch.images)),)
 
     def forward(self, images: Images) -> AutoencodingOutputs:
         """Compute codes and reconstructed images, in float32 for any precision.

@@ -7,19 +7,23 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
-from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.errors import ArgumentError
 from visiontasks.metrics.loss_mean import LossMean
 from visiontasks.tasks.agreement import check_agreement, check_classes, check_precision
 from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import use_safe_io
+from visiontasks.tasks.finiteness import FiniteUpdates
 from visiontasks.tasks.logged import LoggedModule
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
+from visiontasks.tasks.randomness import StepRandomness
 from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
 
@@ -51,6 +55,8 @@ class Task(LoggedModule, ABC):
         lr_interval: Interval at which a custom scheduler steps.
         warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
+        skip_nonfinite: Number of batches in a row that may be skipped because their loss or gradient is infinite or
+            NaN, before the training stops; see :class:`~visiontasks.tasks.finiteness.FiniteUpdates`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.
@@ -80,8 +86,11 @@ class Task(LoggedModule, ABC):
         lr_interval: Literal["epoch", "step"] = "epoch",
         warmup: float = 0.05,
         backbone_lr_factor: float = 1.0,
+        skip_nonfinite: int = 0,
     ) -> None:
         super().__init__()
+        self._finite_updates = FiniteUpdates(skip_nonfinite)
+        self._step_randomness = StepRandomness()
         name = backbone if isinstance(backbone, str) else None
         if isinstance(backbone, str):
             backbone = create_backbone(backbone, in_channels, **(backbone_options or {}))
@@ -130,7 +139,6 @@ class Task(LoggedModule, ABC):
         """Compute the loss of a batch, and log its terms at the trainer's interval.
 
         Raises:
-            NonFiniteLossError: If the loss is infinite or NaN. The check costs one synchronisation on an accelerator.
             ArgumentError: If the batch is too small for batch norm.
         """
         batch = self.as_batch(batch)
@@ -146,14 +154,8 @@ class Task(LoggedModule, ABC):
             )
             raise ArgumentError(message) from error
         loss, terms = self.add_up(self.losses(outputs, batch))
-        if not torch.isfinite(loss):
-            values = ", ".join(f"{name} {term.item()}" for name, term in terms.items())
-            message = (
-                f"The loss is not finite at step {self.global_step} ({values}) for the images with ids "
-                f"{ids_of(batch).tolist()}; the weights were not updated with it. Lower the learning rate, or look at "
-                "these images."
-            )
-            raise NonFiniteLossError(message)
+        if self.fitting:
+            self._finite_updates.note(ids_of(batch), terms)
         if len(self.train_metrics):
             with torch.no_grad():
                 self.update_metrics(self.predict(outputs), batch)
@@ -213,7 +215,9 @@ class Task(LoggedModule, ABC):
         super().setup(stage)
         if "boxes" in self.batch_type._fields:
             check_precision(self.trainer.precision)
-        use_safe_io(self.trainer.strategy, going_on=stage == "fit")
+        # What is not finite before the training is meant to be so, such as masks of -inf.
+        unchecked = [name for name, buffer in self.named_buffers() if not buffer.isfinite().all()]
+        use_safe_io(self.trainer.strategy, unchecked, going_on=stage == "fit")
         data = getattr(self.trainer, "datamodule", None)
         if isinstance(data, DataDescription):
             self.check_data(data)
@@ -238,6 +242,21 @@ class Task(LoggedModule, ABC):
         if self.num_classes is not None:
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
+
+def _attach(task: Task, trainer: Trainer | None) -> None:
+    """Set the trainer, and let the task's own callbacks run after all others that write no checkpoints."""
+    set_trainer: Any = LightningModule.trainer.fset
+    set_trainer(task, trainer)
+    if isinstance(trainer, Trainer):
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+        others = [callback for callback in callbacks if not isinstance(callback, FiniteUpdates | StepRandomness)]
+        writing = sum(isinstance(callback, Checkpoint) for callback in others)
+        place = len(others) - writing
+        callbacks[:] = [*others[:place], task._step_randomness, task._finite_updates, *others[place:]]
+
+
+# Not in configure_callbacks: subclasses override it without a call of super().
+Task.trainer = LightningModule.trainer.setter(_attach)  # type: ignore[method-assign, assignment]  # mypy knows no setters
 
 # The default is a lambda, because the command line reads class and arguments from its source. Pickle looks up a
 # function by its qualified name, which is set to this one.

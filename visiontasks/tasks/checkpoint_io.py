@@ -1,8 +1,10 @@
 """Checkpoint files that are written atomically and checked when they are read."""
 
+import math
 import os
 import re
 import socket
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,14 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.plugins.io.wrapper import _WrappingCheckpointIO
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
+from visiontasks.errors import CheckpointError
 from visiontasks.serialization import is_address
 from visiontasks.tasks.reading import check_weights_only, read_checkpoint
+
+_NAMED = 3
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -29,12 +35,16 @@ class SafeCheckpointIO(TorchCheckpointIO):
     Cloud Storage appears when it is complete; where a file system of fsspec knows transactions, the file is moved or
     renamed to its final name at their end. No more is known of others.
 
+    Weights, averaged weights and states of optimisers that are infinite or NaN are not written.
+
     Args:
+        unchecked: Names of weights that may be infinite or NaN.
         going_on: Whether a run folder that is given as a checkpoint stands for its newest one instead of its best one.
     """
 
-    def __init__(self, *, going_on: bool = False) -> None:
+    def __init__(self, unchecked: Collection[str] = (), *, going_on: bool = False) -> None:
         super().__init__()
+        self.unchecked = frozenset(unchecked)
         self.going_on = going_on
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401 (as in the base)
@@ -46,8 +56,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
             storage_options: Options for storage other than local files.
 
         Raises:
-            OSError: If it cannot be written; an existing file of that name is left unchanged.
+            CheckpointError: If a value is infinite or NaN; an existing file of that name is left unchanged.
+            OSError: If it cannot be written; likewise.
         """
+        self._check_finite(checkpoint, path)
         if is_address(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -89,14 +101,49 @@ class SafeCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(path, going_on=self.going_on)
 
 
-def use_safe_io(strategy: Strategy, *, going_on: bool) -> None:
+    def _check_finite(self, checkpoint: dict[str, Any], path: str | Path) -> None:
+        bad = [
+            name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)
+        ]
+        if bad:
+            more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+            message = (
+                f"The checkpoint {str(path)!r} was not written, because it is not finite: "
+                f"{', '.join(bad[:_NAMED])}{more}. What was written before is left as it was: go on from there, with "
+                "a lower learning rate."
+            )
+            raise CheckpointError(message)
+
+
+def _values_of(checkpoint: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield weights, averaged or not, and the tensors of the optimisers' states, with their names."""
+    for key in ("state_dict", "current_model_state"):
+        for name, value in checkpoint.get(key, {}).items():
+            if isinstance(value, Tensor):
+                yield name, value
+    for optimizer in checkpoint.get("optimizer_states", []):
+        for index, state in optimizer.get("state", {}).items():
+            for name, value in state.items() if isinstance(state, dict) else ():
+                if isinstance(value, Tensor):
+                    yield f"{name} of the optimiser's parameter {index}", value
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    # Faster than to look at each value; the squares of large ones may overflow.
+    return math.isfinite(torch.linalg.vector_norm(tensor)) or bool(tensor.isfinite().all())
+
+
+def use_safe_io(strategy: Strategy, unchecked: Collection[str], *, going_on: bool) -> None:
     """Let a strategy read and write checkpoints by :class:`SafeCheckpointIO`, also within ``AsyncCheckpointIO``.
 
     Args:
         strategy: The Trainer's strategy; reading and writing of your own is left as it is.
+        unchecked: See :class:`SafeCheckpointIO`.
         going_on: See :class:`SafeCheckpointIO`.
     """
-    own, safe = strategy.checkpoint_io, SafeCheckpointIO(going_on=going_on)
+    own, safe = strategy.checkpoint_io, SafeCheckpointIO(unchecked, going_on=going_on)
     replaced = (TorchCheckpointIO, SafeCheckpointIO)
     if type(own) in replaced:
         strategy.checkpoint_io = safe

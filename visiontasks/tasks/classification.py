@@ -205,8 +205,7 @@ class ClassificationTask(CalibratedTask):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (whatever a user's loader yields)
         """Mix the images of the batch if requested, and compute the loss."""
         if self.mixing:
-            key = (torch.initial_seed(), self.current_epoch, batch_idx, self.global_rank)
-            batch = self.mixing(self.as_batch(batch), key)
+            batch = self.mixing(self.as_batch(batch))
         return super().training_step(batch, batch_idx)
 
     def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:

@@ -17,29 +17,29 @@ Pixels = Float[Tensor, "batch channels height width"]
 _ROWS = 7
 
 
-def gaussian(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+def gaussian(images: Pixels, amount: float) -> Pixels:
     """Add Gaussian noise of standard deviation ``amount`` to every pixel value, and clip to 0 to 1."""
-    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    noise = torch.randn(images.shape, device=images.device)
     return (images + amount * noise).clamp(0, 1)
 
 
-def salt_and_pepper(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+def salt_and_pepper(images: Pixels, amount: float) -> Pixels:
     """Set a share of the pixels to black or white, the same in all channels."""
-    drawn = torch.rand((len(images), 1, *images.shape[-2:]), generator=generator, device=images.device)
+    drawn = torch.rand((len(images), 1, *images.shape[-2:]), device=images.device)
     return images.masked_fill(drawn < amount / 2, 0.0).masked_fill(drawn > 1 - amount / 2, 1.0)
 
 
-def erased_patches(images: Pixels, amount: float, generator: torch.Generator | None) -> Pixels:
+def erased_patches(images: Pixels, amount: float) -> Pixels:
     """Set a share of the squares of a grid to black, with seven squares along the shorter side."""
     height, width = images.shape[-2:]
     side = max(1, min(height, width) // _ROWS)
     rows, columns = -(-height // side), -(-width // side)
-    drawn = torch.rand((len(images), 1, rows, columns), generator=generator, device=images.device)
+    drawn = torch.rand((len(images), 1, rows, columns), device=images.device)
     erased = F.interpolate((drawn < amount).to(images.dtype), scale_factor=float(side))
     return images * (1 - erased[..., :height, :width])
 
 
-CORRUPTIONS: dict[str, Callable[[Pixels, float, torch.Generator | None], Pixels]] = {
+CORRUPTIONS: dict[str, Callable[[Pixels, float], Pixels]] = {
     "gaussian": gaussian,
     "salt_and_pepper": salt_and_pepper,
     "erased_patches": erased_patches,
@@ -59,7 +59,7 @@ class Corruption:
         ArgumentError: If the kind is unknown, or the amount is out of range.
 
     Example:
-        >>> corrupted = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5), step=0)
+        >>> corrupted = Corruption("salt_and_pepper", 0.5)(torch.full((1, 3, 4, 4), 0.5))
         >>> sorted(corrupted.unique().tolist())
         [0.0, 0.5, 1.0]
     """
@@ -72,15 +72,10 @@ class Corruption:
         self.kind = kind
         self.amount = amount
 
-    def __call__(self, images: Pixels, step: int | None = None) -> Pixels:
-        """Corrupt images.
+    def __call__(self, images: Pixels) -> Pixels:
+        """Corrupt images with random numbers from torch's global generator.
 
         Args:
             images: Pixels in 0 to 1.
-            step: Training step, which together with torch's seed determines the random numbers, so that a resumed
-                training repeats them; None to use torch's global generator.
         """
-        generator = None
-        if step is not None:
-            generator = torch.Generator(images.device).manual_seed((torch.initial_seed() * 1_000_003 + step) % 2**63)
-        return CORRUPTIONS[self.kind](images, self.amount, generator)
+        return CORRUPTIONS[self.kind](images, self.amount)

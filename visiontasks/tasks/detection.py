@@ -225,7 +225,11 @@ class DetectionTask(Task):
         return self.neck(found) if isinstance(self.neck, FPN) else found
 
     def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
-        """Compute the losses of both stages on samples, which are random in training and fixed in evaluation."""
+        """Compute the losses of both stages on samples, which are random in training and fixed in evaluation.
+
+        In training they are means over the samples of the batch, as in torchvision. In evaluation they are means over
+        the images, so that the mean of a data set does not depend on the batch size, apart from the effect of padding.
+        """
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)

@@ -20,7 +20,7 @@ from visiontasks.tasks.normalization import Normalization, Normalize
 from visiontasks.tasks.optimization import (
     NamedSchedule,
     exempt_from_decay,
-    fuse_on_cpu,
+    fuse,
     named_schedule,
     resume_rates,
     scale_rate,
@@ -231,7 +231,7 @@ class FinetunedModule(CheckpointedModule):
         if self._backbone_lr_factor != 1:
             scale_rate(optimizer, self.backbone.parameters(), self._backbone_lr_factor)
         exempt_from_decay(optimizer)
-        fuse_on_cpu(optimizer)
+        fuse(optimizer)
         self._groups, self._joined = len(optimizer.param_groups), 0
         if isinstance(self._lr_scheduler, str):
             total = training_steps(self.trainer)

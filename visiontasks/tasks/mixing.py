@@ -1,6 +1,5 @@
 """Mixup and CutMix: mixtures of pairs of training images and of their labels."""
 
-import hashlib
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ class Mixing:
 
     Mixup (Zhang et al. 2018) averages two images with random weights, CutMix (Yun et al. 2019) pastes a part of one
     into the other; the labels are mixed in the same proportion. With both, each batch uses either with equal
-    probability. The random draws depend only on the key and leave torch's random state unchanged.
+    probability. Random numbers are drawn from torch's global generator on the CPU.
 
     Args:
         mixup: Alpha of mixup's Beta distribution, at least 0; 0 for none. The larger, the more even the mixtures.
@@ -29,7 +28,7 @@ class Mixing:
     Example:
         >>> images = torch.arange(2, dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 3, 8, 8) * 255
         >>> batch = ClassificationBatch(images, labels=torch.tensor([0, 1]), ids=torch.arange(2))
-        >>> mixed = Mixing(mixup=0.2, cutmix=0, num_classes=2)(batch, key=(0, 1))
+        >>> mixed = Mixing(mixup=0.2, cutmix=0, num_classes=2)(batch)
         >>> torch.allclose(mixed.images[:, 0, 0, 0], mixed.labels[:, 1])
         True
     """
@@ -46,25 +45,17 @@ class Mixing:
         """Whether anything is mixed."""
         return bool(self.transforms)
 
-    def __call__(self, batch: ClassificationBatch, key: tuple[int, ...]) -> ClassificationBatch:
+    def __call__(self, batch: ClassificationBatch) -> ClassificationBatch:
         """Mix a batch.
 
         Args:
             batch: The batch; its images may be uint8 or float, on any device.
-            key: Numbers that determine the random draws: seed, epoch, step, process.
 
         Returns:
             The batch with mixed images, and labels of shape [B, classes]: the share of each class.
         """
-        state = torch.get_rng_state()
-        digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
-        # Only the CPU generator, which torchvision uses.
-        torch.default_generator.manual_seed(int.from_bytes(digest, "big"))
-        try:
-            transform = self.transforms[int(torch.randint(len(self.transforms), ()))]
-            images, labels = _mix(transform, batch.images, batch.labels)
-        finally:
-            torch.set_rng_state(state)
+        transform = self.transforms[int(torch.randint(len(self.transforms), ()))]
+        images, labels = _mix(transform, batch.images, batch.labels)
         return batch._replace(images=images, labels=labels)
 
 

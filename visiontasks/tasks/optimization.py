@@ -33,11 +33,11 @@ def exempt_from_decay(optimizer: Optimizer) -> None:
             _set_apart(optimizer, group, exempt, weight_decay=0.0)
 
 
-def fuse_on_cpu(optimizer: Optimizer) -> None:
-    """Make an optimiser on the CPU use its fused implementation if it has one and no other was requested.
+def fuse(optimizer: Optimizer) -> None:
+    """Make an optimiser use its fused implementation if it has one, and no other was requested.
 
-    It updates all parameters in one call, as torch does on a GPU by default (``foreach``); on the CPU torch loops over
-    them. The results are equal up to rounding.
+    It updates all parameters in one call; torch's default loops over them on the CPU, and needs several calls on a GPU
+    (``foreach``), where only the fused one can leave out an update by itself. The results are equal up to rounding.
 
     Args:
         optimizer: The optimiser; changed in place.
@@ -45,7 +45,8 @@ def fuse_on_cpu(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         undecided = all(group.get(name, False) is None for name in ("fused", "foreach"))
         special = group.get("capturable") or group.get("differentiable")
-        if undecided and not special and all(p.device.type == "cpu" and p.is_floating_point() for p in group["params"]):
+        known = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in group["params"])
+        if undecided and not special and known:
             group["fused"] = True
 
 
@@ -100,7 +101,7 @@ def settle_joined_groups(optimizer: Optimizer, schedulers: Iterable[Any], first:
         if _FOLLOWS in group:
             group["lr"] = following["lr"]
     optimizer.param_groups[first:] = settled
-    fuse_on_cpu(optimizer)
+    fuse(optimizer)
     leader = optimizer.param_groups[0]
     factor = leader["lr"] / leader["initial_lr"] if leader.get("initial_lr") else 1.0
     for group in settled:

@@ -153,15 +153,25 @@ class SegmentationTask(Task):
     def losses(self, outputs: Outputs, batch: SegmentationBatch) -> dict[str, Float[Tensor, ""]]:
         """Compute the terms of the loss, and the weighted terms of the auxiliary classifier.
 
+        In training they are computed over all pixels of the batch. In evaluation they are means over the images, so
+        that the mean of a data set does not depend on the batch size.
+
         On an accelerator, a label that is not a class makes them NaN, and the training step then names the images.
         """
         if isinstance(outputs, Tensor):
-            return self.loss(outputs, batch.masks, self.class_weights)
+            return self._loss(outputs, batch.masks)
         logits, coarse = outputs
-        terms = self.loss(logits, batch.masks, self.class_weights)
+        terms = self._loss(logits, batch.masks)
         auxiliary = enlarge(coarse, self.auxiliary_stride, (logits.shape[-2], logits.shape[-1]))
-        more = self.loss(auxiliary, batch.masks, self.class_weights)
+        more = self._loss(auxiliary, batch.masks)
         return terms | {f"auxiliary_{name}": self.auxiliary_weight * term for name, term in more.items()}
+
+    def _loss(self, logits: Logits, masks: Tensor) -> dict[str, Tensor]:
+        if self.training or len(logits) < 2:
+            return self.loss(logits, masks, self.class_weights)
+        pairs = zip(logits.split(1), masks.split(1), strict=True)
+        images = [self.loss(one, mask, self.class_weights) for one, mask in pairs]
+        return {name: torch.stack([terms[name] for terms in images]).mean() for name in images[0]}
 
     def predict(self, outputs: Outputs) -> SegmentationPredictions:
         """Convert logits to the most probable class of each pixel and its probability."""
