@@ -32,6 +32,14 @@ class ExportError(VisiontasksError):
     """A task cannot be exported, or the exported file computes something else."""
 
 
+class WorkerError(VisiontasksError):
+    """A process that prepares batches died, or did not answer in time."""
+
+
+class ProcessGroupError(VisiontasksError):
+    """Another process of a training on several devices ended, or did not answer in time."""
+
+
 class NonFiniteLossError(VisiontasksError):
     """A loss or its gradient became infinite or NaN; the weights were not updated with it."""
 

@@ -81,5 +81,5 @@ def test_data_without_files_are_an_error(tmp_path: Path) -> None:
     trainer = Trainer(
         accelerator="cpu", logger=CSVLogger(tmp_path), callbacks=[DetectionResults()], enable_progress_bar=False
     )
-    with pytest.raises(ArgumentError, match="ShapesDataModule has no files"):
+    with pytest.raises(ArgumentError, match="a MemorySamples, have no files"):
         trainer.test(task, datamodule=data, verbose=False)

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.data.loader import BatchLoader
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
-from visiontasks.errors import ArgumentError, DataError
+from visiontasks.errors import DataError, WorkerError
 
 # To go on in another folder is the point.
 pytestmark = pytest.mark.filterwarnings("ignore:(Checkpoint directory .* exists|The dirpath has changed):UserWarning")
@@ -136,7 +136,7 @@ def test_an_error_of_the_data_set_is_the_same_from_a_worker(workers: int) -> Non
 @pytest.mark.parametrize("name", ["SIGBUS", "SIGKILL"])
 def test_a_worker_that_dies_is_an_error_with_what_to_do(name: str) -> None:
     dataset = Failing(lambda: os.kill(os.getpid(), getattr(signal, name)))
-    with pytest.raises(ArgumentError, match=r"(?s)A worker process ended \(DataLoader worker .*num_workers=0"):
+    with pytest.raises(WorkerError, match=r"(?s)A worker process ended \(DataLoader worker .*num_workers=0"):
         list(BatchLoader(dataset, EvaluationSampler(dataset, 1), 1))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from visiontasks.callbacks.pictures import loader_suffix
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.empty_states import fill_empty_states
 
@@ -19,7 +20,8 @@ class DetectionResults(Callback):
 
     ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height), score.
     ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax per line, with 1-based
-    inclusive corners. The folder ``results`` is in the run folder.
+    inclusive corners. The folder ``results`` is in the run folder; with several test loaders there is one for each,
+    ``results_dataloader_idx_1`` for the second one.
 
     Args:
         form: The format.
@@ -31,6 +33,19 @@ class DetectionResults(Callback):
     def __init__(self, form: ResultsForm = "coco") -> None:
         check_choice("form", form, get_args(ResultsForm))
         self.form = form
+        self._loader = 0
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start at the first loader."""
+        self._loader = 0
+
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Write the files of a loader before the next one."""
+        if dataloader_idx != self._loader:
+            self.on_test_epoch_end(trainer, pl_module)
+            self._loader = dataloader_idx
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; Lightning calls callbacks before the module resets its metrics."""
@@ -42,11 +57,13 @@ class DetectionResults(Callback):
         run_folder = trainer.log_dir
         if not trainer.is_global_zero or not run_folder:
             return
-        folder = Path(run_folder) / "results"
+        folder = Path(run_folder) / f"results{loader_suffix(self._loader)}"
         folder.mkdir(parents=True, exist_ok=True)
-        index: Any = getattr(trainer.datamodule.test_set, "index", None)  # type: ignore[attr-defined]  # out of mypy's sight
+        loop: Any = trainer._evaluation_loop
+        dataset: Any = loop._combined_loader.flattened[self._loader].dataset
+        index: Any = getattr(dataset, "index", None)
         if index is None:
-            message = f"{type(trainer.datamodule).__name__} has no files, whose names results would need."  # type: ignore[attr-defined]
+            message = f"The test data, a {type(dataset).__name__}, have no files, whose names results would need."
             raise ArgumentError(message)
         images = [index.image_ids[int(position)] for position in ids]
         rows = [

@@ -8,8 +8,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from visiontasks.callbacks.pictures import run_folder, validation_name
-from visiontasks.report.tables import by_class
+from visiontasks.callbacks.pictures import loader_suffix, run_folder, validation_name
+from visiontasks.report.tables import by_class, by_loader
 
 
 class PerClassTable(Callback):
@@ -17,7 +17,8 @@ class PerClassTable(Callback):
 
     The tables are ``per_class/val_epoch_N.csv`` and ``per_class/test.csv`` in the run folder; Weights & Biases gets a
     table. They contain the metrics logged as ``STAGE/METRIC/CLASS``; without such metrics there is no table. Missing
-    values are left empty.
+    values are left empty. Of several loaders each has a table; the names of all but the first end with
+    ``dataloader_idx_N``.
     """
 
     def __init__(self) -> None:
@@ -38,10 +39,17 @@ class PerClassTable(Callback):
         self._write(trainer, "test", "test")
 
     def _write(self, trainer: Trainer, stage: str, name: str) -> None:
-        logged = trainer.callback_metrics.items()
-        columns = by_class({full: value.item() for full, value in logged if full.startswith(f"{stage}/")})
-        if not trainer.is_global_zero or not columns:
+        if not trainer.is_global_zero:
             return
+        logged = {full: value.item() for full, value in trainer.callback_metrics.items()}
+        scores = {full: value for full, value in logged.items() if full.startswith(f"{stage}/")}
+        for index, values in by_loader(scores).items():
+            columns = by_class(values)
+            if columns:
+                tag = f"{stage}/per_class" + (f"/dataloader_idx_{index}" if index else "")
+                self._write_table(trainer, columns, tag, name + loader_suffix(index))
+
+    def _write_table(self, trainer: Trainer, columns: dict[str, dict[str, float]], tag: str, name: str) -> None:
         header = ["class", *columns]
         labels = dict.fromkeys(label for column in columns.values() for label in column)
         rows = {label: [column.get(label, math.nan) for column in columns.values()] for label in labels}
@@ -57,4 +65,4 @@ class PerClassTable(Callback):
                 import wandb
 
                 table: Any = wandb.Table(columns=list(header), data=[[label, *row] for label, row in rows.items()])
-                logger.log_metrics({f"{stage}/per_class": table}, trainer.global_step)
+                logger.log_metrics({tag: table}, trainer.global_step)

@@ -27,11 +27,17 @@ def validation_name(trainer: Trainer) -> str:
     return name if once or not fitting else f"{name}_step_{trainer.global_step}"
 
 
+def loader_suffix(index: int) -> str:
+    """Return what is added to the names of files about a loader other than the first; Lightning names metrics so."""
+    return f"_dataloader_idx_{index}" if index else ""
+
+
 class EvaluationPictures(Callback):
     """Shows pictures of every validation and test, except the sanity check.
 
     They are saved in the run folder as PNG and sent to the loggers that accept pictures. A subclass implements
-    :meth:`look`, or :meth:`finish`, or both.
+    :meth:`look`, or :meth:`finish`, or both. Several loaders are so many evaluations, one after another; the names of
+    all but the first end with ``dataloader_idx_N``.
 
     Attributes:
         title: Name of the folder of the pictures.
@@ -41,6 +47,7 @@ class EvaluationPictures(Callback):
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._loader = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the run folder."""
@@ -64,6 +71,8 @@ class EvaluationPictures(Callback):
             native: Creates what to send to Weights & Biases instead, if there is such a logger: a ``wandb.Image``, a
                 list of them, a table or a chart; None to send the picture.
         """
+        name += loader_suffix(self._loader)
+        tag += f"/dataloader_idx_{self._loader}" if self._loader else ""
         if self._folder is not None:
             save_picture(picture, self._folder / f"{name}.png")
         for logger in trainer.loggers:
@@ -89,7 +98,7 @@ class EvaluationPictures(Callback):
             task: The task.
             predictions: The predictions that its step returned.
             batch: The batch, as returned by :meth:`~visiontasks.tasks.base.Task.as_batch`.
-            index: Index of the batch in the evaluation.
+            index: Index of the batch in its loader.
             stage: ``"val"`` or ``"test"``.
             name: Name of the evaluation, for files: ``"val_epoch_N"`` or ``"test"``.
         """
@@ -106,11 +115,31 @@ class EvaluationPictures(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an evaluation."""
+        self._loader = 0
         self.begin()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an evaluation."""
+        self._loader = 0
         self.begin()
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start the evaluation of the next loader."""
+        if dataloader_idx != self._loader:
+            self.on_validation_epoch_end(trainer, pl_module)
+            self._loader = dataloader_idx
+            self.begin()
+
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start the evaluation of the next loader."""
+        if dataloader_idx != self._loader:
+            self.on_test_epoch_end(trainer, pl_module)
+            self._loader = dataloader_idx
+            self.begin()
 
     def on_validation_batch_end(
         self,

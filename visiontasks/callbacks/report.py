@@ -21,6 +21,7 @@ from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.sample_quality import SCORE
 from visiontasks.metrics.threshold_counts import DecisionCounts, ThresholdCounts, detection_counts
 from visiontasks.report import Confusion, Environment, History, Report, Thresholds, page, read_environment, read_history
+from visiontasks.report.tables import by_loader
 from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 
 _MOST_CLASSES = 1000
@@ -35,7 +36,8 @@ class RunReport(Callback):
     The page shows the model and the data, the training curves, the metrics, a table of the classes, the confusion
     matrix, precision and recall by score threshold, samples, and how to repeat the run. The curves and the
     configuration are taken from the run folder that contains the checkpoint. The page is written into the run folder of
-    the test; with several processes, the samples are from the first one.
+    the test; with several processes, the samples are from the first one. Of several test loaders all metrics are
+    listed; classes, confusions, thresholds and samples are those of the first one.
 
     It uses the predictions that the test computed. On the command line it is always added; ``--report false`` turns it
     off, and a callback of your own replaces it.
@@ -61,6 +63,7 @@ class RunReport(Callback):
         self._counted: list[Metric] = []
         self._confusion: Confusion | None = None
         self._thresholds: Thresholds | None = None
+        self._gathered = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the run folder; all processes have to ask the Trainer for it."""
@@ -81,6 +84,7 @@ class RunReport(Callback):
         self._galleries = SampleGalleries(max(self.count, 1))
         self._counted = []
         self._confusion = self._thresholds = None
+        self._gathered = False
         if self.file is None:
             return
         # All processes have them, whether they get images or not.
@@ -90,7 +94,7 @@ class RunReport(Callback):
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Process the predictions of a batch."""
-        if self.file is None or outputs is None:
+        if self.file is None or outputs is None or dataloader_idx:
             return
         predictions, batch = outputs, pl_module.as_batch(batch)
         if self.count and trainer.is_global_zero:
@@ -105,11 +109,19 @@ class RunReport(Callback):
             elif one:
                 metric.update(predictions.labels, batch.labels)
 
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Gather the counts of the first loader before the next one."""
+        if dataloader_idx:
+            self.on_test_epoch_end(trainer, pl_module)
+
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gather the counts of all processes; the task computes and resets its metrics after this."""
+        """Gather the counts of all processes; the task resets its metrics after this."""
         task: Any = pl_module
-        if self.file is None:
+        if self.file is None or self._gathered:
             return
+        self._gathered = True
         names = task.display_names
         for metric in self._counted:
             with metric.sync_context():
@@ -168,6 +180,8 @@ class RunReport(Callback):
         title = type(task).__name__ + (f" on {type(data).__name__}" if data is not None else "")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
         quality = [f"Best and worst by {self._galleries.quality}."] if self._galleries.quality else []
+        if len(by_loader(metrics)) > 1:
+            quality.append("Of the first loader, as the classes, confusions and thresholds above.")
         if trainer.world_size > 1:
             quality.append(f"Of the share of the test that the first of {trainer.world_size} processes saw.")
         return Report(

@@ -14,6 +14,7 @@ from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.fingerprint import fingerprint
 from visiontasks.data.loader import BatchDataset, BatchLoader
 from visiontasks.data.samplers import EvaluationSampler, Selection, TrainingSampler
+from visiontasks.data.workers import WORKER_TIMEOUT
 from visiontasks.errors import ArgumentError
 from visiontasks.serialization import Source, load_file, open_source
 from visiontasks.types import ClassCounts, Statistics
@@ -30,6 +31,8 @@ class VisionDataModule(LightningDataModule, ABC):
         eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
         drop_last: Whether training leaves out the last images of an epoch if they do not fill a batch.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        worker_timeout: Seconds to wait for a batch before a worker counts as hanging, which is an error; 0 waits for
+            ever. Without workers there is no time-out.
         seed: Seed of the training order and of augmentation; by default the seed of ``seed_everything``, or 0.
     """
 
@@ -44,6 +47,7 @@ class VisionDataModule(LightningDataModule, ABC):
         eval_batch_size: int | None = None,
         drop_last: bool = False,
         num_workers: int = 0,
+        worker_timeout: float = WORKER_TIMEOUT,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -56,7 +60,11 @@ class VisionDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.drop_last = drop_last
+        if not worker_timeout >= 0:
+            message = f"worker_timeout is {worker_timeout}; expected seconds, or 0 to wait for ever."
+            raise ArgumentError(message)
         self.num_workers = num_workers
+        self.worker_timeout = worker_timeout
         # seed_everything stores its seed there for the processes that the Trainer starts.
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._train_loader: BatchLoader | None = None
@@ -204,4 +212,6 @@ class VisionDataModule(LightningDataModule, ABC):
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
         # As keyword arguments, which is how Lightning passes them when it recreates the loader.
-        return BatchLoader(dataset=dataset, sampler=sampler, num_workers=self.num_workers)
+        return BatchLoader(
+            dataset=dataset, sampler=sampler, num_workers=self.num_workers, timeout=self.worker_timeout
+        )

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sized
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
 from torch.utils.data import DataLoader
 
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
-from visiontasks.data.sharing import hand_over, remedy
-from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.data.sharing import hand_over
+from visiontasks.data.workers import WORKER_TIMEOUT, death, silence, translate_deaths
+from visiontasks.errors import VisiontasksError, WorkerError
 
 
 @runtime_checkable
@@ -17,6 +19,13 @@ class BatchDataset(Sized, Protocol):
 
     def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
         """Make the batch tuple of a task from the requested samples."""
+
+
+class _KnownIndices(_IndexBatchSamplerWrapper):
+    """The indices of all batches, which Lightning otherwise collects while it predicts."""
+
+    def __init__(self, sampler: TrainingSampler | EvaluationSampler) -> None:
+        self.seen_batch_indices = [request.indices for request in sampler]
 
 
 class BatchLoader(DataLoader[Any]):
@@ -31,8 +40,9 @@ class BatchLoader(DataLoader[Any]):
         dataset: Makes a batch from a request.
         sampler: Yields requests.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
+        timeout: Seconds to wait for a batch of a worker; 0 for ever. Without workers there is no time-out.
         batch_sampler: Not used; Lightning passes it when it recreates the loader for prediction.
-        shuffle: Not used, likewise.
+        shuffle: Given by Lightning only, likewise: whether batches can be asked for their indices.
     """
 
     sampler: TrainingSampler | EvaluationSampler
@@ -42,6 +52,7 @@ class BatchLoader(DataLoader[Any]):
         dataset: BatchDataset,
         sampler: TrainingSampler | EvaluationSampler,
         num_workers: int = 0,
+        timeout: float = WORKER_TIMEOUT,
         batch_sampler: None = None,
         shuffle: bool | None = None,
     ) -> None:
@@ -50,12 +61,21 @@ class BatchLoader(DataLoader[Any]):
             batch_size=None,
             sampler=sampler,
             num_workers=num_workers,
+            timeout=timeout if num_workers else 0,
             collate_fn=hand_over,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
         )
         self._taken = 0
         self._resumed = (-1, 0)
+        if shuffle is not None:
+            # Where Lightning looks up the indices for the writers of predictions; torch forbids to set it.
+            self.__dict__["batch_sampler"] = _KnownIndices(sampler)
+
+    @property
+    def _auto_collation(self) -> bool:
+        """Whether torch puts batches together; they come whole, also with a ``batch_sampler``."""
+        return False
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch returns its own class
         """Yield the batches of an epoch, or the rest of the epoch that was resumed.
@@ -63,15 +83,19 @@ class BatchLoader(DataLoader[Any]):
         Workers start at the first batch, not before: Lightning sets the epoch after calling ``iter``.
 
         Raises:
-            ArgumentError: If a worker dies, or there is too little shared memory for its batches.
+            ArgumentError: If there is too little shared memory for the batches of the workers.
+            WorkerError: If a worker dies, or does not answer in time. The death is raised as soon as the system reports
+                it, whatever the main thread is doing.
             VisiontasksError: If the data set raises it, also in a worker.
         """
         epoch, taken = self._resumed
         self._taken = taken if self.sampler.epoch == epoch else 0
         self._resumed = (-1, 0)
-        self.sampler.start = self._taken
+        start = self.sampler.start = self._taken
         try:
-            for batch in super().__iter__():
+            batches = super().__iter__()
+            translate_deaths()
+            for batch in batches:
                 self._taken += 1
                 yield batch
         except VisiontasksError as error:
@@ -82,10 +106,11 @@ class BatchLoader(DataLoader[Any]):
                 raise
             raise kind(message.rstrip()) from error
         except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
-                raise
-            message = f"A worker process ended ({error}), as it does for want of memory or of shared memory. {remedy()}"
-            raise ArgumentError(message) from error
+            if str(error).startswith("DataLoader timed out"):
+                raise self._silence(self._taken - start) from error
+            if str(error).startswith("DataLoader worker"):
+                raise death(error) from error
+            raise
         self.sampler.start = 0
 
     def state_dict(self) -> dict[str, int]:
@@ -95,3 +120,12 @@ class BatchLoader(DataLoader[Any]):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Continue after the batches that were consumed, if the next epoch is that of the state."""
         self._resumed = (state_dict["epoch"], state_dict["batches"])
+
+    def _silence(self, batch: int) -> WorkerError:
+        # Workers take turns, and torch returns their batches in order.
+        worker = batch % self.num_workers
+        processes = getattr(self._iterator, "_workers", [])
+        self.sampler.start = self._taken
+        request = next(iter(self.sampler))
+        pid = processes[worker].pid if processes else None
+        return silence(worker, self.num_workers, pid, request, getattr(self.dataset, "index", None), self.timeout)

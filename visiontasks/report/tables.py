@@ -37,10 +37,27 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def by_loader(metrics: Mapping[str, float]) -> dict[int, dict[str, float]]:
+    """Split metrics by the index of the loader that they belong to; what has no index belongs to the first.
+
+    Example:
+        >>> by_loader({"test/loss": 1.0, "test/loss/dataloader_idx_0": 1.0, "test/loss/dataloader_idx_1": 2.0})
+        {0: {'test/loss': 1.0}, 1: {'test/loss': 2.0}}
+    """
+    loaders: dict[int, dict[str, float]] = defaultdict(dict)
+    for full, value in metrics.items():
+        name, _, index = full.partition("/dataloader_idx_")
+        loaders[int(index or 0)][name] = value
+    return dict(loaders)
+
+
 def metric_table(metrics: Mapping[str, float]) -> str:
-    """List the metrics that are not of a single class."""
-    rows = [(name, number(value)) for name, value in metrics.items() if name.count("/") < 2]
-    return table(("metric", "value"), rows)
+    """List the metrics that are not of a single class, with a column for each loader."""
+    loaders = by_loader(metrics)
+    names = dict.fromkeys(name for values in loaders.values() for name in values if name.count("/") < 2)
+    header = ["value"] if len(loaders) < 2 else [f"loader {index}" for index in loaders]
+    rows = [(name, *(number(values.get(name, math.nan)) for values in loaders.values())) for name in names]
+    return table(("metric", *header), rows)
 
 
 def by_class(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
@@ -60,7 +77,7 @@ def by_class(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confusion: Confusion | None) -> str:
     """List the classes with their logged metrics and those from the confusion matrix; empty if there are neither."""
-    columns = by_class(metrics)
+    columns = by_class(by_loader(metrics).get(0, {}))
     counted = confusion.counts if confusion else []
     if not columns and not counted:
         return ""

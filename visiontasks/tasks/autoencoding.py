@@ -16,6 +16,7 @@ from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
+from visiontasks.tasks.logged import Stage
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
@@ -228,15 +229,10 @@ class AutoencodingTask(Task):
             labels=labels_of(batch),
         )
 
-    def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
-        """Encode training images for the accuracies of the codes, if there are labels, with the validated weights."""
-        if self.last_evaluated and not self.trainer.sanity_checking:
-            self._fill_bank(self.bank_size)
-
-    def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)
-        """Encode the training images for the accuracies of the codes, if there are labels."""
-        if self.last_evaluated:
-            self._fill_bank(None)
+    def complete_metrics(self, stage: Stage) -> None:
+        """Encode training images for the accuracies of the codes, if there are labels, with the evaluated weights."""
+        if not self.trainer.sanity_checking:
+            self._fill_bank(self.bank_size if stage == "val" else None)
 
     def check_data(self, data: DataDescription) -> None:
         """Check the channels, and the image size if the code needs a fixed one; adopt the class names.

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
+from torchmetrics import MetricCollection
 
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.base import Freeze
@@ -20,7 +21,7 @@ from visiontasks.tasks.agreement import check_agreement, check_classes, check_pr
 from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import use_safe_io
 from visiontasks.tasks.finiteness import FiniteUpdates
-from visiontasks.tasks.logged import LoggedModule
+from visiontasks.tasks.logged import LoggedModule, Stage
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
 from visiontasks.tasks.randomness import StepRandomness
@@ -133,6 +134,9 @@ class Task(LoggedModule, ABC):
     def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Hook for the raw outputs of an evaluated batch with images; does nothing by default."""
 
+    def complete_metrics(self, stage: Stage) -> None:
+        """Hook after the last batch of a loader, before its metrics are computed; does nothing by default."""
+
     # Steps.
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
@@ -162,15 +166,15 @@ class Task(LoggedModule, ABC):
         self._log_terms(loss, terms, len(batch.images))
         return loss
 
-    def validation_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Update validation losses and metrics; return the predictions, or None for a batch without images."""
-        return self._evaluate(batch, self.val_losses)
+        return self._evaluate(batch, batch_idx, "val", self.val_losses, self.val_metrics)
 
-    def test_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+    def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Update test losses and metrics; return the predictions, or None for a batch without images."""
-        return self._evaluate(batch, self.test_losses)
+        return self._evaluate(batch, batch_idx, "test", self.test_losses, self.test_metrics)
 
-    def predict_step(self, batch: Any, batch_idx: int) -> Any:  # noqa: ANN401 (each task has its own)
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Predict a batch, which may consist of images only."""
         if has_images_alone(batch):
             batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
@@ -192,18 +196,34 @@ class Task(LoggedModule, ABC):
         """
         return name_fields(batch, self.batch_type, type(self).__name__, alone=self.batch_type is AutoencodingBatch)
 
-    def _evaluate(self, batch: Any, losses: LossMean) -> Any:  # noqa: ANN401 (each task has its own)
+    def _evaluate(
+        self,
+        batch: Any,  # noqa: ANN401 (each task has its own)
+        batch_idx: int,
+        stage: Stage,
+        losses: LossMean,
+        metrics: MetricCollection,
+    ) -> Any:  # noqa: ANN401 (each task has its own)
+        several = self.loader_index is not None
+        if several and batch_idx == 0:
+            losses.reset()
+            metrics.reset()
         batch = self.as_batch(batch)
         outputs = self.infer(*self.inputs(batch))
         loss, terms = self.add_up(self.losses(outputs, batch))
         named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
         losses.update({"loss": loss, **named}, len(batch.images))
+        predictions = None
         # A process that has no images left gets one empty batch, so that all processes take part in collectives.
-        if not len(batch.images):
-            return None
-        self.observe(outputs, batch)
-        predictions = self.predict(outputs)
-        self.update_metrics(predictions, batch)
+        if len(batch.images):
+            self.observe(outputs, batch)
+            predictions = self.predict(outputs)
+            self.update_metrics(predictions, batch)
+        if self.ends_loader(batch_idx):
+            self.complete_metrics(stage)
+            # Lightning tells loaders apart only in what is logged in a step.
+            if several:
+                self._log_scores(stage, losses, metrics)
         return predictions
 
     def setup(self, stage: str) -> None:

@@ -17,8 +17,9 @@ from visiontasks.tasks.checkpoint import RECORD
 class CalibratedTask(Task, ABC):
     """A task that predicts classes with a temperature and thresholds that can be fitted.
 
-    They are fitted after every validation of a fit, to the outputs of that validation, so that every checkpoint holds
-    the values for its own weights. The validation itself does not use them: it evaluates the plain network.
+    They are fitted after every validation of a fit, to the outputs of that validation (of its first loader, if there
+    are several), so that every checkpoint holds the values for its own weights. The validation itself does not use
+    them: it evaluates the plain network.
 
     Args:
         **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
@@ -52,7 +53,7 @@ class CalibratedTask(Task, ABC):
 
     def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (as in the base)
         """Store the outputs of a validation that the decision is fitted to."""
-        if self.decision.fitted and self._measuring:
+        if self.decision.fitted and self._measuring and not self.loader_index:
             self.validated.update(self.class_logits(outputs), batch.labels)
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as in Lightning)

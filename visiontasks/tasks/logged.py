@@ -20,6 +20,9 @@ class LoggedModule(FinetunedModule):
     """A module with metrics for each stage, reset at the start of each epoch.
 
     Metrics and losses that were never updated in a stage are not logged, for example if a subclass has its own step.
+    If there are several loaders for validation or test, they are evaluated one after another with the same metrics, and
+    logged as Lightning names them: ``val/loss/dataloader_idx_1``. What belongs to the first one is also logged as
+    ``val/loss``, so that whatever monitors a metric by this name follows the first loader.
     """
 
     monitor: str = "val/loss"
@@ -66,6 +69,27 @@ class LoggedModule(FinetunedModule):
         loop: Any = self.trainer._evaluation_loop
         return bool(loop.batch_progress.is_last_batch)
 
+    @property
+    def loader_index(self) -> int | None:
+        """Index of the loader that is evaluated, if there are several; None if there is one."""
+        results: Any = self.trainer._results
+        index: int | None = results.dataloader_idx
+        return index
+
+    def ends_loader(self, batch_idx: int) -> bool:
+        """Return whether the current batch is the last one of its loader.
+
+        Args:
+            batch_idx: Index of the batch in its loader.
+        """
+        index = self.loader_index
+        if index is None or self.last_evaluated:
+            return self.last_evaluated
+        loop: Any = self.trainer._evaluation_loop
+        # Of loaders without a length, Lightning fetches one batch in advance.
+        following = getattr(loop._data_fetcher, "batches", None)
+        return following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index]
+
     def on_train_epoch_start(self) -> None:
         """Reset the metrics, also after an interrupted epoch."""
         super().on_train_epoch_start()
@@ -86,16 +110,15 @@ class LoggedModule(FinetunedModule):
     def on_train_epoch_end(self) -> None:
         """Log the training metrics of the epoch."""
         self._log_metrics(self.train_metrics)
+        self.train_metrics.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation losses and metrics."""
-        self._log_losses("val", self.val_losses)
-        self._log_metrics(self.val_metrics)
+        """Log the validation losses and metrics, then reset them."""
+        self._end_evaluation("val", self.val_losses, self.val_metrics)
 
     def on_test_epoch_end(self) -> None:
-        """Log the test losses and metrics."""
-        self._log_losses("test", self.test_losses)
-        self._log_metrics(self.test_metrics)
+        """Log the test losses and metrics, then reset them."""
+        self._end_evaluation("test", self.test_losses, self.test_metrics)
 
     def add_up(self, terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
         """Add up the terms of a loss.
@@ -140,18 +163,26 @@ class LoggedModule(FinetunedModule):
                 named = {f"train/loss_{name}": term for name, term in terms.items()}
                 self.log_dict(named, **how)
 
-    def _log_losses(self, stage: Stage, losses: LossMean) -> None:
+    def _end_evaluation(self, stage: Stage, losses: LossMean, metrics: MetricCollection) -> None:
+        loop: Any = self.trainer._evaluation_loop
+        # Those of several loaders were logged at the end of each.
+        if loop.num_dataloaders == 1:
+            self._log_scores(stage, losses, metrics)
+        losses.reset()
+        metrics.reset()
+
+    def _log_scores(self, stage: Stage, losses: LossMean, metrics: MetricCollection) -> None:
+        """Log the losses and metrics of a loader."""
         if self._used(losses):
             self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
-        losses.reset()
+        self._log_metrics(metrics)
 
     def _log_metrics(self, metrics: MetricCollection) -> None:
-        """Log and reset the metrics, which synchronise across processes themselves."""
+        """Log the metrics, which synchronise across processes themselves."""
         if len(metrics) and self._used(*metrics.values()):
             for name, value in compute_all(metrics).items():
                 named = {name: value} if value.ndim == 0 else self._per_class(name, value)
                 self._log_epoch(named, prog_bar=name == self.monitor)
-        metrics.reset()
 
     def _used(self, *metrics: Metric) -> bool:
         """Whether any of the metrics was updated on any process; those of a process without images are not."""
@@ -160,7 +191,11 @@ class LoggedModule(FinetunedModule):
 
     def _log_epoch(self, values: dict[str, Tensor], prog_bar: bool) -> None:
         # The values are equal on all processes; unlike their mean, their maximum is exactly that value.
-        self.log_dict(values, prog_bar=prog_bar, sync_dist=True, reduce_fx="max")
+        how: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "reduce_fx": "max"}
+        first = self.loader_index == 0
+        self.log_dict(values, prog_bar=prog_bar and not first, **how)
+        if first:
+            self.log_dict(values, prog_bar=prog_bar, add_dataloader_idx=False, **how)
 
     def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
         names = self.class_names or [str(index) for index in range(len(values))]
