@@ -72,8 +72,8 @@ class RunLogger(CSVLogger):
         except OSError as error:
             if not self._warned:
                 rank_zero_warn(
-                    f"{str(Path(self.log_dir, METRICS_FILE))!r} cannot be written ({error.strerror or error}); training "
-                    "goes on, and its rows are written once that is possible."
+                    f"{str(Path(self.log_dir, METRICS_FILE))!r} cannot be written ({error.strerror or error}); "
+                    "training goes on, and its rows are written once that is possible."
                 )
             self._warned = True
 
@@ -93,12 +93,12 @@ class _Rows(ExperimentWriter):
     def begin_with(self, source: Path, rows: int) -> None:
         header, kept = _read(source)
         kept = kept[:rows]
-        self.metrics, self.metrics_keys, self.count = [], [], 0
-        Path(self.metrics_file_path).unlink(missing_ok=True) if not kept else None
+        self.metrics, self.count = [], len(kept)
+        self.metrics_keys = [key for key in header if any(row.get(key) for row in kept)]
         if kept:
-            self.metrics_keys = [key for key in header if any(row.get(key) for row in kept)]
             self._replace(self.metrics_keys, kept)
-            self.count = len(kept)
+        else:
+            Path(self.metrics_file_path).unlink(missing_ok=True)
 
     def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         super().log_metrics(metrics_dict, step)

@@ -109,9 +109,9 @@ class StopSignals:
             # Lightning kills the first process when it sees that another has ended, which is what is meant to happen.
             launcher.procs.clear()
         environment = trainer._accelerator_connector.cluster_environment
-        if SLURMEnvironment.detect() and signum == _requeue_signal(trainer) and trainer.is_global_zero:
-            if not isinstance(environment, SLURMEnvironment) or environment.auto_requeue:
-                _requeue()
+        wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
+        if wanted and SLURMEnvironment.detect() and signum == _requeue_signal(trainer) and trainer.is_global_zero:
+            _requeue()
         return Interruption(signum)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

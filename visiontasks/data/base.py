@@ -212,6 +212,4 @@ class VisionDataModule(LightningDataModule, ABC):
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
         # As keyword arguments, which is how Lightning passes them when it recreates the loader.
-        return BatchLoader(
-            dataset=dataset, sampler=sampler, num_workers=self.num_workers, timeout=self.worker_timeout
-        )
+        return BatchLoader(dataset=dataset, sampler=sampler, num_workers=self.num_workers, timeout=self.worker_timeout)

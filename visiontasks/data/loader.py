@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from visiontasks.data.samplers import BatchRequest, EvaluationSampler, TrainingSampler
 from visiontasks.data.sharing import hand_over
-from visiontasks.data.workers import WORKER_TIMEOUT, death, silence, translate_deaths
+from visiontasks.data.workers import WORKER_TIMEOUT, death, outlive_a_stop, silence, translate_deaths
 from visiontasks.errors import VisiontasksError, WorkerError
 
 
@@ -65,6 +65,7 @@ class BatchLoader(DataLoader[Any]):
             collate_fn=hand_over,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
+            worker_init_fn=outlive_a_stop,
         )
         self._taken = 0
         self._resumed = (-1, 0)

@@ -14,6 +14,8 @@ from visiontasks.errors import WorkerError
 WORKER_TIMEOUT = 300.0
 """Seconds after which a worker that has not made a batch counts as hanging."""
 
+_SECONDS_AFTER_SIGTERM = 10
+
 _NAMED = 3
 """Maximum number of images that a message names."""
 
@@ -34,7 +36,9 @@ def death(error: RuntimeError) -> WorkerError:
     return WorkerError(message)
 
 
-def silence(worker: int, workers: int, pid: int | None, request: BatchRequest, files: Any, seconds: float) -> WorkerError:  # noqa: ANN401
+def silence(
+    worker: int, workers: int, pid: int | None, request: BatchRequest, files: Any, seconds: float
+) -> WorkerError:  # noqa: ANN401
     """Describe a worker that does not answer.
 
     Args:
@@ -70,6 +74,24 @@ def translate_deaths() -> None:
     handler = signal.getsignal(signal.SIGCHLD)
     if callable(handler) and not isinstance(handler, _Translated):
         signal.signal(signal.SIGCHLD, _Translated(handler))
+
+
+def outlive_a_stop(worker: int) -> None:
+    """Let a worker outlive the first SIGTERM for a while, in which its process saves a checkpoint.
+
+    A scheduler that ends a job sends the signal to all of its processes, and a training without workers cannot go on
+    to the end of its step. To be called in the worker.
+
+    Args:
+        worker: Number of the worker, which torch passes on.
+    """
+
+    def wait(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.alarm(_SECONDS_AFTER_SIGTERM)
+
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTERM, wait)
 
 
 class _Translated:

@@ -100,11 +100,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
         check_weights_only(weights_only)
         return read_checkpoint(path, going_on=self.going_on)
 
-
     def _check_finite(self, checkpoint: dict[str, Any], path: str | Path) -> None:
-        bad = [
-            name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)
-        ]
+        bad = [name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)]
         if bad:
             more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
             message = (

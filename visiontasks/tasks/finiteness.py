@@ -225,9 +225,7 @@ def _all_finite(tensors: Sequence[Tensor]) -> bool:
 
 
 def _message(update: _Update, pl_module: LightningModule) -> str:
-    batches = [
-        (ids, terms) for ids, terms in update.batches if not _all_finite(list(terms.values()))
-    ] or update.batches
+    batches = [(ids, terms) for ids, terms in update.batches if not _all_finite(list(terms.values()))] or update.batches
     ids = [int(number) for ids, _ in batches for number in ids]
     images = f" for the images with ids {ids}" if ids else ""
     if pl_module.trainer.world_size > 1:
