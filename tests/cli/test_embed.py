@@ -59,6 +59,12 @@ def test_codes_of_files_are_those_of_the_task(folder: Path, capsys: pytest.Captu
     torch.testing.assert_close(torch.from_numpy(found["codes"][3]), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_run_folder_is_read_once(folder: Path, reads: list[str]) -> None:
+    save(make(), folder / "task.ckpt")
+    assert main(["embed", ".", "images", "-o", "codes.npz"]) == 0
+    assert reads == ["task.ckpt"]
+
+
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_codes_of_a_data_set_have_labels(folder: Path, split: str) -> None:
     task = make()

@@ -52,6 +52,12 @@ def test_a_checkpoint_alone_becomes_a_file_that_runs(checkpoint: Path, capsys: p
     assert labels.tolist() == predictions.labels.tolist()
 
 
+def test_a_run_folder_is_read_once(checkpoint: Path, reads: list[str]) -> None:
+    assert main(["export", str(checkpoint.parent)]) == 0
+    assert reads == ["best.ckpt"]
+    assert Path("best.onnx").is_file()
+
+
 def test_size_form_and_images_are_flags(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--image_size", "16", "20", "-o", "a.pt2", "--images", "no_such_folder"]
     assert main(["export", str(checkpoint), *flags]) == 2

@@ -112,6 +112,12 @@ def test_another_checkpoint_of_the_same_name_is_another_method(
     assert "made in another way" in capsys.readouterr().err
 
 
+def test_a_run_folder_is_read_once(checkpoint: Path, reads: list[str]) -> None:
+    words = [*SHAPES, "--data.test_size", "1", "--output", str(checkpoint.with_name("x.npy"))]
+    assert propose(*words, "--checkpoint", str(checkpoint.parent)) == 0
+    assert reads == ["detector.ckpt"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

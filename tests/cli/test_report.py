@@ -92,7 +92,7 @@ def test_a_folder_that_lacks_something_is_an_error(folder: Path, capsys: pytest.
     (run / "config.yaml").write_text("a: [")
     assert "cannot be read as YAML" in message()
     (run / "config.yaml").write_text("data: {class_path: visiontasks.ShapesDataModule}")
-    assert "There is no checkpoint in 'run/checkpoints'" in message()
+    assert "There is no checkpoint in 'run': it holds below/, config.yaml" in message()
     (run / "checkpoints").mkdir()
     (run / "checkpoints" / "last.ckpt").write_bytes(b"no checkpoint")
     assert "last.ckpt" in message()

@@ -16,7 +16,7 @@ from visiontasks.types import ClassificationBatch
 def fit(make_trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
     """Train a task on batches, validate it on the same ones, and return the trainer."""
 
-    def run(task: LightningModule, batches: list[Any], ckpt_path: Path | None = None, **options: Any) -> Trainer:  # noqa: ANN401 - see above
+    def run(task: LightningModule, batches: list[Any], ckpt_path: str | Path | None = None, **options: Any) -> Trainer:  # noqa: ANN401 - see above
         loader: DataLoader[Any] = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # read like a Dataset
         trainer = make_trainer(**{"num_sanity_val_steps": 0} | options)
         trainer.fit(task, loader, loader, ckpt_path=ckpt_path)

@@ -1,15 +1,25 @@
+import os
 import resource
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 import torch
+from fsspec.implementations.memory import MemoryFile
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.io import AsyncCheckpointIO
+from torch.utils.data import DataLoader
 
+from tests.addresses import web_server
 from visiontasks import ClassificationBatch, ClassificationTask
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 
 WEIGHTS = {"state_dict": {"weight": torch.arange(100_000.0)}}
@@ -59,11 +69,130 @@ def test_damage_is_named(tmp_path: Path) -> None:
         SafeCheckpointIO().load_checkpoint(path)
 
 
+def test_parts_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+    # A process that has ended, and whose number is therefore free.
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    host = socket.gethostname()
+    kept = {
+        f".a.ckpt.{host}.{os.getppid()}.part",  # is running
+        f".a.ckpt.another-{host}.{ended}.part",  # who knows, on another machine
+        f".a.ckpt.{host}.{ended}.parts",
+        f"a.ckpt.{host}.{ended}.part",
+        f".{host}.{ended}.part",
+    }
+    removed = {f".a.ckpt.{host}.{ended}.part", f".epoch1-[0.9].ckpt.{host}.{ended}.part"}
+    for name in kept | removed:
+        (tmp_path / name).write_bytes(b"half")
+    SafeCheckpointIO().save_checkpoint(WEIGHTS, tmp_path / "a.ckpt")
+    assert {file.name for file in tmp_path.iterdir()} == kept | {"a.ckpt"}
+
+
+def test_a_killed_save_leaves_nothing_that_the_next_one_does_not_remove(tmp_path: Path) -> None:
+    code = f"""
+import os, signal, torch
+from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
+save = torch.save
+def killed(content, file):
+    save(content, file)
+    os.kill(os.getpid(), signal.SIGKILL)
+torch.save = killed
+SafeCheckpointIO().save_checkpoint({{"state_dict": {{}}}}, {str(tmp_path / "a.ckpt")!r})
+"""
+    run = subprocess.run([sys.executable, "-c", code], check=False, timeout=120)
+    assert run.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith(".part")
+    SafeCheckpointIO().save_checkpoint(WEIGHTS, tmp_path / "b.ckpt")
+    assert [file.name for file in tmp_path.iterdir()] == ["b.ckpt"]
+
+
+def test_a_failed_remote_save_leaves_the_previous_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "memory://checkpoint_io/run/a.ckpt"
+    SafeCheckpointIO().save_checkpoint({"state_dict": {}}, address)
+
+    def fail(self: MemoryFile, content: bytes) -> int:
+        super(MemoryFile, self).write(content[:1000])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFile, "write", fail, raising=False)
+        with pytest.raises(OSError, match="No space"):
+            SafeCheckpointIO().save_checkpoint(WEIGHTS, address)
+    assert SafeCheckpointIO().load_checkpoint(address) == {"state_dict": {}}
+    assert fsspec.filesystem("memory").ls("/checkpoint_io/run", detail=False) == ["/checkpoint_io/run/a.ckpt"]
+
+
+SMALL = {"filters": (4,), "depth": 1}
+
+
 def test_a_trainer_saves_and_loads_with_it(
     fit: Callable[..., Trainer], batch: ClassificationBatch, tmp_path: Path
 ) -> None:
-    task = ClassificationTask(3, backbone_options={"filters": (4,), "depth": 1})
+    task = ClassificationTask(3, backbone_options=SMALL)
     trainer = fit(task, [batch], max_epochs=1)
     assert type(trainer.strategy.checkpoint_io) is SafeCheckpointIO
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     assert fit(task, [batch], max_epochs=2, ckpt_path=tmp_path / "a.ckpt").global_step == 2
+
+
+class Command:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("plugins", [[], [AsyncCheckpointIO]], ids=["usual", "async"])
+def test_a_trainer_runs_no_code_of_a_remote_checkpoint(
+    plugins: list[type[AsyncCheckpointIO]], fit: Callable[..., Trainer], batch: ClassificationBatch, tmp_path: Path
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL)
+    path, mark = tmp_path / "a.ckpt", tmp_path / "mark"
+    fit(task, [batch], max_epochs=1).save_checkpoint(path)
+    memory = fsspec.filesystem("memory")
+
+    def go_on(source: str | Path) -> Trainer:
+        return fit(task, [batch], max_epochs=2, ckpt_path=source, plugins=[plugin() for plugin in plugins])
+
+    with web_server(tmp_path) as (address, asked):
+        assert go_on(f"{address}/a.ckpt").global_step == 2
+        assert asked == ["/a.ckpt"]
+        torch.save(torch.load(path) | {"extra": Command(mark)}, path)
+        memory.pipe("/checkpoint_io/code.ckpt", path.read_bytes())
+        for source in (f"{address}/a.ckpt", "memory://checkpoint_io/code.ckpt", path):
+            with pytest.raises(CheckpointError, match=rf"'{source}' holds \w+.system"):
+                go_on(source)
+    assert not mark.exists()
+
+
+def test_reading_unsafely_is_refused(
+    make_trainer: Callable[..., Trainer], fit: Callable[..., Trainer], batch: ClassificationBatch, tmp_path: Path
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL)
+    fit(task, [batch], max_epochs=1).save_checkpoint(tmp_path / "a.ckpt")
+    loader: DataLoader[Any] = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]  # read like a Dataset
+    with pytest.raises(ArgumentError, match="weights_only is False, which lets a checkpoint run any code"):
+        make_trainer().validate(task, loader, ckpt_path=tmp_path / "a.ckpt", weights_only=False, verbose=False)
+
+
+def test_a_run_folder_is_its_newest_to_train_and_its_best_to_test(
+    fit: Callable[..., Trainer], batch: ClassificationBatch, make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    task = ClassificationTask(3, backbone_options=SMALL)
+    for epochs, name in ((1, "epoch0.ckpt"), (3, "last.ckpt")):
+        fit(task, [batch], max_epochs=epochs).save_checkpoint(run / "checkpoints" / name)
+    loader: DataLoader[Any] = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]  # read like a Dataset
+    trainer = make_trainer(max_epochs=3, num_sanity_val_steps=0)
+    trainer.fit(task, loader, loader, ckpt_path=run)
+    assert trainer.global_step == 3
+    newest = torch.load(run / "checkpoints" / "last.ckpt")["state_dict"]
+    assert all(torch.equal(value, newest[name]) for name, value in task.state_dict().items())
+    trainer.test(task, loader, ckpt_path=run, verbose=False)
+    best = torch.load(run / "checkpoints" / "epoch0.ckpt")["state_dict"]
+    assert all(torch.equal(value, best[name]) for name, value in task.state_dict().items())
