@@ -126,7 +126,9 @@ def test_a_worker_that_dies_is_one_message_whatever_the_training_does(
     callbacks: list[Callback] = [] if moment == "forward" else [Kill(moment)]
     if moment == "save":
         callbacks = [KillInSave(tmp_path, every_n_train_steps=1)]
-    trainer = make_trainer(max_epochs=2, num_sanity_val_steps=0, callbacks=callbacks, enable_checkpointing=moment == "save")
+    trainer = make_trainer(
+        max_epochs=2, num_sanity_val_steps=0, callbacks=callbacks, enable_checkpointing=moment == "save"
+    )
     task = kind(4, backbone_options={"filters": [4], "depth": 1})
     data = ShapesDataModule(train_size=16, val_size=4, image_size=(16, 16), batch_size=2, num_workers=2)
     begin = time.monotonic()

@@ -2,8 +2,8 @@
 
 import os
 import re
+import shlex
 from copy import deepcopy
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,16 +109,14 @@ def placed_loggers(config: Namespace, run: Run) -> Any:  # noqa: ANN401 (one, se
     return loggers
 
 
-def keep_config(file: Path, text: str) -> None:
-    """Write the configuration of a run; an earlier one that differs is kept as ``config-N.yaml``."""
-    if file.is_file() and _without_checkpoint(file.read_text(encoding="utf-8")) != _without_checkpoint(text):
-        number = next(n for n in count(1) if not file.with_stem(f"{file.stem}-{n}").exists())
-        file.rename(file.with_stem(f"{file.stem}-{number}"))
-    file.write_text(text, encoding="utf-8")
-
-
-def _without_checkpoint(text: str) -> str:
-    return re.sub(r"^ckpt_path:.*\n", "", text, flags=re.MULTILINE)
+def line_that_goes_on(line: str) -> str:
+    """Change a command line so that it goes on in the newest run of its name."""
+    words = shlex.split(line)
+    if "--ckpt_path" in words:
+        place = words.index("--ckpt_path")
+        words[place : place + 2] = []
+    words = [word for word in words if not word.startswith("--ckpt_path=")]
+    return shlex.join([*words, "--ckpt_path", "last"])
 
 
 def _newest_run(name: str, root: Path, folder: Path | None) -> Run:

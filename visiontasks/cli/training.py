@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 import yaml
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks.callbacks import LastCheckpoint, RunLogger, checkpoints
-from visiontasks.callbacks.pictures import run_folder
+from visiontasks.callbacks.run_logger import METRICS_FILE
 from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
@@ -27,7 +27,8 @@ from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.runs import add_flags as add_flags_of_run
-from visiontasks.cli.runs import choose_run, keep_config, placed_loggers
+from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
+from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.summary import print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
@@ -42,18 +43,6 @@ FROM_DATA = ("num_classes", "in_channels", "image_size")
 _SECONDS_OF_UPLOAD = 60.0
 _SECONDS_OF_UPLOAD_AT_A_SIGNAL = 4.0
 """A process that is told to end has ten seconds for all."""
-
-
-class _SaveConfig(SaveConfigCallback):
-    """Saves the configuration in the run folder if there is one; that of an earlier process is kept beside it."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = run_folder(trainer)
-        if folder is None or not trainer.is_global_zero or self.already_saved:
-            return
-        self.already_saved = True
-        folder.mkdir(parents=True, exist_ok=True)
-        keep_config(folder / "config.yaml", self.parser.dump(self.config, skip_none=False))
 
 
 class TrainingCLI(LightningCLI):
@@ -91,7 +80,7 @@ class TrainingCLI(LightningCLI):
         super().__init__(
             task or Task,
             data or VisionDataModule,
-            save_config_callback=None if self.evaluates else _SaveConfig,
+            save_config_callback=None if self.evaluates else SaveConfig,
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
             parser_class=Parser,
@@ -200,7 +189,7 @@ class TrainingCLI(LightningCLI):
         if config.enable_checkpointing is not False and not config.fast_dev_run and not self.evaluates:
             best, last = checkpoints(self.model, self.config_init.save_minutes)
             assert isinstance(last, LastCheckpoint)
-            last.command = self._line_that_goes_on()
+            last.command = line_that_goes_on(self.line)
             for callback, kind in ((best, ModelCheckpoint), (last, LastCheckpoint)):
                 if not any(isinstance(own, kind) for own in config.callbacks or []):
                     callbacks.append(callback)
@@ -208,14 +197,6 @@ class TrainingCLI(LightningCLI):
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
         kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
         return super().instantiate_trainer(**kwargs)
-
-    def _line_that_goes_on(self) -> str:
-        words = shlex.split(self.line)
-        if "--ckpt_path" in words:
-            place = words.index("--ckpt_path")
-            words[place : place + 2] = []
-        words = [word for word in words if not word.startswith("--ckpt_path=")]
-        return shlex.join([*words, "--ckpt_path", "last"])
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
@@ -237,6 +218,11 @@ class TrainingCLI(LightningCLI):
             return
         self.model.check_data(self.datamodule)
         check_annotations(self.datamodule, tests=self.command != "fit")
+        if path is None and self.chosen_run.folder is not None:
+            # Left by a process that ended before its first checkpoint.
+            for logger in self.trainer.loggers:
+                if isinstance(logger, RunLogger):
+                    logger.go_on(self.chosen_run.folder / METRICS_FILE, 0, None)
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start

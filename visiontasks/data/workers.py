@@ -38,7 +38,7 @@ def death(error: RuntimeError) -> WorkerError:
 
 def silence(
     worker: int, workers: int, pid: int | None, request: BatchRequest, files: Any, seconds: float
-) -> WorkerError:  # noqa: ANN401
+) -> WorkerError:
     """Describe a worker that does not answer.
 
     Args:

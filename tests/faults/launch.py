@@ -1,0 +1,176 @@
+"""The command line in processes of their own, which kill themselves where a test says."""
+
+import io
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+
+from visiontasks.cli import main
+from visiontasks.cli.training import run_recipe  # noqa: F401 (loaded before processes are forked)
+
+# Processes are forked from one that has imported everything, which takes the better part of a start.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.faults.launch"])
+
+Strike = Callable[[], None]
+
+
+def run(
+    command: str, folder: Path, fault: str = "", timeout: float = 240, started: Callable[..., None] | None = None
+) -> int:
+    """Run a command line to its end.
+
+    Args:
+        command: The command line.
+        folder: Working folder; ``output.txt`` in it gets what is printed.
+        fault: Where the process kills itself: a point, and how many times it is passed by before.
+        timeout: Seconds after which it counts as hanging.
+        started: Called with the process once it runs.
+
+    Returns:
+        The exit code; that of a signal is negative.
+    """
+    folder.mkdir(exist_ok=True)
+    process = CONTEXT.Process(target=_main, args=(command.split(), folder, fault))
+    process.start()
+    if started is not None:
+        started(process)
+    process.join(timeout)
+    assert process.pid is not None
+    hangs = process.is_alive()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # of a killed process, the workers as well
+    assert not hangs, f"hangs: {command}\n{(folder / 'output.txt').read_text()}"
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _main(words: list[str], folder: Path, fault: str) -> None:
+    os.setsid()
+    os.chdir(folder)
+    output = (folder / "output.txt").open("a")
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    sys.argv = ["visiontasks", *words]
+    torch.set_num_threads(1)
+    if fault:
+        point, _, number = fault.partition(":")
+        _FAULTS[point](_striker(int(number)))
+    sys.exit(main(words))
+
+
+def _striker(number: int) -> Strike:
+    passed = 0
+    own = os.getpid()
+
+    def strike() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == number and os.getpid() == own:
+            os.kill(own, signal.SIGKILL)
+
+    return strike
+
+
+def _in_step(strike: Strike) -> None:
+    from visiontasks.tasks.base import Task
+
+    _before(Task, "training_step", strike)
+
+
+def _in_validation(strike: Strike) -> None:
+    from visiontasks.tasks.base import Task
+
+    _before(Task, "validation_step", strike)
+
+
+def _in_backward(strike: Strike) -> None:
+    original = LightningModule.backward
+
+    def backward(self: LightningModule, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        handle = parameters[len(parameters) // 2].register_hook(lambda _: strike())
+        original(self, loss, *args, **options)
+        handle.remove()
+
+    LightningModule.backward = backward  # type: ignore[method-assign]
+
+
+def _after_update(strike: Strike) -> None:
+    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: strike())
+
+
+def _in_write(strike: Strike) -> None:
+    original = torch.save
+
+    def save(content: Any, file: Any) -> None:
+        whole = io.BytesIO()
+        original(content, whole)
+        data = whole.getvalue()
+        file.write(data[: len(data) // 2])
+        file.flush()
+        strike()
+        file.write(data[len(data) // 2 :])
+
+    torch.save = save  # type: ignore[assignment]
+
+
+def _before_rename(strike: Strike) -> None:
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if Path(target).suffix == ".ckpt":
+            strike()
+        return original(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+
+
+def _after_rename(strike: Strike) -> None:
+    original = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        renamed = original(self, target)
+        if Path(target).suffix == ".ckpt":
+            strike()
+        return renamed
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+
+
+def _before(owner: Any, name: str, strike: Strike) -> None:
+    original = getattr(owner, name)
+
+    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+        strike()
+        return original(self, *args, **options)
+
+    setattr(owner, name, wrapped)
+
+
+_FAULTS: dict[str, Callable[[Strike], None]] = {
+    "step": _in_step,
+    "backward": _in_backward,
+    "update": _after_update,
+    "validation": _in_validation,
+    "write": _in_write,
+    "before-rename": _before_rename,
+    "after-rename": _after_rename,
+}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is the case."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.02)

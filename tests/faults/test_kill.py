@@ -1,0 +1,99 @@
+"""A training that is killed anywhere, and started again by the same command line, ends like an undisturbed one."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.faults.launch import run
+from visiontasks.runs import newest_checkpoint
+
+CLASSIFICATION = (
+    "fit --data.train_size 22 --data.val_size 6 --data.test_size 4 --data.batch_size 4 --data.image_size [20,20] "
+    "--data.augmentation default --model.backbone_options.filters [4,8] --model.backbone_options.depth 1 "
+    "--model.dropout 0.3 --model.mixup 0.4 --trainer.max_epochs 3"
+)
+DETECTION = (
+    "fit --data.task detection --data.train_size 10 --data.val_size 4 --data.test_size 4 --data.batch_size 2 "
+    "--data.image_size [64,64] --data.augmentation default --model DetectionTask "
+    "--model.backbone_options.filters [4,8,8,8] --model.backbone_options.depth 1 --trainer.max_epochs 3"
+)
+COMMON = (
+    " --trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false "
+    "--trainer.precision 32-true --trainer.log_every_n_steps 1 --shown [] --ckpt_path last"
+)
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """What is left of a run: weights, optimiser, schedules."""
+    checkpoint = newest_checkpoint(folder / "runs" / "fit" / "version_0")
+    assert checkpoint is not None
+    assert checkpoint.name == "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    assert not list(checkpoint.parent.glob(".*")), "unfinished files are left"
+    return {name: content[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+
+
+def assert_equal(one: Any, other: Any, name: str = "") -> None:
+    """Compare nested values; tensors bit by bit."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), name
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key, value in one.items():
+            assert_equal(value, other[key], f"{name}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), name
+        for index, (first, second) in enumerate(zip(one, other, strict=True)):
+            assert_equal(first, second, f"{name}.{index}")
+    else:
+        assert one == other, name
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "runs" / "fit" / "version_0" / "metrics.csv").open() as file:
+        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def check(command: str, faults: list[str], folder: Path) -> None:
+    """Train undisturbed, and with one kill after the other, by one command line each."""
+    assert run(command, folder / "whole") == 0, (folder / "whole" / "output.txt").read_text()
+    for fault in faults:
+        code = run(command, folder / "killed", fault)
+        assert code == -9, f"{fault}: {code}\n{(folder / 'killed' / 'output.txt').read_text()}"
+    assert run(command, folder / "killed") == 0, (folder / "killed" / "output.txt").read_text()
+    assert_equal(state_of(folder / "whole"), state_of(folder / "killed"))
+    assert rows_of(folder / "whole") == rows_of(folder / "killed")
+    folders = [{path.name for path in (folder / name / "runs" / "fit").iterdir()} for name in ("whole", "killed")]
+    assert folders == [{"version_0"}, {"version_0"}]
+
+
+def test_it_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    check(CLASSIFICATION + COMMON, ["step:3", "before-rename:2", "validation:1"], tmp_path)
+
+
+FIRST_EPOCH = ["step:1", "backward:2", "update:3", "validation:1", "write:1", "before-rename:1"]
+LATER = ["after-rename:1", "step:7", "backward:4", "validation:2", "write:2", "before-rename:2", "update:2"]
+EACH_STEP = [
+    "after-rename:2",
+    "write:3",
+    "step:2",
+    "before-rename:3",
+    "backward:3",
+    "update:3",
+    "validation:2",
+    "after-rename:1",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("task", [CLASSIFICATION, DETECTION], ids=["classification", "detection"])
+@pytest.mark.parametrize("minutes", ["10", "0"], ids=["each epoch", "each step"])
+def test_from_every_point_it_ends_like_an_undisturbed_one(
+    task: str, workers: int, minutes: str, tmp_path: Path
+) -> None:
+    faults = EACH_STEP if minutes == "0" else FIRST_EPOCH + LATER
+    check(f"{task}{COMMON} --data.num_workers {workers} --save_minutes {minutes}", faults, tmp_path)
