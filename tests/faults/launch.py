@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from visiontasks.cli import main
 from visiontasks.cli.training import run_recipe  # noqa: F401 (loaded before processes are forked)
@@ -106,7 +107,7 @@ def _in_backward(strike: Strike) -> None:
 
 
 def _after_update(strike: Strike) -> None:
-    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: strike())
+    register_optimizer_step_post_hook(lambda *_: strike())
 
 
 def _in_write(strike: Strike) -> None:
