@@ -236,7 +236,9 @@ def no_event(device: torch.device) -> Any:  # noqa: ANN401 - stands for an event
 
 
 @pytest.mark.parametrize("optimizer", [AdamW, partial(SGD, momentum=0.9)])
-@pytest.mark.parametrize(("kind", "what"), [("loss", r"loss .* added nan"), ("gradient", r"gradient .*backbone\S+ nan")])
+@pytest.mark.parametrize(
+    ("kind", "what"), [("loss", r"loss .* added nan"), ("gradient", r"gradient .*backbone\S+ nan")]
+)
 def test_a_fused_optimiser_leaves_out_the_update_by_itself_and_the_training_stops_later(
     optimizer: Callable[..., Any], kind: str, what: str, fit: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +255,7 @@ def test_a_fused_optimiser_leaves_out_the_update_by_itself_and_the_training_stop
     weights: list[list[Tensor]] = []
     torch.manual_seed(1)
     task = Counting({10: kind}, optimizer=partial(optimizer, lr=0.01))
-    with pytest.raises(NonFiniteLossError, match=rf"not finite at step 1 .*ids \[10, 11, 12, 13\]") as error:
+    with pytest.raises(NonFiniteLossError, match=r"not finite at step 1 .*ids \[10, 11, 12, 13\]") as error:
         fit(task, batches(4), max_epochs=1)
     assert steps == [1, 2]
     assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))

@@ -85,11 +85,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """
         return read_checkpoint(path) if _is_local(path) else super().load_checkpoint(path, map_location, weights_only)
 
-
     def _check_finite(self, checkpoint: dict[str, Any], path: str | Path) -> None:
-        bad = [
-            name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)
-        ]
+        bad = [name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)]
         if bad:
             more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
             message = (
