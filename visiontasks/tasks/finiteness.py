@@ -129,9 +129,12 @@ class FiniteUpdates(Callback):
         if not self.limit and scaler is None and parameters and _can_leave_out(optimizer):
             self._pending = _leave_out_on_device(update, optimizer)
             return
-        bad_loss = not _all_finite(update.losses)
-        bad_gradient = not _all_finite([p.grad for p in parameters if p.grad is not None])
-        bad = bad_loss or (bad_gradient and scaler is None)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if _all_finite([*update.losses, *gradients]):
+            self._left_out.append(False)
+            return
+        bad_gradient = not _all_finite(gradients)
+        bad = scaler is None or not _all_finite(update.losses)
         self._left_out.append(bad)
         if not bad:
             return
@@ -141,7 +144,14 @@ class FiniteUpdates(Callback):
             raise NonFiniteLossError(_message(update, pl_module))
         self.skipped += 1
         rank_zero_warn(f"{_message(update, pl_module)} Skipped.")
-        pl_module.log("train/skipped", float(self.skipped), on_step=False, on_epoch=True, reduce_fx="max")
+        pl_module.log(
+            "train/skipped",
+            float(self.skipped),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=scaler is None,
+            reduce_fx="max",
+        )
         for buffer, before in self._buffers:
             buffer.copy_(before)
         if scaler is None:
@@ -220,7 +230,7 @@ def _all_finite(tensors: Sequence[Tensor]) -> bool:
     if tensors[0].device.type == "cpu":
         # The squares of finite values may overflow, but this norm is ten times as fast as the largest value.
         sizes = torch._foreach_norm(tensors)
-        return all(math.isfinite(size) for size in sizes) or all(bool(x.isfinite().all()) for x in tensors)
+        return all(math.isfinite(size.item()) for size in sizes) or all(bool(x.isfinite().all()) for x in tensors)
     return bool(torch.stack(torch._foreach_norm(tensors, math.inf)).isfinite().all())
 
 
