@@ -196,5 +196,8 @@ def test_memory_that_is_short_is_not_taken_for_damage(file: Path, monkeypatch: p
 def test_names() -> None:
     with open_source(io.BytesIO(b"x")) as opened:
         assert name_of(opened) == "BytesIO"
+    fsspec.filesystem("memory").pipe("/serialization/name.pt", b"x")
+    with open_source("memory://serialization/name.pt") as opened:
+        assert name_of(opened) == "memory://serialization/name.pt"
     with Path(__file__).open("rb") as opened:
         assert name_of(opened) == __file__
