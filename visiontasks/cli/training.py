@@ -20,6 +20,7 @@ from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.choices import DATA_MODULES, TASKS
+from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, best_and_last, default_callbacks
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
@@ -31,6 +32,7 @@ from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_class, import_path
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.checkpoint import read_checkpoint
+from visiontasks.tasks.process_group import explained
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
 
@@ -103,6 +105,7 @@ class TrainingCLI(LightningCLI):
             help="Checkpoint to score, or to go on from with its optimiser and epoch ('last': the newest of the run).",
         )
         add_flags(parser)
+        add_flag(parser)
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
@@ -180,13 +183,17 @@ class TrainingCLI(LightningCLI):
         if kept and not self.evaluates and not replaced:
             callbacks.append(best_and_last(self.model))
         self.trainer_defaults["callbacks"] = callbacks
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(config.strategy, str):
+            limit_waiting(trainer, self.config_init.collective_timeout)
+        return trainer
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
         try:
-            self._run(self.config_init.ckpt_path)
+            with explained():
+                self._run(self.config_init.ckpt_path)
         finally:
             finish_runs(self.trainer)
 

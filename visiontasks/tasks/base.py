@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -22,6 +23,7 @@ from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.logged import LoggedModule, Stage
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
+from visiontasks.tasks.process_group import ProcessGroupErrors
 from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
 
@@ -224,6 +226,12 @@ class Task(LoggedModule, ABC):
             if several:
                 self._log_scores(stage, losses, metrics)
         return predictions
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Add the callback that explains why a process waited for another one in vain."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+        there = any(isinstance(callback, ProcessGroupErrors) for callback in callbacks)
+        return [] if there else [ProcessGroupErrors()]
 
     def setup(self, stage: str) -> None:
         """Adopt the properties of the data that the checkpoint has to record, and set up safe checkpoint files.
