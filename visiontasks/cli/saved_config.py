@@ -14,6 +14,7 @@ class SaveConfig(SaveConfigCallback):
     """Saves the configuration in the run folder if there is one; that of an earlier process is kept beside it."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the configuration; all processes have to ask for the folder."""
         folder = run_folder(trainer)
         if folder is None or not trainer.is_global_zero or self.already_saved:
             return

@@ -22,8 +22,9 @@ from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.choices import DATA_MODULES, TASKS
+from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
-from visiontasks.cli.hardware import default_precision, keep_freed_memory
+from visiontasks.cli.hardware import choose_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.runs import add_flags as add_flags_of_run
@@ -34,8 +35,8 @@ from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_class, import_path
-from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
@@ -105,6 +106,7 @@ class TrainingCLI(LightningCLI):
         )
         add_flags_of_run(parser)
         add_flags(parser)
+        add_flag(parser)
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
@@ -125,8 +127,6 @@ class TrainingCLI(LightningCLI):
         given = flag_value("--ckpt_path", args)
         if self.config.ckpt_path is None and given not in ("", "null"):
             self.config.ckpt_path = given
-        if self.config.ckpt_path not in (None, "last", "best"):
-            self.config.ckpt_path = str(resolve_checkpoint(self.config.ckpt_path, going_on=not self.evaluates))
 
     def before_instantiate_classes(self) -> None:
         """Choose the precision by the hardware unless the user does.
@@ -143,14 +143,9 @@ class TrainingCLI(LightningCLI):
             rank_zero_only(print)(self.chosen_run.message)
         path = self.chosen_run.checkpoint
         checkpoint = {} if path is None else read_checkpoint(path, keep=True)
-        trainer = self.config.trainer
         resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
         prepare_loggers(self.config, self.chosen_run, resumed)
-        if trainer.precision is None:
-            trainer.precision = default_precision(str(trainer.accelerator))
-            reason = "has" if trainer.precision == "bf16-mixed" else "has no"
-            because = f"the hardware {reason} bf16 arithmetic (--trainer.precision chooses another)"
-            rank_zero_only(print)(f"Precision {trainer.precision}, channels-last: {because}.")
+        choose_precision(self.config.trainer)
 
     def instantiate_classes(self) -> None:
         """Create the objects; a value given by the user that differs from that of the data is an error.
@@ -196,14 +191,18 @@ class TrainingCLI(LightningCLI):
         self.trainer_defaults["callbacks"] = callbacks
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
         kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(config.strategy, str):
+            limit_waiting(trainer, self.config_init.collective_timeout)
+        return trainer
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
         seconds = _SECONDS_OF_UPLOAD
         try:
-            self._run(self.chosen_run.checkpoint)
+            with explained():
+                self._run(self.chosen_run.checkpoint)
         except Interruption:
             seconds = _SECONDS_OF_UPLOAD_AT_A_SIGNAL
             raise
