@@ -4,6 +4,7 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -55,6 +56,40 @@ def run(
     return process.exitcode
 
 
+def run_two(command: str, folder: Path, fault: str = "", rank: int = 0, timeout: float = 240) -> int:
+    """Run a command line in two processes, of which one kills itself.
+
+    Args:
+        command: The command line.
+        folder: See :func:`run`.
+        fault: See :func:`run`.
+        rank: Which of the processes.
+        timeout: See :func:`run`.
+
+    Returns:
+        The exit code of the first process.
+    """
+    folder.mkdir(exist_ok=True)
+    faults = {"FAULT": fault, "FAULT_RANK": str(rank)}
+    env = {**os.environ, **faults, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    words = [sys.executable, str(Path(__file__).with_name("command.py")), *command.split()]
+    with (folder / "output.txt").open("a") as output:
+        process = subprocess.Popen(words, cwd=folder, env=env, stdout=output, stderr=output, start_new_session=True)
+    try:
+        code = process.wait(timeout)
+        wait_for(lambda: not _runs(process.pid), 60)  # the other one notices
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return code
+
+
+def _runs(group: int) -> bool:
+    """Whether any process of a group runs; those that have ended and were not waited for do not."""
+    states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True, check=False)
+    return any(not state.startswith("Z") for state in states.stdout.split())
+
+
 def _main(words: list[str], folder: Path, fault: str) -> None:
     os.setsid()
     os.chdir(folder)
@@ -63,10 +98,15 @@ def _main(words: list[str], folder: Path, fault: str) -> None:
     os.dup2(output.fileno(), 2)
     sys.argv = ["visiontasks", *words]
     torch.set_num_threads(1)
+    prepare(fault)
+    sys.exit(main(words))
+
+
+def prepare(fault: str) -> None:
+    """Let this process kill itself at a point; "" for never."""
     if fault:
         point, _, number = fault.partition(":")
         _FAULTS[point](_striker(int(number)))
-    sys.exit(main(words))
 
 
 def _striker(number: int) -> Strike:

@@ -41,7 +41,7 @@ def silence(
     workers: int,
     pid: int | None,
     request: BatchRequest,
-    files: Any,
+    files: Any,  # noqa: ANN401 (an index of any form)
     seconds: float,
 ) -> WorkerError:
     """Describe a worker that does not answer.
