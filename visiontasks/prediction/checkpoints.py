@@ -9,7 +9,7 @@ import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.record import RECORD
 from visiontasks.tasks.reading import read_checkpoint
 
 TaskT = TypeVar("TaskT", bound=Task)

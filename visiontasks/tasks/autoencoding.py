@@ -16,7 +16,7 @@ from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
-from visiontasks.tasks.logged import Stage
+from visiontasks.tasks.scores import Stage
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 

@@ -21,7 +21,7 @@ from visiontasks.tasks.agreement import check_agreement, check_classes, check_pr
 from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import use_safe_io
 from visiontasks.tasks.finiteness import FiniteUpdates
-from visiontasks.tasks.logged import LoggedModule, Stage
+from visiontasks.tasks.scores import LoggedModule, Stage
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
 from visiontasks.tasks.process_group import ProcessGroupErrors

@@ -15,7 +15,7 @@ from visiontasks.losses.classification import Mode, balanced_weights, check_mode
 from visiontasks.metrics.classification import classification_metrics
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, views_of
-from visiontasks.tasks.calibrated import CalibratedTask
+from visiontasks.tasks.calibration import CalibratedTask
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
 

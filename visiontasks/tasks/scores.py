@@ -11,7 +11,7 @@ from torchmetrics import Metric, MetricCollection
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.collection import compute_all
 from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.finetuning import FinetunedModule
+from visiontasks.tasks.unfreezing import FinetunedModule
 
 Stage = Literal["train", "val", "test"]
 

@@ -11,7 +11,7 @@ from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.gathered import Gathered
 from visiontasks.tasks.arguments import plain
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.record import RECORD
 
 
 class CalibratedTask(Task, ABC):

@@ -17,7 +17,7 @@ from torch.optim import SGD, Adam
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, create_backbone
 from visiontasks.errors import CheckpointError
-from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.record import RECORD
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.types import Statistics
 

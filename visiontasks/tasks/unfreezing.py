@@ -15,7 +15,7 @@ from visiontasks.backbones import Backbone
 from visiontasks.backbones.base import Freeze
 from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.tasks.checkpoint import RECORD, CheckpointedModule
+from visiontasks.tasks.record import RECORD, CheckpointedModule
 from visiontasks.tasks.normalization import Normalization, Normalize
 from visiontasks.tasks.optimization import (
     NamedSchedule,
