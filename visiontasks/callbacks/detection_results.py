@@ -49,7 +49,7 @@ class DetectionResults(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files; Lightning calls callbacks before the module resets its metrics."""
-        metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator]  # of a detector
+        metric: Any = next(iter(pl_module.scores.test_metrics.values()))  # type: ignore[operator]  # of a detector
         # All processes gather and agree on the folder, one process writes.
         fill_empty_states([metric])
         with metric.sync_context():

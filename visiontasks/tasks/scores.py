@@ -1,34 +1,38 @@
-"""Logging of a task: loss terms and metrics, once per epoch."""
+"""Losses and metrics of a task: summed, computed over an epoch, and logged."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
-from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.collection import compute_all
 from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.unfreezing import FinetunedModule
+from visiontasks.tasks.loaders import loader_count, loader_index
+from visiontasks.tasks.owned import OwnedCallback
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.base
+    from visiontasks.tasks.base import Task
 
 Stage = Literal["train", "val", "test"]
 
 
-class LoggedModule(FinetunedModule):
-    """A module with metrics for each stage, reset at the start of each epoch.
+class Scores(nn.Module):
+    """The metrics of each stage, and the mean losses of validation and test.
 
-    Metrics and losses that were never updated in a stage are not logged, for example if a subclass has its own step.
-    If there are several loaders for validation or test, they are evaluated one after another with the same metrics, and
-    logged as Lightning names them: ``val/loss/dataloader_idx_1``. What belongs to the first one is also logged as
-    ``val/loss``, so that whatever monitors a metric by this name follows the first loader.
+    Example:
+        >>> from torchmetrics import MeanMetric
+        >>> scores = Scores()
+        >>> scores.add({"error": MeanMetric()}, ("val",))
+        >>> scores.metrics("val").update(torch.tensor([1.0, 2.0]))
+        >>> scores.losses("val").update({"loss": torch.tensor(3.0)}, 2)
+        >>> scores.values("val", any)
+        {'val/loss': tensor(3.), 'val/error': tensor(1.5000)}
     """
-
-    monitor: str = "val/loss"
-    """Logged metric by which the best checkpoint is selected."""
-    monitor_mode: Literal["min", "max"] = "min"
-    """Whether lower or higher values of it are better."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,167 +43,193 @@ class LoggedModule(FinetunedModule):
         self.val_losses = LossMean()
         self.test_losses = LossMean()
 
-    def add_metrics(self, metrics: Mapping[str, Metric], stages: tuple[Stage, ...] = ("val", "test")) -> None:
-        """Log additional metrics as ``val/NAME`` and ``test/NAME``.
+    def metrics(self, stage: Stage) -> MetricCollection:
+        """Return the metrics of a stage."""
+        return {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}[stage]
+
+    def losses(self, stage: Literal["val", "test"]) -> LossMean:
+        """Return the mean losses of a stage; those of training are logged step by step."""
+        return self.val_losses if stage == "val" else self.test_losses
+
+    def add(self, metrics: Mapping[str, Metric], stages: Sequence[Stage]) -> None:
+        """Add metrics to stages.
 
         Args:
             metrics: Metrics by name; every stage gets clones of them. They are updated by ``update_metrics``. A metric
                 with one value per class is logged as ``NAME/CLASS``. The values of a metric that returns a dictionary
                 are logged under their keys, prefixed by the metric's name if another metric has the same key.
-            stages: The stages that log them.
+            stages: The stages that log them, as ``STAGE/NAME``.
         """
-        collections = {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}
         for stage in stages:
-            collections[stage].add_metrics({name: metric.clone() for name, metric in metrics.items()})
+            self.metrics(stage).add_metrics({name: metric.clone() for name, metric in metrics.items()})
 
-    @property
-    def metrics(self) -> MetricCollection:
-        """The metrics of the running stage; empty if it has none."""
-        evaluated = self.test_metrics if self.trainer.testing else self.val_metrics
-        return self.train_metrics if self.trainer.training else evaluated
+    def reset(self, stage: Stage) -> None:
+        """Forget what a stage has seen."""
+        self.metrics(stage).reset()
+        if stage != "train":
+            self.losses(stage).reset()
 
-    @property
-    def fitting(self) -> bool:
-        """Whether a fit is running, its validations included; False without a trainer."""
-        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+    def values(self, stage: Stage, on_any_process: Callable[[list[bool]], bool]) -> dict[str, Tensor]:
+        """Compute the losses and metrics of a stage, as far as they were updated.
 
-    @property
-    def last_evaluated(self) -> bool:
-        """Whether the current or just evaluated batch is the last; callbacks end the epoch before their module."""
-        loop: Any = self.trainer._evaluation_loop
-        return bool(loop.batch_progress.is_last_batch)
-
-    @property
-    def loader_index(self) -> int | None:
-        """Index of the loader that is evaluated, if there are several; None if there is one."""
-        results: Any = self.trainer._results
-        index: int | None = results.dataloader_idx
-        return index
-
-    def ends_loader(self, batch_idx: int) -> bool:
-        """Return whether the current batch is the last one of its loader.
+        They are not if a subclass has its own step.
 
         Args:
-            batch_idx: Index of the batch in its loader.
-        """
-        index = self.loader_index
-        if index is None or self.last_evaluated:
-            return self.last_evaluated
-        loop: Any = self.trainer._evaluation_loop
-        # Of loaders without a length, Lightning fetches one batch in advance.
-        following = getattr(loop._data_fetcher, "batches", None)
-        return following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index]
-
-    def on_train_epoch_start(self) -> None:
-        """Reset the metrics, also after an interrupted epoch."""
-        super().on_train_epoch_start()
-        self.train_metrics.reset()
-
-    def on_validation_epoch_start(self) -> None:
-        """Reset the metrics, also after an interrupted epoch, and check that normalisation statistics were measured."""
-        self.normalize.check_measured()
-        self.val_losses.reset()
-        self.val_metrics.reset()
-
-    def on_test_epoch_start(self) -> None:
-        """Reset the metrics, also after an interrupted epoch, and check that normalisation statistics were measured."""
-        self.normalize.check_measured()
-        self.test_losses.reset()
-        self.test_metrics.reset()
-
-    def on_train_epoch_end(self) -> None:
-        """Log the training metrics of the epoch."""
-        self._log_metrics(self.train_metrics)
-        self.train_metrics.reset()
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation losses and metrics, then reset them."""
-        self._end_evaluation("val", self.val_losses, self.val_metrics)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test losses and metrics, then reset them."""
-        self._end_evaluation("test", self.test_losses, self.test_metrics)
-
-    def add_up(self, terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
-        """Add up the terms of a loss.
-
-        Args:
-            terms: The value returned by ``losses``.
+            stage: The stage.
+            on_any_process: Whether one of the flags is true on any process; those of a process without images are not.
 
         Returns:
-            The sum, and the terms as tensors.
-
-        Raises:
-            ArgumentError: If the terms are not named scalars.
+            Values by name, such as ``val/loss``: one, or one for each class.
         """
-        found: object = terms if isinstance(terms, Mapping) else type(terms).__name__
-        if isinstance(terms, Mapping) and terms:
-            tensors = {
-                name: term if isinstance(term, Tensor) else torch.tensor(float(term), device=self.device)
-                for name, term in terms.items()
-            }
-            if not any(term.ndim for term in tensors.values()):
-                return torch.stack(list(tensors.values())).sum(), tensors
-            found = {name: f"shape {list(term.shape)}" for name, term in tensors.items()}
-        message = (
-            f"{type(self).__name__}.losses returned {found}; expected a dict of named scalar tensors, such as "
-            '{"cross_entropy": loss}.'
-        )
-        raise ArgumentError(message)
+        values: dict[str, Tensor] = {}
+        if stage != "train" and on_any_process([self.losses(stage).update_called]):
+            values |= {f"{stage}/{name}": value for name, value in self.losses(stage).compute().items()}
+        metrics = self.metrics(stage)
+        if len(metrics) and on_any_process([metric.update_called for metric in metrics.values()]):
+            values |= compute_all(metrics)
+        return values
 
-    def _log_terms(self, loss: Tensor, terms: dict[str, Tensor], count: int) -> None:
-        # Logging takes a third of Lightning's time per step, so values that no logger would write are not logged.
-        trainer = self.trainer
-        interval = trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        # An epoch shorter than the interval logs its last batch.
-        short = trainer.num_training_batches / trainer.accumulate_grad_batches <= interval - 1
-        # Counted as Lightning does for its loggers: several optimisers stepping on one batch count as one step.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
-        due = trainer.is_last_batch if short else interval and step % interval == 0
-        if due:
-            how: dict[str, Any] = {"on_step": not short, "on_epoch": short, "sync_dist": short, "batch_size": count}
-            self.log("train/loss", loss, prog_bar=True, **how)
-            if len(terms) > 1:
-                named = {f"train/loss_{name}": term for name, term in terms.items()}
-                self.log_dict(named, **how)
 
-    def _end_evaluation(self, stage: Stage, losses: LossMean, metrics: MetricCollection) -> None:
-        loop: Any = self.trainer._evaluation_loop
-        # Those of several loaders were logged at the end of each.
-        if loop.num_dataloaders == 1:
-            self._log_scores(stage, losses, metrics)
-        losses.reset()
-        metrics.reset()
+class ScoreLogging(OwnedCallback):
+    """Logs losses and metrics at the end of an epoch, and resets them before the next, also after an interrupted one.
 
-    def _log_scores(self, stage: Stage, losses: LossMean, metrics: MetricCollection) -> None:
-        """Log the losses and metrics of a loader."""
-        if self._used(losses):
-            self._log_epoch({f"{stage}/{name}": value for name, value in losses.compute().items()}, prog_bar=True)
-        self._log_metrics(metrics)
+    If there are several loaders for validation or test, they are evaluated one after another with the same metrics, and
+    logged as Lightning names them: ``val/loss/dataloader_idx_1``. What belongs to the first one is also logged as
+    ``val/loss``, so that whatever monitors a metric by this name follows the first loader.
+    """
 
-    def _log_metrics(self, metrics: MetricCollection) -> None:
-        """Log the metrics, which synchronise across processes themselves."""
-        if len(metrics) and self._used(*metrics.values()):
-            for name, value in compute_all(metrics).items():
-                named = {name: value} if value.ndim == 0 else self._per_class(name, value)
-                self._log_epoch(named, prog_bar=name == self.monitor)
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reset the training metrics."""
+        cast("Task", pl_module).scores.reset("train")
 
-    def _used(self, *metrics: Metric) -> bool:
-        """Whether any of the metrics was updated on any process; those of a process without images are not."""
-        found = any(metric.update_called for metric in metrics)
-        return self.trainer.strategy.reduce_boolean_decision(found, all=False)
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reset the losses and metrics of validation."""
+        cast("Task", pl_module).scores.reset("val")
 
-    def _log_epoch(self, values: dict[str, Tensor], prog_bar: bool) -> None:
-        # The values are equal on all processes; unlike their mean, their maximum is exactly that value.
-        how: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "reduce_fx": "max"}
-        first = self.loader_index == 0
-        self.log_dict(values, prog_bar=prog_bar and not first, **how)
-        if first:
-            self.log_dict(values, prog_bar=prog_bar, add_dataloader_idx=False, **how)
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reset the losses and metrics of the test."""
+        cast("Task", pl_module).scores.reset("test")
 
-    def _per_class(self, name: str, values: Tensor) -> dict[str, Tensor]:
-        names = self.class_names or [str(index) for index in range(len(values))]
-        if values.shape != (len(names),):
-            message = f"{name} has the shape {list(values.shape)}; expected one value, or one for each class, to log."
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the training metrics."""
+        log_scores(cast("Task", pl_module), "train")
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the losses and metrics of validation; those of several loaders were logged at the end of each."""
+        if loader_count(trainer) == 1:
+            log_scores(cast("Task", pl_module), "val")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the losses and metrics of the test; those of several loaders were logged at the end of each."""
+        if loader_count(trainer) == 1:
+            log_scores(cast("Task", pl_module), "test")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Free the memory of the training metrics; hooks of the module at the end of an epoch still see them."""
+        cast("Task", pl_module).scores.reset("train")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Free the memory of what was validated."""
+        cast("Task", pl_module).scores.reset("val")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Free the memory of what was tested."""
+        cast("Task", pl_module).scores.reset("test")
+
+
+def log_scores(task: "visiontasks.tasks.base.Task", stage: Stage) -> None:
+    """Log the losses and metrics of a stage; they synchronise across processes themselves.
+
+    Args:
+        task: The task.
+        stage: The stage.
+    """
+
+    def on_any_process(flags: list[bool]) -> bool:
+        return task.trainer.strategy.reduce_boolean_decision(any(flags), all=False)
+
+    losses = f"{stage}/loss"
+    for name, value in task.scores.values(stage, on_any_process).items():
+        log_value(task, name, value, prog_bar=name == task.monitor or name.startswith(losses))
+
+
+def log_value(task: "visiontasks.tasks.base.Task", name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+    """Log a value of an epoch that is equal on all processes.
+
+    Args:
+        task: The task.
+        name: Its name, such as ``val/iou``.
+        value: One value, or one for each class, which is logged as ``val/iou/CLASS``.
+        prog_bar: Whether the progress bar shows it.
+
+    Raises:
+        ArgumentError: If it has another shape.
+    """
+    values = {name: value}
+    if value.ndim:
+        classes = task.class_names or [str(index) for index in range(len(value))]
+        if value.shape != (len(classes),):
+            message = f"{name} has the shape {list(value.shape)}; expected one value, or one for each class, to log."
             raise ArgumentError(message)
-        return {f"{name}/{class_name}": value for class_name, value in zip(names, values, strict=True)}
+        values = {f"{name}/{class_name}": one for class_name, one in zip(classes, value, strict=True)}
+    # Unlike their mean, the maximum of equal values is exactly that value.
+    how: dict[str, Any] = {"on_step": False, "on_epoch": True, "sync_dist": True, "reduce_fx": "max"}
+    first = loader_index(task.trainer) == 0
+    task.log_dict(values, prog_bar=prog_bar and not first, **how)
+    if first:
+        task.log_dict(values, prog_bar=prog_bar, add_dataloader_idx=False, **how)
+
+
+def sum_losses(task: "visiontasks.tasks.base.Task", terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
+    """Sum the terms of a loss.
+
+    Args:
+        task: The task.
+        terms: The value returned by its ``losses``.
+
+    Returns:
+        The sum, and the terms as tensors.
+
+    Raises:
+        ArgumentError: If the terms are not named scalars.
+    """
+    found: object = terms if isinstance(terms, Mapping) else type(terms).__name__
+    if isinstance(terms, Mapping) and terms:
+        tensors = {
+            name: term if isinstance(term, Tensor) else torch.tensor(float(term), device=task.device)
+            for name, term in terms.items()
+        }
+        if not any(term.ndim for term in tensors.values()):
+            return torch.stack(list(tensors.values())).sum(), tensors
+        found = {name: f"shape {list(term.shape)}" for name, term in tensors.items()}
+    message = (
+        f"{type(task).__name__}.losses returned {found}; expected a dict of named scalar tensors, such as "
+        '{"cross_entropy": loss}.'
+    )
+    raise ArgumentError(message)
+
+
+def log_training_loss(
+    task: "visiontasks.tasks.base.Task", loss: Tensor, terms: Mapping[str, Tensor], count: int
+) -> None:
+    """Log the loss of a training step and its terms, at the trainer's interval.
+
+    Args:
+        task: The task.
+        loss: The sum of the terms.
+        terms: The terms by name.
+        count: Number of images in the batch.
+    """
+    # Logging takes a third of Lightning's time per step, so values that no logger would write are not logged.
+    trainer = task.trainer
+    interval = trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+    # An epoch shorter than the interval logs its last batch.
+    short = trainer.num_training_batches / trainer.accumulate_grad_batches <= interval - 1
+    # Counted as Lightning does for its loggers: several optimisers stepping on one batch count as one step.
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
+    due = trainer.is_last_batch if short else interval and step % interval == 0
+    if due:
+        how: dict[str, Any] = {"on_step": not short, "on_epoch": short, "sync_dist": short, "batch_size": count}
+        task.log("train/loss", loss, prog_bar=True, **how)
+        if len(terms) > 1:
+            task.log_dict({f"train/loss_{name}": term for name, term in terms.items()}, **how)
