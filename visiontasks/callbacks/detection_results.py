@@ -48,8 +48,9 @@ class DetectionResults(Callback):
             self._loader = dataloader_idx
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the files; Lightning calls callbacks before the module resets its metrics."""
-        metric: Any = next(iter(pl_module.scores.test_metrics.values()))  # type: ignore[operator]  # of a detector
+        """Write the files; the task's own callbacks, which reset its metrics, come last."""
+        task: Any = pl_module
+        metric: Any = next(iter(task.scores.test_metrics.values()))
         # All processes gather and agree on the folder, one process writes.
         fill_empty_states([metric])
         with metric.sync_context():

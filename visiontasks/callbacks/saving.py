@@ -124,15 +124,13 @@ class LastCheckpoint(Checkpoint):
         if trainer.state.fn != TrainerFn.FITTING or not trainer._active_loop:
             return
         kind = kind_of(trainer, self._in_validation)
-        ended = kind in ("epoch", "between")
+        task: Any = pl_module
         correct_loops(checkpoint["loops"], kind)
         checkpoint["callbacks"][self.state_key] = {
             "kind": kind,
             "rows": next((logger.rows for logger in trainer.loggers if isinstance(logger, RunLogger)), 0),
             "pending": pending_row(trainer, kind),
-            "train_metrics": []
-            if kind in ("epoch", "between")
-            else gather_states(pl_module.scores.train_metrics.values()),
+            "train_metrics": [] if kind in ("epoch", "between") else gather_states(task.scores.train_metrics.values()),
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
         }
 
@@ -167,7 +165,8 @@ class LastCheckpoint(Checkpoint):
         if self._resumed["kind"] in ("epoch", "between"):
             finish_epoch(trainer, self._resumed["kind"])
         elif trainer.is_global_zero:
-            set_states(pl_module.scores.train_metrics.values(), self._resumed["train_metrics"])
+            task: Any = pl_module
+            set_states(task.scores.train_metrics.values(), self._resumed["train_metrics"])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the steps of training, on all processes."""

@@ -1,6 +1,6 @@
 """What a task does before a run: it checks the data, and adopts what a checkpoint has to record of them."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
@@ -37,7 +37,7 @@ class Preparation(OwnedCallback):
         # What is not finite before the training is meant to be so, such as masks of -inf.
         unchecked = [name for name, buffer in task.named_buffers() if not buffer.isfinite().all()]
         use_safe_io(trainer.strategy, unchecked, going_on=stage == "fit")
-        data = getattr(trainer, "datamodule", None)
+        data: Any = getattr(trainer, "datamodule", None)
         described = isinstance(data, DataDescription)
         if described:
             task.check_data(data)
