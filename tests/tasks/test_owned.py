@@ -12,7 +12,7 @@ from lightning.pytorch.core.hooks import CheckpointHooks, ModelHooks
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch import nn
 
-from visiontasks import ClassificationTask, ShapesDataModule
+from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
 from visiontasks.tasks.owned import OwnedCallback
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD
@@ -180,6 +180,16 @@ def test_callbacks_of_the_module_come_before_those_of_the_task(make_trainer: Cal
     trainer = make_trainer(max_epochs=1)
     trainer.fit(One(4, backbone_options=small), shapes())
     assert any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)  # type: ignore[attr-defined]  # as above
+
+
+def test_another_task_gets_none_of_them(make_trainer: Callable[..., Trainer], caplog: pytest.LogCaptureFixture) -> None:
+    trainer, small = make_trainer(), {"filters": [4], "depth": 1}
+    for task in (ClassificationTask(4, backbone_options=small), AutoencodingTask(backbone_options=small, code="map")):
+        with caplog.at_level("INFO"):
+            trainer.validate(task, shapes(), verbose=False)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # as above
+        assert [callback for callback in callbacks if isinstance(callback, OwnedCallback)] == list(task.owned_callbacks)
+    assert "will override existing callbacks" not in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
