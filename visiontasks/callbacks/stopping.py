@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 
 import torch
@@ -14,9 +15,13 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import distributed
 
+from visiontasks.callbacks.wandb_run import finish_runs
+
 _SECONDS_BETWEEN_CHECKS = 1.0
 _MOST_STEPS_BETWEEN_CHECKS = 1000
 _SECONDS_OF_REQUEUE = 5.0
+_SECONDS_OF_UPLOAD = 4.0
+"""A process that is told to end has ten seconds for all."""
 
 
 class Interruption(SystemExit):
@@ -97,7 +102,7 @@ class StopSignals:
         return counts.item()
 
     def end(self, signum: int) -> Interruption:
-        """Prepare the end of all processes after the checkpoint was saved: ask SLURM to start the job again.
+        """Prepare the end of all processes after the checkpoint was saved: end the upload, let SLURM requeue the job.
 
         Returns:
             The exception to raise.
@@ -108,10 +113,16 @@ class StopSignals:
         if isinstance(launcher, _SubprocessScriptLauncher):
             # Lightning kills the first process when it sees that another has ended, which is what is meant to happen.
             launcher.procs.clear()
-        environment = trainer._accelerator_connector.cluster_environment
-        wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
-        if wanted and SLURMEnvironment.detect() and signum == _requeue_signal(trainer) and trainer.is_global_zero:
-            _requeue()
+        if trainer.is_global_zero:
+            finish_runs(trainer, _SECONDS_OF_UPLOAD)
+            environment = trainer._accelerator_connector.cluster_environment
+            wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
+            if wanted and SLURMEnvironment.detect() and signum == _requeue_signal(trainer):
+                _requeue()
+        if self._group is not None:
+            # srun and torchrun end the first process, too, as soon as another has ended.
+            with suppress(RuntimeError):  # a second signal has ended it
+                distributed.barrier(self._group)
         return Interruption(signum)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
