@@ -12,9 +12,10 @@ run=${RUN:?give a name by RUN=NAME: its run goes on if there is one}
 nodes=${NODES:-1}
 processes=${PROCESSES:-$(nvidia-smi --list-gpus | wc -l)}
 
+# Behind --, torchrun takes no flag for its own.
 case ${1:?give a recipe, such as recipes/coco_detection.py, or fit} in
-    *.py) command=("$1") ;;
-    *) command=(-m visiontasks "$1") ;;
+    *.py) command=(-- "$1") ;;
+    *) command=(-m -- visiontasks "$1") ;;
 esac
 shift
 

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.callbacks import BestCheckpoint, LastCheckpoint, RunLogger
+from visiontasks.errors import CheckpointError
 
 
 class _Snapshots(LastCheckpoint):
@@ -109,3 +110,15 @@ def test_it_ends_alike_from_every_checkpoint(options: dict[str, Any], tmp_path: 
                 assert one == other
         except AssertionError as error:
             raise AssertionError(f"from {copy.name}: {error}") from error
+
+
+def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, trainer = train(tmp_path / "run", max_epochs=1)
+    trainer.ckpt_path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    trainer.fast_dev_run = True
+    monkeypatch.setattr(Trainer, "world_size", 2)
+    monkeypatch.setattr(Trainer, "global_rank", 1)
+    LastCheckpoint().setup(trainer, task, "fit")
+    monkeypatch.setattr(trainer.strategy, "broadcast", lambda _: 8)
+    with pytest.raises(CheckpointError, match="Process 2 of 2 would train on from step 4, the first one from step 8"):
+        LastCheckpoint().setup(trainer, task, "fit")

@@ -25,7 +25,7 @@ def rows_of(run: Path) -> list[dict[str, str]]:
         return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def assert_equal(one: Any, other: Any, name: str = "") -> None:
+def assert_equal(one: Any, other: Any, name: str = "") -> None:  # noqa: ANN401 - nested values of any kind
     """Compare nested values; tensors bit by bit."""
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other), name

@@ -18,11 +18,22 @@ class Pace(Callback):
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = float(os.environ.get("PACE", seconds))
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 - as Lightning has it
+        batch_idx: int,
+    ) -> None:
         self._pause(f"training-{trainer.global_rank}")
 
     def on_validation_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         if not trainer.sanity_checking:
             self._pause(f"validation-{trainer.global_rank}")

@@ -1,8 +1,8 @@
 """SLURM on one machine, for tests: ``sbatch``, ``srun`` and ``scontrol``, as far as the scripts use them.
 
 Usage: ``python slurm_stub.py sbatch|srun|scontrol WORDS``. The folder of the variable SLURM_STUB gets what was called:
-``steps`` has a JSON line for each step, with its command, number of tasks and process group; ``requeued`` a line for each
-request. An unknown option is an error, as with SLURM.
+``steps`` has a JSON line for each step, with its command, number of tasks and process group; ``requeued`` a line for
+each request. An unknown option is an error, as with SLURM.
 """
 
 import argparse

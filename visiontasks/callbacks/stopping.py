@@ -1,5 +1,6 @@
 """Signals that stop a training, on which all processes agree."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -117,12 +118,14 @@ class StopSignals:
             finish_runs(trainer, _SECONDS_OF_UPLOAD)
             environment = trainer._accelerator_connector.cluster_environment
             wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
-            if wanted and SLURMEnvironment.detect() and signum == _requeue_signal(trainer):
+            if wanted and signum == _requeue_signal(trainer) and SLURMEnvironment.detect():
                 _requeue()
         if self._group is not None:
             # srun and torchrun end the first process, too, as soon as another has ended.
             with suppress(RuntimeError):  # a second signal has ended it
                 distributed.barrier(self._group)
+        # Otherwise the end of the interpreter searches half a million objects for cycles, which takes seconds.
+        gc.freeze()
         return Interruption(signum)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
