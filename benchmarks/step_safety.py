@@ -47,7 +47,7 @@ class Alternating(Callback):
         if batch_idx >= SKIPPED:
             self.seconds["without" if batch_idx % 2 else "with"].append(now - self.start)
         plain = batch_idx % 2 == 0
-        pl_module.fitting = not plain  # type: ignore[assignment]  # of Plain
+        pl_module.fitting = not plain  # type: ignore[assignment]  # an attribute of Plain
         trainer.callbacks = [
             callback
             for callback in self.callbacks
@@ -59,7 +59,7 @@ class Alternating(Callback):
 class Plain(ClassificationTask):
     """Notes the terms of the loss only where they are looked at."""
 
-    fitting = True  # type: ignore[assignment]  # a property of the base
+    fitting = True
 
 
 def measure(task: Plain, batch_size: int, steps: int) -> tuple[float, float]:

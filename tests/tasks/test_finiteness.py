@@ -30,7 +30,7 @@ class Spoil(torch.autograd.Function):
         return loss.clone()
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ANN401 - torch's
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401 - torch's
         return gradient * torch.nan
 
 
@@ -157,7 +157,8 @@ def test_the_scaler_of_float16_skips_by_itself(fit: Callable[..., Trainer]) -> N
     # What this process skips, the scalers of all skip.
     with pytest.warns(UserWarning, match=r"loss is not finite at step 1 .* Skipped"):
         trainer = run(made({10: "loss"}, skip_nonfinite=1))
-    assert trainer.precision_plugin.scaler.get_scale() == 2.0**15
+    precision: Any = trainer.precision_plugin
+    assert precision.scaler.get_scale() == 2.0**15
 
 
 class Own(Bad):
@@ -192,8 +193,8 @@ class Two(Bad):
         return [SGD(self.backbone.parameters(), 0.1), SGD(self.head.parameters(), 0.1)]
 
     def training_step(self, batch: ClassificationBatch, batch_idx: int) -> Any:  # noqa: ANN401 - as the base
-        first, second = self.optimizers()  # type: ignore[misc]  # two of them
-        for optimizer, factor in ((first, 0.0), (second, 1.0)):
+        optimizers: Any = self.optimizers()
+        for optimizer, factor in zip(optimizers, (0.0, 1.0), strict=True):
             optimizer.zero_grad()
             loss = super().training_step(batch, batch_idx) if factor else self(batch.images).square().mean()
             self.manual_backward(loss)

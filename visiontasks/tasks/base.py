@@ -265,10 +265,12 @@ class Task(LoggedModule, ABC):
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
+_TRAINER: Any = vars(LightningModule)["trainer"]
+
+
 def _attach(task: Task, trainer: Trainer | None) -> None:
     """Set the trainer, and let the task's own callbacks run after all others that write no checkpoints."""
-    set_trainer: Any = LightningModule.trainer.fset
-    set_trainer(task, trainer)
+    _TRAINER.fset(task, trainer)
     if isinstance(trainer, Trainer):
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
         own = (task._step_randomness, task._finite_updates, task._process_group_errors)
@@ -278,7 +280,7 @@ def _attach(task: Task, trainer: Trainer | None) -> None:
 
 
 # Not in configure_callbacks: subclasses override it without a call of super().
-Task.trainer = LightningModule.trainer.setter(_attach)  # type: ignore[method-assign, assignment]  # mypy knows no setters
+Task.trainer = _TRAINER.setter(_attach)  # type: ignore[method-assign]  # a property with another setter
 
 # The default is a lambda, because the command line reads class and arguments from its source. Pickle looks up a
 # function by its qualified name, which is set to this one.

@@ -134,7 +134,7 @@ class FiniteUpdates(Callback):
             self._left_out.append(False)
             return
         bad_gradient = not _all_finite(gradients)
-        bad = scaler is None or not _all_finite(update.losses)
+        bad = scaler is None or not _all_finite(list(update.losses))
         self._left_out.append(bad)
         if not bad:
             return
@@ -223,7 +223,7 @@ def _leave_out_on_device(update: _Update, optimizer: Any) -> _Pending:  # noqa: 
     return _Pending(update._replace(sizes=sizes), optimizer, arriving, arrived)
 
 
-def _all_finite(tensors: Sequence[Tensor]) -> bool:
+def _all_finite(tensors: list[Tensor]) -> bool:
     """Whether all values are finite; waits for the device."""
     if not tensors:
         return True
@@ -240,7 +240,7 @@ def _message(update: _Update, pl_module: LightningModule) -> str:
     images = f" for the images with ids {ids}" if ids else ""
     if pl_module.trainer.world_size > 1:
         images += " of this process, or for those of another"
-    if _all_finite(update.losses):
+    if _all_finite(list(update.losses)):
         what, values = "gradient", _bad_gradients(update, pl_module)
     else:
         what = "loss"
