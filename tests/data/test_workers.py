@@ -54,8 +54,8 @@ def test_a_worker_that_hangs_is_named_with_what_it_was_to_do(start: int, tmp_pat
     assert time.monotonic() - begin < 30
     number = (3 - start) % 2 + 1
     expected = (
-        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 1 s: it was to make a "
-        rf"batch of the images {hung[0]}, {hung[1]} in epoch 4\. .*--data\.worker_timeout"
+        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 1 s: it was to make "
+        rf"a batch of the images {hung[0]}, {hung[1]} in epoch 4\. .*--data\.worker_timeout"
     )
     assert re.match(expected, str(raised.value)), raised.value
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import torch
 from lightning.pytorch import LightningModule
@@ -137,7 +137,7 @@ def _in_validation(strike: Strike) -> None:
 def _in_backward(strike: Strike) -> None:
     original = LightningModule.backward
 
-    def backward(self: LightningModule, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+    def backward(self: LightningModule, loss: torch.Tensor, *args: object, **options: object) -> None:
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         handle = parameters[len(parameters) // 2].register_hook(lambda _: strike())
         original(self, loss, *args, **options)
@@ -153,7 +153,7 @@ def _after_update(strike: Strike) -> None:
 def _in_write(strike: Strike) -> None:
     original = torch.save
 
-    def save(content: Any, file: Any) -> None:
+    def save(content: object, file: BinaryIO) -> None:
         whole = io.BytesIO()
         original(content, whole)
         data = whole.getvalue()
@@ -188,10 +188,10 @@ def _after_rename(strike: Strike) -> None:
     Path.replace = replace  # type: ignore[method-assign, assignment]
 
 
-def _before(owner: Any, name: str, strike: Strike) -> None:
+def _before(owner: type, name: str, strike: Strike) -> None:
     original = getattr(owner, name)
 
-    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+    def wrapped(self: object, *args: object, **options: object) -> object:
         strike()
         return original(self, *args, **options)
 
