@@ -1,5 +1,6 @@
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
