@@ -182,7 +182,7 @@ def test_pictures_and_tables_of_each_loader(kind: str, tmp_path: Path) -> None:
     shown = {name: (folder / f"predictions/test{name}.png").read_bytes() for name in ("", "_dataloader_idx_1")}
     assert shown[""] != shown["_dataloader_idx_1"]
     page = (folder / "report.html").read_text()
-    assert "<th scope=\"col\">loader 1</th>" in page
+    assert '<th scope="col">loader 1</th>' in page
     assert "dataloader_idx" not in page
     if kind not in ("autoencoding", "localization"):
         for index, suffix in enumerate(("", "_dataloader_idx_1")):

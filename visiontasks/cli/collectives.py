@@ -12,7 +12,9 @@ _SECONDS = 1800.0
 
 def add_flag(parser: LightningArgumentParser) -> None:
     """Add the flag."""
-    help_text = "Seconds for which a process waits for the others of a training on several devices, then ends with an error."
+    help_text = (
+        "Seconds for which a process waits for the others of a training on several devices, then ends with an error."
+    )
     parser.add_argument("--collective_timeout", type=float, default=_SECONDS, help=help_text)
 
 

@@ -92,7 +92,9 @@ def _place(error: BaseException) -> str:
             place = "to average the gradients"
         elif "torch/distributed" not in frame.filename:
             caller = frame
-        elif frame.filename.endswith("distributed_c10d.py") and caller is not None and frame.name != "init_process_group":
+        elif (
+            frame.filename.endswith("distributed_c10d.py") and caller is not None and frame.name != "init_process_group"
+        ):
             place = f"in {frame.name} of {caller.name} ({caller.filename}, line {caller.lineno})"
             caller = None
     return place
