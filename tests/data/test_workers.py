@@ -118,7 +118,15 @@ class KillInForward(ClassificationTask):
         return super().forward(images)
 
 
-@pytest.mark.parametrize("moment", ["forward", "on_after_backward", "on_validation_batch_start", "save"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "forward",
+        "save",
+        pytest.param("on_after_backward", marks=pytest.mark.slow),
+        pytest.param("on_validation_batch_start", marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_that_dies_is_one_message_whatever_the_training_does(
     moment: str, make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:

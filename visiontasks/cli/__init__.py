@@ -17,6 +17,7 @@ COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
     "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "tune": ("visiontasks.cli.tune", "Find a learning rate and a batch size for a training."),
     "report": ("visiontasks.cli.report", "Write the page of a run that was trained before."),
     "check": ("visiontasks.cli.check", "Validate a data set before training."),
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.tasks.optimization import searches_rate
 
 _NAMED = 3
 
@@ -141,7 +142,9 @@ class FiniteUpdates(Callback):
         # A loss that no gradient depends on is known to one process alone, or not to the scaler.
         alone = not bad_gradient and (trainer.world_size > 1 or scaler is not None)
         if alone or self.in_a_row >= self.limit:
-            raise NonFiniteLossError(_message(update, pl_module))
+            _stop(update, pl_module)
+            self._undo(parameters, scaler)
+            return
         self.skipped += 1
         rank_zero_warn(f"{_message(update, pl_module)} Skipped.")
         pl_module.log(
@@ -152,11 +155,7 @@ class FiniteUpdates(Callback):
             sync_dist=scaler is None,
             reduce_fx="max",
         )
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
-        if scaler is None:
-            for parameter in parameters:
-                parameter.grad = None
+        self._undo(parameters, scaler)
 
     def on_train_batch_end(
         self,
@@ -183,6 +182,13 @@ class FiniteUpdates(Callback):
         """Look at the last update."""
         self._read_pending(pl_module)
 
+    def _undo(self, parameters: Sequence[Tensor], scaler: object) -> None:
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+        if scaler is None:
+            for parameter in parameters:
+                parameter.grad = None
+
     def _clear(self) -> None:
         self._batches: list[tuple[Tensor, Mapping[str, Tensor]]] = []
         self._losses: list[Tensor] = []
@@ -194,7 +200,7 @@ class FiniteUpdates(Callback):
         del pending.optimizer.found_inf
         pending.arrived.synchronize()
         if pending.bad:
-            raise NonFiniteLossError(_message(pending.update, pl_module))
+            _stop(pending.update, pl_module)
 
 
 def _scaler_of(trainer: Trainer) -> Any:  # noqa: ANN401 (None, or torch's)
@@ -232,6 +238,13 @@ def _all_finite(tensors: list[Tensor]) -> bool:
         sizes = torch._foreach_norm(tensors)
         return all(math.isfinite(size.item()) for size in sizes) or all(bool(x.isfinite().all()) for x in tensors)
     return bool(torch.stack(torch._foreach_norm(tensors, math.inf)).isfinite().all())
+
+
+def _stop(update: _Update, pl_module: LightningModule) -> None:
+    """End a search for a learning rate, which is to find where training diverges; any other training is an error."""
+    if not searches_rate(pl_module.trainer):
+        raise NonFiniteLossError(_message(update, pl_module))
+    pl_module.trainer.should_stop = True
 
 
 def _message(update: _Update, pl_module: LightningModule) -> str:
