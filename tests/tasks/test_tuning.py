@@ -118,4 +118,4 @@ def test_several_learning_rates_keep_their_proportions() -> None:
     assert task.lr == 0.2
     task.lr = 0.1
     configured: Any = task.configure_optimizers()
-    assert [group["lr"] for group in configured["optimizer"].param_groups] == [0.1, 0.25]
+    assert [group["lr"] for group in configured["optimizer"].param_groups] == pytest.approx([0.1, 0.25])

@@ -58,8 +58,8 @@ class TuningCLI(TrainingCLI):
         if not 0 < config.min_lr < config.max_lr or config.steps < 2 * _FEWEST or config.max_batch_size < 1:
             message = (
                 f"--min_lr is {config.min_lr:g}, --max_lr {config.max_lr:g}, --steps {config.steps}, --max_batch_size "
-                f"{config.max_batch_size}; expected 0 < min_lr < max_lr, at least {2 * _FEWEST} steps, and a size of at "
-                "least 1."
+                f"{config.max_batch_size}; expected 0 < min_lr < max_lr, at least {2 * _FEWEST} steps, and a size of 1 "
+                "or more."
             )
             raise ArgumentError(message)
         config.wandb, config.report, config.shown = None, False, []
