@@ -36,6 +36,12 @@ Source = str | os.PathLike[str] | BinaryFile
 """A local file, an address that fsspec opens (``s3://``, ``gs://``, ``memory://``, ``https://``), or a file object."""
 
 
+class _Downloaded(BytesIO):
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self.name = name
+
+
 def is_address(source: object) -> bool:
     """Whether a source is the address of a remote file, as text.
 
@@ -79,7 +85,7 @@ def open_source(source: Source) -> Iterator[BinaryFile]:
         else:
             yield BytesIO(source.read())
     elif is_address(source):
-        yield BytesIO(_download(str(source)))
+        yield _Downloaded(_download(str(source)), str(source))
     else:
         try:
             file = Path(source).open("rb")  # noqa: SIM115 (closed below; only opening is tried)

@@ -1,19 +1,27 @@
 """A training that goes on from any checkpoint ends like an undisturbed one."""
 
 import csv
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.callbacks import BestCheckpoint, LastCheckpoint, RunLogger
+<<<<<<< HEAD
 from visiontasks.errors import CheckpointError
+=======
+from visiontasks.callbacks.stopping import Interruption
+from visiontasks.errors import ArgumentError
+>>>>>>> main
 
 
 class _Snapshots(LastCheckpoint):
@@ -30,11 +38,14 @@ class _Snapshots(LastCheckpoint):
 
 
 def train(
-    run: Path, copies: Path | None = None, ckpt_path: Path | None = None, **options: Any
+    run: Path,
+    copies: Path | None = None,
+    ckpt_path: Path | None = None,
+    **options: Any,  # noqa: ANN401 - of the Trainer
 ) -> tuple[ClassificationTask, Trainer]:
     """Train for some epochs of four batches; the last batch has two images."""
     seed_everything(0)
-    plateau = options.pop("plateau", False)
+    plateau, callback, minutes = (options.pop(name, None) for name in ("plateau", "callback", "minutes"))
     schedule: Any = (lambda optimizer: ReduceLROnPlateau(optimizer, patience=0, factor=0.5)) if plateau else "cosine"
     task = ClassificationTask(
         4,
@@ -43,11 +54,11 @@ def train(
         lr_scheduler=schedule,
     )
     data = ShapesDataModule(train_size=11, val_size=5, image_size=(16, 16), batch_size=3, augmentation="default")
-    last = LastCheckpoint() if copies is None else _Snapshots(copies, minutes=0)
+    last = LastCheckpoint() if copies is None else _Snapshots(copies, minutes=minutes or 0)
     trainer = Trainer(
         accelerator="cpu",
         logger=RunLogger(run.parent, run.name, version=""),
-        callbacks=[BestCheckpoint("val/loss"), last],
+        callbacks=[BestCheckpoint("val/loss"), last, *([callback] if callback else [])],
         enable_progress_bar=False,
         enable_model_summary=False,
         **{"log_every_n_steps": 1, "num_sanity_val_steps": 1, "max_epochs": 4, **options},
@@ -75,30 +86,17 @@ def assert_same(one: tuple[ClassificationTask, Trainer], other: tuple[Classifica
     assert one[1].current_epoch == other[1].current_epoch
 
 
-@pytest.mark.filterwarnings("ignore:.ModelCheckpoint.* could not find the monitored key")
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"plateau": True},
-        {"val_check_interval": 0.5},
-        {"check_val_every_n_epoch": 2},
-        {"max_steps": 14},
-        {"max_steps": 16, "max_epochs": -1},
-        {"accumulate_grad_batches": 3},
-        {"limit_val_batches": 0},
-    ],
-    ids=str,
-)
-def test_it_ends_alike_from_every_checkpoint(options: dict[str, Any], tmp_path: Path) -> None:
-    copies = tmp_path / "copies"
+def check_all_checkpoints(folder: Path, every: int, **options: Any) -> None:  # noqa: ANN401 - of the Trainer
+    """Train, and train again from every so manyth checkpoint of that training, and from the last one."""
+    copies = folder / "copies"
     copies.mkdir()
-    whole = train(tmp_path / "whole", copies, **options)
+    whole = train(folder / "whole", copies, **options)
     saved = sorted(copies.glob("*"))
     assert len(saved) >= 8
-    best = sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir())
-    for copy in saved:
+    files = sorted(path.name for path in (folder / "whole" / "checkpoints").iterdir())
+    for copy in {*saved[::every], saved[-1]}:
         rest = train(copy, ckpt_path=copy / "checkpoints" / "last.ckpt", **options)
+<<<<<<< HEAD
         try:
             if copy != saved[-1]:  # Lightning does not begin a training that has ended
                 assert_same(whole, rest)
@@ -122,3 +120,100 @@ def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path, mo
     monkeypatch.setattr(trainer.strategy, "broadcast", lambda _: 8)
     with pytest.raises(CheckpointError, match="Process 2 of 2 would train on from step 4, the first one from step 8"):
         LastCheckpoint().setup(trainer, task, "fit")
+=======
+        if copy != saved[-1]:  # Lightning does not begin a training that has ended
+            assert_same(whole, rest)
+        assert sorted(path.name for path in (copy / "checkpoints").iterdir()) == files, copy.name
+        assert rows_of(copy) == rows_of(folder / "whole"), copy.name
+
+
+FORMS: list[dict[str, Any]] = [
+    {"plateau": True, "val_check_interval": 0.5},
+    {"max_steps": 14},
+    {"check_val_every_n_epoch": 2},
+    {"max_steps": 16, "max_epochs": -1, "plateau": True},
+    {"accumulate_grad_batches": 3},
+    {"limit_val_batches": 0},
+    {},
+]
+
+
+@pytest.mark.filterwarnings("ignore:.ModelCheckpoint.* could not find the monitored key")
+@pytest.mark.parametrize("options", FORMS[:2], ids=str)
+def test_it_ends_alike_from_some_checkpoints(options: dict[str, Any], tmp_path: Path) -> None:
+    check_all_checkpoints(tmp_path, every=5, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.ModelCheckpoint.* could not find the monitored key")
+@pytest.mark.parametrize("options", FORMS, ids=str)
+def test_it_ends_alike_from_every_checkpoint(options: dict[str, Any], tmp_path: Path) -> None:
+    check_all_checkpoints(tmp_path, every=1, **options)
+
+
+class _Signal(Callback):
+    """Sends a signal to this process, at the end of a batch of training or validation."""
+
+    def __init__(self, stage: str, signum: int) -> None:
+        self.stage, self.signum = stage, signum
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ANN401 - as in Lightning
+        if self.stage == "training" and trainer.global_step == 6:
+            os.kill(os.getpid(), self.signum)
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:  # noqa: ANN401 - as in Lightning
+        if self.stage == "validation" and trainer.global_step == 8:
+            os.kill(os.getpid(), self.signum)
+
+
+@pytest.mark.parametrize(
+    ("stage", "signum", "code"),
+    [("training", signal.SIGTERM, 143), ("validation", signal.SIGUSR1, 138), ("validation", signal.SIGINT, 130)],
+)
+def test_it_goes_on_after_a_signal(
+    stage: str, signum: int, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(tmp_path / "whole")
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    with pytest.raises(Interruption) as stopped:
+        train(tmp_path / "stopped", callback=_Signal(stage, signum))
+    assert stopped.value.code == code
+    last = tmp_path / "stopped" / "checkpoints" / "last.ckpt"
+    assert f"Stopped by {signal.Signals(signum).name}; the checkpoint is {last}. Go on" in capsys.readouterr().out
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)] == handlers
+    rest = train(tmp_path / "stopped", ckpt_path=last)
+    assert_same(whole, rest)
+    assert rows_of(tmp_path / "stopped") == rows_of(tmp_path / "whole")
+
+
+def test_the_best_checkpoint_and_its_score_are_remembered_in_a_moved_folder(tmp_path: Path) -> None:
+    _, trainer = train(tmp_path / "first", max_epochs=2)
+    best = trainer.checkpoint_callback
+    assert isinstance(best, BestCheckpoint)
+    shutil.move(tmp_path / "first", tmp_path / "moved")
+    _, again = train(tmp_path / "moved", ckpt_path=tmp_path / "moved" / "checkpoints" / "last.ckpt", max_epochs=2)
+    remembered = again.checkpoint_callback
+    assert isinstance(remembered, BestCheckpoint)
+    assert remembered.best_model_score == best.best_model_score
+    assert Path(remembered.best_model_path) == tmp_path / "moved" / "checkpoints" / Path(best.best_model_path).name
+
+
+def test_a_checkpoint_is_saved_within_an_epoch_when_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 25))
+    monkeypatch.setattr("visiontasks.callbacks.saving.time", Mock(monotonic=lambda: float(next(clock))))
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    train(tmp_path / "run", copies, minutes=1, max_epochs=1)
+    steps = [torch.load(copy / "checkpoints" / "last.ckpt")["global_step"] for copy in sorted(copies.iterdir())]
+    assert steps == [3, 4]
+
+
+def test_negative_minutes_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"minutes is -1; expected at least 0\."):
+        LastCheckpoint(-1)
+
+
+def test_a_trial_run_saves_nothing(tmp_path: Path) -> None:
+    train(tmp_path / "run", fast_dev_run=True)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+>>>>>>> main

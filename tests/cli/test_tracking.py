@@ -107,12 +107,13 @@ def test_the_long_form_logs_as_well(folder: Path) -> None:
 def test_nothing_is_warned_of_where_a_choice_was_made(has: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jsonargparse import Namespace
 
+    from visiontasks.cli.runs import Run
     from visiontasks.cli.tracking import prepare_loggers
 
     def prepare() -> Any:  # noqa: ANN401 - a logger of a configuration
         config = Namespace(trainer=Namespace(logger=False), wandb="p", wandb_artifacts=True)
         config.model = config.data = Namespace()
-        prepare_loggers(config, "fit", {"p": "abc"})
+        prepare_loggers(config, Run("fit", Path("runs")), {"p": "abc"})
         (entry,) = config.trainer.logger
         return entry
 

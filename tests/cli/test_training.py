@@ -137,7 +137,7 @@ def test_flags_win_over_the_checkpoint(folder: Path, capsys: pytest.CaptureFixtu
     last = "runs/fit/version_0/checkpoints/last.ckpt"
     common = f"{DATA} --trainer.max_epochs 2 --trainer.enable_progress_bar false --trainer.enable_model_summary false"
     assert run(f"fit --ckpt_path {last} {common} --model.label_smoothing 0.125") == 0
-    resumed = torch.load(folder / "runs/fit/version_1/checkpoints/last.ckpt", weights_only=True)
+    resumed = torch.load(folder / "runs/fit/version_0/checkpoints/last.ckpt", weights_only=True)
     assert resumed["epoch"] == 1
     assert resumed["hyper_parameters"]["dropout"] == 0.25
     assert resumed["hyper_parameters"]["label_smoothing"] == 0.125
@@ -153,10 +153,10 @@ def test_a_configuration_takes_no_checkpoint_back(folder: Path, capsys: pytest.C
     assert run(f"fit {SMALL} --trainer.max_epochs 1") == 0
     last, config = "runs/fit/version_0/checkpoints/last.ckpt", "runs/fit/version_0/config.yaml"
     assert run(f"fit --ckpt_path={last} --config {config} --trainer.max_epochs 2") == 0
-    assert torch.load(folder / "runs/fit/version_1/checkpoints/last.ckpt", weights_only=True)["epoch"] == 1
-    rows = (folder / "runs/fit/version_1/metrics.csv").read_text().splitlines()[1:]
+    assert torch.load(folder / last, weights_only=True)["epoch"] == 1
+    rows = (folder / "runs/fit/version_0/metrics.csv").read_text().splitlines()[1:]
     assert run(f"test --ckpt_path {last} --config {config}") == 0
-    assert {row.split(",")[0] for row in rows} == {"1"}
+    assert [row.split(",")[0] for row in rows] == ["0", "0", "1", "1"]
 
 
 class Brightness(Task):
@@ -269,7 +269,7 @@ def test_without_a_logger_a_second_run_in_the_folder_trains_as_well(folder: Path
     for _ in range(2):
         assert run(f"fit {SMALL} --trainer.max_epochs 1 --trainer.logger false") == 0
     assert not (folder / "config.yaml").exists()
-    assert list(folder.glob("checkpoints/*.ckpt"))
+    assert list(folder.glob("runs/fit/checkpoints/*.ckpt"))
 
 
 def test_a_recipe_that_ends_before_its_first_validation_scores_what_it_has(

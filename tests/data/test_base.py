@@ -8,10 +8,11 @@ from lightning.pytorch import Trainer, seed_everything
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tests.addresses import web_server
 from visiontasks import ClassificationTask, VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.samplers import BatchRequest
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.testing import check_datamodule
 from visiontasks.types import ClassificationBatch, Statistics
 
@@ -247,6 +248,29 @@ def test_a_checkpoint_that_is_scored_leaves_the_next_training_whole(make_trainer
         task = learner()
         make_trainer(max_epochs=1).fit(task, datamodule=data)
         assert len(task.seen) == 4
+
+
+class SavedNoise(Noise):
+    """Saves its arguments."""
+
+    def __init__(self, train_size: int = 9, **options: Any) -> None:  # noqa: ANN401 - as above
+        super().__init__(train_size, **options)
+        self.save_hyperparameters()
+
+
+def test_data_come_back_from_the_checkpoint_of_any_address(
+    make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(learner(), datamodule=SavedNoise(6, batch_size=3))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    with web_server(tmp_path) as (address, _):
+        for source in (tmp_path / "a.ckpt", f"{address}/a.ckpt"):
+            data = SavedNoise.load_from_checkpoint(source, seed=5)
+            assert (data.train_size, data.batch_size, data.seed) == (6, 3, 5)
+        torch.save({"code": Path("code")}, tmp_path / "b.ckpt")
+        with pytest.raises(CheckpointError, match=rf"'{address}/b.ckpt' holds pathlib"):
+            SavedNoise.load_from_checkpoint(f"{address}/b.ckpt")
 
 
 def test_overfit_batches_trains_on_the_same_images(make_trainer: Callable[..., Trainer]) -> None:

@@ -1,8 +1,8 @@
 """A user's script, to be run by one process or two: evaluates sets of several sizes, and trains.
 
-Usage: ``python training_script.py DEVICES FOLDER [--break]``. Each process leaves what it found in the folder, and
-reads the images of ``pictures`` and ``scenes`` beside it. With ``--break``, the loss of the last process becomes
-infinite in the second step.
+Usage: ``python training_script.py DEVICES FOLDER [--break | --skip]``. Each process leaves what it found in the folder,
+and reads the images of ``pictures`` and ``scenes`` beside it. With ``--break`` it only trains, and the loss of the last
+process becomes infinite in the second step; with ``--skip`` that batch may be skipped.
 """
 
 import json
@@ -178,12 +178,17 @@ def detect(devices: int, folder: Path) -> None:
 
 
 def fit(
-    trainer: Trainer, kind: type[ClassificationTask] = ClassificationTask, freeze: Freeze = "none"
+    trainer: Trainer,
+    kind: type[ClassificationTask] = ClassificationTask,
+    freeze: Freeze = "none",
+    skip_nonfinite: int = 0,
 ) -> ClassificationTask:
     torch.manual_seed(0)
     backbone = {"filters": [8, 16], "depth": 1, "norm": "group"}
     optimizer = partial(SGD, lr=0.1, momentum=0.9)
-    task = kind(num_classes=4, backbone_options=backbone, freeze=freeze, optimizer=optimizer)
+    task = kind(
+        num_classes=4, backbone_options=backbone, freeze=freeze, optimizer=optimizer, skip_nonfinite=skip_nonfinite
+    )
     share = 4 // trainer.world_size
     # The third validation batch leaves the second process without images.
     data = ShapesDataModule(train_size=16, val_size=5, image_size=(16, 20), batch_size=share, eval_batch_size=2, seed=3)
@@ -213,15 +218,27 @@ def main(devices: int, folder: Path) -> None:
 
 
 class Breaking(ClassificationTask):
-    """Its loss becomes infinite on the last process."""
+    """Its loss becomes infinite on the last process, by a constant that no gradient depends on."""
 
     def losses(self, outputs: torch.Tensor, batch: ClassificationBatch) -> dict[str, torch.Tensor]:
         terms = super().losses(outputs, batch)
         last = self.global_step == 1 and self.global_rank == self.trainer.world_size - 1
-        return {name: term / 0 if last else term for name, term in terms.items()}
+        return {name: term + torch.inf if last else term for name, term in terms.items()}
+
+
+def skip(devices: int, folder: Path) -> None:
+    trainer = make_trainer(devices, folder)
+    task = fit(trainer, Breaking, skip_nonfinite=1)
+    skipped = int(trainer.callback_metrics["train/skipped"])
+    torch.save({"weights": task.state_dict(), "skipped": skipped}, folder / f"skipped-{trainer.global_rank}.pt")
 
 
 if __name__ == "__main__":
-    if sys.argv[3:] == ["--break"]:
-        fit(make_trainer(int(sys.argv[1]), Path(sys.argv[2])), Breaking)
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    processes, results_folder = int(sys.argv[1]), Path(sys.argv[2])
+    match sys.argv[3:]:
+        case ["--break"]:
+            fit(make_trainer(processes, results_folder), Breaking)
+        case ["--skip"]:
+            skip(processes, results_folder)
+        case _:
+            main(processes, results_folder)

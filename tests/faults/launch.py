@@ -4,15 +4,17 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import torch
 from lightning.pytorch import LightningModule
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from visiontasks.cli import main
 from visiontasks.cli.training import run_recipe  # noqa: F401 (loaded before processes are forked)
@@ -54,6 +56,40 @@ def run(
     return process.exitcode
 
 
+def run_two(command: str, folder: Path, fault: str = "", rank: int = 0, timeout: float = 240) -> int:
+    """Run a command line in two processes, of which one kills itself.
+
+    Args:
+        command: The command line.
+        folder: See :func:`run`.
+        fault: See :func:`run`.
+        rank: Which of the processes.
+        timeout: See :func:`run`.
+
+    Returns:
+        The exit code of the first process.
+    """
+    folder.mkdir(exist_ok=True)
+    faults = {"FAULT": fault, "FAULT_RANK": str(rank)}
+    env = {**os.environ, **faults, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    words = [sys.executable, str(Path(__file__).with_name("command.py")), *command.split()]
+    with (folder / "output.txt").open("a") as output:
+        process = subprocess.Popen(words, cwd=folder, env=env, stdout=output, stderr=output, start_new_session=True)
+    try:
+        code = process.wait(timeout)
+        wait_for(lambda: not _runs(process.pid), 60)  # the other one notices
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return code
+
+
+def _runs(group: int) -> bool:
+    """Whether any process of a group runs; those that have ended and were not waited for do not."""
+    states = subprocess.run(["ps", "-o", "stat=", "-g", str(group)], capture_output=True, text=True, check=False)
+    return any(not state.startswith("Z") for state in states.stdout.split())
+
+
 def _main(words: list[str], folder: Path, fault: str) -> None:
     os.setsid()
     os.chdir(folder)
@@ -62,10 +98,15 @@ def _main(words: list[str], folder: Path, fault: str) -> None:
     os.dup2(output.fileno(), 2)
     sys.argv = ["visiontasks", *words]
     torch.set_num_threads(1)
+    prepare(fault)
+    sys.exit(main(words))
+
+
+def prepare(fault: str) -> None:
+    """Let this process kill itself at a point; "" for never."""
     if fault:
         point, _, number = fault.partition(":")
         _FAULTS[point](_striker(int(number)))
-    sys.exit(main(words))
 
 
 def _striker(number: int) -> Strike:
@@ -96,7 +137,7 @@ def _in_validation(strike: Strike) -> None:
 def _in_backward(strike: Strike) -> None:
     original = LightningModule.backward
 
-    def backward(self: LightningModule, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+    def backward(self: LightningModule, loss: torch.Tensor, *args: object, **options: object) -> None:
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         handle = parameters[len(parameters) // 2].register_hook(lambda _: strike())
         original(self, loss, *args, **options)
@@ -106,13 +147,13 @@ def _in_backward(strike: Strike) -> None:
 
 
 def _after_update(strike: Strike) -> None:
-    torch.optim.optimizer.register_optimizer_step_post_hook(lambda *_: strike())
+    register_optimizer_step_post_hook(lambda *_: strike())
 
 
 def _in_write(strike: Strike) -> None:
     original = torch.save
 
-    def save(content: Any, file: Any) -> None:
+    def save(content: object, file: BinaryIO) -> None:
         whole = io.BytesIO()
         original(content, whole)
         data = whole.getvalue()
@@ -147,10 +188,10 @@ def _after_rename(strike: Strike) -> None:
     Path.replace = replace  # type: ignore[method-assign, assignment]
 
 
-def _before(owner: Any, name: str, strike: Strike) -> None:
+def _before(owner: type, name: str, strike: Strike) -> None:
     original = getattr(owner, name)
 
-    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+    def wrapped(self: object, *args: object, **options: object) -> object:
         strike()
         return original(self, *args, **options)
 

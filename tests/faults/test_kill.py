@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.compare import assert_equal, rows_of, state_of
-from tests.faults.launch import run
+from tests.faults.launch import run, run_two
 
 CLASSIFICATION = (
     "fit --data.train_size 22 --data.val_size 6 --data.test_size 4 --data.batch_size 4 --data.image_size [20,20] "
@@ -23,13 +23,23 @@ COMMON = (
 )
 
 
-def check(command: str, faults: list[str], folder: Path) -> None:
+def check(command: str, faults: list[str], folder: Path, processes: int = 1) -> None:
     """Train undisturbed, and with one kill after the other, by one command line each."""
-    assert run(command, folder / "whole") == 0, (folder / "whole" / "output.txt").read_text()
+
+    def start(name: str, fault: str = "") -> int:
+        if processes == 1:
+            return run(command, folder / name, fault)
+        point, _, rank = fault.partition("@")
+        return run_two(command, folder / name, point, int(rank or 0))
+
+    def printed(name: str) -> str:
+        return (folder / name / "output.txt").read_text()
+
+    assert start("whole") == 0, printed("whole")
     for fault in faults:
-        code = run(command, folder / "killed", fault)
-        assert code == -9, f"{fault}: {code}\n{(folder / 'killed' / 'output.txt').read_text()}"
-    assert run(command, folder / "killed") == 0, (folder / "killed" / "output.txt").read_text()
+        code = start("killed", fault)
+        assert code == -9 if processes == 1 else code, f"{fault}: {code}\n{printed('killed')}"
+    assert start("killed") == 0, printed("killed")
     whole, killed = (folder / name / "runs" / "fit" / "version_0" for name in ("whole", "killed"))
     assert_equal(state_of(whole), state_of(killed))
     assert rows_of(whole) == rows_of(killed)
@@ -41,17 +51,8 @@ def test_it_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
 
 
 FIRST_EPOCH = ["step:1", "backward:2", "update:3", "validation:1", "write:1", "before-rename:1"]
-LATER = ["after-rename:1", "step:7", "backward:4", "validation:2", "write:2", "before-rename:2", "update:2"]
-EACH_STEP = [
-    "after-rename:2",
-    "write:3",
-    "step:2",
-    "before-rename:3",
-    "backward:3",
-    "update:3",
-    "validation:2",
-    "after-rename:1",
-]
+LATER = ["after-rename:1", "step:7", "backward:4", "update:2", "validation:3", "before-rename:1", "after-rename:1"]
+EACH_STEP = ["write:3", "step:2", "before-rename:3", "backward:3", "update:3", "after-rename:1", "validation:2"]
 
 
 @pytest.mark.slow
@@ -62,4 +63,13 @@ def test_from_every_point_it_ends_like_an_undisturbed_one(
     task: str, workers: int, minutes: str, tmp_path: Path
 ) -> None:
     faults = EACH_STEP if minutes == "0" else FIRST_EPOCH + LATER
-    check(f"{task}{COMMON} --data.num_workers {workers} --save_minutes {minutes}", faults, tmp_path)
+    command = f"{task}{COMMON} --data.num_workers {workers} --save_minutes {minutes} --trainer.max_epochs 6"
+    check(command, faults, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [CLASSIFICATION, DETECTION], ids=["classification", "detection"])
+def test_two_processes_of_which_either_is_killed(task: str, tmp_path: Path) -> None:
+    faults = ["step:2@0", "backward:2@1", "update:4@0", "validation:1@1", "write:2@0", "after-rename:1@0", "step:1@1"]
+    devices = " --trainer.devices 2 --trainer.strategy ddp --trainer.max_epochs 8 --save_minutes 0"
+    check(task + COMMON + devices, faults, tmp_path, processes=2)

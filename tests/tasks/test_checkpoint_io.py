@@ -1,11 +1,10 @@
+import math
 import os
-import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,12 @@ from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from torch.utils.data import DataLoader
 
 from tests.addresses import web_server
-from visiontasks import ClassificationBatch, ClassificationTask
+from tests.small_disk import full_disk
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 
 WEIGHTS = {"state_dict": {"weight": torch.arange(100_000.0)}}
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file grow beyond 64 KiB: only for a moment, since the report of the tests may go to a file, too."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_what_is_saved_comes_back_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -50,7 +37,10 @@ def test_what_is_saved_comes_back_and_nothing_else_is_left(tmp_path: Path) -> No
 def test_a_full_disk_is_an_error_and_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     SafeCheckpointIO().save_checkpoint({"state_dict": {}}, path)
-    with pytest.raises((OSError, RuntimeError)), full_disk():
+    with (
+        pytest.raises(CheckpointError, match=r"a\.ckpt' could not be saved: File too large\. .* about 0\.4 MiB"),
+        full_disk(),
+    ):
         SafeCheckpointIO().save_checkpoint(WEIGHTS, path)
     assert SafeCheckpointIO().load_checkpoint(path) == {"state_dict": {}}
     assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
@@ -58,7 +48,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_previous_checkpoint(tmp_path: Pa
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(CheckpointError, match=r"file.* could not be saved: '.*file': File exists"):
         SafeCheckpointIO().save_checkpoint(WEIGHTS, tmp_path / "file" / "a.ckpt")
 
 
@@ -74,7 +64,7 @@ def test_parts_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    host = socket.gethostname()
+    host = socket.gethostname().replace(".", "-")
     kept = {
         f".a.ckpt.{host}.{os.getppid()}.part",  # is running
         f".a.ckpt.another-{host}.{ended}.part",  # who knows, on another machine
@@ -196,3 +186,53 @@ def test_a_run_folder_is_its_newest_to_train_and_its_best_to_test(
     trainer.test(task, loader, ckpt_path=run, verbose=False)
     best = torch.load(run / "checkpoints" / "epoch0.ckpt")["state_dict"]
     assert all(torch.equal(value, best[name]) for name, value in task.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"state_dict": {"head.weight": torch.tensor([1.0, math.nan])}}, r"not finite: head\.weight\. What was"),
+        ({"state_dict": {f"layer{i}": torch.tensor(math.inf) for i in range(5)}}, "layer0, layer1, layer2 and 2 more"),
+        ({"current_model_state": {"bias": torch.full((2,), -math.inf)}}, "not finite: bias"),
+        (
+            {"optimizer_states": [{"state": {3: {"exp_avg": torch.tensor([math.nan])}}}]},
+            "exp_avg of the optimiser's parameter 3",
+        ),
+    ],
+)
+def test_what_is_not_finite_is_refused_and_the_previous_checkpoint_stays(
+    part: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ckpt"
+    SafeCheckpointIO().save_checkpoint(WEIGHTS, path)
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        SafeCheckpointIO().save_checkpoint(WEIGHTS | part, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+def test_what_is_large_or_no_weight_may_be_saved(tmp_path: Path) -> None:
+    values = {
+        # The square overflows.
+        "large": torch.tensor([1e30, -1e30]),
+        "half": torch.full((9,), 6e4, dtype=torch.float16),
+        "empty": torch.zeros(0),
+        "count": torch.tensor(3),
+        "mask": torch.tensor([0.0, -math.inf]),
+    }
+    checkpoint = {"state_dict": values, "callbacks": {"EarlyStopping": {"best_score": torch.tensor(math.inf)}}}
+    SafeCheckpointIO(["mask"]).save_checkpoint(checkpoint, tmp_path / "a.ckpt")
+    assert (tmp_path / "a.ckpt").exists()
+
+
+def test_a_buffer_that_is_meant_to_be_infinite_is_saved(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1})
+    task.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(task, datamodule=ShapesDataModule(train_size=2, val_size=1, image_size=(16, 16), batch_size=2))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    with torch.no_grad():
+        task.head.linear.bias.fill_(math.nan)
+    with pytest.raises(CheckpointError, match=r"not finite: head\.linear\.bias\."):
+        trainer.save_checkpoint(tmp_path / "b.ckpt")

@@ -13,6 +13,7 @@ from tests.addresses import web_server
 from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.prediction import load_task, predict_images
+from visiontasks.serialization import Source, load_file
 from visiontasks.tasks import reading
 from visiontasks.tasks.reading import read_checkpoint, saved_device
 
@@ -38,8 +39,8 @@ def saved(task: ClassificationTask, tmp_path: Path) -> Path:
 def test_a_task_is_loaded_from_anywhere(task: ClassificationTask, saved: Path) -> None:
     fsspec.filesystem("memory").pipe("/reading/a.ckpt", saved.read_bytes())
     with web_server(saved.parent) as (address, asked), saved.open("rb") as opened:
-        sources = [saved, str(saved), saved.parent.parent, "memory://reading/a.ckpt", f"{address}/epoch0.ckpt", opened]
-        for source in [*sources, io.BytesIO(saved.read_bytes())]:
+        sources: list[Source] = [saved, str(saved), saved.parent.parent, opened, io.BytesIO(saved.read_bytes())]
+        for source in [*sources, "memory://reading/a.ckpt", f"{address}/epoch0.ckpt"]:
             loaded = ClassificationTask.load_from_checkpoint(source, weights_only=True)
             assert all(torch.equal(value, task.state_dict()[name]) for name, value in loaded.state_dict().items())
             assert type(load_task(source)) is ClassificationTask
@@ -115,7 +116,6 @@ def test_another_class_count_is_refused_also_where_parts_may_lack(saved: Path) -
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What is read from files."""
     read: list[object] = []
-    load_file = reading.load_file
 
     def count(source: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the function it stands in for
         read.append(source)

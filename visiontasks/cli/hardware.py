@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 
 import torch
+from jsonargparse import Namespace
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -30,6 +32,19 @@ def has_bf16(accelerator: str) -> bool:
 def default_precision(accelerator: str) -> str:
     """Choose the Trainer's precision: ``"bf16-mixed"`` if the hardware supports it, otherwise ``"32-true"``."""
     return "bf16-mixed" if has_bf16(accelerator) else "32-true"
+
+
+def choose_precision(trainer: Namespace) -> None:
+    """Choose the precision by the hardware unless the user did, and say so.
+
+    Args:
+        trainer: The configuration of the Trainer; changed.
+    """
+    if trainer.precision is None:
+        trainer.precision = default_precision(str(trainer.accelerator))
+        reason = "has" if trainer.precision == "bf16-mixed" else "has no"
+        because = f"the hardware {reason} bf16 arithmetic (--trainer.precision chooses another)"
+        rank_zero_only(print)(f"Precision {trainer.precision}, channels-last: {because}.")
 
 
 def keep_freed_memory() -> None:

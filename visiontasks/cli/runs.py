@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from visiontasks.callbacks.run_logger import METRICS_FILE
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import import_class
-from visiontasks.runs import is_run_folder, newest_checkpoint, resolve_checkpoint
+from visiontasks.runs import checkpoints_in, is_run_folder, newest_checkpoint, resolve_checkpoint
 
 DEFAULT_FOLDER = "runs"
 """Folder of all runs, in the Trainer's ``default_root_dir``."""
@@ -92,7 +92,7 @@ def choose_run(config: Namespace, command: str, evaluates: bool) -> Run:
         return _newest_run(name, root, given or (home if entry is None else _newest_version(home)))
     checkpoint = resolve_checkpoint(path, going_on=True)
     folder = _folder_of(checkpoint) if isinstance(checkpoint, Path) else None
-    if folder is None or (not Path(path).is_dir() and newest_checkpoint(folder) != checkpoint):
+    if folder is None or (not Path(path).is_dir() and checkpoints_in(folder)[-1] != checkpoint):
         return Run(name, root, None, str(checkpoint), f"Going on from {checkpoint}, in a new run folder.")
     return Run(folder.parent.name, folder.parent.parent, folder, str(checkpoint), f"Going on from {checkpoint}.")
 
@@ -136,7 +136,7 @@ def _newest_version(home: Path) -> Path | None:
 
 def _folder_of(checkpoint: Path) -> Path | None:
     """Find the run folder of a checkpoint file."""
-    folder = checkpoint.absolute().parent
+    folder = checkpoint.parent
     folder = folder.parent if folder.name == "checkpoints" else folder
     return folder if is_run_folder(folder) else None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.sharing import remedy
 from visiontasks.errors import WorkerError
@@ -37,7 +38,7 @@ def death(error: RuntimeError) -> WorkerError:
 
 
 def silence(
-    worker: int, workers: int, pid: int | None, request: BatchRequest, files: Any, seconds: float
+    worker: int, workers: int, pid: int | None, request: BatchRequest, files: ImageIndex | None, seconds: float
 ) -> WorkerError:
     """Describe a worker that does not answer.
 
@@ -56,9 +57,9 @@ def silence(
     look = f", 'py-spy dump --pid {pid}' shows where it is" if pid else ""
     message = (
         f"Worker {worker + 1} of {workers}{process} has not answered for {seconds:g} s: it was to make a batch of the "
-        f"images {', '.join(images)}{others} in epoch {request.epoch}. Look whether the disk or network that holds them "
-        f"answers, and whether a transform hangs{look}. worker_timeout (--data.worker_timeout SECONDS) waits longer, 0 for "
-        "ever; num_workers=0 uses no workers."
+        f"images {', '.join(images)}{others} in epoch {request.epoch}. Look whether the disk or network that holds "
+        f"them answers, and whether a transform hangs{look}. worker_timeout (--data.worker_timeout SECONDS) waits "
+        "longer, 0 for ever; num_workers=0 uses no workers."
     )
     return WorkerError(message)
 

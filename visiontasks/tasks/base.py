@@ -24,6 +24,7 @@ from visiontasks.tasks.finiteness import FiniteUpdates
 from visiontasks.tasks.logged import LoggedModule, Stage
 from visiontasks.tasks.normalization import MEASURED, Normalization
 from visiontasks.tasks.optimization import NamedSchedule
+from visiontasks.tasks.process_group import ProcessGroupErrors
 from visiontasks.tasks.randomness import StepRandomness
 from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
@@ -92,6 +93,7 @@ class Task(LoggedModule, ABC):
         super().__init__()
         self._finite_updates = FiniteUpdates(skip_nonfinite)
         self._step_randomness = StepRandomness()
+        self._process_group_errors = ProcessGroupErrors()
         name = backbone if isinstance(backbone, str) else None
         if isinstance(backbone, str):
             backbone = create_backbone(backbone, in_channels, **(backbone_options or {}))
@@ -263,20 +265,22 @@ class Task(LoggedModule, ABC):
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
 
+_TRAINER: Any = vars(LightningModule)["trainer"]
+
+
 def _attach(task: Task, trainer: Trainer | None) -> None:
     """Set the trainer, and let the task's own callbacks run after all others that write no checkpoints."""
-    set_trainer: Any = LightningModule.trainer.fset
-    set_trainer(task, trainer)
+    _TRAINER.fset(task, trainer)
     if isinstance(trainer, Trainer):
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        others = [callback for callback in callbacks if not isinstance(callback, FiniteUpdates | StepRandomness)]
-        writing = sum(isinstance(callback, Checkpoint) for callback in others)
-        place = len(others) - writing
-        callbacks[:] = [*others[:place], task._step_randomness, task._finite_updates, *others[place:]]
+        own = (task._step_randomness, task._finite_updates, task._process_group_errors)
+        others = [callback for callback in callbacks if not isinstance(callback, tuple(map(type, own)))]
+        place = len(others) - sum(isinstance(callback, Checkpoint) for callback in others)
+        callbacks[:] = [*others[:place], *own, *others[place:]]
 
 
 # Not in configure_callbacks: subclasses override it without a call of super().
-Task.trainer = LightningModule.trainer.setter(_attach)  # type: ignore[method-assign, assignment]  # mypy knows no setters
+Task.trainer = _TRAINER.setter(_attach)  # type: ignore[method-assign]  # a property with another setter
 
 # The default is a lambda, because the command line reads class and arguments from its source. Pickle looks up a
 # function by its qualified name, which is set to this one.

@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from visiontasks.backbones import Backbone
@@ -25,6 +26,7 @@ from visiontasks.tasks.optimization import (
     resume_rates,
     scale_rate,
     schedulers_of,
+    set_rate,
     settle_joined_groups,
     training_steps,
 )
@@ -83,6 +85,7 @@ class FinetunedModule(CheckpointedModule):
     _lr_scheduler: LRSchedulerCallable | NamedSchedule
     _lr_interval: Literal["epoch", "step"]
     _warmup: float
+    _lr: float | None = None
     _groups: int | None = None
     _joined: int
     _resumed_sizes: Sequence[int] = ()
@@ -221,13 +224,32 @@ class FinetunedModule(CheckpointedModule):
             strategy.configure_ddp()
         self._joined = len(joined)
 
+    @property
+    def lr(self) -> float:
+        """Learning rate of the optimiser, before any schedule; ``Tuner.lr_find`` finds it by this name, and sets it.
+
+        If the optimiser was created with several rates, it is the first one; setting it changes all by the same factor.
+        """
+        rate: float = self._create_optimizer().param_groups[0]["lr"]
+        return rate
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._lr = rate
+
+    def _create_optimizer(self) -> Optimizer:
+        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        if self._lr is not None:
+            set_rate(optimizer, self._lr)
+        return optimizer
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Create the optimiser over the trainable parameters, and the schedule.
 
         Raises:
             ArgumentError: If the schedule gives the backbone the learning rate of the head.
         """
-        optimizer = self._optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        optimizer = self._create_optimizer()
         if self._backbone_lr_factor != 1:
             scale_rate(optimizer, self.backbone.parameters(), self._backbone_lr_factor)
         exempt_from_decay(optimizer)

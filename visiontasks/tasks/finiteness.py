@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.tasks.optimization import searches_rate
 
 _NAMED = 3
 
@@ -129,24 +130,32 @@ class FiniteUpdates(Callback):
         if not self.limit and scaler is None and parameters and _can_leave_out(optimizer):
             self._pending = _leave_out_on_device(update, optimizer)
             return
-        bad_loss = not _all_finite(update.losses)
-        bad_gradient = not _all_finite([p.grad for p in parameters if p.grad is not None])
-        bad = bad_loss or (bad_gradient and scaler is None)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if _all_finite([*update.losses, *gradients]):
+            self._left_out.append(False)
+            return
+        bad_gradient = not _all_finite(gradients)
+        bad = scaler is None or not _all_finite(list(update.losses))
         self._left_out.append(bad)
         if not bad:
             return
         # A loss that no gradient depends on is known to one process alone, or not to the scaler.
         alone = not bad_gradient and (trainer.world_size > 1 or scaler is not None)
         if alone or self.in_a_row >= self.limit:
-            raise NonFiniteLossError(_message(update, pl_module))
+            _stop(update, pl_module)
+            self._undo(parameters, scaler)
+            return
         self.skipped += 1
         rank_zero_warn(f"{_message(update, pl_module)} Skipped.")
-        pl_module.log("train/skipped", float(self.skipped), on_step=False, on_epoch=True, reduce_fx="max")
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
-        if scaler is None:
-            for parameter in parameters:
-                parameter.grad = None
+        pl_module.log(
+            "train/skipped",
+            float(self.skipped),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=scaler is None,
+            reduce_fx="max",
+        )
+        self._undo(parameters, scaler)
 
     def on_train_batch_end(
         self,
@@ -173,6 +182,13 @@ class FiniteUpdates(Callback):
         """Look at the last update."""
         self._read_pending(pl_module)
 
+    def _undo(self, parameters: Sequence[Tensor], scaler: object) -> None:
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+        if scaler is None:
+            for parameter in parameters:
+                parameter.grad = None
+
     def _clear(self) -> None:
         self._batches: list[tuple[Tensor, Mapping[str, Tensor]]] = []
         self._losses: list[Tensor] = []
@@ -184,7 +200,7 @@ class FiniteUpdates(Callback):
         del pending.optimizer.found_inf
         pending.arrived.synchronize()
         if pending.bad:
-            raise NonFiniteLossError(_message(pending.update, pl_module))
+            _stop(pending.update, pl_module)
 
 
 def _scaler_of(trainer: Trainer) -> Any:  # noqa: ANN401 (None, or torch's)
@@ -213,15 +229,22 @@ def _leave_out_on_device(update: _Update, optimizer: Any) -> _Pending:  # noqa: 
     return _Pending(update._replace(sizes=sizes), optimizer, arriving, arrived)
 
 
-def _all_finite(tensors: Sequence[Tensor]) -> bool:
+def _all_finite(tensors: list[Tensor]) -> bool:
     """Whether all values are finite; waits for the device."""
     if not tensors:
         return True
     if tensors[0].device.type == "cpu":
         # The squares of finite values may overflow, but this norm is ten times as fast as the largest value.
         sizes = torch._foreach_norm(tensors)
-        return all(math.isfinite(size) for size in sizes) or all(bool(x.isfinite().all()) for x in tensors)
+        return all(math.isfinite(size.item()) for size in sizes) or all(bool(x.isfinite().all()) for x in tensors)
     return bool(torch.stack(torch._foreach_norm(tensors, math.inf)).isfinite().all())
+
+
+def _stop(update: _Update, pl_module: LightningModule) -> None:
+    """End a search for a learning rate, which is to find where training diverges; any other training is an error."""
+    if not searches_rate(pl_module.trainer):
+        raise NonFiniteLossError(_message(update, pl_module))
+    pl_module.trainer.should_stop = True
 
 
 def _message(update: _Update, pl_module: LightningModule) -> str:
@@ -230,7 +253,7 @@ def _message(update: _Update, pl_module: LightningModule) -> str:
     images = f" for the images with ids {ids}" if ids else ""
     if pl_module.trainer.world_size > 1:
         images += " of this process, or for those of another"
-    if _all_finite(update.losses):
+    if _all_finite(list(update.losses)):
         what, values = "gradient", _bad_gradients(update, pl_module)
     else:
         what = "loss"
