@@ -39,5 +39,7 @@ class Pace(Callback):
             self._pause(f"validation-{trainer.global_rank}")
 
     def _pause(self, name: str) -> None:
-        Path(name).write_text(str(os.getpid()))
+        part = Path(f"{name}.part")
+        part.write_text(str(os.getpid()))
+        part.replace(name)
         time.sleep(self.seconds)

@@ -176,14 +176,13 @@ def test_two_nodes_train_on_their_copies(tmp_path: Path, environment: dict[str, 
 
 
 APART = """
-import os, pathlib
-from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.cli.training import run_recipe
+import os, pathlib, sys
+from visiontasks.cli import main
 
 folder = pathlib.Path("node-" + os.environ["SLURM_NODEID"])
 folder.mkdir(exist_ok=True)
 os.chdir(folder)
-run_recipe("apart", ClassificationTask, ShapesDataModule, {})
+sys.exit(main(["fit", *sys.argv[1:]]))
 """
 
 

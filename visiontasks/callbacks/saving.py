@@ -23,7 +23,6 @@ from visiontasks.callbacks.position import (
 from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.serialization import read_values
 
 FOLDER = "checkpoints"
 """Name of the folder of checkpoints in a run folder."""
@@ -112,14 +111,9 @@ class LastCheckpoint(Checkpoint):
         return LastCheckpoint.__qualname__
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose the file; all processes have to ask the Trainer for the folder.
-
-        Raises:
-            CheckpointError: If the process goes on from another step than the first one.
-        """
+        """Choose the file; all processes have to ask the Trainer for the folder."""
         if stage == "fit":
             self.file = None if trainer.fast_dev_run else checkpoint_folder(trainer) / "last.ckpt"
-            _check_same_start(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training; it is added when a checkpoint is saved, because it needs the Trainer."""
@@ -150,6 +144,22 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.go_on(source, self._resumed["rows"], None if pending is None else tuple(pending))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare where the processes go on: machines that share no disk, or a slow one, may see different files.
+
+        Raises:
+            CheckpointError: If this process would go on from another step than the first one.
+        """
+        step = trainer._checkpoint_connector._loaded_checkpoint.get("global_step", 0)
+        first = trainer.strategy.broadcast(step)
+        if step != first:
+            message = (
+                f"Process {trainer.global_rank + 1} of {trainer.world_size} would train on from step {step}, the first "
+                f"one from step {first}: they see different checkpoints. The run folder has to be on a disk that all "
+                "machines share."
+            )
+            raise CheckpointError(message)
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Handle signals before workers are started, which have the same handlers."""
@@ -240,22 +250,6 @@ class LastCheckpoint(Checkpoint):
             f"\nStopped by {signal_name(signum)}; the checkpoint is {self.file}. Go on {how}", flush=True
         )
         raise self._signals.end(signum)
-
-
-def _check_same_start(trainer: Trainer) -> None:
-    """Refuse to go on from different checkpoints, which machines find that share no disk, or a slow one."""
-    if trainer.world_size == 1:
-        return
-    path = Path(trainer.ckpt_path or "")
-    step = int(read_values(path)["global_step"]) if path.is_file() else 0
-    first = trainer.strategy.broadcast(step)
-    if step != first:
-        message = (
-            f"Process {trainer.global_rank + 1} of {trainer.world_size} would train on from step {step}, the first one "
-            f"from step {first}: they see different checkpoints. All machines need the same run folder "
-            f"({str(path.parent) if trainer.ckpt_path else 'none was found here'}), on a disk that they share."
-        )
-        raise CheckpointError(message)
 
 
 def checkpoint_folder(trainer: Trainer) -> Path:

@@ -124,6 +124,8 @@ class StopSignals:
             # srun and torchrun end the first process, too, as soon as another has ended.
             with suppress(RuntimeError):  # a second signal has ended it
                 distributed.barrier(self._group)
+        # So that Lightning ends the workers of training as well, in a validation.
+        trainer.training = True
         # Otherwise the end of the interpreter searches half a million objects for cycles, which takes seconds.
         gc.freeze()
         return Interruption(signum)
