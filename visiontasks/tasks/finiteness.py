@@ -179,10 +179,6 @@ class FiniteUpdates(Callback):
         """Look at the last update before checkpoints are written."""
         self._read_pending(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last update."""
-        self._read_pending(pl_module)
-
     def _clear(self) -> None:
         self._batches: list[tuple[Tensor, Mapping[str, Tensor]]] = []
         self._losses: list[Tensor] = []
