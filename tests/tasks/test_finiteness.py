@@ -247,11 +247,16 @@ def test_a_fused_optimiser_leaves_out_the_update_by_itself_and_the_training_stop
     monkeypatch.setattr(finiteness, "_can_leave_out", lambda _: True)
     monkeypatch.setattr(torch, "Event", no_event)
     steps: list[int] = []
+    validations: list[int] = []
 
     class Counting(Bad):
         def on_train_batch_end(self, *args: object) -> None:
             steps.append(self.global_step)
             weights.append([value.detach().clone() for value in self.parameters()])
+
+        def on_validation_epoch_start(self) -> None:
+            validations.append(self.global_step)
+            super().on_validation_epoch_start()
 
     weights: list[list[Tensor]] = []
     torch.manual_seed(1)
@@ -262,7 +267,10 @@ def test_a_fused_optimiser_leaves_out_the_update_by_itself_and_the_training_stop
     assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
     assert all(torch.equal(*pair) for pair in zip(weights[1], task.parameters(), strict=True))
     assert re.search(what, str(error.value))
-    # Also if it was the last step.
+    # Before a validation, and if it was the last step.
+    with pytest.raises(NonFiniteLossError, match="at step 1"):
+        fit(Counting({10: kind}, optimizer=partial(optimizer, lr=0.01)), batches(4), max_epochs=1, val_check_interval=2)
+    assert not validations
     with pytest.raises(NonFiniteLossError, match="at step 1"):
         fit(Counting({10: kind}, optimizer=partial(optimizer, lr=0.01)), batches(2), max_epochs=1, limit_val_batches=0)
 

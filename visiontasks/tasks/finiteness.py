@@ -178,10 +178,6 @@ class FiniteUpdates(Callback):
         """Look at the last update before checkpoints are written."""
         self._read_pending(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last update."""
-        self._read_pending(pl_module)
-
     def _undo(self, parameters: Sequence[Tensor], scaler: object) -> None:
         for buffer, before in self._buffers:
             buffer.copy_(before)
