@@ -22,7 +22,7 @@ from visiontasks.tasks.batches import has_images_alone, name_fields
 from visiontasks.tasks.checkpoint_io import SafeCheckpointIO
 from visiontasks.tasks.logged import LoggedModule, Stage
 from visiontasks.tasks.normalization import MEASURED, Normalization
-from visiontasks.tasks.optimization import NamedSchedule, searches_rate
+from visiontasks.tasks.optimization import NamedSchedule, ends_search
 from visiontasks.tasks.process_group import ProcessGroupErrors
 from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
@@ -133,7 +133,7 @@ class Task(LoggedModule, ABC):
 
     # Steps.
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:  # noqa: ANN401 (each task has its own)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
         """Compute the loss of a batch, and log its terms at the trainer's interval.
 
         A loss that is not finite ends a search for a learning rate, which is to find where training diverges.
@@ -155,10 +155,7 @@ class Task(LoggedModule, ABC):
             )
             raise ArgumentError(message) from error
         loss, terms = self.add_up(self.losses(outputs, batch))
-        if not torch.isfinite(loss):
-            if searches_rate(self.trainer):
-                self.trainer.should_stop = True
-                return None
+        if not torch.isfinite(loss) and not ends_search(self.trainer):
             values = ", ".join(f"{name} {term.item()}" for name, term in terms.items())
             message = (
                 f"The loss is not finite at step {self.global_step} ({values}) for the images with ids "
