@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
-from visiontasks.tasks.optimization import searches_rate
+from visiontasks.tasks.optimization import ends_search
 
 _NAMED = 3
 
@@ -238,9 +238,8 @@ def _all_finite(tensors: list[Tensor]) -> bool:
 
 def _stop(update: _Update, pl_module: LightningModule) -> None:
     """End a search for a learning rate, which is to find where training diverges; any other training is an error."""
-    if not searches_rate(pl_module.trainer):
+    if not ends_search(pl_module.trainer):
         raise NonFiniteLossError(_message(update, pl_module))
-    pl_module.trainer.should_stop = True
 
 
 def _message(update: _Update, pl_module: LightningModule) -> str:
