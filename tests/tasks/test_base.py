@@ -245,7 +245,7 @@ class Counting(ClassificationTask):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as in Task
         super().validation_step(batch, batch_idx)
-        self.val_losses.count += 1
+        self.scores.val_losses.count += 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch.optim import SGD, AdamW, RMSprop
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError, NonFiniteLossError
 from visiontasks.tasks import finiteness
-from visiontasks.tasks.checkpoint import read_checkpoint
+from visiontasks.tasks.record import read_checkpoint
 from visiontasks.types import ClassificationBatch
 
 OPTIONS: dict[str, Any] = {"backbone_options": {"filters": [4], "depth": 1}, "lr_scheduler": "constant", "warmup": 0.0}
@@ -118,7 +118,7 @@ def test_nothing_is_counted_where_nothing_was_skipped(fit: Callable[..., Trainer
     task = made({}, skip_nonfinite=2)
     trainer = fit(task, batches(2), max_epochs=1)
     assert "train/skipped" not in trainer.callback_metrics
-    assert not task._finite_updates.state_dict()
+    assert not task._parts.finite_updates.state_dict()
 
 
 @pytest.mark.parametrize("kind", ["loss", "gradient"])

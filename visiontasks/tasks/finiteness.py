@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
 from visiontasks.tasks.optimization import ends_search
+from visiontasks.tasks.owned import OwnedCallback
 
 _NAMED = 3
 
@@ -43,7 +44,7 @@ class _Pending(NamedTuple):
     arrived: torch.Event
 
 
-class FiniteUpdates(Callback):
+class FiniteUpdates(OwnedCallback):
     """Checks loss and gradient before every update of the weights.
 
     On the CPU the update of a value that is not finite is left out directly. On a GPU the host does not wait: the

@@ -10,16 +10,17 @@ from datetime import timedelta
 from subprocess import Popen, TimeoutExpired
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import distributed
 
 from visiontasks.errors import ProcessGroupError
+from visiontasks.tasks.owned import OwnedCallback
 
 _SECONDS_TO_END = 3.0
 """How long the other processes have to end by themselves before they are killed."""
 
 
-class ProcessGroupErrors(Callback):
+class ProcessGroupErrors(OwnedCallback):
     """Explains the error of a process that waited for another one in vain, and leaves no process behind.
 
     Every task adds it. The explanation is a note on the error, with which Python shows it.

@@ -17,8 +17,8 @@ from torch.optim import SGD, Adam
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, create_backbone
 from visiontasks.errors import CheckpointError
-from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.record import RECORD
 from visiontasks.types import Statistics
 
 SMALL: dict[str, Any] = {"filters": (4,), "depth": 1}
@@ -84,7 +84,6 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "unsaved": [],
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",
-        "thresholds": 0.5,
     }
 
 

@@ -60,11 +60,11 @@ def test_an_interrupted_epoch_leaves_nothing_behind(stage: str, make_trainer: Ca
         counted: list[int]
 
         def on_validation_epoch_end(self) -> None:
-            self.counted = [int(self.val_losses.count)]
+            self.counted = [int(self.scores.val_losses.count)]
             super().on_validation_epoch_end()
 
         def on_train_epoch_end(self) -> None:
-            accuracy: Any = self.train_metrics["accuracy"]
+            accuracy: Any = self.scores.train_metrics["accuracy"]
             self.counted.append(int((accuracy.tp + accuracy.fn).sum()))
             super().on_train_epoch_end()
 
