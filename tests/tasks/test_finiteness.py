@@ -16,7 +16,7 @@ from torch.optim import SGD, AdamW, RMSprop
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError, NonFiniteLossError
 from visiontasks.tasks import finiteness
-from visiontasks.tasks.record import read_checkpoint
+from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.types import ClassificationBatch
 
 OPTIONS: dict[str, Any] = {"backbone_options": {"filters": [4], "depth": 1}, "lr_scheduler": "constant", "warmup": 0.0}

@@ -23,7 +23,8 @@ from visiontasks.callbacks.position import (
 )
 from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.serialization import read_values
 
 FOLDER = "checkpoints"
 """Name of the folder of checkpoints in a run folder."""
@@ -112,9 +113,15 @@ class LastCheckpoint(Checkpoint):
         return LastCheckpoint.__qualname__
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose the file; all processes have to ask the Trainer for the folder."""
+        """Choose the file; all processes have to ask the Trainer for the folder.
+
+        Raises:
+            CheckpointError: If the process goes on from another step than the first one.
+        """
         if stage == "fit":
-            self.file = None if trainer.fast_dev_run else checkpoint_folder(trainer) / "last.ckpt"
+            trial = trainer.fast_dev_run  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+            self.file = None if trial else checkpoint_folder(trainer) / "last.ckpt"
+            _check_same_start(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training; it is added when a checkpoint is saved, because it needs the Trainer."""
@@ -240,6 +247,22 @@ class LastCheckpoint(Checkpoint):
 
 def _train_metrics(module: Any) -> list[Metric]:
     return list(module.scores.train_metrics.values()) if hasattr(module, "scores") else []
+
+
+def _check_same_start(trainer: Trainer) -> None:
+    """Refuse to go on from different checkpoints, which machines find that share no disk, or a slow one."""
+    if trainer.world_size == 1:
+        return
+    path = Path(trainer.ckpt_path or "")
+    step = int(read_values(path)["global_step"]) if path.is_file() else 0
+    first = trainer.strategy.broadcast(step)
+    if step != first:
+        message = (
+            f"Process {trainer.global_rank + 1} of {trainer.world_size} would train on from step {step}, the first one "
+            f"from step {first}: they see different checkpoints. All machines need the same run folder "
+            f"({str(path.parent) if trainer.ckpt_path else 'none was found here'}), on a disk that they share."
+        )
+        raise CheckpointError(message)
 
 
 def checkpoint_folder(trainer: Trainer) -> Path:

@@ -40,10 +40,6 @@ from visiontasks.tasks.base import Task
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
 
-_SECONDS_OF_UPLOAD = 60.0
-_SECONDS_OF_UPLOAD_AT_A_SIGNAL = 4.0
-"""A process that is told to end has ten seconds for all."""
-
 
 class TrainingCLI(LightningCLI):
     """One command: creates a task, a data module and a Trainer from flags and YAML.
@@ -200,15 +196,15 @@ class TrainingCLI(LightningCLI):
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
-        seconds = _SECONDS_OF_UPLOAD
         try:
             with explained():
                 self._run(self.chosen_run.checkpoint)
-        except Interruption:
-            seconds = _SECONDS_OF_UPLOAD_AT_A_SIGNAL
+        except Interruption:  # the upload has been waited for
             raise
-        finally:
-            finish_runs(self.trainer, seconds)
+        except BaseException:
+            finish_runs(self.trainer)
+            raise
+        finish_runs(self.trainer)
 
     def _run(self, path: str | None) -> None:
         if self.evaluates:

@@ -38,4 +38,4 @@ def ends_loader(trainer: Trainer, batch_idx: int) -> bool:
     loop: Any = trainer._evaluation_loop
     # Of loaders without a length, Lightning fetches one batch in advance.
     following = getattr(loop._data_fetcher, "batches", None)
-    return following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index]
+    return bool(following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index])

@@ -3,7 +3,7 @@
 from typing import Any, Literal, NamedTuple
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -71,7 +71,7 @@ class OptimizerSetup(NamedTuple):
         return optimizer
 
     def _create(self, create: OptimizerCallable, task: nn.Module) -> Optimizer:
-        optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
+        optimizer: Optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
         if self.lr is not None:
             set_rate(optimizer, self.lr)
         return optimizer

@@ -37,7 +37,7 @@ class Preparation(OwnedCallback):
         # What is not finite before the training is meant to be so, such as masks of -inf.
         unchecked = [name for name, buffer in task.named_buffers() if not buffer.isfinite().all()]
         use_safe_io(trainer.strategy, unchecked, going_on=stage == "fit")
-        data = getattr(trainer, "datamodule", None)
+        data: Any = getattr(trainer, "datamodule", None)
         described = isinstance(data, DataDescription)
         if described:
             task.check_data(data)
