@@ -1,6 +1,6 @@
 """What a task does before a run: it checks the data, and adopts what a checkpoint has to record of them."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
