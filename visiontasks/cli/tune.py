@@ -114,7 +114,8 @@ class TuningCLI(TrainingCLI):
         largest = 1 << (most.bit_length() - 1)
         # Lightning returns the size at which it gives up without having tried it.
         found = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
-        size = data.batch_size = min(int(found or before), largest)
+        size = min(int(found or before), largest)
+        data.batch_size = size
         bound = "is the largest that fits into memory" if size < largest else "fits; larger ones were not tried"
         print(f"Batch size: {size} {bound}; so far it is {before}.")
         return size

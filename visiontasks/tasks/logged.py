@@ -88,7 +88,7 @@ class LoggedModule(FinetunedModule):
         loop: Any = self.trainer._evaluation_loop
         # Of loaders without a length, Lightning fetches one batch in advance.
         following = getattr(loop._data_fetcher, "batches", None)
-        return following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index]
+        return bool(following[0][2] != index if following else batch_idx + 1 >= loop.max_batches[index])
 
     def on_train_epoch_start(self) -> None:
         """Reset the metrics, also after an interrupted epoch."""
