@@ -192,7 +192,7 @@ def test_a_trial_run_saves_nothing(tmp_path: Path) -> None:
 def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, trainer = train(tmp_path / "run", max_epochs=1)
     trainer.ckpt_path = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    trainer.fast_dev_run = True
+    trainer.fast_dev_run = True  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
     monkeypatch.setattr(Trainer, "world_size", 2)
     monkeypatch.setattr(Trainer, "global_rank", 1)
     LastCheckpoint().setup(trainer, task, "fit")

@@ -111,16 +111,14 @@ class Task(LightningModule, ABC):
         super().__init__()
         self._unsaved = save_arguments(self)
         self._record: dict[str, Any] = {}
-        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor)
-        self._setup.check()
+        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor).checked()
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
         self.backbone = built_backbone(backbone, backbone_options, in_channels)
         self.in_channels = in_channels
         self.image_size = image_size
         self.class_names: list[str] | None = None
-        self.normalize = start_backbone(
-            self, backbone_weights, backbone if isinstance(backbone, str) else None, normalization
-        )
+        name = backbone if isinstance(backbone, str) else None
+        self.normalize = start_backbone(self, backbone_weights, name, normalization)
         self.backbone.freeze(freeze)
         self.scores = Scores()
         self._parts = make_parts(freeze, skip_nonfinite)
@@ -234,10 +232,7 @@ class Task(LightningModule, ABC):
 
     @property
     def lr(self) -> float:
-        """Learning rate of the optimiser, before any schedule; ``Tuner.lr_find`` finds it by this name, and sets it.
-
-        If the optimiser was created with several rates, it is the first one; setting it changes all by the same factor.
-        """
+        """Learning rate before any schedule, of several the first; setting it, as ``lr_find`` does, scales all."""
         return self._setup.rate(self._optimizer or _DEFAULT_OPTIMIZER, self)
 
     @lr.setter

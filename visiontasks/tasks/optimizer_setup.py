@@ -1,6 +1,6 @@
 """How a task sets up its optimiser and its learning rate schedule."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -37,8 +37,8 @@ class OptimizerSetup(NamedTuple):
     backbone_factor: float
     lr: float | None = None
 
-    def check(self) -> None:
-        """Check the factor.
+    def checked(self) -> Self:
+        """Return this, if the factor is in range.
 
         Raises:
             ArgumentError: If it is out of range.
@@ -49,6 +49,7 @@ class OptimizerSetup(NamedTuple):
                 "as it is."
             )
             raise ArgumentError(message)
+        return self
 
     def rate(self, create: OptimizerCallable, task: nn.Module) -> float:
         """Return the learning rate of the first parameters, before any schedule; see :meth:`make_optimizer`."""
