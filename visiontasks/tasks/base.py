@@ -296,6 +296,5 @@ class Task(LightningModule, ABC):
         return restore(cls, checkpoint, name_of(checkpoint_path), strict, **kwargs)
 
 
-# A lambda, because the command line reads class and arguments from its source; an instance that kept it could not be
-# pickled.
+# A lambda, whose class and arguments the command line reads from its source, and which no instance keeps, for pickle.
 _DEFAULT_OPTIMIZER: OptimizerCallable = inspect.signature(Task).parameters["optimizer"].default
