@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
+from torchmetrics import MeanMetric
 
 from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.prediction.checkpoints import load_task
@@ -53,3 +54,24 @@ def test_an_earlier_training_goes_on_as_it_would_have(fit: Callable[..., Trainer
     assert trainer.global_step == 6
     for name, value in expected["resumed"].items():
         assert trainer.callback_metrics[name].item() == pytest.approx(value, rel=1e-3)
+
+
+class Weighted(MeanMetric):
+    """Keeps a number that belongs to the checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(1.0))
+
+
+def test_weights_of_metrics_are_found_where_they_were_saved(tmp_path: Path) -> None:
+    class Metered(ClassificationTask):
+        def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of the base
+            super().__init__(**kwargs)
+            self.add_metrics({"weighted": Weighted()}, stages=("val",))
+
+    checkpoint = torch.load(FOLDER / "classification.ckpt", weights_only=True)
+    checkpoint["state_dict"]["val_metrics.weighted.scale"] = torch.tensor(2.0)
+    torch.save(checkpoint, tmp_path / "metered.ckpt")
+    metric: Any = Metered.load_from_checkpoint(tmp_path / "metered.ckpt").scores.val_metrics["weighted"]
+    assert metric.scale == 2

@@ -91,6 +91,7 @@ class Task(LightningModule, ABC):
             cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, but records its arguments
         protect_hooks(cls, (Task.on_save_checkpoint, Task.on_load_checkpoint))
 
+    @noting
     def __init__(
         self,
         *,

@@ -1,6 +1,7 @@
 """Self-contained checkpoints: what a task records in them, and how it is created from one."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,8 @@ RECORD = "visiontasks"
 ModuleT = TypeVar("ModuleT", bound=LightningModule)
 
 _TRAINING_ONLY = ("optimizer", "lr_scheduler")
+_MOVED = re.compile("^(train|val|test)_metrics[.]")
+"""Metrics that keep weights of their own; checkpoints written before a task owned its scores name them so."""
 _RESTORING = ContextVar("restoring", default=False)
 
 
@@ -128,7 +131,7 @@ def fitting_weights(module: LightningModule, state_dict: Mapping[str, Any], *, s
     own = module.state_dict()
     # torch.compile wraps modules, which changes their names.
     names = {key.replace(COMPILED, ""): key for key in own}
-    weights = {key.replace(COMPILED, ""): value for key, value in state_dict.items()}
+    weights = {_MOVED.sub(r"scores.\g<0>", key.replace(COMPILED, "")): value for key, value in state_dict.items()}
     weights = {names.get(key, key): value for key, value in weights.items()}
     remedy = (
         "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
