@@ -229,8 +229,6 @@ class Task(LightningModule, ABC):
         if self.num_classes is not None:
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
-    # Training and checkpoints.
-
     @property
     def lr(self) -> float:
         """Learning rate before any schedule, of several the first; setting it, as ``lr_find`` does, scales all."""
