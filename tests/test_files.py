@@ -106,7 +106,9 @@ def a_folder(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail", "named"), [(full, "a.txt"), (no_folder, "folder"), (a_folder, "a.txt")], ids=lambda value: str(value)
+    ("fail", "named"),
+    [(full, "a.txt"), (no_folder, "folder"), (a_folder, "a.txt")],
+    ids=["full", "no folder", "a folder"],
 )
 def test_an_error_of_the_system_names_the_file(fail: Callable[[Path], None], named: str, tmp_path: Path) -> None:
     file = tmp_path / "folder" / "a.txt"

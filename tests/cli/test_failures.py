@@ -138,24 +138,6 @@ def test_figures_are_printed_before_the_report_is_made(
     assert "test/accuracy" in capfd.readouterr().out
 
 
-def test_60_epochs_keep_the_pictures_of_22_validations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*FIT.split(), "--trainer.max_epochs", "60", "--data.train_size", "4"]) == 0
-    for name, suffix in {"predictions": "png", "confusion": "png", "worst": "png", "per_class": "csv"}.items():
-        kept = {path.stem for path in (tmp_path / RUN / name).glob(f"*.{suffix}")}
-        assert 20 <= len(kept) <= 22
-        assert {"val_epoch_0", "val_epoch_59"} <= kept
-
-
-def test_a_flag_keeps_the_pictures_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for keep, expected in (("all", 4), ("1", 3)):
-        words = f"{FIT} --trainer.max_epochs 4 --keep_pictures {keep} --shown [confusion]"
-        assert main([*words.split(), "--trainer.logger.name", keep]) == 0
-        assert len(list((tmp_path / "runs" / keep).rglob("*.png"))) <= expected
-    assert len(list((tmp_path / "runs" / "all").rglob("*.png"))) == 4
-
-
 WORKER = "Caught {} in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File ...\n{}"
 STREAM = "[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"
 CUDA = (

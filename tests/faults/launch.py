@@ -23,20 +23,18 @@ from visiontasks.cli.training import run_recipe  # noqa: F401 (loaded before pro
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.launch"])
 
+ROOT = Path(__file__).parents[2]
 Strike = Callable[[], None]
 
 
-def run(
-    command: str, folder: Path, fault: str = "", timeout: float = 240, started: Callable[..., None] | None = None
-) -> int:
+def run(command: str, folder: Path, fault: str = "", timeout: float = 240) -> int:
     """Run a command line to its end.
 
     Args:
         command: The command line.
         folder: Working folder; ``output.txt`` in it gets what is printed.
-        fault: Where the process kills itself: a point, and how many times it is passed by before.
+        fault: Where the process kills itself: a point, and the number of the time at which it gets there.
         timeout: Seconds after which it counts as hanging.
-        started: Called with the process once it runs.
 
     Returns:
         The exit code; that of a signal is negative.
@@ -44,8 +42,6 @@ def run(
     folder.mkdir(exist_ok=True)
     process = CONTEXT.Process(target=_main, args=(command.split(), folder, fault))
     process.start()
-    if started is not None:
-        started(process)
     process.join(timeout)
     assert process.pid is not None
     hangs = process.is_alive()

@@ -150,7 +150,7 @@ def test_metrics_are_what_their_definitions_say(stage: str, make_trainer: Callab
 @pytest.mark.parametrize(("classes", "logged"), [(5, False), (6, True)])
 def test_five_best_of_five_say_nothing(classes: int, logged: bool) -> None:
     assert (
-        "accuracy_top5" in ClassificationTask(classes, backbone_options=SMALL).val_metrics.keys(keep_base=True)
+        "accuracy_top5" in ClassificationTask(classes, backbone_options=SMALL).scores.val_metrics.keys(keep_base=True)
     ) is logged
 
 

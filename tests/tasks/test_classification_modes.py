@@ -179,7 +179,7 @@ def test_flips_are_averaged_in_evaluation_and_prediction_only(flips: Any, fit: C
     images = torch.randint(256, (4, 3, 9, 14), dtype=torch.uint8)
     dimensions = {"horizontal": [(), (3,)], "vertical": [(), (2,)], "both": [(), (3,), (2,), (2, 3)]}[flips]
     expected = torch.stack([task.predict(task(images.flip(d))).probabilities for d in dimensions]).mean(0)
-    torch.testing.assert_close(task.predict(task.infer(images)).probabilities, expected)
+    torch.testing.assert_close(task.predict(task.eval_forward(images)).probabilities, expected)
     torch.testing.assert_close(
         task.predict_step(ClassificationBatch(images, torch.arange(4) % 3, torch.arange(4)), 0).probabilities, expected
     )

@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from visiontasks import ClassificationBatch, ClassificationTask, DetectionTask, ShapesDataModule, Task
 
-# Lightning warns of what its own search does.
-pytestmark = pytest.mark.filterwarnings("ignore:`training_step` returned `None`:UserWarning")
-
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1, "norm": "batch"}
 SGD = partial(torch.optim.SGD, lr=0.5, momentum=0.9)
 
@@ -105,6 +102,7 @@ def test_a_loss_that_is_not_finite_ends_the_search(make_trainer: Callable[..., T
     assert len(losses) == 16
     assert losses.isfinite().sum() == 15
     assert task.lr == finder.suggestion()
+    assert all(value.isfinite().all() for value in task.state_dict().values())
 
 
 def test_several_learning_rates_keep_their_proportions() -> None:

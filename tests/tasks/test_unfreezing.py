@@ -1,4 +1,3 @@
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BackboneFinetuning, ModelCheckpoint, StochasticWeightAveraging
 from torch import nn
 from torch.optim import SGD
-from torch.optim.lr_scheduler import OneCycleLR, StepLR
+from torch.optim.lr_scheduler import StepLR
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, CheckpointError
@@ -130,39 +129,6 @@ def test_going_on_with_other_parameters_is_an_error(
     # As another training from the same weights it may.
     task = ClassificationTask.load_from_checkpoint(tmp_path / "task.ckpt", **changed)
     assert fit(task, [batch], max_epochs=1).global_step == 1
-
-
-def test_the_backbone_may_learn_slower(fit: Fit, batch: ClassificationBatch) -> None:
-    notes = Notes()
-    task = ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=0.1, warmup=0.5)
-    trainer = fit(task, [batch] * 4, max_epochs=1, callbacks=[notes])
-    for head, *others in notes.rates:
-        assert others == pytest.approx([0.1 * head, head, 0.1 * head])
-    groups = trainer.optimizers[0].param_groups
-    own = {id(parameter) for parameter in task.backbone.parameters()}
-    for group in groups:
-        inside = [id(parameter) in own for parameter in group["params"]]
-        assert all(inside) or not any(inside)
-        assert group["initial_lr"] == pytest.approx(1e-4 if all(inside) else 1e-3)
-        assert group["weight_decay"] == (0.05 if group["params"][0].ndim > 1 else 0)
-    assert sum(len(group["params"]) for group in groups) == len(list(task.parameters()))
-
-
-def test_a_schedule_that_sets_the_rate_of_the_backbone_is_an_error(fit: Fit, batch: ClassificationBatch) -> None:
-    options: dict[str, Any] = {"backbone_lr_factor": 0.1, "lr_interval": "step", "optimizer": partial(SGD, lr=0.1)}
-    one = partial(OneCycleLR, max_lr=0.1, total_steps=2)
-    with pytest.raises(
-        ArgumentError, match=r"OneCycleLR gives every parameter the same learning rate, whatever backbo"
-    ):
-        fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=one, **options), [batch], max_epochs=1)
-    each = partial(OneCycleLR, max_lr=[0.1, 0.01], total_steps=2)
-    fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=each, **options), [batch], max_epochs=1)
-
-
-@pytest.mark.parametrize("factor", [0.0, -1.0])
-def test_a_factor_out_of_range_is_an_error(factor: float) -> None:
-    with pytest.raises(ArgumentError, match=re.escape(f"backbone_lr_factor is {factor}; expected more than 0")):
-        ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=factor)
 
 
 def test_averaging_that_would_spoil_frozen_statistics_is_refused(make_trainer: Callable[..., Trainer]) -> None:

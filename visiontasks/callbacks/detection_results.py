@@ -61,7 +61,8 @@ class DetectionResults(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gather the detections of all processes; the task computes and resets its metrics after this."""
-        metric: Any = next(iter(pl_module.test_metrics.values()))  # type: ignore[operator]  # of a detector
+        task: Any = pl_module
+        metric: Any = next(iter(task.scores.test_metrics.values()))
         fill_empty_states([metric])
         with metric.sync_context():
             ids, _, detections = metric.records()

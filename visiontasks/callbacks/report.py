@@ -129,7 +129,7 @@ class RunReport(Callback):
         for metric in self._counted:
             with metric.sync_context():
                 self._look_at_classes(task, metric, names)
-        for metric in task.test_metrics.values():
+        for metric in task.scores.test_metrics.values():
             if isinstance(metric, ConfusionMatrix) and self._confusion is None:
                 with metric.sync_context():
                     self._confusion = Confusion("pixels", metric.counts.tolist(), names)

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
@@ -46,7 +47,7 @@ class StopSignals:
     def __init__(self) -> None:
         self._noted = 0
         self._trainer: Trainer | None = None
-        self._group: distributed.ProcessGroup | None = None
+        self._group: Any = None  # torch's, or a number on a process that is no part of it
         self._steps, self._interval, self._since = 0, 1, time.monotonic()
 
     def install(self, trainer: Trainer) -> None:

@@ -3,7 +3,6 @@
 import logging
 import math
 import tempfile
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
 from typing import Any, Literal
@@ -57,9 +56,9 @@ class TuningCLI(TrainingCLI):
             raise ArgumentError(message)
         if not 0 < config.min_lr < config.max_lr or config.steps < 2 * _FEWEST or config.max_batch_size < 1:
             message = (
-                f"--min_lr is {config.min_lr:g}, --max_lr {config.max_lr:g}, --steps {config.steps}, --max_batch_size "
-                f"{config.max_batch_size}; expected 0 < min_lr < max_lr, at least {2 * _FEWEST} steps, and a size of 1 "
-                "or more."
+                f"--min_lr is {config.min_lr:g}, --max_lr {config.max_lr:g}, --steps {config.steps} and "
+                f"--max_batch_size {config.max_batch_size}; expected 0 < min_lr < max_lr, at least {2 * _FEWEST} "
+                "steps, and a size of at least 1."
             )
             raise ArgumentError(message)
         config.wandb, config.report, config.shown = None, False, []
@@ -115,7 +114,8 @@ class TuningCLI(TrainingCLI):
         largest = 1 << (most.bit_length() - 1)
         # Lightning returns the size at which it gives up without having tried it.
         found = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
-        size = data.batch_size = min(int(found or before), largest)
+        size: int = min(int(found or before), largest)
+        data.batch_size = size
         bound = "is the largest that fits into memory" if size < largest else "fits; larger ones were not tried"
         print(f"Batch size: {size} {bound}; so far it is {before}.")
         return size
@@ -186,6 +186,5 @@ def main(command: str, arguments: Sequence[str]) -> int:
     keep_freed_memory()
     # Its steps are reported by Lightning as if they were a training.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="`training_step` returned `None`")
     with tempfile.TemporaryDirectory() as folder:
         return TuningCLI(arguments, folder).search()

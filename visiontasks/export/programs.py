@@ -47,7 +47,7 @@ class Program(nn.Module):
 
     def reference(self, images: UInt8[Tensor, "batch channels height width"]) -> Any:  # noqa: ANN401 (each task has its own)
         """Compute the predictions as the task does."""
-        return self.task.predict(self.task.infer(images))
+        return self.task.predict(self.task.eval_forward(images))
 
     def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> tuple[Tensor, ...]:
         """Compute the predictions, field by field."""

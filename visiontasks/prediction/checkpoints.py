@@ -9,8 +9,8 @@ import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.base import Task
-from visiontasks.tasks.checkpoint import RECORD
 from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.record import RECORD, restore
 
 TaskT = TypeVar("TaskT", bound=Task)
 
@@ -29,7 +29,7 @@ def load_task(source: Source, kind: type[Task] | None = None) -> Task:
         CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
     """
     checkpoint, name = read_checkpoint(source), name_of(source)
-    return (kind or find_task(checkpoint, name)).restore(checkpoint, name)
+    return restore(kind or find_task(checkpoint, name), checkpoint, name)
 
 
 def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:

@@ -103,7 +103,7 @@ class BatchPredictor(ImagePredictor):
         """Predict a batch."""
         batch = collate([sample for sample, _ in samples], self.multiple)
         batch = type(batch)._make(field.to(self.task.device) for field in batch)
-        predictions = self.task.predict(self.task.infer(*self.task.inputs(batch)))
+        predictions = self.task.predict(self.task.eval_forward(*self.task.inputs(batch)))
         on_cpu = type(predictions)(*(field.cpu() for field in predictions))
         return [self.found(on_cpu, index, scale) for index, (_, scale) in enumerate(samples)]
 

@@ -16,8 +16,8 @@ from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
-from visiontasks.tasks.logged import Stage
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
+from visiontasks.tasks.scores import Stage
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]

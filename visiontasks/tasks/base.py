@@ -2,34 +2,39 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Float
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
-from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones import Backbone
 from visiontasks.backbones.base import Freeze
-from visiontasks.errors import ArgumentError
-from visiontasks.metrics.loss_mean import LossMean
-from visiontasks.tasks.agreement import check_agreement, check_classes, check_precision
-from visiontasks.tasks.batches import has_images_alone, name_fields
-from visiontasks.tasks.checkpoint_io import use_safe_io
-from visiontasks.tasks.finiteness import FiniteUpdates
-from visiontasks.tasks.logged import LoggedModule, Stage
-from visiontasks.tasks.normalization import MEASURED, Normalization
+from visiontasks.serialization import Source, name_of
+from visiontasks.tasks.agreement import check_agreement, check_classes
+from visiontasks.tasks.arguments import noting
+from visiontasks.tasks.batches import explained_batch_norm, has_images_alone, name_fields
+from visiontasks.tasks.evaluation import evaluate
+from visiontasks.tasks.normalization import Normalization
 from visiontasks.tasks.optimization import NamedSchedule
-from visiontasks.tasks.process_group import ProcessGroupErrors
-from visiontasks.tasks.randomness import StepRandomness
+from visiontasks.tasks.optimizer_setup import OptimizerSetup
+from visiontasks.tasks.owned import OwnedCallback, protect_hooks
+from visiontasks.tasks.parts import make_parts
+from visiontasks.tasks.reading import read_task
+from visiontasks.tasks.record import adopt_record, fitting_weights, restore, save_arguments, write_record
+from visiontasks.tasks.scores import Scores, Stage, log_training_loss, sum_losses
+from visiontasks.tasks.starting import built_backbone, start_backbone
 from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
 
 
-class Task(LoggedModule, ABC):
+class Task(LightningModule, ABC):
     """Base class of a backbone with a head that is trained on a task.
 
     A subclass builds its head in the constructor from ``self.backbone.channels`` and ``self.backbone.strides``, and
@@ -72,7 +77,21 @@ class Task(LoggedModule, ABC):
     """NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough."""
     num_classes: int | None = None
     """Number of classes, which must be that of the data; None for a task without classes."""
+    monitor: str = "val/loss"
+    """Logged metric by which the best checkpoint is selected."""
+    monitor_mode: Literal["min", "max"] = "min"
+    """Whether lower or higher values of it are better."""
+    image_bounds: tuple[int, int] | None = None
+    """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
+        """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, but records its arguments
+        protect_hooks(cls, (Task.on_save_checkpoint, Task.on_load_checkpoint))
+
+    @noting
     def __init__(
         self,
         *,
@@ -91,30 +110,39 @@ class Task(LoggedModule, ABC):
         skip_nonfinite: int = 0,
     ) -> None:
         super().__init__()
-        self._finite_updates = FiniteUpdates(skip_nonfinite)
-        self._step_randomness = StepRandomness()
-        self._process_group_errors = ProcessGroupErrors()
-        name = backbone if isinstance(backbone, str) else None
-        if isinstance(backbone, str):
-            backbone = create_backbone(backbone, in_channels, **(backbone_options or {}))
-        elif backbone_options:
-            message = "backbone_options are for a named backbone; the one given is already built."
-            raise ArgumentError(message)
-        self.backbone = backbone
+        self._unsaved = save_arguments(self)
+        self._record: dict[str, Any] = {}
+        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor).checked()
+        self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
+        self.backbone = built_backbone(backbone, backbone_options, in_channels)
         self.in_channels = in_channels
         self.image_size = image_size
         self.class_names: list[str] | None = None
-        self.start_from(backbone_weights, name, normalization)
-        self.freeze_backbone(freeze, backbone_lr_factor)
-        self._optimizer = optimizer
-        self._lr_scheduler = lr_scheduler
-        self._lr_interval = lr_interval
-        self._warmup = warmup
+        name = backbone if isinstance(backbone, str) else None
+        self.normalize = start_backbone(self, backbone_weights, name, normalization)
+        self.backbone.freeze(freeze)
+        self.scores = Scores()
+        self._parts = make_parts(freeze, skip_nonfinite)
+        self.owned_callbacks: tuple[OwnedCallback, ...] = self._parts
 
     @property
     def display_names(self) -> list[str]:
         """Display names of the classes: their numbers if they have no names."""
         return self.class_names or [str(label) for label in range(self.num_classes or 0)]
+
+    @property
+    def fitting(self) -> bool:
+        """Whether a fit is running, its validations included; False without a trainer."""
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+
+    @property
+    def metrics(self) -> MetricCollection:
+        """The metrics of the running stage; empty if it has none."""
+        return self.scores.metrics("train" if self.trainer.training else "test" if self.trainer.testing else "val")
+
+    def add_metrics(self, metrics: Mapping[str, Metric], stages: Sequence[Stage] = ("val", "test")) -> None:
+        """Log more metrics as ``val/NAME`` and so on, see :meth:`~visiontasks.tasks.scores.Scores.add`."""
+        self.scores.add(metrics, stages)
 
     # Methods that a subclass defines.
 
@@ -133,11 +161,14 @@ class Task(LoggedModule, ABC):
     def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Update ``self.metrics``, the metrics of the running stage."""
 
-    def observe(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
+    def update_from_outputs(self, outputs: Any, batch: Any) -> None:  # noqa: ANN401 (each task has its own)
         """Hook for the raw outputs of an evaluated batch with images; does nothing by default."""
 
     def complete_metrics(self, stage: Stage) -> None:
         """Hook after the last batch of a loader, before its metrics are computed; does nothing by default."""
+
+    def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
+        """Hook at the start of a fit to measure what the losses need on the data module's training split, if any."""
 
     # Steps.
 
@@ -148,33 +179,24 @@ class Task(LoggedModule, ABC):
             ArgumentError: If the batch is too small for batch norm.
         """
         batch = self.as_batch(batch)
-        try:
+        with explained_batch_norm(batch):
             outputs = self(*self.inputs(batch))
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            message = (
-                f"Batch norm cannot train on a batch of {len(batch.images)}: a channel has a single value. Use a "
-                "larger batch size (with drop_last for the rest of an epoch), larger images, or a backbone with norm "
-                "'group'."
-            )
-            raise ArgumentError(message) from error
-        loss, terms = self.add_up(self.losses(outputs, batch))
+        loss, terms = sum_losses(self, self.losses(outputs, batch))
         if self.fitting:
-            self._finite_updates.note(ids_of(batch), terms)
-        if len(self.train_metrics):
+            self._parts.finite_updates.note(ids_of(batch), terms)
+        if len(self.scores.train_metrics):
             with torch.no_grad():
                 self.update_metrics(self.predict(outputs), batch)
-        self._log_terms(loss, terms, len(batch.images))
+        log_training_loss(self, loss, terms, len(batch.images))
         return loss
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Update validation losses and metrics; return the predictions, or None for a batch without images."""
-        return self._evaluate(batch, batch_idx, "val", self.val_losses, self.val_metrics)
+        return evaluate(self, batch, batch_idx, "val")
 
     def test_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Update test losses and metrics; return the predictions, or None for a batch without images."""
-        return self._evaluate(batch, batch_idx, "test", self.test_losses, self.test_metrics)
+        return evaluate(self, batch, batch_idx, "test")
 
     def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Any:  # noqa: ANN401 (as above)
         """Predict a batch, which may consist of images only."""
@@ -182,76 +204,19 @@ class Task(LoggedModule, ABC):
             batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
         else:
             batch = self.as_batch(batch)
-        return self.predict(self.infer(*self.inputs(batch)))
+        return self.predict(self.eval_forward(*self.inputs(batch)))
 
-    def infer(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
+    def eval_forward(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
         """Compute the outputs for evaluation and prediction; by default those of :meth:`forward`."""
         return self(*inputs)
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Convert a batch to the task's NamedTuple if a loader yields plain pairs of images and targets.
-
-        For autoencoding, images alone are enough.
+        """Convert a plain pair of images and targets (autoencoding: or images alone) to the task's NamedTuple.
 
         Raises:
             ArgumentError: If the batch has no ``images`` and is not such a pair.
         """
         return name_fields(batch, self.batch_type, type(self).__name__, alone=self.batch_type is AutoencodingBatch)
-
-    def _evaluate(
-        self,
-        batch: Any,  # noqa: ANN401 (each task has its own)
-        batch_idx: int,
-        stage: Stage,
-        losses: LossMean,
-        metrics: MetricCollection,
-    ) -> Any:  # noqa: ANN401 (each task has its own)
-        several = self.loader_index is not None
-        if several and batch_idx == 0:
-            losses.reset()
-            metrics.reset()
-        batch = self.as_batch(batch)
-        outputs = self.infer(*self.inputs(batch))
-        loss, terms = self.add_up(self.losses(outputs, batch))
-        named = {f"loss_{name}": term for name, term in terms.items()} if len(terms) > 1 else {}
-        losses.update({"loss": loss, **named}, len(batch.images))
-        predictions = None
-        # A process that has no images left gets one empty batch, so that all processes take part in collectives.
-        if len(batch.images):
-            self.observe(outputs, batch)
-            predictions = self.predict(outputs)
-            self.update_metrics(predictions, batch)
-        if self.ends_loader(batch_idx):
-            self.complete_metrics(stage)
-            # Lightning tells loaders apart only in what is logged in a step.
-            if several:
-                self._log_scores(stage, losses, metrics)
-        return predictions
-
-    def setup(self, stage: str) -> None:
-        """Adopt the properties of the data that the checkpoint has to record, and set up safe checkpoint files.
-
-        Raises:
-            ArgumentError: If the data or the precision do not fit the task.
-        """
-        super().setup(stage)
-        if "boxes" in self.batch_type._fields:
-            check_precision(self.trainer.precision)
-        # What is not finite before the training is meant to be so, such as masks of -inf.
-        unchecked = [name for name, buffer in self.named_buffers() if not buffer.isfinite().all()]
-        use_safe_io(self.trainer.strategy, unchecked, going_on=stage == "fit")
-        data = getattr(self.trainer, "datamodule", None)
-        if isinstance(data, DataDescription):
-            self.check_data(data)
-            if stage == "fit":
-                self.image_size = data.image_size or self.image_size
-                # If a data module saves its hyperparameters, Lightning compares them with the task's.
-                self.save_instead(image_size=self.image_size)
-                self.image_bounds = getattr(data, "image_bounds", None)
-                if self.normalize.mode in MEASURED and not self.normalize.measured:
-                    self.normalize.set_statistics(data.statistics())
-        if stage == "fit":
-            self.normalize.check_measured()
 
     def check_data(self, data: DataDescription) -> None:
         """Check that a data module fits the task, and adopt its class names if none were given.
@@ -264,25 +229,71 @@ class Task(LoggedModule, ABC):
         if self.num_classes is not None:
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
+    @property
+    def lr(self) -> float:
+        """Learning rate before any schedule, of several the first; setting it, as ``lr_find`` does, scales all."""
+        return self._setup.rate(self._optimizer or _DEFAULT_OPTIMIZER, self)
 
-_TRAINER: Any = vars(LightningModule)["trainer"]
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._setup = self._setup._replace(lr=rate)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Create the optimiser over the trainable parameters, and the schedule.
+
+        Raises:
+            ArgumentError: If the schedule gives the backbone the learning rate of the head.
+        """
+        optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self, self.backbone)
+        self._parts.unfreezing.begin(optimizer)
+        schedule = self._setup.make_schedule(self.trainer, optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[return-value]  # as documented
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write what Lightning does not save; see :func:`~visiontasks.tasks.record.write_record`."""
+        write_record(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adopt what the checkpoint knows about the data; see :func:`~visiontasks.tasks.record.adopt_record`."""
+        adopt_record(self, checkpoint)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401 (a type private to torch)
+        """Load weights as torch does, whether or not this model or the saved one is compiled.
+
+        Raises:
+            CheckpointError: If the weights belong to another model; in that case nothing is copied.
+        """
+        return super().load_state_dict(fitting_weights(self, state_dict, strict=strict), strict, assign)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
+        cls,
+        checkpoint_path: Source,
+        map_location: Any = None,  # noqa: ANN401 (what torch.load takes)
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
+    ) -> Self:
+        """Create the task that a checkpoint holds, with its weights.
+
+        Args:
+            checkpoint_path: A file, a remote address (``s3://...``, ``https://...``), a run folder, which stands for
+                its best checkpoint, or a file object.
+            map_location: Device, see :func:`torch.load`; by default the one saved from if there is such, or the CPU.
+            strict: Whether the keys of the weights have to match exactly; true by default.
+            weights_only: As in Lightning, but never false: that would let the file run code.
+            **kwargs: Constructor arguments that replace saved ones, and those that could not be saved (instances).
+
+        Returns:
+            The task.
+
+        Raises:
+            ArgumentError: If ``weights_only`` is false, or there is no such device.
+            CheckpointError: If the file does not hold this task, or an instance has to be passed.
+        """
+        checkpoint = read_task(checkpoint_path, map_location, weights_only)
+        return restore(cls, checkpoint, name_of(checkpoint_path), strict, **kwargs)
 
 
-def _attach(task: Task, trainer: Trainer | None) -> None:
-    """Set the trainer, and let the task's own callbacks run after all others that write no checkpoints."""
-    _TRAINER.fset(task, trainer)
-    if isinstance(trainer, Trainer):
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        own = (task._step_randomness, task._finite_updates, task._process_group_errors)
-        others = [callback for callback in callbacks if not isinstance(callback, tuple(map(type, own)))]
-        place = len(others) - sum(isinstance(callback, Checkpoint) for callback in others)
-        callbacks[:] = [*others[:place], *own, *others[place:]]
-
-
-# Not in configure_callbacks: subclasses override it without a call of super().
-Task.trainer = _TRAINER.setter(_attach)  # type: ignore[method-assign]  # a property with another setter
-
-# The default is a lambda, because the command line reads class and arguments from its source. Pickle looks up a
-# function by its qualified name, which is set to this one.
-_default = inspect.signature(Task).parameters["optimizer"].default
-setattr(Task, _default.__qualname__.rpartition(".")[2], staticmethod(_default))
+# A lambda, whose class and arguments the command line reads from its source, and which no instance keeps, for pickle.
+_DEFAULT_OPTIMIZER: OptimizerCallable = inspect.signature(Task).parameters["optimizer"].default

@@ -1,5 +1,7 @@
 """Batches of plain tensors, as yielded by a user's own DataLoader."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,29 @@ def has_images_alone(batch: object) -> bool:
     if type(batch) in (list, tuple):
         return len(batch) == 1 and isinstance(batch[0], Tensor)  # type: ignore[arg-type,index]  # the type was asked for
     return isinstance(batch, Tensor)
+
+
+@contextmanager
+def explained_batch_norm(batch: Any) -> Iterator[None]:  # noqa: ANN401 (of any task)
+    """Explain the error of a batch norm that is trained on a single value.
+
+    Args:
+        batch: The batch.
+
+    Raises:
+        ArgumentError: If the batch is too small for batch norm.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        message = (
+            f"Batch norm cannot train on a batch of {len(batch.images)}: a channel has a single value. Use a "
+            "larger batch size (with drop_last for the rest of an epoch), larger images, or a backbone with norm "
+            "'group'."
+        )
+        raise ArgumentError(message) from error
 
 
 def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  # noqa: ANN401 (whatever a loader yields)

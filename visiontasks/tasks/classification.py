@@ -15,14 +15,16 @@ from visiontasks.losses.classification import Mode, balanced_weights, check_mode
 from visiontasks.metrics.classification import classification_metrics
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, views_of
-from visiontasks.tasks.calibrated import CalibratedTask
+from visiontasks.tasks.base import Task
+from visiontasks.tasks.calibration import Calibration
 from visiontasks.tasks.mixing import Mixing
+from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
 
 Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
 
 
-class ClassificationTask(CalibratedTask):
+class ClassificationTask(Task):
     """Predicts the class of an image, or each of several classes that it belongs to.
 
     Logs ``loss``, ``accuracy`` (top-1), ``accuracy_top5`` (more than five classes), ``f1`` (macro: the mean over the
@@ -150,6 +152,8 @@ class ClassificationTask(CalibratedTask):
         self.test_time_flips = test_time_flips
         self.test_time_shift = test_time_shift
         self.decision = Decision(mode, num_classes, thresholds, calibrate=calibrate)
+        self._calibration = Calibration(self.decision)
+        self.owned_callbacks += (self._calibration,)
         always, evaluated = classification_metrics(mode, num_classes)
         self.add_metrics(always, stages=("train", "val", "test"))
         self.add_metrics(evaluated)
@@ -172,7 +176,7 @@ class ClassificationTask(CalibratedTask):
         auxiliary = [head(x) for head, x in zip(self.auxiliary_heads, maps, strict=True)]
         return torch.stack([self.head(features), *auxiliary], 1).float()
 
-    def infer(self, images: Images) -> Outputs:
+    def eval_forward(self, images: Images) -> Outputs:
         """Compute logits for evaluation and prediction, averaged over mirrored and shifted images if requested."""
         if self.fitting and not self.decision.fitted:
             outputs: Outputs = self(images)
@@ -220,21 +224,24 @@ class ClassificationTask(CalibratedTask):
         else:
             self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
 
-    def setup(self, stage: str) -> None:
-        """Adopt the properties of the data that the checkpoint has to record, including balanced class weights.
+    def update_from_outputs(self, outputs: Outputs, batch: ClassificationBatch) -> None:
+        """Store the logits that the decision is fitted to."""
+        self._calibration.update(self.trainer, self.class_logits(outputs), batch.labels)
+
+    def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
+        """Count the classes of the training data for balanced class weights.
 
         Raises:
-            ArgumentError: If the data do not fit the task, or there are no data whose classes can be counted.
+            ArgumentError: If there are no data whose classes can be counted.
         """
-        super().setup(stage)
-        if stage == "fit" and self.balanced:
-            data = getattr(self.trainer, "datamodule", None)
-            if not isinstance(data, CountsClasses):
-                message = (
-                    "class_weights 'balanced' counts the classes of the training data, and there is no data module "
-                    "that does. Train with a VisionDataModule, or give a list of numbers."
-                )
-                raise ArgumentError(message)
-            assert self.class_weights is not None
-            self.class_weights.copy_(balanced_weights(data.class_counts(), self.mode))
-            self.save_instead(class_weights=self.class_weights)
+        if not self.balanced:
+            return
+        if not isinstance(data, CountsClasses):
+            message = (
+                "class_weights 'balanced' counts the classes of the training data, and there is no data module "
+                "that does. Train with a VisionDataModule, or give a list of numbers."
+            )
+            raise ArgumentError(message)
+        assert self.class_weights is not None
+        self.class_weights.copy_(balanced_weights(data.class_counts(), self.mode))
+        replace_hyperparameters(self, class_weights=self.class_weights)

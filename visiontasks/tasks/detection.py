@@ -24,6 +24,7 @@ from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.starting import start_network
 from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
@@ -172,8 +173,12 @@ class DetectionTask(Task):
             detections_per_img=box_detections_per_img,
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
-        self.start_from_whole(
-            weights, kwargs.get("normalization"), read_detector, lambda source: load_detector(self, source, num_classes)
+        start_network(
+            self,
+            weights,
+            kwargs.get("normalization"),
+            read_detector,
+            lambda source: load_detector(self, source, num_classes),
         )
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
-from visiontasks.tasks.optimization import searches_rate
+from visiontasks.tasks.optimization import ends_search
+from visiontasks.tasks.owned import OwnedCallback
 
 _NAMED = 3
 
@@ -43,7 +44,7 @@ class _Pending(NamedTuple):
     arrived: torch.Event
 
 
-class FiniteUpdates(Callback):
+class FiniteUpdates(OwnedCallback):
     """Checks loss and gradient before every update of the weights.
 
     On the CPU the update of a value that is not finite is left out directly. On a GPU the host does not wait: the
@@ -178,10 +179,6 @@ class FiniteUpdates(Callback):
         """Look at the last update before checkpoints are written."""
         self._read_pending(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last update."""
-        self._read_pending(pl_module)
-
     def _undo(self, parameters: Sequence[Tensor], scaler: object) -> None:
         for buffer, before in self._buffers:
             buffer.copy_(before)
@@ -242,9 +239,8 @@ def _all_finite(tensors: list[Tensor]) -> bool:
 
 def _stop(update: _Update, pl_module: LightningModule) -> None:
     """End a search for a learning rate, which is to find where training diverges; any other training is an error."""
-    if not searches_rate(pl_module.trainer):
+    if not ends_search(pl_module.trainer):
         raise NonFiniteLossError(_message(update, pl_module))
-    pl_module.trainer.should_stop = True
 
 
 def _message(update: _Update, pl_module: LightningModule) -> str:

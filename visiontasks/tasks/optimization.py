@@ -60,7 +60,7 @@ def set_rate(optimizer: Optimizer, rate: float) -> None:
     """
     before = optimizer.param_groups[0]["lr"]
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["lr"] / before if before else rate
+        group["lr"] = rate * (group["lr"] / before) if before else rate
 
 
 def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float) -> None:
@@ -204,10 +204,16 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
     return LambdaLR(optimizer, factor)
 
 
-def searches_rate(trainer: Trainer) -> bool:
-    """Return whether ``Tuner.lr_find`` is running, on one process: several have to stop together."""
+def ends_search(trainer: Trainer) -> bool:
+    """End a search for a learning rate by ``Tuner.lr_find``, which restores the weights; return whether one is running.
+
+    Args:
+        trainer: The Trainer.
+    """
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-    return trainer.world_size == 1 and any(isinstance(callback, _LRCallback) for callback in callbacks)
+    searching = any(isinstance(callback, _LRCallback) for callback in callbacks)
+    trainer.should_stop |= searching
+    return searching
 
 
 def schedulers_of(trainer: Trainer, optimizer: Optimizer) -> list[Any]:

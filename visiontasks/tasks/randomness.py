@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
+
+from visiontasks.tasks.owned import OwnedCallback
 
 
 def seed_step(device: torch.device, *key: int) -> None:
@@ -28,7 +30,7 @@ def seed_step(device: torch.device, *key: int) -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
-class StepRandomness(Callback):
+class StepRandomness(OwnedCallback):
     """Seeds each training step, so that its random numbers do not depend on what happened before.
 
     The random state of a step follows from the seed of the run, the epoch, the batch (also of batches whose gradients

@@ -52,6 +52,31 @@ def read_checkpoint(
     return checkpoint
 
 
+def read_task(
+    source: Source,
+    map_location: Any = None,  # noqa: ANN401 (what torch.load takes)
+    weights_only: bool | None = None,
+) -> dict[str, Any]:
+    """Read a checkpoint to the device that it was saved from if there is such, by the arguments of Lightning.
+
+    Args:
+        source: See :func:`read_checkpoint`.
+        map_location: Device to load to; None for that of the checkpoint.
+        weights_only: As in Lightning, but never false.
+
+    Returns:
+        What Lightning saved.
+
+    Raises:
+        ArgumentError: If ``weights_only`` is false, or there is no such device.
+        CheckpointError: See :func:`read_checkpoint`.
+    """
+    check_weights_only(weights_only)
+    if map_location is not None:
+        check_device(map_location)
+    return read_checkpoint(source, map_location=map_location or saved_device)
+
+
 def _state_of(source: Source) -> object:
     if isinstance(source, str | os.PathLike) and not is_address(source):
         file = Path(source).resolve()

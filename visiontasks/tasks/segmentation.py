@@ -21,6 +21,7 @@ from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_entries, check_masks
 from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
 from visiontasks.tasks.base import Task
+from visiontasks.tasks.starting import start_network
 from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
@@ -127,7 +128,8 @@ class SegmentationTask(Task):
         self.auxiliary_head = PixelHead(channels[-2:][0], outputs) if auxiliary_weight else None
         scores: Metric = MultilabelConfusion(num_classes) if mode == "multilabel" else ConfusionMatrix(num_classes)
         self.add_metrics({"scores": scores})
-        self.start_from_whole(
+        start_network(
+            self,
             weights,
             kwargs.get("normalization"),
             read_segmentation,
@@ -212,7 +214,7 @@ class SegmentationTask(Task):
         """Update the metrics of the running stage with the predicted classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
-    def infer(self, images: Images) -> Outputs:
+    def eval_forward(self, images: Images) -> Outputs:
         """Compute outputs with averaged probabilities if requested, except in the validations of a fit."""
         flips: Flips = "none" if self.fitting else self.test_time_flips
         scales = self.test_time_scales[:1] if self.fitting else self.test_time_scales
@@ -239,16 +241,15 @@ class SegmentationTask(Task):
         check_masks(batch, self.num_classes, self.mode)
         return batch
 
-    def setup(self, stage: str) -> None:
-        """Measure the class weights at the start of a fit if requested.
+    def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
+        """Measure the class weights on the training masks if requested.
 
         Raises:
             ArgumentError: If there are no data to measure them on.
         """
-        super().setup(stage)
-        if stage != "fit" or self.class_weights is None or not self.class_weights.isnan().any():
+        if self.class_weights is None or not self.class_weights.isnan().any():
             return
-        measure = getattr(getattr(self.trainer, "datamodule", None), "median_frequency_weights", None)
+        measure = getattr(data, "median_frequency_weights", None)
         if measure is None:
             message = (
                 "class_weights 'median_frequency' is measured on the training masks, and there is no data module that "

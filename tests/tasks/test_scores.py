@@ -23,7 +23,7 @@ def shapes(count: int = 32, batch_size: int = 8) -> ShapesDataModule:
 class Own(ClassificationTask):
     """Logs what it likes."""
 
-    def validation_step(self, batch: ClassificationBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: ClassificationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.log("val/loss", F.cross_entropy(self(batch.images), batch.labels))
         self.log("val/accuracy", torch.tensor(1.0))
 
@@ -60,11 +60,11 @@ def test_an_interrupted_epoch_leaves_nothing_behind(stage: str, make_trainer: Ca
         counted: list[int]
 
         def on_validation_epoch_end(self) -> None:
-            self.counted = [int(self.val_losses.count)]
+            self.counted = [int(self.scores.val_losses.count)]
             super().on_validation_epoch_end()
 
         def on_train_epoch_end(self) -> None:
-            accuracy: Any = self.train_metrics["accuracy"]
+            accuracy: Any = self.scores.train_metrics["accuracy"]
             self.counted.append(int((accuracy.tp + accuracy.fn).sum()))
             super().on_train_epoch_end()
 

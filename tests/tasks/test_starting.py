@@ -9,12 +9,11 @@ import torchvision
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchvision.models import get_model_weights
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, create_backbone
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.checkpoint import RECORD
+from visiontasks.tasks.record import RECORD
 from visiontasks.types import Statistics
 
 Fit = Callable[..., Trainer]
@@ -203,17 +202,3 @@ def test_frozen_parts_keep_weights_and_statistics_and_have_no_state(
 
 def test_the_record_names_the_normalisation(pretrained: Callable[..., Path]) -> None:
     assert torch.load(pretrained("unit"), weights_only=True)[RECORD]["normalization"] == "unit"
-
-
-def test_a_plateau_waits_where_an_epoch_is_not_validated(
-    fit: Callable[..., Trainer], batch: ClassificationBatch
-) -> None:
-    task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau)
-    trainer = fit(task, [batch], max_epochs=3, check_val_every_n_epoch=2)
-    assert trainer.current_epoch == 3
-
-
-def test_a_plateau_is_not_of_a_step(fit: Callable[..., Trainer], batch: ClassificationBatch) -> None:
-    task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau, lr_interval="step")
-    with pytest.raises(ArgumentError, match="ReduceLROnPlateau looks at a metric of an epoch"):
-        fit(task, [batch], max_epochs=1)

@@ -1,0 +1,64 @@
+"""Learning rates of head and backbone, and schedules of one's own."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from lightning.pytorch import Trainer
+from torch.optim import SGD
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+
+from tests.tasks.test_unfreezing import Notes
+from visiontasks import ClassificationBatch, ClassificationTask
+from visiontasks.errors import ArgumentError
+
+Fit = Callable[..., Trainer]
+
+SMALL: dict[str, Any] = {"filters": (4, 6), "depth": 1}
+
+
+def test_the_backbone_may_learn_slower(fit: Fit, batch: ClassificationBatch) -> None:
+    notes = Notes()
+    task = ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=0.1, warmup=0.5)
+    trainer = fit(task, [batch] * 4, max_epochs=1, callbacks=[notes])
+    for head, *others in notes.rates:
+        assert others == pytest.approx([0.1 * head, head, 0.1 * head])
+    groups = trainer.optimizers[0].param_groups
+    own = {id(parameter) for parameter in task.backbone.parameters()}
+    for group in groups:
+        inside = [id(parameter) in own for parameter in group["params"]]
+        assert all(inside) or not any(inside)
+        assert group["initial_lr"] == pytest.approx(1e-4 if all(inside) else 1e-3)
+        assert group["weight_decay"] == (0.05 if group["params"][0].ndim > 1 else 0)
+    assert sum(len(group["params"]) for group in groups) == len(list(task.parameters()))
+
+
+def test_a_schedule_that_sets_the_rate_of_the_backbone_is_an_error(fit: Fit, batch: ClassificationBatch) -> None:
+    options: dict[str, Any] = {"backbone_lr_factor": 0.1, "lr_interval": "step", "optimizer": partial(SGD, lr=0.1)}
+    one = partial(OneCycleLR, max_lr=0.1, total_steps=2)
+    with pytest.raises(
+        ArgumentError, match=r"OneCycleLR gives every parameter the same learning rate, whatever backbo"
+    ):
+        fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=one, **options), [batch], max_epochs=1)
+    each = partial(OneCycleLR, max_lr=[0.1, 0.01], total_steps=2)
+    fit(ClassificationTask(3, backbone_options=SMALL, lr_scheduler=each, **options), [batch], max_epochs=1)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_a_factor_out_of_range_is_an_error(factor: float) -> None:
+    with pytest.raises(ArgumentError, match=re.escape(f"backbone_lr_factor is {factor}; expected more than 0")):
+        ClassificationTask(3, backbone_options=SMALL, backbone_lr_factor=factor)
+
+
+def test_a_plateau_waits_where_an_epoch_is_not_validated(fit: Fit, batch: ClassificationBatch) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau)
+    trainer = fit(task, [batch], max_epochs=3, check_val_every_n_epoch=2)
+    assert trainer.current_epoch == 3
+
+
+def test_a_plateau_is_not_of_a_step(fit: Fit, batch: ClassificationBatch) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau, lr_interval="step")
+    with pytest.raises(ArgumentError, match="ReduceLROnPlateau looks at a metric of an epoch"):
+        fit(task, [batch], max_epochs=1)

@@ -1,0 +1,42 @@
+"""The callbacks that every task owns."""
+
+from typing import NamedTuple
+
+from visiontasks.backbones.base import Freeze
+from visiontasks.tasks.finiteness import FiniteUpdates
+from visiontasks.tasks.preparation import Preparation
+from visiontasks.tasks.process_group import ProcessGroupErrors
+from visiontasks.tasks.randomness import StepRandomness
+from visiontasks.tasks.resuming import Resuming
+from visiontasks.tasks.scores import ScoreLogging
+from visiontasks.tasks.unfreezing import Unfreezing
+
+
+class Parts(NamedTuple):
+    """What a task does in Lightning's hooks, in the order in which it is done."""
+
+    preparation: Preparation
+    resuming: Resuming
+    unfreezing: Unfreezing
+    score_logging: ScoreLogging
+    step_randomness: StepRandomness
+    finite_updates: FiniteUpdates
+    process_group_errors: ProcessGroupErrors
+
+
+def make_parts(freeze: Freeze, skip_nonfinite: int) -> Parts:
+    """Create the callbacks of a task.
+
+    Args:
+        freeze: Its argument.
+        skip_nonfinite: Its argument.
+    """
+    return Parts(
+        Preparation(),
+        Resuming(),
+        Unfreezing(freeze),
+        ScoreLogging(),
+        StepRandomness(),
+        FiniteUpdates(skip_nonfinite),
+        ProcessGroupErrors(),
+    )

@@ -1,0 +1,79 @@
+"""What a task does before a run: it checks the data, and adopts what a checkpoint has to record of them."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+
+from visiontasks.tasks.agreement import check_precision
+from visiontasks.tasks.checkpoint_io import use_safe_io
+from visiontasks.tasks.normalization import MEASURED
+from visiontasks.tasks.owned import OwnedCallback, without_owned
+from visiontasks.tasks.record import replace_hyperparameters
+from visiontasks.types import DataDescription
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.base
+    from visiontasks.tasks.base import Task
+
+
+class Preparation(OwnedCallback):
+    """Prepares a task for a run: precision, checkpoint files, data and their statistics."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Adopt the properties of the data that the checkpoint has to record, and set up safe checkpoint files.
+
+        Raises:
+            ArgumentError: If the data or the precision do not fit the task.
+        """
+        if self not in getattr(pl_module, "owned_callbacks", ()):
+            # A task that the Trainer ran before has left them.
+            trainer.callbacks = without_owned(trainer.callbacks)  # type: ignore[attr-defined]  # set out of mypy's sight
+            return
+        task = cast("Task", pl_module)
+        if "boxes" in task.batch_type._fields:
+            check_precision(trainer.precision)
+        # What is not finite before the training is meant to be so, such as masks of -inf.
+        unchecked = [name for name, buffer in task.named_buffers() if not buffer.isfinite().all()]
+        use_safe_io(trainer.strategy, unchecked, going_on=stage == "fit")
+        data: Any = getattr(trainer, "datamodule", None)
+        described = isinstance(data, DataDescription)
+        if described:
+            task.check_data(data)
+        if stage == "fit":
+            # Lightning's BackboneFinetuning leaves batch norm trainable.
+            task.backbone.freeze(task._parts.unfreezing.freeze)
+            if described:
+                _adopt(task, data)
+            task.normalize.check_measured()
+            task.measure(data)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that statistics were measured, and warn if images have another size than in training."""
+        _check_images(trainer, cast("Task", pl_module))
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that statistics were measured, and warn if images have another size than in training."""
+        _check_images(trainer, cast("Task", pl_module))
+
+
+def _adopt(task: "visiontasks.tasks.base.Task", data: DataDescription) -> None:
+    task.image_size = data.image_size or task.image_size
+    # If a data module saves its hyperparameters, Lightning compares them with the task's.
+    replace_hyperparameters(task, image_size=task.image_size)
+    task.image_bounds = getattr(data, "image_bounds", None)
+    if task.normalize.mode in MEASURED and not task.normalize.measured:
+        task.normalize.set_statistics(data.statistics())
+
+
+def _check_images(trainer: Trainer, task: "visiontasks.tasks.base.Task") -> None:
+    task.normalize.check_measured()
+    found = getattr(getattr(trainer, "datamodule", None), "image_size", None)
+    # The size in the checkpoint: the task's own may come from the present data.
+    trained = task._record.get("image_size")
+    if trainer.state.fn != TrainerFn.FITTING and found and trained and tuple(found) != tuple(trained):
+        rank_zero_warn(
+            f"The images are {found[0]} x {found[1]} pixels (height x width), the task was trained on "
+            f"{trained[0]} x {trained[1]}. Give the data that size, unless this is meant."
+        )

@@ -1,0 +1,205 @@
+"""Self-contained checkpoints: what a task records in them, and how it is created from one."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+
+from visiontasks.errors import CheckpointError
+from visiontasks.state_dicts import COMPILED, check_fit
+from visiontasks.tasks.arguments import noted_arguments, plain, plain_part
+from visiontasks.tasks.optimization import qualified_name
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.base
+
+RECORD = "visiontasks"
+"""Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
+
+ModuleT = TypeVar("ModuleT", bound=LightningModule)
+
+_TRAINING_ONLY = ("optimizer", "lr_scheduler")
+_MOVED = re.compile("^(train|val|test)_metrics[.]")
+"""Metrics that keep weights of their own; checkpoints written before a task owned its scores name them so."""
+_RESTORING = ContextVar("restoring", default=False)
+
+
+def is_restoring() -> bool:
+    """Return whether a task is being created from a checkpoint."""
+    return _RESTORING.get()
+
+
+def save_arguments(module: LightningModule) -> list[str]:
+    """Save the arguments that a module is constructed with as hyperparameters, if they are plain values.
+
+    Optimiser and schedule matter only to training and are not saved.
+
+    Args:
+        module: The module, in its base constructor.
+
+    Returns:
+        The names of arguments that cannot be saved.
+    """
+    noted = {name: value for name, value in noted_arguments(module).items() if name not in _TRAINING_ONLY}
+    saved, unsaved = plain_part(noted)
+    module.save_hyperparameters(saved)
+    return unsaved
+
+
+def replace_hyperparameters(module: LightningModule, **values: object) -> None:
+    """Replace saved values of arguments; arguments that are not saved remain unsaved.
+
+    Args:
+        module: The module.
+        **values: The values by name.
+    """
+    changed = {name: plain(value) for name, value in values.items() if name in module.hparams}
+    # Saved again rather than updated, because loggers receive what was saved first.
+    module.save_hyperparameters({**module.hparams, **changed})
+
+
+def write_record(task: "visiontasks.tasks.base.Task", checkpoint: dict[str, Any]) -> None:
+    """Add the task, what it knows about the data, its optimiser, and the names of arguments that were not saved.
+
+    Args:
+        task: The task.
+        checkpoint: What is about to be saved; changed in place.
+    """
+    # A subclass or data module that calls save_hyperparameters itself may have saved values of any type.
+    for key in (task.CHECKPOINT_HYPER_PARAMS_KEY, LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY):
+        if key in checkpoint:
+            checkpoint[key], _ = plain_part(checkpoint[key])
+    optimizers = task.trainer.optimizers
+    checkpoint[RECORD] = {
+        "task": type(task).__name__,
+        "class_names": plain(task.class_names),
+        "image_size": task.image_size,
+        "image_bounds": task.image_bounds,
+        "normalization": task.normalize.mode,
+        "unsaved": task._unsaved,
+        "optimizer": qualified_name(optimizers[0]) if optimizers else None,
+        "optimizer_options": plain(task._parts.resuming.given_options),
+    }
+
+
+def adopt_record(task: "visiontasks.tasks.base.Task", checkpoint: dict[str, Any]) -> None:
+    """Adopt what a checkpoint knows about the data, before its weights are loaded.
+
+    Args:
+        task: The task.
+        checkpoint: The checkpoint.
+
+    Raises:
+        CheckpointError: If training is resumed with the same number of classes but other class names.
+    """
+    task._record = record = checkpoint.get(RECORD, {})
+    names, saved = task.class_names or [], record.get("class_names") or []
+    # Lightning calls setup, which adopts the class names of the data, before it restores a checkpoint.
+    if task._trainer is not None and "num_classes" in task.hparams and len(names) == len(saved) and names != saved:
+        message = (
+            f"The classes of the checkpoint are {saved}, those of the data {names}; expected the same, in the same "
+            "order. Check that these are the data that you mean."
+        )
+        raise CheckpointError(message)
+    task.class_names = task.class_names or record.get("class_names")
+    task.image_size = task.image_size or record.get("image_size")
+    task.image_bounds = task.image_bounds or record.get("image_bounds")
+    for callback in task.owned_callbacks:
+        callback.before_weights(task, checkpoint)
+
+
+def fitting_weights(module: LightningModule, state_dict: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
+    """Name weights as a module does, whether or not this module or the saved one is compiled, and check their shapes.
+
+    Args:
+        module: The module.
+        state_dict: The weights.
+        strict: Whether the keys have to match those of the module exactly.
+
+    Returns:
+        The weights by the module's names.
+
+    Raises:
+        CheckpointError: If the weights belong to another module.
+    """
+    own = module.state_dict()
+    # torch.compile wraps modules, which changes their names.
+    names = {key.replace(COMPILED, ""): key for key in own}
+    weights = {_MOVED.sub(r"scores.\g<0>", key.replace(COMPILED, "")): value for key, value in state_dict.items()}
+    weights = {names.get(key, key): value for key, value in weights.items()}
+    remedy = (
+        "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
+        "leave them to load_from_checkpoint, which finds them in the file."
+    )
+    compared = own.keys() | weights.keys()
+    if not strict:
+        compared = own.keys() & weights.keys()
+        remedy += (
+            " strict=False leaves out what only one of them has, but no weight can take another shape. A new task "
+            "can start from the backbone alone: backbone_weights=FILE."
+        )
+    check_fit(
+        {key: value for key, value in own.items() if key in compared},
+        {key: value for key, value in weights.items() if key in compared},
+        "The checkpoint was made for another model",
+        remedy,
+        file="checkpoint",
+        model="model",
+    )
+    return weights
+
+
+def restore(
+    kind: type[ModuleT],
+    checkpoint: dict[str, Any],
+    origin: str,
+    strict: bool | None = None,
+    **kwargs: Any,  # noqa: ANN401 (the arguments of any task)
+) -> ModuleT:
+    """Create the task of a checkpoint that was read.
+
+    Args:
+        kind: Its class.
+        checkpoint: What :func:`~visiontasks.tasks.reading.read_checkpoint` returns.
+        origin: Name of the file in messages.
+        strict: See :meth:`~visiontasks.tasks.base.Task.load_from_checkpoint`.
+        **kwargs: See :meth:`~visiontasks.tasks.base.Task.load_from_checkpoint`.
+
+    Returns:
+        The task, on the device of the weights.
+
+    Raises:
+        CheckpointError: If the weights are those of another model, or an instance has to be passed.
+    """
+    missing = [name for name in checkpoint.get(RECORD, {}).get("unsaved", []) if name not in kwargs]
+    if missing:
+        listed = ", ".join(f"{name}=..." for name in missing)
+        message = (
+            f"{origin!r} was made with an instance as "
+            f"{' and '.join(repr(name) for name in missing)}, which a checkpoint cannot hold. Pass it again: "
+            f"{kind.__name__}.load_from_checkpoint(path, {listed})."
+        )
+        raise CheckpointError(message)
+    parameters = inspect.signature(kind).parameters
+    saved = checkpoint.get(kind.CHECKPOINT_HYPER_PARAMS_KEY, {})
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        saved = {name: value for name, value in saved.items() if name in parameters}
+    restoring = _RESTORING.set(True)
+    try:
+        task = kind(**{**saved, **kwargs})
+    finally:
+        _RESTORING.reset(restoring)
+    task.configure_model()
+    task.on_load_checkpoint(checkpoint)
+    weights = checkpoint["state_dict"]
+    differing = task.load_state_dict(weights, task.strict_loading if strict is None else strict)
+    for names, place in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
+        if names:
+            rank_zero_warn(f"{origin!r} was loaded in part; not in {place}: {', '.join(names)}.")
+    return task.to(next((value.device for value in weights.values() if isinstance(value, Tensor)), torch.device("cpu")))

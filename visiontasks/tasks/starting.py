@@ -1,0 +1,135 @@
+"""Weights that a task starts from: of its backbone or of the whole network, and the normalisation that they expect."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.utilities import rank_zero_info
+
+from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
+from visiontasks.errors import ArgumentError
+from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks.tasks.record import RECORD, is_restoring, replace_hyperparameters
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.base
+
+
+def built_backbone(backbone: str | Backbone, options: dict[str, Any] | None, in_channels: int) -> Backbone:
+    """Create a backbone that is given by its name; return one that is already built.
+
+    Args:
+        backbone: The name or the backbone.
+        options: Arguments of a named one.
+        in_channels: Channels of the images.
+
+    Raises:
+        ArgumentError: If there are options for one that is already built, or they are wrong.
+    """
+    if isinstance(backbone, str):
+        return create_backbone(backbone, in_channels, **(options or {}))
+    if options:
+        message = "backbone_options are for a named backbone; the one given is already built."
+        raise ArgumentError(message)
+    return backbone
+
+
+def start_backbone(
+    task: "visiontasks.tasks.base.Task",
+    weights: str | Path | None,
+    name: str | None,
+    normalization: Normalization | None,
+) -> Normalize:
+    """Load the weights of the backbone, and choose the normalisation, which is saved in the checkpoint.
+
+    Args:
+        task: The task, with its backbone; its image size becomes that of a mean image.
+        weights: See :func:`~visiontasks.backbones.weights.read_weights`; None to leave the backbone as it is.
+        name: Name of the backbone, if it has one.
+        normalization: The mode; None for the one that the weights expect.
+
+    Returns:
+        The normalisation.
+
+    Raises:
+        ArgumentError: If the weights do not exist, or expect other images.
+        CheckpointError: If the weights are damaged, unsafe, or do not fit the backbone.
+        DownloadError: If published weights are not in the cache and cannot be downloaded.
+    """
+    # Not needed when a checkpoint is restored, because its weights replace them.
+    source = None if weights is None or is_restoring() else read_weights(weights, name)
+    if source is not None:
+        rank_zero_info(str(load_weights(task.backbone, source)))
+    if source is None or normalization is not None:
+        normalize = Normalize(normalization or "imagenet", task.in_channels, task.image_size)
+    else:
+        normalize = expected_normalization(source, task.backbone, task.in_channels, task.image_size)
+        rank_zero_info(f"Normalization {normalize.mode!r}, as these weights expect.")
+    if normalize.mode == "image_mean":
+        height, width = normalize.mean.shape[1:]
+        task.image_size = (height, width)
+    replace_hyperparameters(task, backbone_weights=None, normalization=normalize.mode, image_size=task.image_size)
+    return normalize
+
+
+def start_network(
+    task: "visiontasks.tasks.base.Task",
+    weights: str | Path | None,
+    normalization: Normalization | None,
+    read: Callable[[str | Path], WeightsSource],
+    load: Callable[[WeightsSource], str],
+) -> None:
+    """Load the weights of the whole network, and take over their normalisation unless one is given.
+
+    Args:
+        task: The task, with all its layers.
+        weights: The argument of the task; None to leave the network as it is.
+        normalization: The mode, if one is given.
+        read: Reads the weights.
+        load: Loads them into the network and describes what was loaded.
+    """
+    if weights is not None and not is_restoring():
+        source = read(weights)
+        rank_zero_info(load(source))
+        if normalization is None and RECORD in source.contents:
+            task.normalize = expected_normalization(source, task.backbone, task.in_channels, task.image_size)
+    replace_hyperparameters(task, weights=None, normalization=task.normalize.mode)
+
+
+def expected_normalization(
+    source: WeightsSource, backbone: Backbone, in_channels: int, image_size: tuple[int, int] | None
+) -> Normalize:
+    """Create the normalisation that weights expect.
+
+    Weights of a task expect its normalisation mode and its measured statistics, because its filters and batch-norm
+    statistics were fitted to images normalised with them. Statistics for another number of channels are not used and
+    will be measured anew.
+
+    Args:
+        source: The weights.
+        backbone: Their backbone.
+        in_channels: Channels of the images.
+        image_size: Height and width of the images in pixels, if known.
+
+    Returns:
+        The normalisation, with the statistics if the source has them.
+
+    Raises:
+        ArgumentError: If the weights expect a mean image of another size.
+    """
+    mode = source.contents.get(RECORD, {}).get("normalization")
+    if mode is None:
+        return Normalize(backbone.pretrained_normalization, in_channels)
+    buffers = {name: source.weights[f"normalize.{name}"] for name in ("mean", "std", "measured")}
+    height, width = buffers["mean"].shape[1:]
+    if mode == "image_mean" and image_size not in (None, (height, width)):
+        message = (
+            f"The weights from {source.origin} expect images of {height} x {width} pixels, less their mean image; "
+            f"image_size is {image_size}. Use the same size, or choose another normalization, such as 'channel_mean'."
+        )
+        raise ArgumentError(message)
+    normalize = Normalize(mode, in_channels, (height, width))
+    if normalize.mean.shape == buffers["mean"].shape:
+        normalize.load_state_dict(buffers)
+    return normalize

@@ -1,0 +1,87 @@
+"""Parameters that a callback unfreezes while a task is trained."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.strategies import DDPStrategy
+from torch.optim import Optimizer
+
+from visiontasks.backbones.base import Freeze
+from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.tasks.optimization import schedulers_of, settle_joined_groups
+from visiontasks.tasks.owned import OwnedCallback
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.base
+    from visiontasks.tasks.base import Task
+
+
+class Unfreezing(OwnedCallback):
+    """Trains what a callback such as ``BackboneFinetuning`` has unfrozen like the rest.
+
+    Args:
+        freeze: What the task freezes, see :meth:`~visiontasks.backbones.Backbone.freeze`.
+    """
+
+    def __init__(self, freeze: Freeze) -> None:
+        self.freeze = freeze
+        self._groups: int | None = None
+        self._joined = 0
+        self._sizes: list[int] = []
+
+    def begin(self, optimizer: Optimizer) -> None:
+        """Note the parameter groups that the optimiser was created with.
+
+        Args:
+            optimizer: The optimiser.
+        """
+        self._groups, self._joined = len(optimizer.param_groups), 0
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note how many parameters the checkpoint's optimiser has in its groups."""
+        states = checkpoint.get("optimizer_states") or [{"param_groups": []}]
+        self._sizes = [len(group["params"]) for group in states[0]["param_groups"]]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore parameter groups that had been added before the training was interrupted.
+
+        Raises:
+            ArgumentError: If a callback conflicts with the frozen parameters.
+            CheckpointError: If training would be resumed with other parameters than before.
+        """
+        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+        if self.freeze != "none" and any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+            message = (
+                "StochasticWeightAveraging measures the statistics of all batch norms anew, of which the frozen ones "
+                "would be left without any. Use EMAWeightAveraging, or freeze='none'."
+            )
+            raise ArgumentError(message)
+        self._settle(trainer, cast("Task", pl_module))
+        sizes = [len(group["params"]) for group in trainer.optimizers[0].param_groups]
+        if trainer.ckpt_path and self._sizes and sizes != self._sizes:
+            message = (
+                f"The checkpoint's optimiser has {self._sizes} parameters in its groups, this one {sizes}: "
+                "its state does not fit. Go on with the same freeze, backbone_lr_factor and callbacks; or start a new "
+                "training from the weights, with load_from_checkpoint, or of the backbone alone with backbone_weights."
+            )
+            raise CheckpointError(message)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set up training of what a callback has unfrozen."""
+        self._settle(trainer, cast("Task", pl_module))
+
+    def _settle(self, trainer: Trainer, task: "visiontasks.tasks.base.Task") -> None:
+        optimizer = trainer.optimizers[0]
+        if self._groups is None or len(optimizer.param_groups) == self._groups:
+            return
+        schedulers = schedulers_of(trainer, optimizer)
+        settle_joined_groups(optimizer, schedulers, self._groups)
+        joined = [parameter for group in optimizer.param_groups[self._groups :] for parameter in group["params"]]
+        task.backbone.unfreeze(joined)
+        strategy = trainer.strategy
+        if len(joined) != self._joined and isinstance(strategy, DDPStrategy):
+            # DistributedDataParallel averages only gradients of parameters that required them when it was created.
+            strategy.model = task
+            strategy.configure_ddp()
+        self._joined = len(joined)
