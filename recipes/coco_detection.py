@@ -4,7 +4,7 @@ Source: Lin et al. 2014; train2017 and val2017. The schedule is Detectron2's fas
 images, learning rate 0.02, a tenth of it from step 60,000 and a hundredth from 80,000.
 Command: torchrun --nproc_per_node 8 recipes/coco_detection.py --data.root FOLDER --trainer.devices 8
     --trainer.strategy ddp --model.backbone_weights imagenet; one process with --data.batch_size 16 trains alike.
-Cluster: sbatch recipes/cluster/detection.slurm recipes/coco_detection.py
+Cluster: sbatch recipes/cluster/train.slurm recipes/coco_detection.py
 Hardware and time: not yet measured.
 Metric: not yet measured (published: box AP 0.379 with Detectron2, 0.370 with torchvision's schedule).
 """

@@ -6,7 +6,7 @@ Source: Everingham et al. 2010; the training images to train on, the validation 
 Command: python recipes/voc_detection.py --data.root FOLDER --model.backbone_weights imagenet
     (--data.download true fetches them; VOC's own files are written by
     --trainer.callbacks+=visiontasks.callbacks.DetectionResults --trainer.callbacks.form voc)
-Cluster: sbatch recipes/cluster/detection.slurm recipes/voc_detection.py, or torchrun, see that file.
+Cluster: sbatch recipes/cluster/train.slurm recipes/voc_detection.py
 Hardware and time: not yet measured.
 Metric: not yet measured (published: mAP 0.699 with VGG-16 on 2007 trainval; Ren et al. 2015).
 """

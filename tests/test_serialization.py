@@ -51,6 +51,15 @@ def test_local_files_and_file_objects_are_read(file: Path) -> None:
     check(load_file(io.BytesIO(file.read_bytes())))
 
 
+def test_a_file_object_is_read_from_its_start(file: Path) -> None:
+    content = io.BytesIO()
+    torch.save(SAVED, content, _use_new_zipfile_serialization=False)
+    assert content.tell()
+    check(load_file(content))
+    with open_source(content) as opened:
+        assert opened.read(1) == b"\x80"
+
+
 def test_a_pipe_is_read(file: Path) -> None:
     content = io.BytesIO()
     torch.save(torch.ones(2), content)
@@ -182,6 +191,18 @@ def test_values_are_read_without_the_tensors(file: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(flip(whole, 8 * whole.index(SAVED["a"].numpy().tobytes()) + 100))
     assert read_values(file)["b"] == [1, "two"]
+
+
+def test_values_are_read_without_memory_for_the_tensors(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(16_000_000), "b": 1}, tmp_path / "large.pt")
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    before = resident()
+    values = read_values(tmp_path / "large.pt")
+    assert resident() - before < 16_000_000
+    assert values["a"].numel() == 16_000_000
 
 
 def test_memory_that_is_short_is_not_taken_for_damage(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

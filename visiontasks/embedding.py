@@ -13,6 +13,7 @@ from torch import Tensor
 
 from visiontasks.data.images import read_image
 from visiontasks.errors import ArgumentError
+from visiontasks.files import replacing
 from visiontasks.heads.code import embedding
 from visiontasks.prediction import Prediction, create_predictor, load_task, on_device, predict_images
 from visiontasks.serialization import Source
@@ -161,12 +162,12 @@ def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[st
     check_output(path)
     labelled = bool((embeddings.labels >= 0).any())
     codes = embeddings.codes.float().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
         arrays = {"files": np.array(embeddings.names, np.str_), "codes": codes}
         if labelled:
             arrays |= {"labels": embeddings.labels.numpy(), "class_names": np.array(class_names, np.str_)}
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # names of arrays, not its own options
+        with replacing(path) as part, part.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # names of arrays, not its own options
         return
     arrow = import_module("pyarrow")
     size = codes.shape[1]
@@ -176,7 +177,8 @@ def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[st
     }
     if labelled:
         columns["label"] = arrow.array(embeddings.labels.numpy())
-    import_module("pyarrow.parquet").write_table(arrow.table(columns), path)
+    with replacing(path) as part:
+        import_module("pyarrow.parquet").write_table(arrow.table(columns), part)
 
 
 def check_output(path: Path) -> None:

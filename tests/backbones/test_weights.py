@@ -208,10 +208,15 @@ def test_a_file_without_weights_is_an_error(content: object, found: str, save: C
         read_weights(save(content))
 
 
-@pytest.mark.parametrize("name", ["imagnet", "gone.pt", "/"])
+@pytest.mark.parametrize("name", ["imagnet", "gone.pt", "/gone/"])
 def test_a_file_that_does_not_exist_is_named(name: str) -> None:
     with pytest.raises(ArgumentError, match=f"backbone_weights is '{name}', and there is no such file. Expected 'imag"):
         read_weights(name)
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=f"is '{tmp_path}', and that folder holds no checkpoint. Expected 'imag"):
+        read_weights(tmp_path)
 
 
 @pytest.mark.parametrize("in_channels", [1, 2, 3, 4, 13])

@@ -31,4 +31,4 @@ def test_every_validation_has_a_picture_of_its_own(
     )
     task = ClassificationTask(4, backbone_options={"filters": [4], "depth": 1})
     trainer.fit(task, ShapesDataModule(train_size=8, val_size=2, image_size=(16, 16), batch_size=2))
-    assert sorted(path.stem for path in (tmp_path / "run" / "confusion").iterdir()) == expected
+    assert sorted(path.stem for path in (tmp_path / "run" / "confusion").glob("*.png")) == expected

@@ -19,7 +19,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 def log(logger: RunLogger, *rows: tuple[int, dict[str, float]]) -> None:
     for step, metrics in rows:
-        logger.log_metrics(metrics, step)
+        logger.log_metrics(dict(metrics), step)
         logger.save()
 
 

@@ -11,13 +11,14 @@ from unittest.mock import Mock
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.callbacks import BestCheckpoint, LastCheckpoint, RunLogger
 from visiontasks.callbacks.stopping import Interruption
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
 
 
 class _Snapshots(LastCheckpoint):
@@ -187,3 +188,13 @@ def test_negative_minutes_are_refused() -> None:
 def test_a_trial_run_saves_nothing(tmp_path: Path) -> None:
     train(tmp_path / "run", fast_dev_run=True)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path) -> None:
+    class Elsewhere(SingleDeviceStrategy):
+        def broadcast(self, obj: Any, src: int = 0) -> Any:  # noqa: ANN401 - as Lightning has it
+            return 8 if isinstance(obj, int) else obj
+
+    train(tmp_path / "run", max_epochs=1)
+    with pytest.raises(CheckpointError, match="Process 1 of 1 would train on from step 4, the first one from step 8"):
+        train(tmp_path / "run", ckpt_path=tmp_path / "run" / "checkpoints" / "last.ckpt", strategy=Elsewhere("cpu"))

@@ -114,7 +114,7 @@ WRONG = {
     "x.ckpt in -o out --batch_size 0": "batch_size is 0",
     "gone.ckpt in -o out": "There is no checkpoint 'gone.ckpt'",
     "x.ckpt in -o out --task pathlib.Path": "is no subclass of visiontasks.Task",
-    "x.ckpt in -f jsonl -o x.ckpt/out.jsonl": "The results could not be written",
+    "x.ckpt in -f jsonl -o x.ckpt/out.jsonl": "'x.ckpt': File exists. Choose another place to write to.",
 }
 
 

@@ -19,6 +19,7 @@ from tests.data.bad_annotations import COCO, TABLE, VOC
 from tests.data.bad_files import FOLDERS, IMAGES, MASKS
 from tests.data.damages import FORMS, Case, cut
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table, write_voc
+from tests.small_disk import may_mount, on_small_disk
 from visiontasks import ClassificationTask, FolderDataModule
 from visiontasks.cli import main
 from visiontasks.data.transforms import Augmentation
@@ -119,26 +120,14 @@ def test_a_lambda_for_spawned_workers_is_refused_with_a_hint(good: Path) -> None
         trainer.fit(task, datamodule=data)
 
 
-SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-MOUNT = "mount -t tmpfs -o size=1M tmpfs /dev/shm"
-
-
-def may_mount() -> bool:
-    """Tell whether this system lets a test have a disk of its own."""
-    if sys.platform != "linux" or not shutil.which("unshare"):
-        return False
-    return subprocess.run([*SMALL_DISK, MOUNT], check=False, capture_output=True).returncode == 0
-
-
 def test_a_small_shared_memory_disk_is_an_error_with_the_remedy(good: Path, tmp_path: Path) -> None:
     if not may_mount():
         pytest.skip("needs the right to mount a small /dev/shm")
     command = [sys.executable, "-m", "visiontasks", "fit", *FOLDERS_BY_WORKERS, *FIT.split(), "--data.num_workers", "2"]
-    script = f'{MOUNT} && exec "$@"'
     shutil.copytree(good / "folders", tmp_path / "folders")
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [*SMALL_DISK, script, "sh", *command],
+        [*on_small_disk("/dev/shm"), *command],
         cwd=tmp_path,
         env={**os.environ, **environment},
         capture_output=True,

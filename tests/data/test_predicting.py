@@ -56,7 +56,10 @@ def shapes(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of t
     [(0, "batch", True), (0, "batch", False), (0, "epoch", True), (0, "epoch", False), (1, "batch_and_epoch", False)],
 )
 def test_a_writer_gets_the_indices_of_our_data(
-    workers: int, interval: Any, returned: bool, make_trainer: Callable[..., Trainer]
+    workers: int,
+    interval: Literal["batch", "epoch", "batch_and_epoch"],
+    returned: bool,
+    make_trainer: Callable[..., Trainer],
 ) -> None:
     writer, data = Writer(interval), shapes(num_workers=workers)
     found = make_trainer(callbacks=[writer]).predict(task(), datamodule=data, return_predictions=returned)

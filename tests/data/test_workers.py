@@ -54,8 +54,8 @@ def test_a_worker_that_hangs_is_named_with_what_it_was_to_do(start: int, tmp_pat
     assert time.monotonic() - begin < 30
     number = (3 - start) % 2 + 1
     expected = (
-        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 1 s: it was to make a "
-        rf"batch of the images {hung[0]}, {hung[1]} in epoch 4\. .*--data\.worker_timeout"
+        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 1 s: it was to make "
+        rf"a batch of the images {hung[0]}, {hung[1]} in epoch 4\. .*--data\.worker_timeout"
     )
     assert re.match(expected, str(raised.value)), raised.value
 
@@ -118,7 +118,15 @@ class KillInForward(ClassificationTask):
         return super().forward(images)
 
 
-@pytest.mark.parametrize("moment", ["forward", "on_after_backward", "on_validation_batch_start", "save"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "forward",
+        "save",
+        pytest.param("on_after_backward", marks=pytest.mark.slow),
+        pytest.param("on_validation_batch_start", marks=pytest.mark.slow),
+    ],
+)
 def test_a_worker_that_dies_is_one_message_whatever_the_training_does(
     moment: str, make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:

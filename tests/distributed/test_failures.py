@@ -22,7 +22,13 @@ def run(folder: Path, rank: int, how: str, when: str) -> tuple[int, str, float]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, str(SCRIPT), str(rank), how, when, "--collective_timeout", str(SECONDS)]
     with subprocess.Popen(
-        command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=env,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             # The pipe is closed only when both processes have ended.
@@ -48,8 +54,12 @@ def test_a_process_that_hangs_ends_the_other_with_what_it_waited_for(
 ) -> None:
     code, output, seconds = run(tmp_path, 1, how, when)
     assert code == 2, output
-    assert re.search(rf"^error: Process 0 of 2 waited for {SECONDS} s for another one {place}, which did not come\. "
-                     rf".*--collective_timeout SECONDS", output, re.MULTILINE), output
+    assert re.search(
+        rf"^error: Process 0 of 2 waited for {SECONDS} s for another one {place}, which did not come\. "
+        rf".*--collective_timeout SECONDS",
+        output,
+        re.MULTILINE,
+    ), output
     assert "Traceback" not in output
     assert SECONDS - 1 < seconds < SECONDS + 20
 
@@ -60,7 +70,9 @@ def test_a_process_that_ends_ends_the_other(how: str, tmp_path: Path) -> None:
     code, output, seconds = run(tmp_path, 1, how, "train")
     # Lightning kills the first process if it has not ended by the time that Lightning sees the end of the second.
     assert code in (2, -signal.SIGKILL), output
-    assert re.search(r"^error: Process 0 of 2 waited for another one to average .*, which ended\.", output, re.MULTILINE)
+    assert re.search(
+        r"^error: Process 0 of 2 waited for another one to average .*, which ended\.", output, re.MULTILINE
+    )
     assert ("KeyError: 'raise'" in output) == (how == "raise")
     assert seconds < 20
 

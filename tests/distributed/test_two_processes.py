@@ -93,6 +93,34 @@ def test_each_image_is_evaluated_exactly_once(runs: dict[int, list[dict[str, Any
     assert (first, second) == ([0, 1, 2], [3, 4])
 
 
+def test_several_loaders_are_scored_as_by_one_process(runs: dict[int, list[dict[str, Any]]]) -> None:
+    expected = runs[1][0]["several"]["scores"]
+    assert {"val/accuracy", "val/accuracy/dataloader_idx_0"} <= expected[0].keys()
+    assert "val/accuracy/dataloader_idx_1" in expected[1]
+    for result in runs[2]:
+        for alone, together in zip(expected, result["several"]["scores"], strict=True):
+            assert together.keys() == alone.keys()
+            for name, value in alone.items():
+                tolerance = 1e-6 if "loss" in name else 0
+                assert together[name] == pytest.approx(value, rel=0, abs=tolerance, nan_ok=True), name
+
+
+def test_writers_of_predictions_get_the_indices_of_their_process(runs: dict[int, list[dict[str, Any]]]) -> None:
+    ours = {
+        1: [[[0, [0, 1]], [0, [2, 3]], [0, [4]], [1, [0, 1, 2]]]],
+        2: [[[0, [0, 1]], [0, [4]], [1, [0, 1, 2]]], [[0, [2, 3]], [0, []], [1, []]]],
+    }
+    # Lightning's own sampler gives process r the images r, r + R, ...
+    own = {1: [[[0, 1], [2, 3], [4]]], 2: [[[0, 2], [4]], [[1, 3]]]}
+    for devices, results in runs.items():
+        for result, expected, pairs in zip(results, ours[devices], own[devices], strict=True):
+            found = result["several"]
+            assert [[loader, indices] for loader, indices, _, _ in found["written"]] == expected
+            assert all(len(indices) == count and indices == ids for _, indices, count, ids in found["written"])
+            assert found["epoch"] == [[indices for at, indices in expected if at == loader] for loader in (0, 1)]
+            assert [indices for _, indices, _, _ in found["own"]] == pairs
+
+
 def test_localization_is_equal_for_any_number_of_images(runs: dict[int, list[dict[str, Any]]]) -> None:
     expected = runs[1][0]["localization"]
     assert len(expected) == 8

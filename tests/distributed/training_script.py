@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import BackboneFinetuning
+from lightning.pytorch.callbacks import BackboneFinetuning, BasePredictionWriter
 from torch.nn.functional import one_hot
 from torch.optim import SGD
+from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAUROC
 
 from visiontasks import (
@@ -99,6 +100,60 @@ def evaluate(devices: int, folder: Path) -> tuple[dict[str, Any], dict[str, list
         (found[name],) = trainer.validate(task, datamodule=data, verbose=False)
         ids[name] = list(seen.ids)
     return found, ids
+
+
+class Written(BasePredictionWriter):
+    """Keeps the indices that a writer of predictions gets, with the numbers of predictions."""
+
+    def __init__(self) -> None:
+        super().__init__("batch_and_epoch")
+        self.batches: list[Any] = []
+        self.epoch: Any = None
+
+    def write_on_batch_end(self, trainer: Trainer, pl_module: LightningModule, prediction: Any, *given: Any) -> None:  # noqa: ANN401 - as Lightning has it
+        indices, batch, _, loader = given
+        ids = batch.ids.tolist() if hasattr(batch, "ids") else None
+        self.batches.append([loader, list(indices), len(prediction.labels), ids])
+
+    def write_on_epoch_end(self, trainer: Trainer, pl_module: LightningModule, *given: Any) -> None:  # noqa: ANN401 - as Lightning has it
+        _, self.epoch = given
+
+
+def evaluate_several(devices: int, folder: Path) -> dict[str, Any]:
+    """Validate and predict two loaders of ours, whose last batch on the last process is empty, and one of pairs."""
+    torch.manual_seed(0)
+    task = ClassificationTask(num_classes=4, backbone_options={"filters": [8, 16], "depth": 1, "norm": "group"})
+    modules = [
+        ShapesDataModule(train_size=1, val_size=5, image_size=(16, 20), batch_size=2),
+        ShapesDataModule(train_size=1, val_size=3, image_size=(16, 20), batch_size=3, data_seed=1),
+    ]
+    for data in modules:
+        data.setup("fit")
+
+    def loaders() -> list[Any]:
+        # On each process, when they run.
+        return [data.val_dataloader() for data in modules]
+
+    class Both(ShapesDataModule):
+        def setup(self, stage: str) -> None:
+            super().setup("fit")
+
+        def val_dataloader(self) -> Any:  # noqa: ANN401 - a list instead of a loader
+            return loaders()
+
+        def predict_dataloader(self) -> Any:  # noqa: ANN401 - a list instead of a loader
+            return loaders()
+
+    both = Both(train_size=1, val_size=1, image_size=(16, 20))
+    found: dict[str, Any] = {"scores": make_trainer(devices, folder).validate(task, datamodule=both, verbose=False)}
+    written = Written()
+    make_trainer(devices, folder, [written]).predict(task, datamodule=both, return_predictions=False)
+    found["written"], found["epoch"] = written.batches, written.epoch
+    own = Written()
+    pairs = [(torch.zeros(3, 16, 20), torch.tensor(0)) for _ in range(5)]
+    make_trainer(devices, folder, [own]).predict(task, DataLoader(pairs, batch_size=2))  # type: ignore[arg-type]  # a list is read like a Dataset
+    found["own"] = own.batches
+    return found
 
 
 class Several(ClassificationTask):
@@ -202,6 +257,7 @@ def main(devices: int, folder: Path) -> None:
         evaluation, seen = evaluate(devices, folder)
         results: dict[str, Any] = {"evaluation": evaluation, "seen": seen}
         trainer = make_trainer(devices, folder)
+        results["several"] = evaluate_several(devices, folder)
         results["localization"] = localize(make_trainer(devices, folder))
         results["autoencoding"] = autoencode(make_trainer(devices, folder))
         detect(devices, folder)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import torch
 from lightning.pytorch import LightningModule
@@ -23,20 +23,18 @@ from visiontasks.cli.training import run_recipe  # noqa: F401 (loaded before pro
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.launch"])
 
+ROOT = Path(__file__).parents[2]
 Strike = Callable[[], None]
 
 
-def run(
-    command: str, folder: Path, fault: str = "", timeout: float = 240, started: Callable[..., None] | None = None
-) -> int:
+def run(command: str, folder: Path, fault: str = "", timeout: float = 240) -> int:
     """Run a command line to its end.
 
     Args:
         command: The command line.
         folder: Working folder; ``output.txt`` in it gets what is printed.
-        fault: Where the process kills itself: a point, and how many times it is passed by before.
+        fault: Where the process kills itself: a point, and the number of the time at which it gets there.
         timeout: Seconds after which it counts as hanging.
-        started: Called with the process once it runs.
 
     Returns:
         The exit code; that of a signal is negative.
@@ -44,8 +42,6 @@ def run(
     folder.mkdir(exist_ok=True)
     process = CONTEXT.Process(target=_main, args=(command.split(), folder, fault))
     process.start()
-    if started is not None:
-        started(process)
     process.join(timeout)
     assert process.pid is not None
     hangs = process.is_alive()
@@ -137,7 +133,7 @@ def _in_validation(strike: Strike) -> None:
 def _in_backward(strike: Strike) -> None:
     original = LightningModule.backward
 
-    def backward(self: LightningModule, loss: torch.Tensor, *args: Any, **options: Any) -> None:
+    def backward(self: LightningModule, loss: torch.Tensor, *args: object, **options: object) -> None:
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         handle = parameters[len(parameters) // 2].register_hook(lambda _: strike())
         original(self, loss, *args, **options)
@@ -153,7 +149,7 @@ def _after_update(strike: Strike) -> None:
 def _in_write(strike: Strike) -> None:
     original = torch.save
 
-    def save(content: Any, file: Any) -> None:
+    def save(content: object, file: BinaryIO) -> None:
         whole = io.BytesIO()
         original(content, whole)
         data = whole.getvalue()
@@ -188,10 +184,10 @@ def _after_rename(strike: Strike) -> None:
     Path.replace = replace  # type: ignore[method-assign, assignment]
 
 
-def _before(owner: Any, name: str, strike: Strike) -> None:
+def _before(owner: type, name: str, strike: Strike) -> None:
     original = getattr(owner, name)
 
-    def wrapped(self: Any, *args: Any, **options: Any) -> Any:
+    def wrapped(self: object, *args: object, **options: object) -> object:
         strike()
         return original(self, *args, **options)
 

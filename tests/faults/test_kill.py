@@ -1,14 +1,11 @@
 """A training that is killed anywhere, and started again by the same command line, ends like an undisturbed one."""
 
-import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
+from tests.faults.compare import assert_equal, rows_of, state_of
 from tests.faults.launch import run, run_two
-from visiontasks.runs import newest_checkpoint
 
 CLASSIFICATION = (
     "fit --data.train_size 22 --data.val_size 6 --data.test_size 4 --data.batch_size 4 --data.image_size [20,20] "
@@ -24,37 +21,6 @@ COMMON = (
     " --trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false "
     "--trainer.precision 32-true --trainer.log_every_n_steps 1 --shown [] --ckpt_path last"
 )
-
-
-def state_of(folder: Path) -> dict[str, Any]:
-    """What is left of a run: weights, optimiser, schedules."""
-    checkpoint = newest_checkpoint(folder / "runs" / "fit" / "version_0")
-    assert checkpoint is not None
-    assert checkpoint.name == "last.ckpt"
-    content = torch.load(checkpoint, weights_only=True)
-    assert not list(checkpoint.parent.glob(".*")), "unfinished files are left"
-    return {name: content[name] for name in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
-
-
-def assert_equal(one: Any, other: Any, name: str = "") -> None:  # noqa: ANN401 - any values
-    """Compare nested values; tensors bit by bit."""
-    if isinstance(one, torch.Tensor):
-        assert torch.equal(one, other), name
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), name
-        for key, value in one.items():
-            assert_equal(value, other[key], f"{name}.{key}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), name
-        for index, (first, second) in enumerate(zip(one, other, strict=True)):
-            assert_equal(first, second, f"{name}.{index}")
-    else:
-        assert one == other, name
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "runs" / "fit" / "version_0" / "metrics.csv").open() as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def check(command: str, faults: list[str], folder: Path, processes: int = 1) -> None:
@@ -74,10 +40,10 @@ def check(command: str, faults: list[str], folder: Path, processes: int = 1) -> 
         code = start("killed", fault)
         assert code == -9 if processes == 1 else code, f"{fault}: {code}\n{printed('killed')}"
     assert start("killed") == 0, printed("killed")
-    assert_equal(state_of(folder / "whole"), state_of(folder / "killed"))
-    assert rows_of(folder / "whole") == rows_of(folder / "killed")
-    folders = [{path.name for path in (folder / name / "runs" / "fit").iterdir()} for name in ("whole", "killed")]
-    assert folders == [{"version_0"}, {"version_0"}]
+    whole, killed = (folder / name / "runs" / "fit" / "version_0" for name in ("whole", "killed"))
+    assert_equal(state_of(whole), state_of(killed))
+    assert rows_of(whole) == rows_of(killed)
+    assert [path.name for run in (whole, killed) for path in run.parent.iterdir()] == ["version_0", "version_0"]
 
 
 def test_it_ends_like_an_undisturbed_one(tmp_path: Path) -> None:

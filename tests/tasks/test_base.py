@@ -243,8 +243,8 @@ class Forgetful(ClassificationTask):
 class Counting(ClassificationTask):
     """Counts an image where there is none."""
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as in Task
-        super().validation_step(batch, batch_idx)
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ANN401 - as in Task
+        super().validation_step(batch, batch_idx, dataloader_idx)
         self.scores.val_losses.count += 1
 
 

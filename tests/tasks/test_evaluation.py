@@ -1,6 +1,7 @@
 """The loss of an evaluation does not depend on how the images are divided into batches."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from visiontasks import (
     SegmentationTask,
     ShapesDataModule,
 )
+from visiontasks.losses.segmentation import LossName
 from visiontasks.tasks.base import Task
 from visiontasks.types import IGNORED
 
@@ -38,6 +40,11 @@ def detector(**options: Any) -> DetectionTask:  # noqa: ANN401 - the arguments o
     return DetectionTask(4, **SMALL, **sizes, **few, **options)
 
 
+def segmentation(loss: LossName) -> SegmentationTask:
+    return SegmentationTask(5, loss=loss, class_weights=[1, 2, 3, 4, 5], auxiliary_weight=0.4, **SMALL)
+
+
+LOSSES: tuple[LossName, ...] = ("cross_entropy", "focal", "dice", "lovasz")
 CASES: dict[str, tuple[Callable[[], Task], Callable[..., ShapesDataModule], str]] = {
     "detection": (detector, ShapesDataModule, "detection"),
     "detection, all candidates": (
@@ -61,16 +68,7 @@ CASES: dict[str, tuple[Callable[[], Task], Callable[..., ShapesDataModule], str]
         ShapesDataModule,
         "classification",
     ),
-    **{
-        f"segmentation, {loss}": (
-            lambda loss=loss: SegmentationTask(
-                5, loss=loss, class_weights=[1, 2, 3, 4, 5], auxiliary_weight=0.4, **SMALL
-            ),
-            Ignoring,
-            "segmentation",
-        )
-        for loss in ("cross_entropy", "focal", "dice", "lovasz")
-    },
+    **{f"segmentation, {loss}": (partial(segmentation, loss), Ignoring, "segmentation") for loss in LOSSES},
 }
 
 

@@ -1,5 +1,3 @@
-import math
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,66 +9,13 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor
-from torch.optim import SGD, AdamW, RMSprop
+from torch.optim import SGD
 
+from tests.tasks.bad_steps import OPTIONS, Bad, batches, made, state_of
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError, NonFiniteLossError
-from visiontasks.tasks import finiteness
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.types import ClassificationBatch
-
-OPTIONS: dict[str, Any] = {"backbone_options": {"filters": [4], "depth": 1}, "lr_scheduler": "constant", "warmup": 0.0}
-
-
-class Spoil(torch.autograd.Function):
-    """Passes the loss on, and makes its gradient NaN."""
-
-    @staticmethod
-    def forward(context: Any, loss: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        return loss.clone()
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ANN401 - torch's
-        return gradient * torch.nan
-
-
-class Bad(ClassificationTask):
-    """Has a bad loss or gradient in the batches whose first image has a certain id."""
-
-    def __init__(self, bad: dict[int, str], **options: Any) -> None:  # noqa: ANN401 - the arguments of the base
-        super().__init__(3, **{"optimizer": partial(AdamW, lr=0.01)} | OPTIONS | options)
-        self.bad = bad
-
-    def losses(self, outputs: Tensor, batch: ClassificationBatch) -> dict[str, Tensor]:
-        (loss,) = super().losses(outputs, batch).values()
-        kind = self.bad.get(int(batch.ids[0])) if self.training else None
-        if kind == "gradient":
-            loss = Spoil.apply(loss)
-        # A constant, on which no gradient depends.
-        return {"known": loss, "added": torch.tensor({"loss": math.nan, "infinite loss": math.inf}.get(str(kind), 0.0))}
-
-
-def batches(count: int) -> list[ClassificationBatch]:
-    generator = torch.Generator().manual_seed(0)
-    return [
-        ClassificationBatch(
-            torch.randint(256, (4, 3, 12, 12), dtype=torch.uint8, generator=generator),
-            torch.arange(4) % 3,
-            torch.arange(4) + 10 * number,
-        )
-        for number in range(count)
-    ]
-
-
-def state_of(trainer: Trainer) -> list[Tensor]:
-    task = trainer.lightning_module
-    states = trainer.optimizers[0].state_dict()["state"].values()
-    return [*(value.clone() for value in task.state_dict().values()), *(t.clone() for s in states for t in s.values())]
-
-
-def made(bad: dict[int, str], **options: Any) -> Bad:  # noqa: ANN401 - the arguments of the task
-    torch.manual_seed(1)
-    return Bad(bad, **options)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +102,8 @@ def test_the_scaler_of_float16_skips_by_itself(fit: Callable[..., Trainer]) -> N
     # What this process skips, the scalers of all skip.
     with pytest.warns(UserWarning, match=r"loss is not finite at step 1 .* Skipped"):
         trainer = run(made({10: "loss"}, skip_nonfinite=1))
-    assert trainer.precision_plugin.scaler.get_scale() == 2.0**15
+    precision: Any = trainer.precision_plugin
+    assert precision.scaler.get_scale() == 2.0**15
 
 
 class Own(Bad):
@@ -192,8 +138,8 @@ class Two(Bad):
         return [SGD(self.backbone.parameters(), 0.1), SGD(self.head.parameters(), 0.1)]
 
     def training_step(self, batch: ClassificationBatch, batch_idx: int) -> Any:  # noqa: ANN401 - as the base
-        first, second = self.optimizers()  # type: ignore[misc]  # two of them
-        for optimizer, factor in ((first, 0.0), (second, 1.0)):
+        optimizers: Any = self.optimizers()
+        for optimizer, factor in zip(optimizers, (0.0, 1.0), strict=True):
             optimizer.zero_grad()
             loss = super().training_step(batch, batch_idx) if factor else self(batch.images).square().mean()
             self.manual_backward(loss)
@@ -222,68 +168,6 @@ def test_a_gradient_that_is_large_but_finite_is_none_that_is_not(fit: Callable[.
 
     # The squares of the gradients overflow.
     fit(Large(3, optimizer=partial(SGD, lr=1e-30), **OPTIONS), batches(2), max_epochs=1)
-
-
-def no_event(device: torch.device) -> Any:  # noqa: ANN401 - stands for an event of a GPU
-    class Arrived:
-        def record(self) -> None:
-            pass
-
-        def synchronize(self) -> None:
-            pass
-
-    return Arrived()
-
-
-@pytest.mark.parametrize("optimizer", [AdamW, partial(SGD, momentum=0.9)])
-@pytest.mark.parametrize(
-    ("kind", "what"), [("loss", r"loss .* added nan"), ("gradient", r"gradient .*backbone\S+ nan")]
-)
-def test_a_fused_optimiser_leaves_out_the_update_by_itself_and_the_training_stops_later(
-    optimizer: Callable[..., Any], kind: str, what: str, fit: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As on a GPU: the kernels of the CPU leave out an update in the same way.
-    monkeypatch.setattr(finiteness, "_can_leave_out", lambda _: True)
-    monkeypatch.setattr(torch, "Event", no_event)
-    steps: list[int] = []
-
-    class Counting(Bad):
-        def on_train_batch_end(self, *args: object) -> None:
-            steps.append(self.global_step)
-            weights.append([value.detach().clone() for value in self.parameters()])
-
-    weights: list[list[Tensor]] = []
-    torch.manual_seed(1)
-    task = Counting({10: kind}, optimizer=partial(optimizer, lr=0.01))
-    with pytest.raises(NonFiniteLossError, match=r"not finite at step 1 .*ids \[10, 11, 12, 13\]") as error:
-        fit(task, batches(4), max_epochs=1)
-    assert steps == [1, 2]
-    assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
-    assert all(torch.equal(*pair) for pair in zip(weights[1], task.parameters(), strict=True))
-    assert re.search(what, str(error.value))
-    # Also if it was the last step.
-    with pytest.raises(NonFiniteLossError, match="at step 1"):
-        fit(Counting({10: kind}, optimizer=partial(optimizer, lr=0.01)), batches(2), max_epochs=1, limit_val_batches=0)
-
-
-def test_whether_the_host_has_to_wait() -> None:
-    class OnGPU(torch.nn.Parameter):
-        is_cuda = True
-
-    class Mine(AdamW):
-        """May update as it likes."""
-
-    here, there = torch.nn.Parameter(torch.zeros(2)), OnGPU(torch.zeros(2))
-    for optimizer, fused, able in (
-        (AdamW([here]), True, False),
-        (AdamW([there]), None, False),
-        (AdamW([there]), True, True),
-        (SGD([there], 0.1), True, True),
-        (Mine([there]), True, False),
-        (RMSprop([there]), True, False),
-    ):
-        optimizer.param_groups[0]["fused"] = fused
-        assert finiteness._can_leave_out(optimizer) == able
 
 
 @pytest.mark.parametrize("trouble", ["gradient", "rate"])

@@ -119,7 +119,7 @@ def test_loaders_without_a_length_are_told_apart(make_trainer: Callable[..., Tra
 
 def test_pairs_of_a_loader_of_ones_own(make_trainer: Callable[..., Trainer]) -> None:
     pairs = [(torch.rand(3, 32, 40), torch.tensor(label % 4)) for label in range(6)]
-    loaders = [DataLoader(pairs[:4], batch_size=2), DataLoader(pairs[4:], batch_size=2)]  # type: ignore[arg-type]  # a list is read like a Dataset
+    loaders: list[Any] = [DataLoader(part, batch_size=2) for part in (pairs[:4], pairs[4:])]  # type: ignore[arg-type]  # a list is read like a Dataset
     first, second = make_trainer().test(TASKS["classification"](), loaders, verbose=False)
     assert first["test/loss"] == first["test/loss/dataloader_idx_0"] != second["test/loss/dataloader_idx_1"]
     assert "test/loss" not in second
@@ -135,7 +135,7 @@ def test_the_tasks_monitor_follows_the_first_loader(
     trainer = make_trainer(max_epochs=2, callbacks=[best, stop], enable_checkpointing=True)
     trainer.fit(task, shapes())
     assert best.best_model_path
-    values = [value for value in best.best_k_models.values() if value is not None]
+    values = list(best.best_k_models.values())
     name = monitor or "val/accuracy/dataloader_idx_0"
     assert max(values) >= trainer.callback_metrics[name]
     if monitor is None:

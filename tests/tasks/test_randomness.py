@@ -47,7 +47,8 @@ class Drawing(Callback):
         np.random.rand(self.count)  # noqa: NPY002 - what code of others draws from
         [random.random() for _ in range(self.count)]
 
-    on_train_batch_start = on_train_batch_end = on_validation_batch_end = on_train_epoch_start = draw
+    on_train_batch_start = on_train_batch_end = draw  # type: ignore[assignment]  # any arguments
+    on_validation_batch_end = on_train_epoch_start = draw  # type: ignore[assignment]  # likewise
 
 
 class Drawn(ClassificationTask):
@@ -218,7 +219,8 @@ class Noise(ClassificationTask):
 def drawn_by(make_trainer: Callable[..., Trainer], rank: int = 0, accumulated: int = 1) -> list[tuple[float, ...]]:
     task = Noise()
     trainer = make_trainer(max_epochs=EPOCHS, accumulate_grad_batches=accumulated, num_sanity_val_steps=0)
-    trainer.strategy.global_rank = rank  # type: ignore[misc]  # an attribute where there is one process
+    strategy: Any = trainer.strategy
+    strategy.global_rank = rank
     data = ShapesDataModule(train_size=2 * BATCHES, val_size=2, image_size=(16, 16), batch_size=2)
     trainer.fit(task, datamodule=data)
     return [*task.drawn]

@@ -23,7 +23,7 @@ def shapes(count: int = 32, batch_size: int = 8) -> ShapesDataModule:
 class Own(ClassificationTask):
     """Logs what it likes."""
 
-    def validation_step(self, batch: ClassificationBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: ClassificationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.log("val/loss", F.cross_entropy(self(batch.images), batch.labels))
         self.log("val/accuracy", torch.tensor(1.0))
 

@@ -14,7 +14,7 @@ from visiontasks.backbones.base import Backbone
 from visiontasks.backbones.timm_backbone import TIMM, timm_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.serialization import is_address, load_file, name_of
+from visiontasks.serialization import load_file, name_of
 from visiontasks.state_dicts import COMPILED, check_fit
 
 logger = logging.getLogger(__name__)
@@ -111,13 +111,15 @@ def read_weights_file(weights: str | Path, argument: str, expected: str) -> Weig
         expected: What the argument may be, for that message.
 
     Raises:
-        ArgumentError: If there is no such file.
+        ArgumentError: If there is no such file, or no checkpoint in a folder.
         CheckpointError: If the file is damaged, unsafe, or contains no weights.
     """
-    if not is_address(weights) and not Path(weights).exists():
-        message = f"{argument} is {str(weights)!r}, and there is no such file. Expected {expected}."
-        raise ArgumentError(message)
-    file = resolve_checkpoint(weights)
+    try:
+        file = resolve_checkpoint(weights)
+    except CheckpointError as error:
+        missing = "there is no such file" if not Path(weights).exists() else "that folder holds no checkpoint"
+        message = f"{argument} is {str(weights)!r}, and {missing}. Expected {expected}."
+        raise ArgumentError(message) from error
     found = load_file(file)
     contents = found if isinstance(found, dict) else {}
     state = contents.get("state_dict", contents)

@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.types import labels_of
 from visiontasks.visualization import code_map, draw_interpolation, grid
@@ -25,12 +26,14 @@ class CodeImages(EvaluationPictures):
         points: Maximum number of codes in the map, taken from the first images.
         pairs: Number of image pairs, the first ones, between whose codes to interpolate.
         samples: Number of images drawn at random, from the same noise every time.
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "codes"
 
-    def __init__(self, points: int = 2000, pairs: int = 4, samples: int = 32) -> None:
-        super().__init__()
+    def __init__(self, points: int = 2000, pairs: int = 4, samples: int = 32, keep: Keep = KEPT) -> None:
+        super().__init__(keep)
         self.points = points
         self.pairs = pairs
         self.samples = samples
@@ -59,7 +62,7 @@ class CodeImages(EvaluationPictures):
             between = torch.lerp(one, other, share).flatten(0, 1)
             with torch.no_grad():
                 images = task.decode(between, size).cpu().unflatten(0, (pairs, _STEPS))
-            self.show(trainer, "codes/between", f"between_epoch_{epoch}", draw_interpolation(images))
+            self.show("codes/between", f"between_epoch_{epoch}", draw_interpolation(images))
             if task.variational:
                 # The same noise every time, without changing the random numbers of training. By default, fork_rng
                 # initialises all GPUs of the machine, which other processes use.
@@ -68,7 +71,7 @@ class CodeImages(EvaluationPictures):
                     torch.manual_seed(0)
                     samples = task.sample(self.samples, size).cpu()
                 picture = grid(list(samples), [""] * len(samples))
-                self.show(trainer, "codes/samples", f"samples_epoch_{epoch}", picture)
+                self.show("codes/samples", f"samples_epoch_{epoch}", picture)
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the map of the codes, then discard them."""
@@ -78,4 +81,4 @@ class CodeImages(EvaluationPictures):
             return
         names = task.class_names if (torch.cat(labels) >= 0).any() else None
         picture = code_map(torch.cat(codes)[: self.points], torch.cat(labels)[: self.points], names or ())
-        self.show(trainer, "codes/map", f"map_epoch_{trainer.current_epoch}", picture)
+        self.show("codes/map", f"map_epoch_{trainer.current_epoch}", picture)

@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.metrics.confusion import ConfusionMatrix
@@ -24,12 +25,16 @@ class ConfusionImages(EvaluationPictures):
     It counts classes of images, of pixels, or of detections with a score of at least 0.5, with background as an
     additional class. The pictures are ``confusion/val_epoch_N.png`` and ``confusion/test.png`` in the run folder;
     Weights & Biases gets a chart. There is no confusion matrix for multilabel tasks.
+
+    Args:
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "confusion"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, keep: Keep = KEPT) -> None:
+        super().__init__(keep)
         self._counts: Tensor | None = None
 
     def begin(self) -> None:
@@ -67,7 +72,7 @@ class ConfusionImages(EvaluationPictures):
             return
         counts = counts.cpu()
         picture = draw_confusion(counts, names, name.replace("_", " "))
-        self.show(trainer, f"{stage}/confusion", name, picture, lambda: _chart(counts, names, stage))
+        self.show(f"{stage}/confusion", name, picture, lambda: _chart(counts, names, stage))
 
 
 def _of_metric(metric: Any) -> Tensor | None:

@@ -10,9 +10,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from visiontasks.callbacks.pictures import loader_suffix
 from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.files import OptionalFiles, write_atomically
 from visiontasks.metrics.empty_states import fill_empty_states
 
 ResultsForm = Literal["coco", "voc"]
+_Row = tuple[Any, int, float, np.ndarray]
 
 
 class DetectionResults(Callback):
@@ -33,40 +35,38 @@ class DetectionResults(Callback):
     def __init__(self, form: ResultsForm = "coco") -> None:
         check_choice("form", form, get_args(ResultsForm))
         self.form = form
+        self._optional = OptionalFiles("files of detections")
         self._loader = 0
+        self._indices: list[Any] = []
+        self._rows: list[list[_Row]] = []
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start at the first loader."""
-        self._loader = 0
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start at the first loader, and check that the images have names."""
+        self._loader, self._rows = 0, []
+        loop: Any = trainer._evaluation_loop
+        sets = [loader.dataset for loader in loop._combined_loader.flattened]
+        self._indices = [getattr(dataset, "index", None) for dataset in sets]
+        for dataset, index in zip(sets, self._indices, strict=True):
+            if index is None:
+                message = f"The test data, a {type(dataset).__name__}, have no files, whose names results would need."
+                raise ArgumentError(message)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Write the files of a loader before the next one."""
+        """Gather the detections of a loader before the next one."""
         if dataloader_idx != self._loader:
             self.on_test_epoch_end(trainer, pl_module)
             self._loader = dataloader_idx
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the files; the task's own callbacks, which reset its metrics, come last."""
+        """Gather the detections of all processes; the task computes and resets its metrics after this."""
         task: Any = pl_module
         metric: Any = next(iter(task.scores.test_metrics.values()))
-        # All processes gather and agree on the folder, one process writes.
         fill_empty_states([metric])
         with metric.sync_context():
             ids, _, detections = metric.records()
-        run_folder = trainer.log_dir
-        if not trainer.is_global_zero or not run_folder:
-            return
-        folder = Path(run_folder) / f"results{loader_suffix(self._loader)}"
-        folder.mkdir(parents=True, exist_ok=True)
-        loop: Any = trainer._evaluation_loop
-        dataset: Any = loop._combined_loader.flattened[self._loader].dataset
-        index: Any = getattr(dataset, "index", None)
-        if index is None:
-            message = f"The test data, a {type(dataset).__name__}, have no files, whose names results would need."
-            raise ArgumentError(message)
-        images = [index.image_ids[int(position)] for position in ids]
+        images = [self._indices[self._loader].image_ids[int(position)] for position in ids]
         rows = [
             (images[image], int(label), float(score), box)
             for image, box, label, score in zip(
@@ -77,15 +77,25 @@ class DetectionResults(Callback):
                 strict=True,
             )
         ]
+        self._rows.append(rows)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the files. All processes agree on the folder, one writes."""
+        found, self._rows = self._rows, []
+        if not (log_dir := trainer.log_dir) or not trainer.is_global_zero:
+            return
+        for loader, (index, rows) in enumerate(zip(self._indices, found, strict=True)):
+            folder = Path(log_dir) / f"results{loader_suffix(loader)}"
+            with self._optional.in_folder(folder):
+                self._write(folder, index, rows)
+
+    def _write(self, folder: Path, index: Any, rows: list[_Row]) -> None:
         if self.form == "coco":
-            (folder / "detections.json").write_text(json.dumps(_coco(rows, index.category_ids.tolist())))
+            write_atomically(folder / "detections.json", json.dumps(_coco(rows, index.category_ids.tolist())))
             return
         for label, name in enumerate(index.class_names):
             lines = [_voc_line(image, score, box) for image, own, score, box in rows if own == label]
-            (folder / f"comp4_det_test_{name}.txt").write_text("".join(lines))
-
-
-_Row = tuple[Any, int, float, np.ndarray]
+            write_atomically(folder / f"comp4_det_test_{name}.txt", "".join(lines))
 
 
 def _coco(rows: Iterable[_Row], category_ids: list[int]) -> list[dict[str, Any]]:

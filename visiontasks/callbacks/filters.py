@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.visualization import draw_activations, draw_filters, first_convolution
 
@@ -20,12 +21,14 @@ class FilterImages(EvaluationPictures):
         image: The image whose feature maps are drawn, shape [C, H, W], uint8 in 0 to 255 or float in 0 to 1; by default
             the first one of the validation split.
         count: Maximum number of channels of a feature map to draw, the strongest ones.
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "filters"
 
-    def __init__(self, image: Tensor | None = None, count: int = 16) -> None:
-        super().__init__()
+    def __init__(self, image: Tensor | None = None, count: int = 16, keep: Keep = KEPT) -> None:
+        super().__init__(keep)
         self.image = image
         self.count = count
 
@@ -39,6 +42,6 @@ class FilterImages(EvaluationPictures):
         with torch.no_grad():
             features = task.backbone(task.normalize(images))
         filters = draw_filters(first_convolution(task.backbone).weight)
-        self.show(trainer, "filters/first", f"epoch_{trainer.current_epoch}", filters)
+        self.show("filters/first", f"epoch_{trainer.current_epoch}", filters)
         activations = draw_activations([feature[0] for feature in features], images[0], self.count)
-        self.show(trainer, "filters/activations", f"activations_epoch_{trainer.current_epoch}", activations)
+        self.show("filters/activations", f"activations_epoch_{trainer.current_epoch}", activations)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, distributed
 from torchmetrics import Metric
 
@@ -35,7 +36,7 @@ def set_states(metrics: Iterable[Metric], states: list[dict[str, Any]]) -> None:
         metric._update_count = int(bool(state))
 
 
-def _copy(value: Tensor | list[Tensor], device: Any = "cpu") -> Tensor | list[Tensor]:
-    return (
-        value.detach().to(device, copy=True) if isinstance(value, Tensor) else [_copy(part, device) for part in value]
-    )
+def _copy(value: Tensor | list[Tensor], device: torch.device | str = "cpu") -> Tensor | list[Tensor]:
+    if isinstance(value, Tensor):
+        return value.detach().to(device, copy=True)
+    return [part.detach().to(device, copy=True) for part in value]

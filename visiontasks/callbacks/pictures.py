@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from visiontasks.visualization import Picture, save_picture, to_pillow
+from visiontasks.callbacks.evaluation_files import KEPT, EvaluationFiles, Keep
+from visiontasks.files import OptionalFiles
+from visiontasks.visualization import Picture, encode_picture, to_pillow
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -32,39 +34,51 @@ def loader_suffix(index: int) -> str:
     return f"_dataloader_idx_{index}" if index else ""
 
 
-class EvaluationPictures(Callback):
-    """Shows pictures of every validation and test, except the sanity check.
+class _Shown(NamedTuple):
+    tag: str
+    picture: Picture
+    native: Callable[[], Any]
 
-    They are saved in the run folder as PNG and sent to the loggers that accept pictures. A subclass implements
-    :meth:`look`, or :meth:`finish`, or both. Several loaders are so many evaluations, one after another; the names of
-    all but the first end with ``dataloader_idx_N``.
+
+class EvaluationPictures(Callback):
+    """Shows pictures of every validation and test, except the sanity check, once its metrics are known.
+
+    They are saved in the run folder as PNG and sent to the loggers that accept pictures. If that fails, as on a full
+    disk, there is a warning and the run goes on. A subclass implements :meth:`look`, or :meth:`finish`, or both.
+    Several loaders are so many evaluations, one after another; the names of all but the first end with
+    ``dataloader_idx_N``.
+
+    Args:
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
 
     Attributes:
         title: Name of the folder of the pictures.
+
+    Raises:
+        ArgumentError: If the number is negative.
     """
 
     title: ClassVar[str]
 
-    def __init__(self) -> None:
-        self._folder: Path | None = None
+    def __init__(self, keep: Keep = KEPT) -> None:
+        self._files = EvaluationFiles(self.title, f"pictures of {self.title}", keep)
+        self._sent = OptionalFiles(f"pictures of {self.title} for the loggers")
+        self._shown: dict[str, _Shown] = {}
         self._loader = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the run folder."""
-        folder = run_folder(trainer)
-        self._folder = None if folder is None else folder / self.title
+        """Find the run folder; all processes have to ask the Trainer for it."""
+        self._files.begin(run_folder(trainer))
 
     def shows(self, trainer: Trainer) -> bool:
         """Return whether there is any destination for pictures."""
-        return trainer.is_global_zero and (self._folder is not None or bool(trainer.loggers))
+        return trainer.is_global_zero and (self._files.folder is not None or bool(trainer.loggers))
 
-    def show(
-        self, trainer: Trainer, tag: str, name: str, picture: Picture, native: Callable[[], Any] = lambda: None
-    ) -> None:
-        """Show a picture.
+    def show(self, tag: str, name: str, picture: Picture, native: Callable[[], Any] = lambda: None) -> None:
+        """Show a picture at the end of the evaluation.
 
         Args:
-            trainer: The Trainer of the run.
             tag: Name of the picture in loggers, such as ``"val/predictions"``.
             name: Name of the file, without suffix.
             picture: The picture.
@@ -73,17 +87,15 @@ class EvaluationPictures(Callback):
         """
         name += loader_suffix(self._loader)
         tag += f"/dataloader_idx_{self._loader}" if self._loader else ""
-        if self._folder is not None:
-            save_picture(picture, self._folder / f"{name}.png")
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(tag, picture, trainer.global_step)
-            elif isinstance(logger, WandbLogger):
-                import wandb
+        self._shown[name] = _Shown(tag, picture, native)
 
-                shown: Any = native()
-                shown = wandb.Image(to_pillow(picture)) if shown is None else shown
-                logger.log_metrics({tag: shown}, trainer.global_step)
+    def _deliver(self, trainer: Trainer, task: Any) -> None:
+        shown, self._shown = self._shown, {}
+        pictures = {f"{name}.png": encode_picture(to_pillow(one.picture), ".png") for name, one in shown.items()}
+        self._files.write(trainer, task, pictures)
+        with self._sent.in_folder(self._files.folder):
+            for one in shown.values():
+                _send(trainer, one)
 
     def begin(self) -> None:
         """Discard the state of an earlier evaluation."""
@@ -116,11 +128,13 @@ class EvaluationPictures(Callback):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an evaluation."""
         self._loader = 0
+        self._shown = {}
         self.begin()
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an evaluation."""
         self._loader = 0
+        self._shown = {}
         self.begin()
 
     def on_validation_batch_start(
@@ -176,3 +190,23 @@ class EvaluationPictures(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Finish a test."""
         self.finish(trainer, pl_module, "test", "test")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the pictures of a validation."""
+        self._deliver(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the pictures of a test."""
+        self._deliver(trainer, pl_module)
+
+
+def _send(trainer: Trainer, shown: _Shown) -> None:
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(shown.tag, shown.picture, trainer.global_step)
+        elif isinstance(logger, WandbLogger):
+            import wandb
+
+            value: Any = shown.native()
+            value = wandb.Image(to_pillow(shown.picture)) if value is None else value
+            logger.log_metrics({shown.tag: value}, trainer.global_step)

@@ -26,11 +26,11 @@ def kind_of(trainer: Trainer, in_validation: bool) -> Kind:
     if trainer.validating:
         return "validated"
     loop = trainer.fit_loop.epoch_loop
-    batches = loop.batch_progress.current
+    batches: Any = loop.batch_progress.current
     in_epoch = batches.completed < batches.processed
     if in_epoch or not loop._num_ready_batches_reached():
         return "batch"
-    epochs = trainer.fit_loop.epoch_progress.current
+    epochs: Any = trainer.fit_loop.epoch_progress.current
     return "epoch" if epochs.completed < epochs.processed else "between"
 
 
@@ -54,7 +54,8 @@ def pending_row(trainer: Trainer, kind: Kind) -> tuple[dict[str, float], int] | 
     if not trainer.training:
         return None
     connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
-    in_epoch = kind == "batch" and loop.batch_progress.current.completed < loop.batch_progress.current.processed
+    batches: Any = loop.batch_progress.current
+    in_epoch = kind == "batch" and batches.completed < batches.processed
     if in_epoch and not connector.should_update_logs:
         return None
     logged = connector.metrics["log"]
@@ -96,7 +97,7 @@ def finish_epoch(trainer: Trainer, kind: Kind) -> None:
         kind: The position, ``"epoch"`` or ``"between"``.
     """
     fit = trainer.fit_loop
-    epochs = fit.epoch_progress
+    epochs: Any = fit.epoch_progress
     if kind == "epoch":
         # Schedules are stepped by the number of the epoch that runs, which Lightning counts as completed by now.
         epochs.current.completed = epochs.current.processed - 1

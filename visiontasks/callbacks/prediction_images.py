@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.types import (
@@ -46,12 +47,14 @@ class PredictionImages(EvaluationPictures):
 
     Args:
         count: Number of images in the picture; 0 for no picture.
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "predictions"
 
-    def __init__(self, count: int = 32) -> None:
-        super().__init__()
+    def __init__(self, count: int = 32, keep: Keep = KEPT) -> None:
+        super().__init__(keep)
         self.count = count
 
     def look(
@@ -67,7 +70,7 @@ class PredictionImages(EvaluationPictures):
         first, predictions = (take(fields, slice(self.count), count) for fields in (batch, predictions))
         picture = draw(first, predictions, names)
         if picture is not None:
-            self.show(trainer, f"{stage}/predictions", name, picture, lambda: wandb_images(first, predictions, names))
+            self.show(f"{stage}/predictions", name, picture, lambda: wandb_images(first, predictions, names))
 
 
 def draw(batch: Any, predictions: Any, class_names: Sequence[str]) -> Picture | None:

@@ -13,6 +13,10 @@ class ReliabilityDiagram(EvaluationPictures):
 
     The pictures are ``reliability/val_epoch_N.png`` and ``reliability/test.png`` in the run folder. On the command
     line: ``--trainer.callbacks+=visiontasks.callbacks.ReliabilityDiagram``.
+
+    Args:
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "reliability"
@@ -26,4 +30,4 @@ class ReliabilityDiagram(EvaluationPictures):
             return
         error = (counts * (accuracy - confidence).abs()).nansum() / counts.sum()
         picture = reliability_diagram(counts, confidence, accuracy, f"{stage}: calibration error {error:.4f}")
-        self.show(trainer, f"{stage}/reliability", name, picture)
+        self.show(f"{stage}/reliability", name, picture)

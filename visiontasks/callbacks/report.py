@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.samples import SampleGalleries
 from visiontasks.errors import ArgumentError, DataError
+from visiontasks.files import OptionalFiles, write_atomically
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_confusion import count_confusion
 from visiontasks.metrics.detection_records import DetectionMetric
@@ -59,6 +60,8 @@ class RunReport(Callback):
         self.folder = None if folder is None else Path(folder)
         self.command = command
         self.file: Path | None = None
+        self._environment = OptionalFiles("command and versions of the run")
+        self._page = OptionalFiles("reports")
         self._galleries = SampleGalleries(max(count, 1))
         self._counted: list[Metric] = []
         self._confusion: Confusion | None = None
@@ -74,9 +77,9 @@ class RunReport(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the command and the versions of the training in the run folder, in ``environment.json``."""
         if self.file is not None and trainer.is_global_zero:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            data = getattr(trainer, "datamodule", None)
-            Environment.of_now(self.command, pl_module, data).write(self.file.parent)
+            with self._environment.in_folder(self.file.parent):
+                data = getattr(trainer, "datamodule", None)
+                Environment.of_now(self.command, pl_module, data).write(self.file.parent)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepare to collect predictions."""
@@ -157,8 +160,8 @@ class RunReport(Callback):
         """Write the page."""
         if self.file is None or not trainer.is_global_zero:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(page(self._report(trainer, pl_module)), encoding="utf-8")
+        with self._page.in_folder(self.file.parent):
+            write_atomically(self.file, page(self._report(trainer, pl_module)))
 
     def _report(self, trainer: Trainer, task: Any) -> Report:
         assert self.file is not None

@@ -25,7 +25,7 @@ class RunLogger(CSVLogger):
     @property
     def version(self) -> int | str:
         """Version of the run; a new one is the next whose folder this process could create."""
-        if self._version is None and rank_zero_only.rank == 0:
+        if self._version is None and _is_first():
             version = self._get_next_version()
             while True:
                 try:
@@ -40,14 +40,14 @@ class RunLogger(CSVLogger):
     @property
     def experiment(self) -> Any:
         """The writer of the file; does nothing on other processes than the first."""
-        if self._experiment is None and rank_zero_only.rank == 0:
+        if self._experiment is None and _is_first():
             self._experiment = _Rows(self.log_dir)
         return super().experiment
 
     @property
     def rows(self) -> int:
         """Number of rows that were logged to the file, those of earlier processes included; 0 on other processes."""
-        return self.experiment.count if rank_zero_only.rank == 0 else 0
+        return self.experiment.count if _is_first() else 0
 
     @rank_zero_only
     def go_on(self, source: Path, rows: int, pending: tuple[Mapping[str, float], int] | None) -> None:
@@ -76,6 +76,10 @@ class RunLogger(CSVLogger):
                     "training goes on, and its rows are written once that is possible."
                 )
             self._warned = True
+
+
+def _is_first() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 class _Rows(ExperimentWriter):

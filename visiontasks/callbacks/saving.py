@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torchmetrics import Metric
 
 from visiontasks.callbacks.partial_metrics import gather_states, set_states
 from visiontasks.callbacks.pictures import run_folder
@@ -22,7 +23,7 @@ from visiontasks.callbacks.position import (
 )
 from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, CheckpointError
 
 FOLDER = "checkpoints"
 """Name of the folder of checkpoints in a run folder."""
@@ -113,7 +114,8 @@ class LastCheckpoint(Checkpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Choose the file; all processes have to ask the Trainer for the folder."""
         if stage == "fit":
-            self.file = None if trainer.fast_dev_run else checkpoint_folder(trainer) / "last.ckpt"
+            trial = trainer.fast_dev_run  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+            self.file = None if trial else checkpoint_folder(trainer) / "last.ckpt"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the training; it is added when a checkpoint is saved, because it needs the Trainer."""
@@ -124,13 +126,13 @@ class LastCheckpoint(Checkpoint):
         if trainer.state.fn != TrainerFn.FITTING or not trainer._active_loop:
             return
         kind = kind_of(trainer, self._in_validation)
-        task: Any = pl_module
+        metrics = [] if kind in ("epoch", "between") else _train_metrics(pl_module)
         correct_loops(checkpoint["loops"], kind)
         checkpoint["callbacks"][self.state_key] = {
             "kind": kind,
             "rows": next((logger.rows for logger in trainer.loggers if isinstance(logger, RunLogger)), 0),
             "pending": pending_row(trainer, kind),
-            "train_metrics": [] if kind in ("epoch", "between") else gather_states(task.scores.train_metrics.values()),
+            "train_metrics": gather_states(metrics),
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
         }
 
@@ -145,6 +147,22 @@ class LastCheckpoint(Checkpoint):
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.go_on(source, self._resumed["rows"], None if pending is None else tuple(pending))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare where the processes go on: machines that share no disk, or a slow one, may see different files.
+
+        Raises:
+            CheckpointError: If this process would go on from another step than the first one.
+        """
+        step = trainer._checkpoint_connector._loaded_checkpoint.get("global_step", 0)
+        first = trainer.strategy.broadcast(step)
+        if step != first:
+            message = (
+                f"Process {trainer.global_rank + 1} of {trainer.world_size} would train on from step {step}, the first "
+                f"one from step {first}: they see different checkpoints. The run folder has to be on a disk that all "
+                "machines share."
+            )
+            raise CheckpointError(message)
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Handle signals before workers are started, which have the same handlers."""
@@ -165,8 +183,7 @@ class LastCheckpoint(Checkpoint):
         if self._resumed["kind"] in ("epoch", "between"):
             finish_epoch(trainer, self._resumed["kind"])
         elif trainer.is_global_zero:
-            task: Any = pl_module
-            set_states(task.scores.train_metrics.values(), self._resumed["train_metrics"])
+            set_states(_train_metrics(pl_module), self._resumed["train_metrics"])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the steps of training, on all processes."""
@@ -236,6 +253,10 @@ class LastCheckpoint(Checkpoint):
             f"\nStopped by {signal_name(signum)}; the checkpoint is {self.file}. Go on {how}", flush=True
         )
         raise self._signals.end(signum)
+
+
+def _train_metrics(module: Any) -> list[Metric]:
+    return list(module.scores.train_metrics.values()) if hasattr(module, "scores") else []
 
 
 def checkpoint_folder(trainer: Trainer) -> Path:

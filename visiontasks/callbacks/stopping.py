@@ -1,11 +1,14 @@
 """Signals that stop a training, on which all processes agree."""
 
+import gc
 import os
 import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
@@ -14,9 +17,13 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import distributed
 
+from visiontasks.callbacks.wandb_run import finish_runs
+
 _SECONDS_BETWEEN_CHECKS = 1.0
 _MOST_STEPS_BETWEEN_CHECKS = 1000
 _SECONDS_OF_REQUEUE = 5.0
+_SECONDS_OF_UPLOAD = 4.0
+"""A process that is told to end has ten seconds for all."""
 
 
 class Interruption(SystemExit):
@@ -40,7 +47,7 @@ class StopSignals:
     def __init__(self) -> None:
         self._noted = 0
         self._trainer: Trainer | None = None
-        self._group: distributed.ProcessGroup | None = None
+        self._group: Any = None  # torch's, or a number on a process that is no part of it
         self._steps, self._interval, self._since = 0, 1, time.monotonic()
 
     def install(self, trainer: Trainer) -> None:
@@ -97,7 +104,7 @@ class StopSignals:
         return counts.item()
 
     def end(self, signum: int) -> Interruption:
-        """Prepare the end of all processes after the checkpoint was saved: ask SLURM to start the job again.
+        """Prepare the end of all processes after the checkpoint was saved: end the upload, let SLURM requeue the job.
 
         Returns:
             The exception to raise.
@@ -108,10 +115,20 @@ class StopSignals:
         if isinstance(launcher, _SubprocessScriptLauncher):
             # Lightning kills the first process when it sees that another has ended, which is what is meant to happen.
             launcher.procs.clear()
-        environment = trainer._accelerator_connector.cluster_environment
-        wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
-        if wanted and SLURMEnvironment.detect() and signum == _requeue_signal(trainer) and trainer.is_global_zero:
-            _requeue()
+        if trainer.is_global_zero:
+            finish_runs(trainer, _SECONDS_OF_UPLOAD)
+            environment = trainer._accelerator_connector.cluster_environment
+            wanted = not isinstance(environment, SLURMEnvironment) or environment.auto_requeue
+            if wanted and signum == _requeue_signal(trainer) and SLURMEnvironment.detect():
+                _requeue()
+        if self._group is not None:
+            # srun and torchrun end the first process, too, as soon as another has ended.
+            with suppress(RuntimeError):  # a second signal has ended it
+                distributed.barrier(self._group)
+        # So that Lightning ends the workers of training as well, in a validation.
+        trainer.training = True
+        # Otherwise the end of the interpreter searches half a million objects for cycles, which takes seconds.
+        gc.freeze()
         return Interruption(signum)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.ranking import Ranked, Ranking
@@ -23,12 +24,14 @@ class WorstSamples(EvaluationPictures):
 
     Args:
         count: Number of images; 0 for none.
+        keep: How many validations of a training keep their pictures, besides the newest and the best; ``"all"`` for
+            all of them.
     """
 
     title = "worst"
 
-    def __init__(self, count: int = 16) -> None:
-        super().__init__()
+    def __init__(self, count: int = 16, keep: Keep = KEPT) -> None:
+        super().__init__(keep)
         self.count = count
         self._worst = Ranking(count)
 
@@ -62,7 +65,7 @@ class WorstSamples(EvaluationPictures):
         pictures = [picture for picture in drawn if picture is not None]
         if not pictures:
             return
-        self.show(trainer, f"{stage}/worst", name, shelve(pictures), lambda: _table(found, names))
+        self.show(f"{stage}/worst", name, shelve(pictures), lambda: _table(found, names))
 
 
 def _table(samples: Sequence[Ranked], names: Sequence[str]) -> Any:

@@ -10,12 +10,14 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from visiontasks import __version__
-from visiontasks.errors import VisiontasksError, near_matches
+from visiontasks.cli.failures import run_to_exit_code, without_debug
+from visiontasks.errors import near_matches
 
 COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
     "validate": ("visiontasks.cli.training", "Score a checkpoint on the validation split."),
     "test": ("visiontasks.cli.training", "Score a checkpoint on the test split."),
+    "tune": ("visiontasks.cli.tune", "Find a learning rate and a batch size for a training."),
     "report": ("visiontasks.cli.report", "Write the page of a run that was trained before."),
     "check": ("visiontasks.cli.check", "Validate a data set before training."),
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
@@ -34,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; by default that of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in the user's input.
+        The exit code: 0 for success, 1 for warnings and skipped files, 2 for an error in the user's input or if the
+        machine lacks room, memory or a permission, 130 if the user interrupts the command.
     """
     if isinstance(sys.stdout, TextIOWrapper):  # file names may contain characters that cannot be encoded
         sys.stdout.reconfigure(errors="backslashreplace")
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words, debug = without_debug(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -54,19 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        code: int = import_module(COMMANDS[command][0]).main(command, words[1:])
-    except VisiontasksError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return code
+    return run_to_exit_code(lambda: import_module(COMMANDS[command][0]).main(command, words[1:]), debug)
 
 
 def _help() -> str:
     commands = "\n".join(f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items())
     return (
         "usage: visiontasks COMMAND ...\n\nTrain vision tasks with interchangeable backbones.\n\n"
-        f"commands:\n{commands}\n\n'visiontasks COMMAND --help' lists the options of a command. For example:\n"
+        f"commands:\n{commands}\n\n'visiontasks COMMAND --help' lists the options of a command; with --debug, in any\n"
+        "place, an error has its traceback. For example:\n"
         "  visiontasks fit --trainer.max_epochs 5\n"
         "  visiontasks fit --data MNISTDataModule --data.root FOLDER --model.normalization dataset\n"
         "  visiontasks predict CHECKPOINT image.png"

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from visiontasks.callbacks.confusion import ConfusionImages
+from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.per_class import PerClassTable
 from visiontasks.callbacks.prediction_images import PredictionImages
 from visiontasks.callbacks.report import RunReport
@@ -15,7 +16,7 @@ from visiontasks.callbacks.worst_samples import WorstSamples
 
 Shown = Literal["predictions", "confusion", "worst_samples", "per_class"]
 
-_SHOWS: Mapping[str, Callable[[], Callback]] = {
+_SHOWS: Mapping[str, Callable[..., Callback]] = {
     "predictions": PredictionImages,
     "confusion": ConfusionImages,
     "worst_samples": WorstSamples,
@@ -28,6 +29,8 @@ def add_flags_of_what_is_shown(parser: LightningArgumentParser) -> None:
     parser.add_argument("--report", type=bool, default=True, help="Whether a test writes the page report.html.")
     help_text = "Pictures and tables of every validation and test in the run folder; [] for none."
     parser.add_argument("--shown", type=list[Shown], default=list(get_args(Shown)), help=help_text)
+    help_text = "Validations that keep their pictures and tables, besides the newest and the best; 'all' for all."
+    parser.add_argument("--keep_pictures", type=Keep, default=KEPT, help=help_text)
 
 
 def default_callbacks(
@@ -35,6 +38,7 @@ def default_callbacks(
     arguments: Mapping[str, Any],
     command: str | None = None,
     shown: Collection[Shown] = get_args(Shown),
+    keep: Keep = KEPT,
 ) -> list[Callback]:
     """Create the callbacks that every run has; a callback given by the user replaces the default one of its kind.
 
@@ -43,7 +47,8 @@ def default_callbacks(
         arguments: The whole configuration in plain types.
         command: The command line, for the report of the run; None for no report.
         shown: What to show of every validation and test.
+        keep: How many validations keep their pictures and tables, besides the newest and the best.
     """
     report = [] if command is None else [RunReport(command=command)]
-    usual = [*(_SHOWS[name]() for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
+    usual = [*(_SHOWS[name](keep=keep) for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
     return [callback for callback in usual if not any(isinstance(own, type(callback)) for own in given)]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from visiontasks.cli.quiet import quiet
 from visiontasks.data.images import MAX_PIXELS
 from visiontasks.errors import ArgumentError
+from visiontasks.files import write_atomically
 from visiontasks.prediction import Prediction, create_predictor, find_files, import_class, predict_images
 from visiontasks.prediction.formats import FORMATS
 from visiontasks.prediction.overlays import draw_prediction
@@ -19,7 +20,7 @@ from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
 from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
 from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.base import Task
-from visiontasks.visualization import to_pillow
+from visiontasks.visualization import encode_picture, to_pillow
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -33,7 +34,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
         The exit code: 0 when every image was predicted, 1 when some could not be read.
 
     Raises:
-        ArgumentError: If an option is wrong, or a result cannot be written.
+        ArgumentError: If an option is wrong.
+        OSError: If a result cannot be written.
     """
     quiet()
     options = _parser(command).parse_args(arguments)
@@ -62,16 +64,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
     )
     failed, start = 0, time.perf_counter()
     clear = options.score is None and isinstance(predictor, DetectionPredictor)
-    try:
-        with writer, tqdm(total=len(files), unit=" images", disable=None) as bar:
-            for prediction in write_predictions(predictions, writer, overlay, all_boxes=not clear):
-                bar.update()
-                if prediction.error is not None:
-                    failed += 1
-                    bar.write(f"skipped: {prediction.error}", file=sys.stderr)
-    except OSError as error:
-        message = f"The results could not be written: {error}."
-        raise ArgumentError(message) from error
+    with writer, tqdm(total=len(files), unit=" images", disable=None) as bar:
+        for prediction in write_predictions(predictions, writer, overlay, all_boxes=not clear):
+            bar.update()
+            if prediction.error is not None:
+                failed += 1
+                bar.write(f"skipped: {prediction.error}", file=sys.stderr)
     seconds = time.perf_counter() - start
     into = "" if options.output is None else f" into {str(options.output)!r}"
     print(
@@ -86,9 +84,8 @@ def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) ->
     targets = name_targets(files, folder, ".jpg")
 
     def write(prediction: Prediction) -> None:
-        target = folder / targets[prediction.name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        to_pillow(draw_prediction(prediction, predictor.class_names)).save(target, quality=92)
+        picture = to_pillow(draw_prediction(prediction, predictor.class_names))
+        write_atomically(folder / targets[prediction.name], encode_picture(picture, ".jpg", quality=92), flush=False)
 
     return write
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -147,7 +148,13 @@ def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, Float6
     if workers < 2:
         yield from map(_search, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    # The terminal interrupts these processes, too; only this one is to say so.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        opened = multiprocessing.get_context("spawn").Pool(workers)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with opened as pool:
         yield from pool.imap_unordered(_search, jobs)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from visiontasks.callbacks.report import RunReport
+from visiontasks.cli.checkpoint_model import FROM_DATA
 from visiontasks.cli.hardware import keep_freed_memory
 from visiontasks.cli.quiet import quiet
-from visiontasks.cli.training import FROM_DATA, TrainingCLI
+from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_path
 from visiontasks.report import Environment, read_environment

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from visiontasks.callbacks.pictures import run_folder
+from visiontasks.files import OptionalFiles, write_atomically
 
 
 class SaveConfig(SaveConfigCallback):
@@ -19,8 +20,8 @@ class SaveConfig(SaveConfigCallback):
         if folder is None or not trainer.is_global_zero or self.already_saved:
             return
         self.already_saved = True
-        folder.mkdir(parents=True, exist_ok=True)
-        keep_config(folder / "config.yaml", self.parser.dump(self.config, skip_none=False))
+        with OptionalFiles("configurations").in_folder(folder):
+            keep_config(folder / "config.yaml", self.parser.dump(self.config, skip_none=False))
 
 
 def keep_config(file: Path, text: str) -> None:
@@ -28,7 +29,7 @@ def keep_config(file: Path, text: str) -> None:
     if file.is_file() and _without_checkpoint(file.read_text(encoding="utf-8")) != _without_checkpoint(text):
         number = next(n for n in count(1) if not file.with_stem(f"{file.stem}-{n}").exists())
         file.rename(file.with_stem(f"{file.stem}-{number}"))
-    file.write_text(text, encoding="utf-8")
+    write_atomically(file, text)
 
 
 def _without_checkpoint(text: str) -> str:

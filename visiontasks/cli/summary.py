@@ -2,19 +2,26 @@
 
 from pathlib import Path
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 
 
-def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
-    """Print a table of the final metrics and the location of the run's files.
+class PrintedFigures(Callback):
+    """Prints the metrics of an evaluation as soon as they are known; as the first callback, before others write."""
 
-    Args:
-        trainer: The Trainer after its run.
-        seconds: How long training took.
-    """
-    # All processes have to ask for the folder.
-    folder = trainer.log_dir
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the metrics, unless it is a validation of a training."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            print_figures(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the metrics."""
+        print_figures(trainer)
+
+
+def print_figures(trainer: Trainer) -> None:
+    """Print a table of the final metrics."""
     if not trainer.is_global_zero:
         return
     values = {name: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
@@ -22,7 +29,22 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
     print()
     for name in sorted(values, key=lambda name: (name.partition("/")[0] != "train", name)):
         print(f"  {name:<{width}}  {values[name]:>8.4f}")
-    print()
+    print(flush=True)
+
+
+def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
+    """Print the metrics of a training, unless a test has printed its own, and the location of the run's files.
+
+    Args:
+        trainer: The Trainer after its run.
+        seconds: How long training took.
+    """
+    if trainer.state.fn == TrainerFn.FITTING:
+        print_figures(trainer)
+    # All processes have to ask for the folder.
+    folder = trainer.log_dir
+    if not trainer.is_global_zero:
+        return
     if seconds is not None:
         print(f"Trained {trainer.current_epoch} epochs in {seconds:.0f} s.")
     if folder is None or not Path(folder).is_dir():

@@ -1,6 +1,5 @@
 """``visiontasks fit``, ``validate`` and ``test``, and the entry point of recipes: LightningCLI without its pitfalls."""
 
-import json
 import shlex
 import sys
 import time
@@ -21,29 +20,25 @@ from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
+from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint_model
 from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
+from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.quiet import quiet
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
-from visiontasks.cli.summary import print_summary
+from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.base import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import find_task, import_class, import_path
+from visiontasks.prediction import import_class, import_path
 from visiontasks.tasks.base import Task
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
-
-FROM_DATA = ("num_classes", "in_channels", "image_size")
-
-_SECONDS_OF_UPLOAD = 60.0
-_SECONDS_OF_UPLOAD_AT_A_SIGNAL = 4.0
-"""A process that is told to end has ten seconds for all."""
 
 
 class TrainingCLI(LightningCLI):
@@ -88,7 +83,7 @@ class TrainingCLI(LightningCLI):
             parser_kwargs={"allow_abbrev": False},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
-            args=_with_checkpoint_model(arguments, going_on=not self.evaluates) if task is None else list(arguments),
+            args=with_checkpoint_model(arguments, going_on=not self.evaluates) if task is None else list(arguments),
             run=False,
             auto_configure_optimizers=False,
             # Our tasks save their arguments themselves, in the same way here as from Python.
@@ -180,7 +175,8 @@ class TrainingCLI(LightningCLI):
         config = self.config_init.trainer
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
         command = self.line if self.config_init.report else None
-        callbacks = default_callbacks(config.callbacks or [], described, command, self.config_init.shown)
+        shown, keep = self.config_init.shown, self.config_init.keep_pictures
+        callbacks = default_callbacks(config.callbacks or [], described, command, shown, keep)
         if config.enable_checkpointing is not False and not config.fast_dev_run and not self.evaluates:
             best, last = checkpoints(self.model, self.config_init.save_minutes)
             assert isinstance(last, LastCheckpoint)
@@ -194,20 +190,21 @@ class TrainingCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(config.strategy, str):
             limit_waiting(trainer, self.config_init.collective_timeout)
+        trainer.callbacks.insert(0, PrintedFigures())  # type: ignore[attr-defined]  # out of mypy's sight
         return trainer
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
         leave_out_unset(self.trainer.loggers)
-        seconds = _SECONDS_OF_UPLOAD
         try:
             with explained():
                 self._run(self.chosen_run.checkpoint)
-        except Interruption:
-            seconds = _SECONDS_OF_UPLOAD_AT_A_SIGNAL
+        except Interruption:  # the upload has been waited for
             raise
-        finally:
-            finish_runs(self.trainer, seconds)
+        except BaseException:
+            finish_runs(self.trainer)
+            raise
+        finish_runs(self.trainer)
 
     def _run(self, path: str | None) -> None:
         if self.evaluates:
@@ -277,24 +274,13 @@ def run_recipe(
         defaults: The recipe's choices by dotted name, such as ``{"trainer.max_epochs": 10}``.
         arguments: The command line; by default that of the process.
     """
-    quiet()
-    keep_freed_memory()
-    try:
-        TrainingCLI(name, sys.argv[1:] if arguments is None else arguments, task, data, defaults).run()
-    except VisiontasksError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    words, debug = without_debug(sys.argv[1:] if arguments is None else arguments)
 
+    def run() -> int:
+        quiet()
+        keep_freed_memory()
+        TrainingCLI(name, words, task, data, defaults).run()
+        return 0
 
-def _with_checkpoint_model(arguments: Sequence[str], *, going_on: bool) -> list[str]:
-    """Insert the task of a checkpoint before the flags, so that flags override it, unless a task or file is given."""
-    words = list(arguments)
-    named = {word.partition("=")[0] for word in words}
-    path = flag_value("--ckpt_path", words)
-    if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
-        return words
-    checkpoint = read_checkpoint(path, going_on=going_on, keep=True)
-    task = find_task(checkpoint, path)
-    saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
-    model = {"class_path": import_path(task), "init_args": saved}
-    return [f"--model={json.dumps(model)}", *words]
+    if code := run_to_exit_code(run, debug):
+        sys.exit(code)

@@ -12,8 +12,9 @@ from typing import Protocol, Self, runtime_checkable
 
 from tqdm import tqdm
 
-from visiontasks.data.download import exclusive_access, publish
+from visiontasks.data.download import exclusive_access
 from visiontasks.errors import DataError
+from visiontasks.files import replacing
 
 
 @runtime_checkable
@@ -147,10 +148,5 @@ def _refusal(archive: str, name: str) -> str:
 
 
 def _write(source: _Readable, target: Path) -> None:
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with part.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-        publish(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as part, part.open("wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)

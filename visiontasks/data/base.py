@@ -58,7 +58,7 @@ class VisionDataModule(LightningDataModule, ABC):
             )
             raise ArgumentError(message)
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size or batch_size
+        self._eval_batch_size = eval_batch_size
         self.drop_last = drop_last
         if not worker_timeout >= 0:
             message = f"worker_timeout is {worker_timeout}; expected seconds, or 0 to wait for ever."
@@ -69,6 +69,11 @@ class VisionDataModule(LightningDataModule, ABC):
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._train_loader: BatchLoader | None = None
         self._resumed: dict[str, int] | None = None
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Images per batch in validation, test and prediction."""
+        return self._eval_batch_size or self.batch_size
 
     @property
     def yields(self) -> str:

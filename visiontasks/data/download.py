@@ -1,7 +1,6 @@
 """Download of published files, with checksums, resumption, mirrors and several processes at once."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from visiontasks.errors import ArgumentError, DownloadError
+from visiontasks.files import publish
 
 _CHUNK = 1 << 20
 _SLOWEST = 1024
@@ -109,13 +109,6 @@ def exclusive_access(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def publish(part: Path, target: Path) -> None:
-    """Give a complete file its final name, in the same folder, once its bytes are on the disk."""
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
 
 
 def _fetch(url: str, part: Path, algorithm: str, digest: str, timeout: float, attempts: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from visiontasks.errors import DataError
+from visiontasks.files import replacing, write_atomically
 
 
 def image_names(files: Sequence[PurePath]) -> list[str]:
@@ -98,14 +99,16 @@ class ProposalFile:
                 message = f"{str(path)!r} holds proposals of other images, or made in another way. Name another file."
                 raise DataError(message)
             return found
-        path.parent.mkdir(parents=True, exist_ok=True)
         # The array gets its name last: even after an interruption, an array of that name is complete and described.
-        begun = path.with_suffix(".npy.part")
-        array = np.lib.format.open_memmap(begun, "w+", np.float32, (len(images), count, 4))
-        array[:] = np.nan
-        array.flush()
-        path.with_suffix(".json").write_text(json.dumps({"images": list(images), "method": method}))
-        begun.rename(path)
+        # Its room on the disk is taken now: writing to mapped memory that finds none would kill the process.
+        with replacing(path, keep=True) as part:
+            with part.open("wb") as stream:
+                shape, dtype = (len(images), count, 4), np.dtype(np.float32)
+                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                for _ in images:
+                    stream.write(np.full(shape[1:], np.nan, dtype).tobytes())
+            write_atomically(path.with_suffix(".json"), json.dumps({"images": list(images), "method": method}))
         return cls(path, "r+")
 
     def missing(self) -> list[int]:

@@ -1,8 +1,6 @@
 """Statistics of images in files: of pixels, in one streaming pass whose result is cached, and of classes."""
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from visiontasks.data.processes import on_first_process
 from visiontasks.data.resizing import Resizing, Stretch
 from visiontasks.data.samplers import EvaluationSampler
 from visiontasks.errors import DataError
+from visiontasks.files import replacing
 from visiontasks.types import ClassCounts, Statistics
 
 
@@ -113,24 +112,13 @@ def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, 
     statistics = measure(index, channels, resizing, workers, skip=skip)
     for folder in folders:
         try:
-            _write(folder / name, statistics)
+            values = {key: value.numpy() for key, value in statistics._asdict().items() if value is not None}
+            with replacing(folder / name) as part, part.open("wb") as opened:
+                np.savez(opened, **values)
             break
         except OSError:  # not writable, or no space: the next run measures again
             continue
     return statistics
-
-
-def _write(file: Path, statistics: Statistics) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as opened:
-            np.savez(opened, **{key: value.numpy() for key, value in statistics._asdict().items() if value is not None})
-            opened.flush()
-            os.fsync(opened.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _digest(index: ImageIndex, channels: int, resizing: Resizing) -> str:

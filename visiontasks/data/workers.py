@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.sharing import remedy
 from visiontasks.errors import WorkerError
@@ -37,12 +38,7 @@ def death(error: RuntimeError) -> WorkerError:
 
 
 def silence(
-    worker: int,
-    workers: int,
-    pid: int | None,
-    request: BatchRequest,
-    files: Any,  # noqa: ANN401 (an index of any form)
-    seconds: float,
+    worker: int, workers: int, pid: int | None, request: BatchRequest, files: ImageIndex | None, seconds: float
 ) -> WorkerError:
     """Describe a worker that does not answer.
 

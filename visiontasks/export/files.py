@@ -1,7 +1,7 @@
 """Export to files, which are written only after checking that they compute the same as the task."""
 
+import io
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -19,6 +19,7 @@ from visiontasks.detection.roi_align import SAMPLES
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export.parity import compare, named
 from visiontasks.export.programs import DetectionProgram, Program, make_program
+from visiontasks.files import replacing
 from visiontasks.tasks.base import Task
 
 OPSET = 18
@@ -84,17 +85,14 @@ def export_task(
         message = f"image_size is {size}; expected positive numbers."
         raise ArgumentError(message)
     device, modes = task.device, {module: module.training for module in task.modules()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     save, load = _FORMS[target.suffix]
     try:
-        program = make_program(task.cpu().eval(), size)
-        metadata = describe(program)
-        save(program, part, metadata)
-        differences = check(program, load(part), _try_images(program, images), target.name)
-        part.replace(target)
+        with replacing(target) as part:
+            program = make_program(task.cpu().eval(), size)
+            metadata = describe(program)
+            save(program, part, metadata)
+            differences = check(program, load(part), _try_images(program, images), target.name)
     finally:
-        part.unlink(missing_ok=True)
         task.to(device)
         for module, training in modes.items():
             module.training = training
@@ -168,11 +166,15 @@ def _save_program(program: Program, path: Path, metadata: Mapping[str, Any]) -> 
     with warnings.catch_warnings():
         # torch warns about the buffers of the normalisation, which are views of one tensor.
         warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
-        torch.export.save(_exported(program), path, extra_files={"visiontasks.json": json.dumps(metadata)})
+        # In memory: if torch cannot write to a file, it ends the process.
+        content = io.BytesIO()
+        torch.export.save(_exported(program), content, extra_files={"visiontasks.json": json.dumps(metadata)})
+    path.write_bytes(content.getbuffer())
 
 
 def _load_program(path: Path) -> Callable[..., Iterable[Tensor]]:
-    run: Callable[..., Iterable[Tensor]] = torch.export.load(path).module()
+    with path.open("rb") as file:
+        run: Callable[..., Iterable[Tensor]] = torch.export.load(file).module()
     return run
 
 

@@ -5,14 +5,15 @@ import io
 import json
 from pathlib import Path
 from typing import Any, Self
-from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+from visiontasks.files import replacing
 from visiontasks.prediction.coco_ids import CocoIds
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.writers import FolderWriter, TextWriter, Writer
-from visiontasks.visualization import index_image
+from visiontasks.visualization import encode_picture, index_image
 
 
 class JsonLines(TextWriter):
@@ -117,7 +118,7 @@ class VocXml(FolderWriter):
             corners = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": x2, "ymax": y2}
             _add(SubElement(entry, "bndbox"), **{corner: f"{value:.2f}" for corner, value in corners.items()})
         indent(root)
-        ElementTree(root).write(self.target(prediction), encoding="utf-8")
+        self.write(self.target(prediction), tostring(root, encoding="utf-8"))
         return ""
 
 
@@ -139,7 +140,7 @@ class MaskImages(FolderWriter):
             named = zip(self.class_names, prediction.mask, strict=True)
             layers = {target.with_name(f"{target.stem}_{name.replace('/', '_')}.png"): layer for name, layer in named}
         for file, layer in layers.items():
-            index_image(layer).save(file)
+            self.write(file, encode_picture(index_image(layer), self.suffix))
         return ""
 
 
@@ -166,11 +167,8 @@ class Codes(TextWriter):
         """Write the file, unless there was an error."""
         if kind is None and self.output is not None:
             files, codes = [name for name, _ in self._rows], [code for _, code in self._rows]
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            part = self.output.with_name(f"{self.output.name}.part")
-            with part.open("wb") as stream:
+            with replacing(self.output) as part, part.open("wb") as stream:
                 np.savez_compressed(stream, files=np.array(files, np.str_), codes=np.array(codes, np.float32))
-            part.replace(self.output)
 
 
 FORMATS: dict[str, type[Writer]] = {

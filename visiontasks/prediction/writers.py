@@ -1,13 +1,17 @@
 """Base classes of output formats: one file for all images, or one for each."""
 
-import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import ClassVar, Self, TextIO
 
+from visiontasks.files import replacing, write_atomically
 from visiontasks.prediction.results import Prediction
+
+_Kind = type[BaseException] | None
 
 
 class Writer(ABC):
@@ -48,7 +52,7 @@ class Writer(ABC):
         """Begin."""
 
     @abstractmethod
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: _Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """End."""
 
 
@@ -63,7 +67,7 @@ class FolderWriter(Writer):
         self.folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: _Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """Do nothing."""
 
     @property
@@ -73,10 +77,12 @@ class FolderWriter(Writer):
         return self.output
 
     def target(self, prediction: Prediction) -> Path:
-        """Return the file for an image, whose folder is created."""
-        target = self.folder / self.targets[prediction.name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+        """Return the file for an image."""
+        return self.folder / self.targets[prediction.name]
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Write a file for an image, without waiting for the disk each time."""
+        write_atomically(file, content, flush=False)
 
 
 class TextWriter(Writer):
@@ -87,17 +93,17 @@ class TextWriter(Writer):
 
     def __enter__(self) -> Self:
         """Open the file."""
-        self._part: Path | None = None
         self._stream: TextIO = sys.stdout
-        if self.output is not None:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            # A pipe or a terminal cannot be renamed.
-            regular = not self.output.exists() or self.output.is_file()
-            self._part = self.output.with_name(f"{self.output.name}.part") if regular else None
-            # File names may not be valid UTF-8; their bytes are written unchanged.
-            self._stream = (self._part or self.output).open("w", newline="", encoding="utf-8", errors="surrogateescape")
-        self._stream.write(self.head)
         self._first = True
+        with ExitStack() as opened:
+            if self.output is not None:
+                part = opened.enter_context(replacing(self.output, keep=True))
+                # File names may not be valid UTF-8; their bytes are written unchanged.
+                stream = part.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+                self._stream = opened.enter_context(stream)
+            opened.push(self._end)
+            self._stream.write(self.head)
+            self._opened = opened.pop_all()
         return self
 
     def collect(self, text: str) -> None:
@@ -106,15 +112,11 @@ class TextWriter(Writer):
             self._stream.write(text if self._first else self.separator + text)
             self._first = False
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: _Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the file; after an error the incomplete file is left as ``NAME.part``."""
+        self._opened.__exit__(kind, error, trace)
+
+    def _end(self, kind: _Kind, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self._stream.write(self.tail)
-        self._stream.flush()
-        if self.output is None:
-            return
-        if self._part is not None and kind is None:
-            os.fsync(self._stream.fileno())
-        self._stream.close()
-        if self._part is not None and kind is None:
-            self._part.replace(self.output)
+            self._stream.flush()

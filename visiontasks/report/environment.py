@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from visiontasks.errors import DataError
+from visiontasks.files import write_atomically
 
 FILE = "environment.json"
 """Name of the file in the run folder that keeps it."""
@@ -73,8 +74,12 @@ class Environment:
         return cls(command or shlex.join(["python", *sys.argv]), time, owner, source, images, versions)
 
     def write(self, folder: Path) -> None:
-        """Write it into a run folder."""
-        (folder / FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        """Write it into a run folder.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        write_atomically(folder / FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def read_environment(folder: Path) -> Environment | None:

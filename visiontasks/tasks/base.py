@@ -112,16 +112,14 @@ class Task(LightningModule, ABC):
         super().__init__()
         self._unsaved = save_arguments(self)
         self._record: dict[str, Any] = {}
-        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor)
-        self._setup.check()
+        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor).checked()
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
         self.backbone = built_backbone(backbone, backbone_options, in_channels)
         self.in_channels = in_channels
         self.image_size = image_size
         self.class_names: list[str] | None = None
-        self.normalize = start_backbone(
-            self, backbone_weights, backbone if isinstance(backbone, str) else None, normalization
-        )
+        name = backbone if isinstance(backbone, str) else None
+        self.normalize = start_backbone(self, backbone_weights, name, normalization)
         self.backbone.freeze(freeze)
         self.scores = Scores()
         self._parts = make_parts(freeze, skip_nonfinite)
@@ -231,7 +229,14 @@ class Task(LightningModule, ABC):
         if self.num_classes is not None:
             self.class_names = check_classes(data, self.num_classes, self.class_names)
 
-    # Training and checkpoints.
+    @property
+    def lr(self) -> float:
+        """Learning rate before any schedule, of several the first; setting it, as ``lr_find`` does, scales all."""
+        return self._setup.rate(self._optimizer or _DEFAULT_OPTIMIZER, self)
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._setup = self._setup._replace(lr=rate)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Create the optimiser over the trainable parameters, and the schedule.
@@ -290,6 +295,5 @@ class Task(LightningModule, ABC):
         return restore(cls, checkpoint, name_of(checkpoint_path), strict, **kwargs)
 
 
-# A lambda, because the command line reads class and arguments from its source; an instance that kept it could not be
-# pickled.
+# A lambda, whose class and arguments the command line reads from its source, and which no instance keeps, for pickle.
 _DEFAULT_OPTIMIZER: OptimizerCallable = inspect.signature(Task).parameters["optimizer"].default

@@ -1,9 +1,6 @@
 """Checkpoint files that are written atomically and checked when they are read."""
 
 import math
-import os
-import re
-import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,10 @@ from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
+from torch.utils._pytree import tree_leaves
 
 from visiontasks.errors import CheckpointError
+from visiontasks.files import reason, remove_abandoned, replacing, system_error
 from visiontasks.serialization import is_address
 from visiontasks.tasks.reading import check_weights_only, read_checkpoint
 
@@ -56,31 +55,38 @@ class SafeCheckpointIO(TorchCheckpointIO):
             storage_options: Options for storage other than local files.
 
         Raises:
-            CheckpointError: If a value is infinite or NaN; an existing file of that name is left unchanged.
-            OSError: If it cannot be written; likewise.
+            CheckpointError: If a value is infinite or NaN, or it cannot be written; an existing file of that name is
+                left unchanged.
         """
         self._check_finite(checkpoint, path)
         if is_address(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.part")
-        _remove_abandoned_parts(target.parent)
+        if target.parent.is_dir():
+            remove_abandoned(target.parent)
         try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            unsafe = get_unsafe_globals_in_checkpoint(part)
-            if unsafe:
-                rank_zero_warn(
-                    f"{str(target)!r} holds {', '.join(sorted(unsafe))}, which is refused when it is read, because "
-                    "reading it could run code. Save plain values and tensors only, in hooks and callbacks as well."
-                )
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+            with replacing(target) as part:
+                with part.open("wb") as file:
+                    torch.save(checkpoint, file)
+                unsafe = get_unsafe_globals_in_checkpoint(part)
+        except (OSError, RuntimeError) as error:
+            # torch hides the error of the system behind its own.
+            system = system_error(error)
+            if system is None:
+                raise
+            other = "" if system.filename == str(target) else f"{system.filename!r}: "
+            message = (
+                f"The checkpoint {str(target)!r} could not be saved: {other}{reason(system)}. It takes about "
+                f"{_size(checkpoint) / 2**20:,.1f} MiB. What was there before is unchanged. Make room, or choose "
+                "another place to write to, and go on from the checkpoint before."
+            )
+            raise CheckpointError(message) from error
+        if unsafe:
+            rank_zero_warn(
+                f"{str(target)!r} holds {', '.join(sorted(unsafe))}, which is refused when it is read, because "
+                "reading it could run code. Save plain values and tensors only, in hooks and callbacks as well."
+            )
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:  # noqa: ANN401 (as in the base)
         """Load a checkpoint to the CPU without running any code that it may contain.
@@ -148,22 +154,7 @@ def use_safe_io(strategy: Strategy, unchecked: Collection[str], *, going_on: boo
         own._checkpoint_io = safe  # the public setter takes only the first one
 
 
-def _remove_abandoned_parts(folder: Path) -> None:
-    """Remove the unfinished files of processes of this machine that have ended."""
-    if os.name != "posix":  # elsewhere a signal 0 ends a process
-        return
-    name = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d+)\.part")
-    for file in folder.iterdir():
-        part = name.fullmatch(file.name)
-        if part and not _is_running(int(part[1])):
-            file.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # another user's; no number of a process
-        pass
-    return True
+def _size(checkpoint: dict[str, Any]) -> int:
+    """Count the bytes of the tensors in a checkpoint."""
+    leaves = tree_leaves(checkpoint)
+    return sum(leaf.numel() * leaf.element_size() for leaf in leaves if isinstance(leaf, Tensor))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.tasks.optimization import ends_search
 from visiontasks.tasks.owned import OwnedCallback
 
 _NAMED = 3
@@ -135,14 +136,16 @@ class FiniteUpdates(OwnedCallback):
             self._left_out.append(False)
             return
         bad_gradient = not _all_finite(gradients)
-        bad = scaler is None or not _all_finite(update.losses)
+        bad = scaler is None or not _all_finite(list(update.losses))
         self._left_out.append(bad)
         if not bad:
             return
         # A loss that no gradient depends on is known to one process alone, or not to the scaler.
         alone = not bad_gradient and (trainer.world_size > 1 or scaler is not None)
         if alone or self.in_a_row >= self.limit:
-            raise NonFiniteLossError(_message(update, pl_module))
+            _stop(update, pl_module)
+            self._undo(parameters, scaler)
+            return
         self.skipped += 1
         rank_zero_warn(f"{_message(update, pl_module)} Skipped.")
         pl_module.log(
@@ -153,11 +156,7 @@ class FiniteUpdates(OwnedCallback):
             sync_dist=scaler is None,
             reduce_fx="max",
         )
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
-        if scaler is None:
-            for parameter in parameters:
-                parameter.grad = None
+        self._undo(parameters, scaler)
 
     def on_train_batch_end(
         self,
@@ -180,9 +179,12 @@ class FiniteUpdates(OwnedCallback):
         """Look at the last update before checkpoints are written."""
         self._read_pending(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the last update."""
-        self._read_pending(pl_module)
+    def _undo(self, parameters: Sequence[Tensor], scaler: object) -> None:
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+        if scaler is None:
+            for parameter in parameters:
+                parameter.grad = None
 
     def _clear(self) -> None:
         self._batches: list[tuple[Tensor, Mapping[str, Tensor]]] = []
@@ -195,7 +197,7 @@ class FiniteUpdates(OwnedCallback):
         del pending.optimizer.found_inf
         pending.arrived.synchronize()
         if pending.bad:
-            raise NonFiniteLossError(_message(pending.update, pl_module))
+            _stop(pending.update, pl_module)
 
 
 def _scaler_of(trainer: Trainer) -> Any:  # noqa: ANN401 (None, or torch's)
@@ -224,7 +226,7 @@ def _leave_out_on_device(update: _Update, optimizer: Any) -> _Pending:  # noqa: 
     return _Pending(update._replace(sizes=sizes), optimizer, arriving, arrived)
 
 
-def _all_finite(tensors: Sequence[Tensor]) -> bool:
+def _all_finite(tensors: list[Tensor]) -> bool:
     """Whether all values are finite; waits for the device."""
     if not tensors:
         return True
@@ -235,13 +237,19 @@ def _all_finite(tensors: Sequence[Tensor]) -> bool:
     return bool(torch.stack(torch._foreach_norm(tensors, math.inf)).isfinite().all())
 
 
+def _stop(update: _Update, pl_module: LightningModule) -> None:
+    """End a search for a learning rate, which is to find where training diverges; any other training is an error."""
+    if not ends_search(pl_module.trainer):
+        raise NonFiniteLossError(_message(update, pl_module))
+
+
 def _message(update: _Update, pl_module: LightningModule) -> str:
     batches = [(ids, terms) for ids, terms in update.batches if not _all_finite(list(terms.values()))] or update.batches
     ids = [int(number) for ids, _ in batches for number in ids]
     images = f" for the images with ids {ids}" if ids else ""
     if pl_module.trainer.world_size > 1:
         images += " of this process, or for those of another"
-    if _all_finite(update.losses):
+    if _all_finite(list(update.losses)):
         what, values = "gradient", _bad_gradients(update, pl_module)
     else:
         what = "loss"

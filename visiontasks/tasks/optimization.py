@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.tuner.lr_finder import _LRCallback
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -48,6 +49,18 @@ def fuse(optimizer: Optimizer) -> None:
         known = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in group["params"])
         if undecided and not special and known:
             group["fused"] = True
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate of the first parameter group, and change those of the others by the same factor.
+
+    Args:
+        optimizer: The optimiser; changed in place.
+        rate: The learning rate, at least 0.
+    """
+    before = optimizer.param_groups[0]["lr"]
+    for group in optimizer.param_groups:
+        group["lr"] = rate * (group["lr"] / before) if before else rate
 
 
 def scale_rate(optimizer: Optimizer, parameters: Iterable[Tensor], factor: float) -> None:
@@ -189,6 +202,18 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
     steps = int(total_steps)
     factor = partial(warmup_factor, warmup_steps=round(warmup * steps), total_steps=steps, schedule=schedule)
     return LambdaLR(optimizer, factor)
+
+
+def ends_search(trainer: Trainer) -> bool:
+    """End a search for a learning rate by ``Tuner.lr_find``, which restores the weights; return whether one is running.
+
+    Args:
+        trainer: The Trainer.
+    """
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
+    searching = any(isinstance(callback, _LRCallback) for callback in callbacks)
+    trainer.should_stop |= searching
+    return searching
 
 
 def schedulers_of(trainer: Trainer, optimizer: Optimizer) -> list[Any]:

@@ -1,6 +1,6 @@
 """How a task sets up its optimiser and its learning rate schedule."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -15,6 +15,7 @@ from visiontasks.tasks.optimization import (
     fuse,
     named_schedule,
     scale_rate,
+    set_rate,
     training_steps,
 )
 
@@ -27,15 +28,17 @@ class OptimizerSetup(NamedTuple):
         interval: Interval at which one of a function steps.
         warmup: Share of all training steps in which a named one warms up, 0 to 1.
         backbone_factor: Learning rate of the backbone, as a multiple of the head's.
+        lr: Learning rate in place of that of the optimiser; of several, the first, and the others in proportion.
     """
 
     schedule: LRSchedulerCallable | NamedSchedule
     interval: Literal["epoch", "step"]
     warmup: float
     backbone_factor: float
+    lr: float | None = None
 
-    def check(self) -> None:
-        """Check the factor.
+    def checked(self) -> Self:
+        """Return this, if the factor is in range.
 
         Raises:
             ArgumentError: If it is out of range.
@@ -46,6 +49,12 @@ class OptimizerSetup(NamedTuple):
                 "as it is."
             )
             raise ArgumentError(message)
+        return self
+
+    def rate(self, create: OptimizerCallable, task: nn.Module) -> float:
+        """Return the learning rate of the first parameters, before any schedule; see :meth:`make_optimizer`."""
+        rate: float = self._create(create, task).param_groups[0]["lr"]
+        return rate
 
     def make_optimizer(self, create: OptimizerCallable, task: nn.Module, backbone: nn.Module) -> Optimizer:
         """Create the optimiser over the trainable parameters of a task.
@@ -55,11 +64,17 @@ class OptimizerSetup(NamedTuple):
             task: The task.
             backbone: Its backbone, which has a learning rate of its own.
         """
-        optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
+        optimizer = self._create(create, task)
         if self.backbone_factor != 1:
             scale_rate(optimizer, backbone.parameters(), self.backbone_factor)
         exempt_from_decay(optimizer)
         fuse(optimizer)
+        return optimizer
+
+    def _create(self, create: OptimizerCallable, task: nn.Module) -> Optimizer:
+        optimizer: Optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
+        if self.lr is not None:
+            set_rate(optimizer, self.lr)
         return optimizer
 
     def make_schedule(self, trainer: Trainer, optimizer: Optimizer) -> dict[str, Any]:

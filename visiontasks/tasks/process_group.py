@@ -19,6 +19,9 @@ from visiontasks.tasks.owned import OwnedCallback
 _SECONDS_TO_END = 3.0
 """How long the other processes have to end by themselves before they are killed."""
 
+_BEGIN = "Process "
+"""How an explanation begins."""
+
 
 class ProcessGroupErrors(OwnedCallback):
     """Explains the error of a process that waited for another one in vain, and leaves no process behind.
@@ -51,7 +54,7 @@ def explain(error: BaseException, trainer: Trainer) -> str | None:
     text = str(error)
     if not isinstance(error, distributed.DistError) and "/gloo/" not in text:
         return None
-    process = f"Process {trainer.global_rank} of {trainer.world_size}"
+    process = f"{_BEGIN}{trainer.global_rank} of {trainer.world_size}"
     stage = "" if trainer.state.stage is None else f", stage {trainer.state.stage.value!r}"
     where = f"{_place(error)} (step {trainer.global_step}, epoch {trainer.current_epoch}{stage})"
     if not re.search("time.?out|timed out", text, re.IGNORECASE):
@@ -78,10 +81,10 @@ def explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        notes = getattr(error, "__notes__", [])
+        notes = [note for note in getattr(error, "__notes__", []) if note.startswith(_BEGIN)]
         if not notes:
             raise
-        raise ProcessGroupError(notes[-1]) from error
+        raise ProcessGroupError(notes[0]) from error
 
 
 def _place(error: BaseException) -> str:

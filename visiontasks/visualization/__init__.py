@@ -6,7 +6,7 @@ from visiontasks.visualization.codes import code_map, draw_interpolation, draw_n
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.confusion import draw_confusion
 from visiontasks.visualization.detections import draw_detections
-from visiontasks.visualization.files import check_picture_file, save_picture
+from visiontasks.visualization.files import check_picture_file, encode_picture, save_picture
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.labels import label_names
 from visiontasks.visualization.localization import draw_localization
@@ -39,6 +39,7 @@ __all__ = [
     "draw_reconstructions",
     "draw_sample",
     "draw_segmentation",
+    "encode_picture",
     "first_convolution",
     "from_pillow",
     "grid",

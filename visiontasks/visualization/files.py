@@ -1,10 +1,12 @@
 """Pictures as files."""
 
+import io
 from pathlib import Path
 
 from PIL import Image
 
 from visiontasks.errors import ArgumentError
+from visiontasks.files import write_atomically
 from visiontasks.visualization.pictures import Picture, to_pillow
 
 
@@ -24,7 +26,21 @@ def save_picture(picture: Picture, file: Path) -> None:
 
     Raises:
         ArgumentError: If the suffix is not that of a picture format.
+        OSError: If the file cannot be written.
     """
     check_picture_file(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    to_pillow(picture).save(file)
+    write_atomically(file, encode_picture(to_pillow(picture), file.suffix))
+
+
+def encode_picture(picture: Image.Image, suffix: str, quality: int | None = None) -> bytes:
+    """Encode a picture in memory, since Pillow does not tell what is wrong with a file that it writes to.
+
+    Args:
+        picture: The picture.
+        suffix: Suffix of the format, such as ``".png"``.
+        quality: From 1 to 100, for formats that lose something; by default that of Pillow.
+    """
+    options = {} if quality is None else {"quality": quality}
+    stream = io.BytesIO()
+    picture.save(stream, Image.registered_extensions()[suffix.lower()], **options)
+    return stream.getvalue()

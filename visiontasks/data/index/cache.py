@@ -17,6 +17,7 @@ from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.index.storage import read_extra, read_index, write_index
 from visiontasks.errors import DataError
+from visiontasks.files import write_atomically
 
 _LOCK_WAIT = 1800.0
 """Seconds to wait while another process parses the same annotations."""
@@ -143,12 +144,7 @@ def _build(entry: Path, source: AnnotationSource) -> Parsed:
 
 
 def _write_stamp(folder: Path, stat: str) -> None:
-    part = folder / f"{_STAMP}.{os.getpid()}"
-    with part.open("w") as file:
-        json.dump(stat, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / _STAMP)
+    write_atomically(folder / _STAMP, json.dumps(stat))
 
 
 def _stat(files: Iterable[Path]) -> str:
