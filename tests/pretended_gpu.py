@@ -66,6 +66,19 @@ class HostedAccelerator(CPUAccelerator):
         """Do nothing."""
 
 
+class _Event:
+    """What has been computed when it is recorded, which is at once."""
+
+    def __init__(self, device: torch.device) -> None:
+        assert device == GPU
+
+    def record(self) -> None:
+        """Do nothing."""
+
+    def synchronize(self) -> None:
+        """Do nothing."""
+
+
 @contextmanager
 def pretended_gpu(*, may_wait: bool = True) -> Iterator[None]:
     """Compute on the host what is on ``cuda:0``; an error where tensors of both meet, as on a real one.
@@ -77,6 +90,7 @@ def pretended_gpu(*, may_wait: bool = True) -> Iterator[None]:
         # A module that moves gets new parameters: old ones would stay tensors of their class.
         patch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: True)
         patch.setattr(torch.cuda, "get_device_name", lambda: "pretended GPU")
+        patch.setattr(torch, "Event", _Event)
         yield
 
 

@@ -23,6 +23,7 @@ def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: st
         One line, sorted, for each key that is missing, not part of the model, or of another shape.
 
     Example:
+        >>> import torch
         >>> mismatches({"a": torch.ones(2)}, {"a": torch.ones(3), "b": torch.ones(1)}, "file", "model")
         ['a: [3] in the file, [2] in the model', 'b: not in the model']
     """

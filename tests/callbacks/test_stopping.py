@@ -18,7 +18,7 @@ JOB = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}
 
 
 def trainer_of(environment: Any = None, rank: int = 0) -> Any:  # noqa: ANN401 - what the signals need of a Trainer
-    trainer = Mock(spec=Trainer, strategy=Mock(launcher=None), is_global_zero=rank == 0)
+    trainer = Mock(spec=Trainer, strategy=Mock(launcher=None), is_global_zero=rank == 0, loggers=[])
     trainer._accelerator_connector = Mock(cluster_environment=environment or LightningEnvironment())
     return trainer
 

@@ -57,7 +57,7 @@ def test_the_default_optimiser_takes_the_suggestion(folder: Path, capsys: pytest
     [
         ("--ckpt_path some.ckpt --model ClassificationTask", "takes no --ckpt_path"),
         ("--min_lr 1 --max_lr 0.1", "expected 0 < min_lr < max_lr"),
-        ("--steps 5", "--steps 5, .* at least 20 steps"),
+        ("--steps 5", "--steps 5 .* at least 20 steps"),
         ("--max_batch_size 0", "a size of at least 1"),
     ],
 )

@@ -185,6 +185,11 @@ def main(command: str, arguments: Sequence[str]) -> int:
     quiet()
     keep_freed_memory()
     # Its steps are reported by Lightning as if they were a training.
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory() as folder:
-        return TuningCLI(arguments, folder).search()
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return TuningCLI(arguments, folder).search()
+    finally:
+        logger.setLevel(level)

@@ -246,7 +246,7 @@ class Task(LightningModule, ABC):
         """
         optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self, self.backbone)
         self._parts.unfreezing.begin(optimizer)
-        schedule = self._setup.make_schedule(self.trainer, optimizer)
+        schedule = self._setup.make_schedule(self, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[return-value]  # as documented
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

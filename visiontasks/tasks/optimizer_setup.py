@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, NamedTuple, Self
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 from torch.optim import Optimizer
@@ -77,11 +77,11 @@ class OptimizerSetup(NamedTuple):
             set_rate(optimizer, self.lr)
         return optimizer
 
-    def make_schedule(self, trainer: Trainer, optimizer: Optimizer) -> dict[str, Any]:
+    def make_schedule(self, task: LightningModule, optimizer: Optimizer) -> dict[str, Any]:
         """Create the schedule of an optimiser, with what Lightning has to know about it.
 
         Args:
-            trainer: The Trainer.
+            task: The task, which needs its Trainer for some schedules.
             optimizer: The optimiser, its groups complete.
 
         Returns:
@@ -92,7 +92,7 @@ class OptimizerSetup(NamedTuple):
                 interval.
         """
         if isinstance(self.schedule, str):
-            scheduler = named_schedule(optimizer, self.schedule, self.warmup, training_steps(trainer))
+            scheduler = named_schedule(optimizer, self.schedule, self.warmup, training_steps(task.trainer))
             return {"scheduler": scheduler, "interval": "step"}
         rates = [group["lr"] for group in optimizer.param_groups]
         own = self.schedule(optimizer)
@@ -116,5 +116,5 @@ class OptimizerSetup(NamedTuple):
                 raise ArgumentError(message)
             # It is stepped only after epochs with a validation; validations within an epoch may leave its end without
             # one.
-            config |= {"frequency": trainer.check_val_every_n_epoch or 1, "strict": False}
+            config |= {"frequency": task.trainer.check_val_every_n_epoch or 1, "strict": False}
         return config
