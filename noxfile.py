@@ -19,7 +19,8 @@ from importlib.metadata import distribution, entry_points
 files = {str(file) for file in distribution("visiontasks").files}
 (command,) = entry_points(group="console_scripts", name="visiontasks")
 assert command.value == "visiontasks.cli:main", command.value
-missing = {"visiontasks/py.typed", "visiontasks/recipes/quickstart.py", "visiontasks/recipes/cluster/train.slurm"} - files
+expected = {"visiontasks/py.typed", "visiontasks/recipes/quickstart.py", "visiontasks/recipes/cluster/train.slurm"}
+missing = expected - files
 assert not missing, f"not in the wheel: {missing}"
 unwanted = {file for file in files if file.startswith(("tests/", "docs/", "benchmarks/", "conftest"))}
 assert not unwanted, f"should not be in the wheel: {unwanted}"

@@ -196,5 +196,5 @@ def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path) ->
             return 8 if isinstance(obj, int) else obj
 
     train(tmp_path / "run", max_epochs=1)
-    with pytest.raises(CheckpointError, match="Process 1 of 1 would train on from step 4, the first one from step 8"):
+    with pytest.raises(CheckpointError, match="Process 0 of 1 would train on from step 4, process 0 from step 8"):
         train(tmp_path / "run", ckpt_path=tmp_path / "run" / "checkpoints" / "last.ckpt", strategy=Elsewhere("cpu"))

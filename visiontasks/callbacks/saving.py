@@ -158,8 +158,8 @@ class LastCheckpoint(Checkpoint):
         first = trainer.strategy.broadcast(step)
         if step != first:
             message = (
-                f"Process {trainer.global_rank + 1} of {trainer.world_size} would train on from step {step}, the first "
-                f"one from step {first}: they see different checkpoints. The run folder has to be on a disk that all "
+                f"Process {trainer.global_rank} of {trainer.world_size} would train on from step {step}, process 0 "
+                f"from step {first}: they see different checkpoints. The run folder has to be on a disk that all "
                 "machines share."
             )
             raise CheckpointError(message)
