@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from torch._C import _error_if_any_worker_fails
+
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.samplers import BatchRequest
 from visiontasks.data.sharing import remedy
@@ -67,14 +69,15 @@ def silence(
 def translate_deaths() -> None:
     """Translate what torch raises in the main thread, wherever that is, when the system reports a worker's death.
 
-    To be called when a loader has started its workers, which is when torch asks to be told.
+    To be called when a loader has started its workers. torch asks the system once per process, and a Trainer that has
+    ended takes back every handler that was set since it began: hence the question to torch here.
     """
     # Windows reports no deaths; torch looks for them while it waits for a batch.
     if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         return
     handler = signal.getsignal(signal.SIGCHLD)
-    if callable(handler) and not isinstance(handler, _Translated):
-        signal.signal(signal.SIGCHLD, _Translated(handler))
+    if not isinstance(handler, _Translated):
+        signal.signal(signal.SIGCHLD, _Translated(handler if callable(handler) else None))
 
 
 def outlive_a_stop(worker: int) -> None:
@@ -98,12 +101,14 @@ def outlive_a_stop(worker: int) -> None:
 class _Translated:
     """A handler of the signal that a child process ended, whose errors are readable."""
 
-    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
-        self.handler = handler
+    def __init__(self, previous: Callable[[int, FrameType | None], Any] | None) -> None:
+        self.previous = previous
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         try:
-            self.handler(signum, frame)
+            _error_if_any_worker_fails()
+            if self.previous is not None:
+                self.previous(signum, frame)
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
