@@ -26,11 +26,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from visiontasks.data.augmentation.resizing import RandomScaledCrop, Within
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
-from visiontasks.data.loader import BatchLoader
-from visiontasks.data.resizing import RandomScaledCrop, Within
-from visiontasks.data.samplers import BatchRequest, TrainingSampler
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.loading.loader import BatchLoader
+from visiontasks.data.loading.samplers import BatchRequest, TrainingSampler
 from visiontasks.types import IGNORED, SegmentationBatch
 
 HEIGHT, WIDTH, IMAGES, BATCH, OBJECTS = 480, 640, 64, 8, 8

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from visiontasks import ClassificationBatch, ClassificationTask, LocalizationBatch, LocalizationTask
 from visiontasks.cli.hardware import default_precision
 from visiontasks.heads.localization import Head
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 
 SIZE, BATCH, CLASSES = 160, 16, 6
 STEPS, SKIPPED, ROUNDS = 10, 2, 5

@@ -22,7 +22,7 @@ from common import alternate, report, setting
 from PIL import Image
 
 from visiontasks import ClassificationTask, SegmentationTask
-from visiontasks.data.images import read_image
+from visiontasks.data.images.reading import read_image
 from visiontasks.prediction import create_predictor, predict_images
 from visiontasks.prediction.writing import create_writer, write_predictions
 from visiontasks.visualization import index_image

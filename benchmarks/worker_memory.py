@@ -21,14 +21,14 @@ from common import setting
 from image_pipeline import HEIGHT, WIDTH, Objects, make_images
 from pycocotools.coco import COCO
 
-from visiontasks.data.datasets.files import ImageFiles
+from visiontasks.data.augmentation.resizing import Within
+from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.datasets.file_dataset import ImageFiles
 from visiontasks.data.datasets.tasks import DetectionDataset
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.coco import CocoFile
-from visiontasks.data.loader import BatchLoader
-from visiontasks.data.resizing import Within
-from visiontasks.data.samplers import TrainingSampler
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.loading.loader import BatchLoader
+from visiontasks.data.loading.samplers import TrainingSampler
 
 IMAGES, OBJECTS, EPOCHS, WORKERS, BATCH = 10_000, 500_000, 5, 2, 8
 SIDES = ("visiontasks", "pycocotools")

@@ -3,7 +3,8 @@
 For each pretraining of an autoencoder and each number of labels, with the same network, augmentation and steps:
 ``scratch`` (not pretrained), ``fine-tuned`` from the encoder, ``linear`` and ``k-NN`` on the codes of a frozen encoder,
 ``propagated`` (each unlabelled image gets the class that comes to it through the neighbourhoods of the codes, see
-``visiontasks.propagation``; the classifier then learns from these pseudo-labels, each weighted by how sure it is).
+``visiontasks.embedding.label_propagation``; the classifier then learns from these pseudo-labels, each weighted by how
+sure it is).
 
 Command: python recipes/label_efficiency.py --root FOLDER   (--split val for every choice, test once at the end)
 Data: MNIST; labels are drawn with the same number of each class, other ones for each seed.
@@ -31,10 +32,10 @@ from torch import Tensor
 from visiontasks import AutoencodingTask, ClassificationTask, MNISTDataModule
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.affine import BatchAffine
+from visiontasks.data.augmentation.affine import BatchAffine
 from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.embedding.label_propagation import neighbourhoods, propagate
 from visiontasks.metrics.code import fit_linear, nearest_classes
-from visiontasks.propagation import neighbourhoods, propagate
 from visiontasks.visualization import line_chart, save_picture
 
 BACKBONE: dict[str, Any] = {

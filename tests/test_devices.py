@@ -23,7 +23,7 @@ from visiontasks import (
 )
 from visiontasks.callbacks import CodeImages, FilterImages, ReliabilityDiagram
 from visiontasks.cli.default_callbacks import default_callbacks
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [8, 8, 8], "depth": 1}}
 DETECTOR: dict[str, Any] = {

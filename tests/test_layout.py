@@ -38,7 +38,6 @@ MAY_IMPORT = {
     **dict.fromkeys(BLOCKS, BASE | BLOCKS),
     "tasks": BASE | BLOCKS,
     "data": BASE,
-    "propagation": BASE,
     "visualization": BASE,
     "report": BASE | {"visualization"},
     "callbacks": BASE | {"metrics", "report", "visualization"},
@@ -48,7 +47,7 @@ TOP = {"__main__", "cli", "embedding", "export", "prediction", "testing"}
 
 
 def part_of(path: Path) -> str:
-    """Name the part of the package that a file belongs to: ``tasks`` for ``visiontasks/tasks/base.py``."""
+    """Name the part of the package that a file belongs to: ``tasks`` for ``visiontasks/tasks/task.py``."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

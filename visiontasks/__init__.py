@@ -10,7 +10,7 @@ from visiontasks.lazy import lazy_names
 
 if TYPE_CHECKING:
     from visiontasks.backbones import Backbone, create_backbone, list_backbones
-    from visiontasks.data.base import VisionDataModule
+    from visiontasks.data.data_module import VisionDataModule
     from visiontasks.data.datamodules.coco import COCODataModule
     from visiontasks.data.datamodules.folder import FolderDataModule
     from visiontasks.data.datamodules.mask_folder import MaskFolderDataModule
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.voc import VOCDataModule
     from visiontasks.prediction import predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask
-    from visiontasks.tasks.base import Task
     from visiontasks.tasks.classification import ClassificationTask
     from visiontasks.tasks.detection import DetectionTask
     from visiontasks.tasks.localization import LocalizationTask
     from visiontasks.tasks.segmentation import SegmentationTask
+    from visiontasks.tasks.task import Task
     from visiontasks.types import (
         AutoencodingBatch,
         AutoencodingPredictions,
@@ -45,7 +45,7 @@ _HOME = {
     "Backbone": "visiontasks.backbones",
     "create_backbone": "visiontasks.backbones",
     "list_backbones": "visiontasks.backbones",
-    "VisionDataModule": "visiontasks.data.base",
+    "VisionDataModule": "visiontasks.data.data_module",
     "COCODataModule": "visiontasks.data.datamodules.coco",
     "CSVDataModule": "visiontasks.data.datamodules.table",
     "FolderDataModule": "visiontasks.data.datamodules.folder",
@@ -54,7 +54,7 @@ _HOME = {
     "MNISTDataModule": "visiontasks.data.datamodules.mnist",
     "ShapesDataModule": "visiontasks.data.datamodules.shapes",
     "predict_images": "visiontasks.prediction",
-    "Task": "visiontasks.tasks.base",
+    "Task": "visiontasks.tasks.task",
     "ClassificationTask": "visiontasks.tasks.classification",
     "LocalizationTask": "visiontasks.tasks.localization",
     "SegmentationTask": "visiontasks.tasks.segmentation",

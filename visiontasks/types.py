@@ -3,9 +3,9 @@
 Axes in the shape annotations: ``batch`` images, ``channels`` of an image or a feature map, ``height`` and ``width`` in
 pixels, ``classes`` without background, ``objects`` of the image with the most objects in the batch.
 
-A *sample* is the same tuple without the batch axis. :func:`~visiontasks.data.collate.collate` turns samples into a
-batch of the same type, so a NamedTuple of your own with more fields needs nothing else. Boxes are x1, y1, x2, y2 in
-pixels of the batch's images; ``sizes`` and ``scale`` are (height, width), like image shapes.
+A *sample* is the same tuple without the batch axis. :func:`~visiontasks.data.loading.collate.collate` turns samples
+into a batch of the same type, so a NamedTuple of your own with more fields needs nothing else. Boxes are
+x1, y1, x2, y2 in pixels of the batch's images; ``sizes`` and ``scale`` are (height, width), like image shapes.
 """
 
 from collections.abc import Iterable
@@ -234,7 +234,7 @@ class ClassCounts(NamedTuple):
 
 @runtime_checkable
 class DataDescription(Protocol):
-    """What a task needs to know about a data module; :class:`~visiontasks.data.base.VisionDataModule` implements it.
+    """What a task needs to know about a data module, as :class:`~visiontasks.data.data_module.VisionDataModule` does.
 
     Attributes:
         num_classes: Number of classes, background not counted.
@@ -259,7 +259,7 @@ class DataDescription(Protocol):
 
 @runtime_checkable
 class OffersTrainingImages(Protocol):
-    """A data module that loads unaugmented training images, like :class:`~visiontasks.data.base.VisionDataModule`."""
+    """A data module that loads unaugmented training images, as ``VisionDataModule`` does."""
 
     def bank_dataloader(self, count: int | None = None) -> Iterable[NamedTuple]:
         """Load training images once each and without augmentation: ``count`` of them, evenly spaced, or all."""
@@ -268,7 +268,7 @@ class OffersTrainingImages(Protocol):
 
 @runtime_checkable
 class CountsClasses(Protocol):
-    """A data module that counts its classes, like :class:`~visiontasks.data.base.VisionDataModule`."""
+    """A data module that counts its classes, like :class:`~visiontasks.data.data_module.VisionDataModule`."""
 
     def class_counts(self) -> ClassCounts:
         """Count the images of each class in the training split."""

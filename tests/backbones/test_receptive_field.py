@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from visiontasks import Backbone, create_backbone
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.backbones.receptive_field import Interval, receptive_fields
 
 

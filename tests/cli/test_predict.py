@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.prediction.small_tasks import TASKS, save_task, write_pictures
 from visiontasks.cli import main
-from visiontasks.data.masks import read_mask
+from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.prediction import predict_images
 from visiontasks.visualization import voc_color_map
 

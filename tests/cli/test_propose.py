@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from tests.data.datamodules.image_sets import write_coco
 from visiontasks import ClassificationTask, DetectionTask, ShapesDataModule
 from visiontasks.cli import main
-from visiontasks.data.proposals import ProposalFile
+from visiontasks.data.index.proposal_files import ProposalFile
 
 SHAPES = ["--data", "ShapesDataModule", "--data.task", "detection", "--data.train_size", "3", "--data.val_size", "2"]
 

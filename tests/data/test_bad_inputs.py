@@ -22,7 +22,7 @@ from tests.data.datamodules.image_sets import write_coco, write_folders, write_m
 from tests.small_disk import may_mount, on_small_disk
 from visiontasks import ClassificationTask, FolderDataModule
 from visiontasks.cli import main
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.errors import ArgumentError
 
 FIT = (

@@ -12,7 +12,7 @@ from PIL import Image
 
 from visiontasks import CSVDataModule
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest
 
 SIZE = (48, 64)
 COUNT = 12

@@ -30,7 +30,7 @@ from visiontasks import (
     LocalizationTask,
     ShapesDataModule,
 )
-from visiontasks.backbones.base import Freeze
+from visiontasks.backbones.backbone import Freeze
 from visiontasks.callbacks import DetectionResults
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 

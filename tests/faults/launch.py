@@ -119,13 +119,13 @@ def _striker(number: int) -> Strike:
 
 
 def _in_step(strike: Strike) -> None:
-    from visiontasks.tasks.base import Task
+    from visiontasks.tasks.task import Task
 
     _before(Task, "training_step", strike)
 
 
 def _in_validation(strike: Strike) -> None:
-    from visiontasks.tasks.base import Task
+    from visiontasks.tasks.task import Task
 
     _before(Task, "validation_step", strike)
 

@@ -12,8 +12,8 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.data.index.voc_xml import read_annotation
-from visiontasks.data.masks import read_mask
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.coco_ids import number_images, read_ids
 from visiontasks.prediction.formats import CocoResults, Codes, Csv, JsonLines, MaskImages, VocXml

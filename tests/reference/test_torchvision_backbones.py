@@ -12,7 +12,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from visiontasks import ClassificationTask
 from visiontasks.backbones.alexnet import AlexNet
-from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3
 from visiontasks.backbones.resnet import resnet18, resnet34, resnet50, resnet101, resnet152

@@ -17,7 +17,7 @@ from visiontasks import (
     ShapesDataModule,
 )
 from visiontasks.losses.segmentation import LossName
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 from visiontasks.types import IGNORED
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 4, 4, 4], "depth": 1}}

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim import SGD
 
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, ShapesDataModule
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.randomness import StepRandomness, seed_step
+from visiontasks.tasks.task import Task
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 EPOCHS, BATCHES = 2, 4

@@ -293,6 +293,6 @@ def test_a_mask_file_with_a_label_out_of_range_is_named(tmp_path: Path, make_tra
 
 
 def _request(*indices: int) -> Any:  # noqa: ANN401 - a request of the sampler's
-    from visiontasks.data.samplers import BatchRequest
+    from visiontasks.data.loading.samplers import BatchRequest
 
     return BatchRequest(list(indices), 0)

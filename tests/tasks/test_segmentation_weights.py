@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 from visiontasks import SegmentationBatch, SegmentationTask, ShapesDataModule
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.decoders import Decoder
 from visiontasks.decoders.upsampling import enlarge
 from visiontasks.errors import ArgumentError, CheckpointError

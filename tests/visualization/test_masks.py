@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from visiontasks.data.masks import read_mask
+from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.types import SegmentationBatch, SegmentationPredictions
 from visiontasks.visualization import class_color, draw_segmentation, index_image, overlay, voc_color_map
 

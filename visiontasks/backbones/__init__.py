@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from visiontasks.backbones.alexnet import AlexNet
-from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.cnn import CNN
 from visiontasks.backbones.googlenet import googlenet, googlenet_torchvision
 from visiontasks.backbones.inception_v3 import InceptionV3

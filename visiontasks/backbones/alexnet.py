@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
 
 

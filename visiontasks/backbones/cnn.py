@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.layers import Activation, ConvBlock, Norm
 from visiontasks.backbones.pooling import AveragePool, MaxPool
 from visiontasks.errors import ArgumentError

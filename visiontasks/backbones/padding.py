@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.errors import ArgumentError
 
 # Two sides that are multiples of every power-of-two stride up to the first; Inception networks need 75 pixels.

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.padding import evaluating
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
 
 

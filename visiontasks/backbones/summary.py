@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from visiontasks.backbones import Backbone, create_backbone
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.backbones.receptive_field import receptive_fields
 
 

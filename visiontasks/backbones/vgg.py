@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone, Features
+from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
 from visiontasks.backbones.pooling import MaxPool
 

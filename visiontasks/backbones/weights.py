@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.timm_backbone import TIMM, timm_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 from visiontasks.runs import resolve_checkpoint

@@ -109,7 +109,7 @@ class EvaluationPictures(Callback):
             trainer: The Trainer of the run.
             task: The task.
             predictions: The predictions that its step returned.
-            batch: The batch, as returned by :meth:`~visiontasks.tasks.base.Task.as_batch`.
+            batch: The batch, as returned by :meth:`~visiontasks.tasks.task.Task.as_batch`.
             index: Index of the batch in its loader.
             stage: ``"val"`` or ``"test"``.
             name: Name of the evaluation, for files: ``"val_epoch_N"`` or ``"test"``.

@@ -2,9 +2,9 @@
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from visiontasks.data.base import VisionDataModule
 from visiontasks.data.check import task_problems
-from visiontasks.data.datamodules.files import FileDataModule
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.index.problems import Parsed, count_kinds
 
 

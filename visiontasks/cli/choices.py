@@ -14,8 +14,8 @@ from visiontasks import (
     ShapesDataModule,
     VOCDataModule,
 )
-from visiontasks.data.base import VisionDataModule
-from visiontasks.tasks.base import Task
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.tasks.task import Task
 
 TASKS: tuple[type[Task], ...] = (
     ClassificationTask,

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from visiontasks.cli.choices import DATA_MODULES
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
-from visiontasks.data.base import VisionDataModule
+from visiontasks.data.data_module import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import import_path
 

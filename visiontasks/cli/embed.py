@@ -11,10 +11,10 @@ from torch.nn.functional import interpolate
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser, flag_value
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.base import VisionDataModule
-from visiontasks.data.datasets.files import FileDataset
-from visiontasks.data.samplers import BatchRequest
-from visiontasks.embedding import Embedder, Embeddings, check_output, nearest, save_embeddings
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.embedding.embedder import Embedder, Embeddings, check_output, nearest, save_embeddings
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_files
 from visiontasks.visualization import check_picture_file, draw_neighbours, save_picture

@@ -9,7 +9,7 @@ from visiontasks.errors import ArgumentError
 from visiontasks.export import export_task
 from visiontasks.prediction import find_files, import_class, load_task
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 
 
 def main(command: str, arguments: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from typing import get_args
 from tqdm import tqdm
 
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.images import MAX_PIXELS
+from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.errors import ArgumentError
 from visiontasks.files import write_atomically
 from visiontasks.prediction import Prediction, create_predictor, find_files, import_class, predict_images
@@ -19,7 +19,7 @@ from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
 from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
 from visiontasks.tasks.averaging import Flips
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 from visiontasks.visualization import encode_picture, to_pillow
 
 

@@ -17,12 +17,12 @@ from tqdm import tqdm
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.base import VisionDataModule
-from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
-from visiontasks.data.images import Pixels, read_pixels
-from visiontasks.data.proposals import ProposalFile, image_names
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.images.reading import Pixels, read_pixels
+from visiontasks.data.index.proposal_files import ProposalFile, image_names
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall

@@ -12,14 +12,14 @@ import numpy as np
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.base import VisionDataModule
+from visiontasks.data.augmentation.resizing import Whole
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.check import Report, check
-from visiontasks.data.datamodules.files import FileDataModule
-from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
-from visiontasks.data.resizing import Whole
-from visiontasks.data.samplers import BatchRequest
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
 from visiontasks.visualization import Picture, bar_chart, check_picture_file, draw_sample, grid, save_picture
 

@@ -33,12 +33,12 @@ from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
-from visiontasks.data.base import VisionDataModule
+from visiontasks.data.data_module import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import import_class, import_path
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.task import Task
 
 
 class TrainingCLI(LightningCLI):

@@ -10,15 +10,15 @@ from jaxtyping import Float64, Int64
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from visiontasks.data.base import VisionDataModule
-from visiontasks.data.datamodules.files import FileDataModule
+from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.splits import SPLITS
-from visiontasks.data.datasets.files import FileDataset
+from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
-from visiontasks.data.unseen import binary_masks, unseen_classes
+from visiontasks.data.measuring.unseen import binary_masks, unseen_classes
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from visiontasks.decoders.base import Decoder
+from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.fcn import FCN
 from visiontasks.decoders.fpn import FPN
 from visiontasks.decoders.segnet import SegNet

@@ -5,8 +5,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Features
-from visiontasks.decoders.base import Decoder
+from visiontasks.backbones.backbone import Features
+from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import BilinearTranspose, crop
 from visiontasks.errors import ArgumentError
 

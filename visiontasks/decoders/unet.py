@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.backbones.layers import ConvBlock, Norm
-from visiontasks.decoders.base import Decoder
+from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import Upsample, Upsampling, crop, enlarge
 from visiontasks.errors import ArgumentError
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from visiontasks.backbones.base import Backbone
+from visiontasks.backbones.backbone import Backbone
 
 
 def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:

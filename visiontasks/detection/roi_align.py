@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torchvision.ops import roi_align as torchvision_roi_align
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.detection.operators import operators_are_kept
 
 SAMPLES = 2

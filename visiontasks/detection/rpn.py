@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.box_coder import BoxCoder
 from visiontasks.detection.boxes import clip_to, take

@@ -1,3 +1,3 @@
 """Export of a trained task to a file that runs without this library."""
 
-from visiontasks.export.files import export_task as export_task
+from visiontasks.export.program_files import export_task as export_task

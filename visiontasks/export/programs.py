@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from visiontasks.detection.boxes import clip_to, is_box, take
 from visiontasks.detection.nms import suppress
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.task import Task
 from visiontasks.types import DetectionPredictions
 
 _LEAST_SIDE = 1e-2

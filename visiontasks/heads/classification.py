@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.errors import ArgumentError
 
 Pool = Literal["average", "max"]

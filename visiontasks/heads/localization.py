@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 
 Head = Literal["attention", "pooled"]
 ClassAndBoxes = tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch boxes 4"]]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import Conv2dNormActivation
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 
 
 class FPN(nn.Module):

@@ -8,9 +8,9 @@ import torch
 import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError, near_matches
 from visiontasks.serialization import Source, name_of
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD, restore
+from visiontasks.tasks.task import Task
 
 TaskT = TypeVar("TaskT", bound=Task)
 

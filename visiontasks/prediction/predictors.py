@@ -10,18 +10,18 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.collate import collate
-from visiontasks.data.images import Pixels, to_tensor
-from visiontasks.data.proposals import ProposalFile
-from visiontasks.data.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
+from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
+from visiontasks.data.images.reading import Pixels, to_tensor
+from visiontasks.data.index.proposal_files import ProposalFile
+from visiontasks.data.loading.collate import collate
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.heads.code import embedding
 from visiontasks.prediction.results import Box
 from visiontasks.tasks.autoencoding import AutoencodingTask
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.classification import ClassificationTask
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.localization import LocalizationTask
+from visiontasks.tasks.task import Task
 from visiontasks.types import (
     AutoencodingBatch,
     AutoencodingPredictions,

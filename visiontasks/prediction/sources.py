@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from visiontasks.data.index.files import list_files
+from visiontasks.data.index.file_names import list_files
 from visiontasks.errors import ArgumentError
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})

@@ -14,10 +14,10 @@ from visiontasks.losses.pixels import pixels_of
 from visiontasks.losses.reconstruction import ReconstructionLoss, ReconstructionLossName, normal_divergence
 from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.corruption import Corruption, Denoising
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.tasks.scores import Stage
+from visiontasks.tasks.task import Task
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
@@ -74,7 +74,7 @@ class AutoencodingTask(Task):
         kl_warmup: Share of all training steps, 0 to 1, in which ``kl_weight`` rises from 0.
         bank_size: Number of training images that the accuracies compare validation codes with; a test uses all training
             images. 0 disables the accuracies.
-        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`. A code that is a vector needs ``image_size``; on
+        **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`. A code that is a vector needs ``image_size``; on
             the command line it is taken from the data.
 
     Raises:

@@ -16,7 +16,7 @@ from visiontasks.tasks.owned import OwnedCallback
 from visiontasks.tasks.scores import log_value
 
 if TYPE_CHECKING:
-    from visiontasks.tasks.base import Task
+    from visiontasks.tasks.task import Task
 
 
 class Calibration(OwnedCallback):

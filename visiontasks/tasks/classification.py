@@ -15,10 +15,10 @@ from visiontasks.losses.classification import Mode, balanced_weights, check_mode
 from visiontasks.metrics.classification import classification_metrics
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.averaging import Flips, average_logits, check_averaging, views_of
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.calibration import Calibration
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.tasks.record import replace_hyperparameters
+from visiontasks.tasks.task import Task
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
 
 Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
@@ -73,7 +73,7 @@ class ClassificationTask(Task):
             validations of a fit look at the image alone, unless a temperature or thresholds are fitted to them.
         test_time_shift: Pixels by which the image is shifted in the eight directions, whose probabilities are averaged
             likewise (nine views); 0 for none.
-        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.boxes import is_box
 from visiontasks.detection.levels import only_level, pyramid_levels
@@ -23,8 +23,8 @@ from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.necks.fpn import FPN
 from visiontasks.tasks.agreement import check_entries
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.starting import start_network
+from visiontasks.tasks.task import Task
 from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
@@ -79,7 +79,7 @@ class DetectionTask(Task):
         box_score_thresh: Minimum score of a detection, 0 to 1.
         box_nms_thresh: Intersection over union above which the lower-scored of two detections of a class is suppressed.
         box_detections_per_img: Maximum number of detections per image.
-        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.

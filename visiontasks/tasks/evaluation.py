@@ -6,10 +6,10 @@ from visiontasks.tasks.loaders import ends_loader, loader_index
 from visiontasks.tasks.scores import log_scores, sum_losses
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
+    import visiontasks.tasks.task
 
 
-def evaluate(task: "visiontasks.tasks.base.Task", batch: Any, batch_idx: int, stage: Literal["val", "test"]) -> Any:  # noqa: ANN401 (each task has its own)
+def evaluate(task: "visiontasks.tasks.task.Task", batch: Any, batch_idx: int, stage: Literal["val", "test"]) -> Any:  # noqa: ANN401 (each task has its own)
     """Update the losses and metrics of a stage.
 
     Args:

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from visiontasks.backbones.base import Features
+from visiontasks.backbones.backbone import Features
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.heads.localization import HEADS, Head
 from visiontasks.losses.box import BoxLoss, box_loss
 from visiontasks.metrics.localization import localization_metrics
 from visiontasks.tasks.agreement import check_entries
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 from visiontasks.types import Images, LocalizationBatch, LocalizationPredictions
 
 
@@ -64,7 +64,7 @@ class LocalizationTask(Task):
         dropout: Probability that an input feature of the class head is dropped in training, 0 to 1.
         label_smoothing: Share of the target that is spread over all classes, 0 to 1.
         class_weights: Weight of each class in the classification loss; equal by default.
-        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.

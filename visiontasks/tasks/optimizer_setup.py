@@ -21,7 +21,7 @@ from visiontasks.tasks.optimization import (
 
 
 class OptimizerSetup(NamedTuple):
-    """The arguments of a task for its optimiser; see :class:`~visiontasks.tasks.base.Task`.
+    """The arguments of a task for its optimiser; see :class:`~visiontasks.tasks.task.Task`.
 
     Attributes:
         schedule: Name of a schedule, or a function that creates one.

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from visiontasks.backbones.base import Freeze
+from visiontasks.backbones.backbone import Freeze
 from visiontasks.tasks.finiteness import FiniteUpdates
 from visiontasks.tasks.preparation import Preparation
 from visiontasks.tasks.process_group import ProcessGroupErrors

@@ -14,8 +14,8 @@ from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.types import DataDescription
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
-    from visiontasks.tasks.base import Task
+    import visiontasks.tasks.task
+    from visiontasks.tasks.task import Task
 
 
 class Preparation(OwnedCallback):
@@ -58,7 +58,7 @@ class Preparation(OwnedCallback):
         _check_images(trainer, cast("Task", pl_module))
 
 
-def _adopt(task: "visiontasks.tasks.base.Task", data: DataDescription) -> None:
+def _adopt(task: "visiontasks.tasks.task.Task", data: DataDescription) -> None:
     task.image_size = data.image_size or task.image_size
     # If a data module saves its hyperparameters, Lightning compares them with the task's.
     replace_hyperparameters(task, image_size=task.image_size)
@@ -67,7 +67,7 @@ def _adopt(task: "visiontasks.tasks.base.Task", data: DataDescription) -> None:
         task.normalize.set_statistics(data.statistics())
 
 
-def _check_images(trainer: Trainer, task: "visiontasks.tasks.base.Task") -> None:
+def _check_images(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
     task.normalize.check_measured()
     found = getattr(getattr(trainer, "datamodule", None), "image_size", None)
     # The size in the checkpoint: the task's own may come from the present data.

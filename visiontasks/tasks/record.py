@@ -17,7 +17,7 @@ from visiontasks.tasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.tasks.optimization import qualified_name
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
+    import visiontasks.tasks.task
 
 RECORD = "visiontasks"
 """Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
@@ -64,7 +64,7 @@ def replace_hyperparameters(module: LightningModule, **values: object) -> None:
     module.save_hyperparameters({**module.hparams, **changed})
 
 
-def write_record(task: "visiontasks.tasks.base.Task", checkpoint: dict[str, Any]) -> None:
+def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]) -> None:
     """Add the task, what it knows about the data, its optimiser, and the names of arguments that were not saved.
 
     Args:
@@ -88,7 +88,7 @@ def write_record(task: "visiontasks.tasks.base.Task", checkpoint: dict[str, Any]
     }
 
 
-def adopt_record(task: "visiontasks.tasks.base.Task", checkpoint: dict[str, Any]) -> None:
+def adopt_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]) -> None:
     """Adopt what a checkpoint knows about the data, before its weights are loaded.
 
     Args:
@@ -168,8 +168,8 @@ def restore(
         kind: Its class.
         checkpoint: What :func:`~visiontasks.tasks.reading.read_checkpoint` returns.
         origin: Name of the file in messages.
-        strict: See :meth:`~visiontasks.tasks.base.Task.load_from_checkpoint`.
-        **kwargs: See :meth:`~visiontasks.tasks.base.Task.load_from_checkpoint`.
+        strict: See :meth:`~visiontasks.tasks.task.Task.load_from_checkpoint`.
+        **kwargs: See :meth:`~visiontasks.tasks.task.Task.load_from_checkpoint`.
 
     Returns:
         The task, on the device of the weights.

@@ -17,7 +17,7 @@ from visiontasks.tasks.optimization import (
 from visiontasks.tasks.owned import OwnedCallback
 
 if TYPE_CHECKING:
-    from visiontasks.tasks.base import Task
+    from visiontasks.tasks.task import Task
 
 
 class Resuming(OwnedCallback):

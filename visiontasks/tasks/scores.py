@@ -15,8 +15,8 @@ from visiontasks.tasks.loaders import loader_count, loader_index
 from visiontasks.tasks.owned import OwnedCallback
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
-    from visiontasks.tasks.base import Task
+    import visiontasks.tasks.task
+    from visiontasks.tasks.task import Task
 
 Stage = Literal["train", "val", "test"]
 
@@ -137,7 +137,7 @@ class ScoreLogging(OwnedCallback):
         cast("Task", pl_module).scores.reset("test")
 
 
-def log_scores(task: "visiontasks.tasks.base.Task", stage: Stage) -> None:
+def log_scores(task: "visiontasks.tasks.task.Task", stage: Stage) -> None:
     """Log the losses and metrics of a stage; they synchronise across processes themselves.
 
     Args:
@@ -153,7 +153,7 @@ def log_scores(task: "visiontasks.tasks.base.Task", stage: Stage) -> None:
         log_value(task, name, value, prog_bar=name == task.monitor or name.startswith(losses))
 
 
-def log_value(task: "visiontasks.tasks.base.Task", name: str, value: Tensor, *, prog_bar: bool = False) -> None:
+def log_value(task: "visiontasks.tasks.task.Task", name: str, value: Tensor, *, prog_bar: bool = False) -> None:
     """Log a value of an epoch that is equal on all processes.
 
     Args:
@@ -180,7 +180,7 @@ def log_value(task: "visiontasks.tasks.base.Task", name: str, value: Tensor, *, 
         task.log_dict(values, prog_bar=prog_bar, add_dataloader_idx=False, **how)
 
 
-def sum_losses(task: "visiontasks.tasks.base.Task", terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
+def sum_losses(task: "visiontasks.tasks.task.Task", terms: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 (checked here)
     """Sum the terms of a loss.
 
     Args:
@@ -210,7 +210,7 @@ def sum_losses(task: "visiontasks.tasks.base.Task", terms: Any) -> tuple[Tensor,
 
 
 def log_training_loss(
-    task: "visiontasks.tasks.base.Task", loss: Tensor, terms: Mapping[str, Tensor], count: int
+    task: "visiontasks.tasks.task.Task", loss: Tensor, terms: Mapping[str, Tensor], count: int
 ) -> None:
     """Log the loss of a training step and its terms, at the trainer's interval.
 

@@ -20,8 +20,8 @@ from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_entries, check_masks
 from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
-from visiontasks.tasks.base import Task
 from visiontasks.tasks.starting import start_network
+from visiontasks.tasks.task import Task
 from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
@@ -54,7 +54,7 @@ class SegmentationTask(Task):
         loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a weighted sum given by the factor of each,
             such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
         class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see
-            :func:`~visiontasks.data.frequencies.median_frequency_weights`. Equal by default.
+            :func:`~visiontasks.data.measuring.frequencies.median_frequency_weights`. Equal by default.
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
         auxiliary_weight: Weight of the losses of an auxiliary classifier on the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
@@ -63,7 +63,7 @@ class SegmentationTask(Task):
             in the validations of a fit.
         test_time_scales: Scale factors of the image whose probabilities are averaged likewise; the validations of a fit
             use only the first.
-        **kwargs: Arguments of :class:`~visiontasks.tasks.base.Task`.
+        **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
         ArgumentError: If arguments contradict each other or name something unknown.

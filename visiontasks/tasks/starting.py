@@ -13,7 +13,7 @@ from visiontasks.tasks.normalization import Normalization, Normalize
 from visiontasks.tasks.record import RECORD, is_restoring, replace_hyperparameters
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
+    import visiontasks.tasks.task
 
 
 def built_backbone(backbone: str | Backbone, options: dict[str, Any] | None, in_channels: int) -> Backbone:
@@ -36,7 +36,7 @@ def built_backbone(backbone: str | Backbone, options: dict[str, Any] | None, in_
 
 
 def start_backbone(
-    task: "visiontasks.tasks.base.Task",
+    task: "visiontasks.tasks.task.Task",
     weights: str | Path | None,
     name: str | None,
     normalization: Normalization | None,
@@ -74,7 +74,7 @@ def start_backbone(
 
 
 def start_network(
-    task: "visiontasks.tasks.base.Task",
+    task: "visiontasks.tasks.task.Task",
     weights: str | Path | None,
     normalization: Normalization | None,
     read: Callable[[str | Path], WeightsSource],

@@ -7,14 +7,14 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
 
-from visiontasks.backbones.base import Freeze
+from visiontasks.backbones.backbone import Freeze
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.tasks.optimization import schedulers_of, settle_joined_groups
 from visiontasks.tasks.owned import OwnedCallback
 
 if TYPE_CHECKING:
-    import visiontasks.tasks.base
-    from visiontasks.tasks.base import Task
+    import visiontasks.tasks.task
+    from visiontasks.tasks.task import Task
 
 
 class Unfreezing(OwnedCallback):
@@ -71,7 +71,7 @@ class Unfreezing(OwnedCallback):
         """Set up training of what a callback has unfrozen."""
         self._settle(trainer, cast("Task", pl_module))
 
-    def _settle(self, trainer: Trainer, task: "visiontasks.tasks.base.Task") -> None:
+    def _settle(self, trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
         optimizer = trainer.optimizers[0]
         if self._groups is None or len(optimizer.param_groups) == self._groups:
             return

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from visiontasks.tasks.base import Task
+from visiontasks.tasks.task import Task
 from visiontasks.testing.comparison import Nested, check_gradients, equal, require, structure
 
 _Batch = Any  # each task has its own
@@ -24,7 +24,7 @@ def check_task(
     batch: _Batch,
     load_arguments: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check that a task keeps the contract of :class:`~visiontasks.tasks.base.Task`.
+    """Check that a task keeps the contract of :class:`~visiontasks.tasks.task.Task`.
 
     ``forward`` sees no labels; losses are named, finite scalars; outputs, losses and predictions have the same
     structure in training and evaluation; a training step changes the weights; an empty batch evaluates and counts for

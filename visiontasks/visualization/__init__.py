@@ -6,11 +6,11 @@ from visiontasks.visualization.codes import code_map, draw_interpolation, draw_n
 from visiontasks.visualization.colors import class_color
 from visiontasks.visualization.confusion import draw_confusion
 from visiontasks.visualization.detections import draw_detections
-from visiontasks.visualization.files import check_picture_file, encode_picture, save_picture
 from visiontasks.visualization.filters import draw_activations, draw_filters, first_convolution
 from visiontasks.visualization.labels import label_names
 from visiontasks.visualization.localization import draw_localization
 from visiontasks.visualization.masks import draw_segmentation, index_image, overlay, voc_color_map
+from visiontasks.visualization.picture_files import check_picture_file, encode_picture, save_picture
 from visiontasks.visualization.pictures import (
     Picture,
     draw_classification,

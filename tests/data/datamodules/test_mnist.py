@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.data.datasets.idx_writer import encode
 from visiontasks import MNISTDataModule
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.testing import check_datamodule
 

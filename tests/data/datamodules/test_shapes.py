@@ -5,7 +5,7 @@ import torch
 
 from visiontasks import ShapesDataModule
 from visiontasks.data.datasets.shapes import ShapesDataset
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_datamodule
 from visiontasks.types import DetectionBatch

@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from visiontasks.data.datasets.memory import MemoryDataset
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.types import ClassificationBatch
 
 IMAGES = torch.randint(256, (7, 3, 5, 4), dtype=torch.uint8)

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from visiontasks import ShapesDataModule
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import ShapesDataset
-from visiontasks.data.samplers import BatchRequest
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_datamodule
 from visiontasks.types import ProposalBatch

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from tests.data.datasets.image_files import Files
+from visiontasks.data.augmentation.resizing import RandomScaledCrop, Stretch
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.tasks import (
     AutoencodingDataset,
     ClassificationDataset,
@@ -15,10 +17,8 @@ from visiontasks.data.datasets.tasks import (
     MultilabelDataset,
     SegmentationDataset,
 )
-from visiontasks.data.loader import BatchLoader
-from visiontasks.data.resizing import RandomScaledCrop, Stretch
-from visiontasks.data.samplers import BatchRequest, EvaluationSampler
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.loading.loader import BatchLoader
+from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler
 from visiontasks.errors import ArgumentError, DataError
 
 ALL = BatchRequest(list(range(7)), 0)

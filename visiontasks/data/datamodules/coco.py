@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import find_images_folder, first_file_names, layout_error
+from visiontasks.data.download.public import COCO_2017, download_archives
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.index.splits import SPLIT_NAMES
-from visiontasks.data.public import COCO_2017, download_archives
 from visiontasks.errors import DataError
 
 _YEARS = ("2017", "2014")
@@ -36,7 +36,7 @@ class COCODataModule(FileDataModule):
         box_format: Notation of the boxes, if a tool has written one other than COCO's.
         download: Whether to download COCO 2017 (19 GB) into ``root`` if it is not there yet.
         mirrors: Addresses of servers to try first, each replacing ``http://images.cocodataset.org``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error
 from visiontasks.data.index.folders import ClassFolders, ImageFolder, subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -24,7 +24,7 @@ class FolderDataModule(FileDataModule):
     Args:
         root: Folder of the data set.
         task: ``"classification"`` or ``"autoencoding"``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
 
-from visiontasks.data.index.files import find_file
+from visiontasks.data.index.file_names import find_file
 from visiontasks.errors import DataError
 
 _SHOWN = 20

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
 from visiontasks.data.index.folders import MaskFolders, MaskList
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -41,7 +41,7 @@ class MaskFolderDataModule(FileDataModule):
         ignore_index: Value of pixels that loss and metrics ignore (11 in CamVid); 255 in batches.
         images: Folder of the images, relative to ``root``, if it has another name.
         masks: Folder of the masks, relative to ``root``, if it has another name.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from visiontasks.data.affine import BatchAffine, Strength
-from visiontasks.data.base import VisionDataModule
+from visiontasks.data.augmentation.affine import BatchAffine, Strength
+from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.idx import download_idx, load_idx
 from visiontasks.data.datasets.idx_datasets import get_idx_dataset
 from visiontasks.data.datasets.memory import MemoryDataset
@@ -26,9 +26,10 @@ class MNISTDataModule(VisionDataModule):
         download: Whether to download missing files; their checksums are verified.
         val_size: Number of training images held out for validation, the same ones for every seed.
         augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``,
-            ``"default"`` or ``"strong"``, see :meth:`BatchAffine.preset <visiontasks.data.affine.BatchAffine.preset>`.
+            ``"default"`` or ``"strong"``, see
+            :meth:`BatchAffine.preset <visiontasks.data.augmentation.affine.BatchAffine.preset>`.
         batch_size: Images per training batch and process.
-        **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
 
     Raises:
         ArgumentError: If the data set is unknown (near matches are listed) or more images are held out than there are.

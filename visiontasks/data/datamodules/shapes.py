@@ -5,13 +5,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from visiontasks.data.affine import BatchAffine, Strength
-from visiontasks.data.base import VisionDataModule
+from visiontasks.data.augmentation.affine import BatchAffine, Strength
+from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
-from visiontasks.data.proposals import ProposalFile
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
 
@@ -34,12 +34,13 @@ class ShapesDataModule(VisionDataModule):
         in_channels: Number of channels of the images; 1 is grayscale, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see :meth:`BatchAffine.preset
-            <visiontasks.data.affine.BatchAffine.preset>`; tasks with boxes or masks use their own preset of that name,
-            see :mod:`visiontasks.data.presets`.
+            <visiontasks.data.augmentation.affine.BatchAffine.preset>`; tasks with boxes or masks use their own preset
+            of that name, see :mod:`visiontasks.data.augmentation.presets`.
         max_objects: Maximum number of objects in an image; every number from 1 to it is equally likely. By default 3 in
             detection, else 1.
-        proposals: Detection: a file of proposals to include in the batches, see :mod:`visiontasks.data.proposals`.
-        **kwargs: Arguments of :class:`~visiontasks.data.base.VisionDataModule`.
+        proposals: Detection: a file of proposals to include in the batches, see
+            :mod:`visiontasks.data.index.proposal_files`.
+        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

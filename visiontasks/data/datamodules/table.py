@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_table import CLASS_COLUMNS, FILE_COLUMNS, CsvTable
@@ -36,7 +36,7 @@ class CSVDataModule(FileDataModule):
             ``"relative"`` is fractions of width and height.
         multilabel: Classification: whether an image may have several classes; by default, whether any image has
             several.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

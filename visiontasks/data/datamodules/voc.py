@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from visiontasks.data.datamodules.files import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error
+from visiontasks.data.download.public import VOC, download_archives
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.index.voc import VocDevkit, VocDevkits, VocFolder
-from visiontasks.data.public import VOC, download_archives
 from visiontasks.errors import ArgumentError, DataError, near_matches
 
 VOC_CLASSES = (
@@ -53,7 +53,7 @@ class VOCDataModule(FileDataModule):
             single object.
         download: Whether to download the data set of that year into ``root`` if it is not there yet.
         mirrors: Addresses of servers to try first, each replacing ``http://host.robots.ox.ac.uk/pascal/VOC``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.files.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
 
     Raises:
         ArgumentError: If an argument is out of range.

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from visiontasks.data.archive import extract_members
 from visiontasks.data.datasets.idx_datasets import IDX_DATASETS, IdxDataset, Split, get_idx_dataset
 from visiontasks.data.datasets.idx_file import read_idx
-from visiontasks.data.download import download
+from visiontasks.data.download.archive import extract_members
+from visiontasks.data.download.transfer import download
 from visiontasks.errors import DataError
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from visiontasks.data.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.types import ClassCounts, ClassificationBatch, Statistics
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visiontasks.data.collate import collate, empty_like
-from visiontasks.data.datasets.files import sample_seed
+from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.memory import MemoryDataset
-from visiontasks.data.fingerprint import fingerprint
-from visiontasks.data.images import to_tensor
-from visiontasks.data.samplers import BatchRequest
-from visiontasks.data.transforms import Augmentation
+from visiontasks.data.images.reading import to_tensor
+from visiontasks.data.loading.collate import collate, empty_like
+from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.measuring.fingerprint import fingerprint
 from visiontasks.types import IGNORED, ClassCounts
 
 _OF_OBJECTS = ("labels", "ignore", "areas")

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from visiontasks.data.datasets.files import FileDataset, ImageFiles
-from visiontasks.data.proposals import ProposalFile
+from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
+from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.types import ProposalBatch
 
 
@@ -16,7 +16,7 @@ class ProposalDataset(FileDataset[ProposalBatch]):
     Args:
         index: Files and annotations.
         proposals: The file of proposals.
-        **kwargs: Arguments of :class:`~visiontasks.data.datasets.files.FileDataset`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
 
     Raises:
         DataError: If the file lacks the proposals of an image.

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from visiontasks.data.datasets.files import FileDataset, ImageFiles
-from visiontasks.data.masks import check_mask, read_mask
+from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
+from visiontasks.data.images.mask_reading import check_mask, read_mask
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.types import (
     IGNORED,
@@ -23,7 +23,7 @@ from visiontasks.types import (
 class ClassificationDataset(FileDataset[ClassificationBatch]):
     """Images with one class each: that of their first object.
 
-    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    Its arguments are those of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
     """
 
     def sample(self, index: int, epoch: int) -> ClassificationBatch:
@@ -42,7 +42,7 @@ class ClassificationDataset(FileDataset[ClassificationBatch]):
 class MultilabelDataset(FileDataset[ClassificationBatch]):
     """Images with any number of classes: those of their objects, including crowds and difficult objects.
 
-    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    Its arguments are those of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
     """
 
     def sample(self, index: int, epoch: int) -> ClassificationBatch:
@@ -55,7 +55,7 @@ class MultilabelDataset(FileDataset[ClassificationBatch]):
 class LocalizationDataset(FileDataset[LocalizationBatch]):
     """Images with the class and the box of their largest object that is not ignored.
 
-    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    Its arguments are those of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
     """
 
     def sample(self, index: int, epoch: int) -> LocalizationBatch:
@@ -79,7 +79,7 @@ class LocalizationDataset(FileDataset[LocalizationBatch]):
 class DetectionDataset(FileDataset[DetectionBatch]):
     """Images with all their objects.
 
-    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    Its arguments are those of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
     """
 
     def sample(self, index: int, epoch: int) -> DetectionBatch:
@@ -106,7 +106,7 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
         classes: Number of classes, including the background if it is one; at most 255. By default the number of class
             names for mask files, and one more, for the background, for polygons.
         ignore_index: Value of ignored pixels in mask files. In batches it is 255.
-        **kwargs: Arguments of :class:`~visiontasks.data.datasets.files.FileDataset`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
 
     Raises:
         ArgumentError: If there are more classes than a mask can represent.
@@ -154,7 +154,7 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
 class AutoencodingDataset(FileDataset[AutoencodingBatch]):
     """Images, with the class of their first object if there is one.
 
-    Its arguments are those of :class:`~visiontasks.data.datasets.files.FileDataset`.
+    Its arguments are those of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
     """
 
     def sample(self, index: int, epoch: int) -> AutoencodingBatch:

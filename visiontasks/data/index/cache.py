@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from visiontasks.data.index.files import missing_files
+from visiontasks.data.index.file_names import missing_files
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.index.storage import read_extra, read_index, write_index

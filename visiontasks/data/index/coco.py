@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float64, Int64
 from visiontasks.data.index.boxes import BoxFormat, clean_boxes
 from visiontasks.data.index.coco_records import Annotation, Category, Image, read_records
 from visiontasks.data.index.coco_segments import pack_segments
-from visiontasks.data.index.files import found_files, missing_files, unsafe_name
+from visiontasks.data.index.file_names import found_files, missing_files, unsafe_name
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of

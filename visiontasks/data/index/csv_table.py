@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from visiontasks.data.index.boxes import BoxFormat, clean_boxes
-from visiontasks.data.index.files import found_files, missing_files, unsafe_name
+from visiontasks.data.index.file_names import found_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 from visiontasks.data.index.splits import split_of

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from visiontasks.data.index.files import IMAGE_SUFFIXES, list_files, missing_files, suffix_of, unsafe_name
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, missing_files, suffix_of, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 

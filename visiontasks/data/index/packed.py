@@ -3,10 +3,10 @@
 Legend of the shapes: ``images`` is N, ``objects`` is A, over all images, and ``classes`` is K, without background.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64, UInt8
@@ -73,14 +73,6 @@ class ImageIndex:
 
     def __len__(self) -> int:
         return len(self.files)
-
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[Any, ...]]:
-        # A worker that is spawned maps the same files instead of receiving a copy.
-        if self.folder is not None:
-            from visiontasks.data.index.storage import read_index
-
-            return read_index, (self.folder,)  # type: ignore[return-value]  # no subclass is ever mapped
-        return type(self), tuple(getattr(self, name) for name in self.__dataclass_fields__)
 
     def file(self, image: int) -> Path:
         """Return the absolute path of an image."""

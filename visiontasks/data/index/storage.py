@@ -1,5 +1,6 @@
 """Storage of an index as a folder of .npy files, which any number of processes map into memory."""
 
+import copyreg
 import json
 import os
 import zlib
@@ -131,3 +132,11 @@ def _checksum(path: Path) -> int:
         while chunk := file.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
     return checksum
+
+
+def _reduce(index: ImageIndex) -> str | tuple[Any, ...]:
+    """Pickle an index: a worker that is spawned maps the same files instead of receiving a copy."""
+    return index.__reduce_ex__(2) if index.folder is None else (read_index, (index.folder,))
+
+
+copyreg.pickle(ImageIndex, _reduce)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from visiontasks.data.index.boxes import clean_boxes
-from visiontasks.data.index.files import IMAGE_SUFFIXES, list_files, missing_files, unsafe_name
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations

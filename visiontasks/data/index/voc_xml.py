@@ -12,7 +12,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from visiontasks.data.index.problems import Problem
-from visiontasks.data.processes import usable_cores
+from visiontasks.data.loading.processes import usable_cores
 
 _CHUNK = 500
 _PARALLEL = 4_000

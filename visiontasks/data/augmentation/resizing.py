@@ -1,0 +1,269 @@
+"""Resizing policies: the part of an image that a batch shows, and its size; the same functions apply all policies.
+
+Every policy returns a window of the image and the size to which it is resized. A window may extend beyond the image;
+pixels outside are 0 in images and ignored in masks.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, UInt8
+
+from visiontasks.data.images.reading import Pixels, resize
+from visiontasks.errors import ArgumentError
+from visiontasks.types import IGNORED
+
+
+class Window(NamedTuple):
+    """A part of an image and the size to which it is resized, in pixels.
+
+    Attributes:
+        top: First row; negative above the image.
+        left: First column.
+        height: Rows.
+        width: Columns.
+        size: Height and width after resizing.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: tuple[int, int]
+
+
+class Resizing(ABC):
+    """How images are brought to the size of a batch."""
+
+    @abstractmethod
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Choose the part of an image.
+
+        Args:
+            height: Height of the image.
+            width: Width of the image.
+            random: Random generator.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name and the arguments of the policy in plain types."""
+        return {"policy": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
+
+
+@dataclass(frozen=True)
+class Whole(Resizing):
+    """Whole images, not resized."""
+
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Return the whole image."""
+        return Window(0, 0, height, width, (height, width))
+
+
+@dataclass(frozen=True)
+class Stretch(Resizing):
+    """Whole images, resized to one size regardless of their aspect ratio.
+
+    Args:
+        size: Height and width in pixels.
+    """
+
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        _check_size("size", self.size)
+
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Return the whole image, stretched."""
+        return Window(0, 0, height, width, self.size)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Resizing):
+    """A random part of the image, resized to one size (Szegedy et al. 2015, Going deeper with convolutions, section 6).
+
+    Args:
+        size: Height and width in pixels.
+        area: Minimum and maximum fraction of the image's area.
+        ratio: Minimum and maximum aspect ratio (width over height) of the part.
+    """
+
+    size: tuple[int, int]
+    area: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        _check_size("size", self.size)
+        _check_range("area", self.area, 1)
+        _check_range("ratio", self.ratio)
+
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Draw up to ten times; if no part fits, take the centre with the nearest allowed ratio, like torchvision."""
+        for _ in range(10):
+            pixels = height * width * random.uniform(*self.area)
+            ratio = math.exp(random.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
+            columns, rows = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+            if 0 < columns <= width and 0 < rows <= height:
+                return Window(
+                    random.randint(0, height - rows), random.randint(0, width - columns), rows, columns, self.size
+                )
+        rows = min(height, max(1, round(width / self.ratio[0])))
+        columns = min(width, max(1, round(height * self.ratio[1])))
+        return Window((height - rows) // 2, (width - columns) // 2, rows, columns, self.size)
+
+
+@dataclass(frozen=True)
+class Within(Resizing):
+    """Whole images in their aspect ratio, as large as two bounds allow (Ren et al. 2015, Faster R-CNN, section 3.3).
+
+    Args:
+        shorter: Length of the shorter side in pixels, or several lengths from which one is drawn for each image.
+        longer: Maximum length of the longer side in pixels; if it applies, the shorter side is less than ``shorter``.
+
+    Example:
+        >>> Within(shorter=800, longer=1333).window(480, 640, Random(0)).size
+        (800, 1067)
+        >>> Within(shorter=800, longer=1333).window(300, 1000, Random(0)).size
+        (400, 1333)
+    """
+
+    shorter: int | Sequence[int] = 800
+    longer: int = 1333
+
+    def __post_init__(self) -> None:
+        if not self._choices() or min(*self._choices(), self.longer) < 1:
+            message = f"shorter is {self.shorter} and longer {self.longer}; expected sides in pixels, at least 1."
+            raise ArgumentError(message)
+
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Return the whole image, resized."""
+        choices = self._choices()
+        shorter = choices[0] if len(choices) == 1 else random.choice(choices)
+        factor = min(shorter / min(height, width), self.longer / max(height, width))
+        size = (max(1, round(height * factor)), max(1, round(width * factor)))
+        return Window(0, 0, height, width, size)
+
+    def _choices(self) -> Sequence[int]:
+        return [self.shorter] if isinstance(self.shorter, int) else self.shorter
+
+
+@dataclass(frozen=True)
+class RandomScaledCrop(Resizing):
+    """A random crop of fixed size from the image at a random scale (Chen et al. 2017, DeepLab, section 4.1).
+
+    A scaled image that is smaller than the crop is placed at random, and the rest of the crop is ignored.
+
+    Args:
+        size: Height and width of the crop in pixels.
+        scale: Minimum and maximum scale.
+    """
+
+    size: tuple[int, int]
+    scale: tuple[float, float] = (0.5, 2.0)
+
+    def __post_init__(self) -> None:
+        _check_size("size", self.size)
+        _check_range("scale", self.scale)
+
+    def window(self, height: int, width: int, random: Random) -> Window:
+        """Draw the scale, then the position."""
+        scale = math.exp(random.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
+        rows, columns = (max(1, round(side / scale)) for side in self.size)
+        top, left = (random.randint(min(0, free), max(0, free)) for free in (height - rows, width - columns))
+        return Window(top, left, rows, columns, self.size)
+
+
+def show_image(pixels: Pixels, window: Window) -> UInt8[np.ndarray, "rows columns channels"]:
+    """Cut the window out of an image and resize it.
+
+    Args:
+        pixels: The image, shape [H, W, C].
+        window: The part.
+
+    Returns:
+        The part, with height and width ``window.size`` and channels last.
+    """
+    return _show(pixels, window, 0, nearest=False)
+
+
+def show_mask(mask: UInt8[np.ndarray, "height width"], window: Window) -> UInt8[np.ndarray, "rows columns"]:
+    """Cut the window out of a mask and resize it without interpolation; pixels outside the mask are ignored.
+
+    Args:
+        mask: Shape [H, W].
+        window: The part.
+
+    Returns:
+        The part, with height and width ``window.size``.
+    """
+    return _show(mask, window, IGNORED, nearest=True)
+
+
+def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float64[np.ndarray, "objects 4"]:
+    """Convert boxes to the coordinates of a window, without clipping.
+
+    Args:
+        boxes: xyxy in pixels of the image.
+        window: The part.
+
+    Returns:
+        xyxy in pixels of the resized window.
+    """
+    scale = np.array([window.size[1] / window.width, window.size[0] / window.height] * 2)
+    moved: Float64[np.ndarray, "objects 4"] = (boxes - np.array([window.left, window.top] * 2)) * scale
+    return moved
+
+
+def clip_boxes(
+    boxes: Float64[np.ndarray, "objects 4"], size: tuple[int, int], visible: float = 0.0
+) -> tuple[Float64[np.ndarray, "objects 4"], Bool[np.ndarray, " objects"]]:
+    """Clip boxes to an image and find those of which enough remains visible.
+
+    Args:
+        boxes: xyxy in pixels.
+        size: Height and width of the image.
+        visible: Minimum fraction of its area that a box must keep, 0 to 1.
+
+    Returns:
+        All boxes, clipped, and whether each of them has an area and keeps enough of it.
+    """
+    clipped = np.clip(boxes, 0, np.array([size[1], size[0]] * 2, np.float64))
+    sides, before = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
+    return clipped, (sides > 0).all(1) & (sides.prod(1) >= visible * before.prod(1))
+
+
+def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    top, left = max(0, window.top), max(0, window.left)
+    bottom, right = min(height, window.top + window.height), min(width, window.left + window.width)
+    if (bottom - top, right - left) == (window.height, window.width):
+        return resize(pixels[top:bottom, left:right], window.size, nearest)
+    # Resize before padding, so that the border of the image stays sharp.
+    across, down = window.size[1] / window.width, window.size[0] / window.height
+    start = round((top - window.top) * down), round((left - window.left) * across)
+    end = round((bottom - window.top) * down), round((right - window.left) * across)
+    shown = np.full((*window.size, *pixels.shape[2:]), outside, pixels.dtype)
+    size = (end[0] - start[0], end[1] - start[1])
+    if min(size) > 0:
+        shown[start[0] : end[0], start[1] : end[1]] = resize(pixels[top:bottom, left:right], size, nearest)
+    return shown
+
+
+def _check_size(name: str, size: Sequence[int]) -> None:
+    if len(size) != 2 or min(size) < 1:
+        message = f"{name} is {size}; expected height and width in pixels, at least 1."
+        raise ArgumentError(message)
+
+
+def _check_range(name: str, values: tuple[float, float], largest: float = math.inf) -> None:
+    if not 0 < values[0] <= values[1] <= largest:
+        message = f"{name} is {values}; expected the least and the largest value, above 0{_up_to(largest)}."
+        raise ArgumentError(message)
+
+
+def _up_to(largest: float) -> str:
+    return "" if largest == math.inf else f" and up to {largest:g}"

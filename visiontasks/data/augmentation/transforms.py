@@ -1,0 +1,270 @@
+"""Augmentation with Albumentations, which only this module imports.
+
+Albumentations' own seeding repeats the random numbers of one worker in the others, and those of an epoch in the next.
+Its ``set_random_seed`` gives every transform the same seed, so that two transforms of equal probability are applied
+together or not at all. Here all transforms of a pipeline share one pair of generators, which is recreated for every
+sample.
+"""
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, NamedTuple, Self
+
+import cv2
+import numpy as np
+from jaxtyping import Float64, Int64, UInt8
+
+# Albumentations checks online for its newest version when it is imported.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+import albumentations as A
+
+from visiontasks.data.augmentation.color import color_matrix
+from visiontasks.data.augmentation.presets import get_preset
+from visiontasks.data.augmentation.resizing import clip_boxes
+from visiontasks.data.images.reading import Pixels
+from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.types import IGNORED
+
+_NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
+
+
+class ColorMatrix(A.ImageOnlyTransform):  # type: ignore[misc]  # Albumentations' base classes have no types
+    """Change brightness, contrast, saturation and hue in one pass over the pixels.
+
+    See :func:`~visiontasks.data.augmentation.color.color_matrix`. For images that are not RGB, only
+    brightness and contrast change.
+
+    Args:
+        brightness: Maximum change of the brightness factor: 0.2 for 0.8 to 1.2.
+        contrast: Maximum change of the contrast factor.
+        saturation: Maximum change of the saturation factor.
+        hue: Maximum rotation of the hue in either direction, as a fraction of a full turn, 0 to 0.5.
+        p: Probability that an image is changed.
+    """
+
+    def __init__(
+        self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.0, p: float = 0.5
+    ) -> None:
+        super().__init__(p=p)
+        if not all(0 <= value <= 1 for value in (brightness, contrast, saturation, 2 * hue)):
+            message = (
+                f"brightness, contrast, saturation and hue are {brightness}, {contrast}, {saturation} and {hue}; "
+                "expected 0 to 1, and hue up to 0.5."
+            )
+            raise ArgumentError(message)
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+
+    def get_transform_init_args_names(self) -> tuple[str, ...]:
+        """Return the names of the arguments, for the description of a pipeline."""
+        return "brightness", "contrast", "saturation", "hue"
+
+    def get_params(self) -> dict[str, float]:
+        """Draw the factors."""
+        factors = {
+            name: self.py_random.uniform(1 - getattr(self, name), 1 + getattr(self, name))
+            for name in ("brightness", "contrast", "saturation")
+        }
+        return {**factors, "hue": self.py_random.uniform(-self.hue, self.hue)}
+
+    def apply(
+        self, img: Pixels, brightness: float, contrast: float, saturation: float, hue: float, **_: object
+    ) -> Pixels:
+        """Change an image."""
+        if img.shape[-1] == 3:
+            mean = np.array(cv2.mean(img)[:3])
+            return cv2.transform(img, color_matrix(brightness, contrast, saturation, hue, mean))
+        added = (1 - contrast) * brightness * float(img.mean())
+        values = np.arange(256) * (contrast * brightness) + added
+        return cv2.LUT(img, np.rint(values).clip(0, 255).astype(np.uint8)).reshape(img.shape)
+
+
+class Augmented(NamedTuple):
+    """An image and its annotations after augmentation.
+
+    Attributes:
+        pixels: The image.
+        boxes: The remaining boxes, xyxy in pixels, inside the image.
+        kept: Position of each remaining box among the given ones, to select its label.
+        mask: The mask; None if none was given.
+    """
+
+    pixels: Pixels
+    boxes: Float64[np.ndarray, "kept 4"]
+    kept: Int64[np.ndarray, " kept"]
+    mask: UInt8[np.ndarray, "rows columns"] | None
+
+
+class Augmentation:
+    """A pipeline of Albumentations, applied to image, boxes and mask together.
+
+    Boxes are clipped to the image before and after. Masks are never interpolated, and mask pixels from outside the
+    image are ignored (255), whatever the ``fill_mask`` of a transform is.
+
+    Args:
+        pipeline: A transform, a composition, or a list of them.
+        visible: Minimum fraction of its area that a box must keep when the image is cropped, 0 to 1.
+
+    Raises:
+        ArgumentError: If a transform would interpolate masks.
+
+    Example:
+        >>> flip = Augmentation([A.HorizontalFlip(p=1)])
+        >>> box = np.array([[0.0, 2.0, 3.0, 8.0]])
+        >>> flip(np.zeros((8, 10, 3), np.uint8), seed=0, boxes=box).boxes.round(4).tolist()
+        [[7.0, 2.0, 10.0, 8.0]]
+    """
+
+    def __init__(self, pipeline: Any, visible: float = 0.1) -> None:  # noqa: ANN401 (Albumentations has no types)
+        if type(pipeline) is A.Compose and pipeline.p == 1:
+            pipeline = pipeline.transforms  # one composition less, which would draw its own random number
+        steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
+        self.visible = visible
+        self.empty = not steps
+        for step in _leaves(steps):
+            if getattr(step, "mask_interpolation", None) not in (None, *_NEAREST):
+                message = (
+                    f"{type(step).__name__} has mask_interpolation={step.mask_interpolation}, which mixes classes; "
+                    "expected cv2.INTER_NEAREST or cv2.INTER_NEAREST_EXACT."
+                )
+                raise ArgumentError(message)
+            if getattr(step, "fill_mask", None) is not None:
+                step.fill_mask = float(IGNORED)
+        self.pipeline = A.Compose(steps)
+        # Boxes carry their position as a fifth number, which Albumentations passes on.
+        params = A.BboxParams("pascal_voc", min_visibility=visible, clip=True)
+        with warnings.catch_warnings(action="ignore"):  # it warns if no transform moves boxes
+            self.pipeline_with_boxes = A.Compose(steps, bbox_params=params)
+
+    @classmethod
+    def create(cls, task: str, given: Any = "default", visible: float = 0.1) -> Self:  # noqa: ANN401 (see Args)
+        """Create an augmentation from a name, arguments, a description or a pipeline.
+
+        Args:
+            task: Task whose presets are used, such as ``"detection"``.
+            given: Name of a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``; ``"multiscale"`` for
+                detection), arguments of transforms by their names (those of Albumentations and ``ColorMatrix``), such
+                as ``{"HorizontalFlip": {"p": 0.5}}``, a description returned by ``albumentations.to_dict`` or
+                :meth:`describe`, or a pipeline.
+            visible: Minimum fraction of its area that a box must keep, 0 to 1.
+
+        Raises:
+            ArgumentError: If there is no such preset, or the description is wrong.
+        """
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str):
+            given = [_transform(name, arguments) for name, arguments in get_preset(task, given)]
+        elif isinstance(given, Mapping):
+            given = _from_dict(given) if "transform" in given else [_by_name(*step) for step in given.items()]
+        return cls(given, visible)
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the whole pipeline in plain types, from which :meth:`create` recreates it.
+
+        Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``.
+        """
+        try:
+            return {str(key): _plain(value) for key, value in A.to_dict(self.pipeline).items()}
+        except NotImplementedError:
+            return {"python": repr(self.pipeline)}
+
+    def __call__(
+        self,
+        pixels: Pixels,
+        seed: int,
+        boxes: Float64[np.ndarray, "objects 4"] | None = None,
+        mask: UInt8[np.ndarray, "height width"] | None = None,
+    ) -> Augmented:
+        """Augment an image.
+
+        Args:
+            pixels: The image, uint8, [H, W, C].
+            seed: Seed of all random numbers.
+            boxes: xyxy in pixels.
+            mask: Class of each pixel.
+        """
+        clipped, inside = clip_boxes(np.empty((0, 4)) if boxes is None else boxes, (pixels.shape[0], pixels.shape[1]))
+        kept = np.flatnonzero(inside)
+        if self.empty:
+            return Augmented(pixels, clipped[kept], kept, mask)
+        # Transforms that use boxes require them even if an image has no objects.
+        pipeline = self.pipeline if boxes is None else self.pipeline_with_boxes
+        pipeline.set_random_state(np.random.Generator(np.random.PCG64(seed)), Random(seed))
+        data: dict[str, Any] = {"image": pixels}
+        if mask is not None:
+            data["mask"] = mask
+        if boxes is not None:
+            data["bboxes"] = np.column_stack((clipped[kept], np.arange(len(kept))))
+        data = pipeline(**data)
+        pixels = np.ascontiguousarray(data["image"])
+        if pixels.ndim == 2:
+            pixels = pixels[:, :, None]
+        if boxes is not None:
+            found = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
+            moved, inside = clip_boxes(found[:, :4], (pixels.shape[0], pixels.shape[1]))
+            return Augmented(pixels, moved[inside], kept[found[inside, 4].astype(np.int64)], data.get("mask"))
+        return Augmented(pixels, np.empty((0, 4)), kept, data.get("mask"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state to send to a spawned worker process.
+
+        Raises:
+            ArgumentError: If the pipeline cannot be pickled.
+        """
+        try:
+            pickle.dumps(self.pipeline)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            message = (
+                f"The augmentation cannot be sent to worker processes: {error}. Write its functions as functions of a "
+                "module, not as lambdas or inside of others, or use num_workers=0."
+            )
+            raise ArgumentError(message) from error
+        return self.__dict__
+
+
+def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
+    for step in steps:
+        yield from _leaves(step.transforms) if isinstance(step, A.BaseCompose) else [step]
+
+
+def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    return ColorMatrix(**arguments) if name == "ColorMatrix" else getattr(A, name)(**arguments)
+
+
+def _by_name(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    """Create a transform by its name."""
+    kind = ColorMatrix if name == "ColorMatrix" else getattr(A, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
+        known = [key for key in dir(A) if isinstance(getattr(A, key), type)]
+        message = f"The augmentation has no transform {name!r}. {near_matches(name, [*known, 'ColorMatrix'])}"
+        raise ArgumentError(message)
+    try:
+        with warnings.catch_warnings(action="error"):  # it warns about unknown arguments
+            return kind(**arguments)
+    except (TypeError, ValueError, UserWarning) as error:
+        message = f"{name} does not take {dict(arguments)}: {error}"
+        raise ArgumentError(message) from error
+
+
+def _from_dict(description: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    try:
+        return A.from_dict(dict(description))
+    except (KeyError, TypeError, ValueError) as error:
+        message = (
+            f"The description of an augmentation cannot be read: {type(error).__name__}: {error}. Expected what "
+            "albumentations.to_dict(pipeline) gives, or the name of a preset."
+        )
+        raise ArgumentError(message) from error
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (nested lists and dictionaries)
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,1 @@
+"""Download and unpacking of published data sets."""

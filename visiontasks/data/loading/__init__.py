@@ -1,0 +1,1 @@
+"""Loaders, samplers and workers: from a data set to batches."""

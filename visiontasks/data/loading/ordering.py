@@ -1,0 +1,98 @@
+"""Order of training samples: class balance, and batches of images of similar shape."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, Integer
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError
+
+
+def class_balanced_weights(
+    labels: Integer[np.ndarray, " objects"], offsets: Integer[np.ndarray, " bounds"]
+) -> Float64[np.ndarray, " images"]:
+    """Compute image weights by which rare classes are drawn as often as frequent ones.
+
+    The weight of an image is that of its rarest class: one divided by the number of images with that class. Images
+    without objects count as a separate class. With one class per image, every class is equally likely.
+
+    Args:
+        labels: Class of each object.
+        offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
+
+    Returns:
+        Weights of the images for :class:`~visiontasks.data.loading.samplers.TrainingSampler`.
+
+    Example:
+        >>> class_balanced_weights(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 4])).tolist()
+        [0.333..., 0.333..., 1.0]
+    """
+    images = len(offsets) - 1
+    owners = np.repeat(np.arange(images), np.diff(offsets))
+    pairs = np.unique(np.column_stack((owners, labels)), axis=0).reshape(-1, 2)
+    image, label = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
+    weights = np.zeros(images)
+    frequency: Int64[np.ndarray, " classes"] = np.bincount(label)
+    np.maximum.at(weights, image, np.reciprocal(frequency.astype(np.float64))[label])
+    bare = weights == 0
+    weights[bare] = 1 / max(1, int(bare.sum()))
+    return weights
+
+
+def aspect_groups(
+    sizes: Integer[np.ndarray, "images 2"], bounds: Sequence[float] = (0.8, 1.25)
+) -> Int64[np.ndarray, " images"]:
+    """Group images by aspect ratio (width over height), so that batches of a group need little padding.
+
+    Args:
+        sizes: Height and width of each image.
+        bounds: Ratios at which the next group starts, ascending.
+
+    Returns:
+        Group of each image, 0 to the number of bounds.
+
+    Raises:
+        ArgumentError: If the size of an image is unknown.
+
+    Example:
+        >>> aspect_groups(np.array([[480, 640], [640, 480], [500, 500]])).tolist()
+        [2, 0, 1]
+    """
+    unknown = np.flatnonzero((sizes < 1).any(1))
+    if len(unknown):
+        message = (
+            f"The sizes of {len(unknown)} images are not known (the first is number {unknown[0]}); grouping by shape "
+            "needs them. State them in the annotations, or read them with visiontasks.data.images.reading.read_size."
+        )
+        raise ArgumentError(message)
+    groups: Int64[np.ndarray, " images"] = np.searchsorted(bounds, sizes[:, 1] / sizes[:, 0], side="right")
+    return groups.astype(np.int64)
+
+
+def arrange_by_group(
+    order: Int64[Tensor, " samples"], groups: Int64[Tensor, " images"], step: int, generator: torch.Generator
+) -> Int64[Tensor, " samples"]:
+    """Rearrange a random order so that each training step has samples of one group only.
+
+    Samples left over form the last steps, which mix neighbouring groups. No sample is dropped.
+
+    Args:
+        order: Positions of the samples.
+        groups: Group of each image.
+        step: Samples per step, over all processes.
+        generator: Random generator for the order of the steps.
+    """
+    whole, rest = [], []
+    for group in torch.unique(groups).tolist():
+        members = order[groups[order] == group]
+        full = len(members) // step * step
+        whole.append(members[:full].reshape(-1, step))
+        rest.append(members[full:])
+    steps = torch.cat(whole)
+    mixed = torch.cat(rest)
+    full = len(mixed) // step * step
+    steps = torch.cat((steps, mixed[:full].reshape(-1, step)))
+    shuffled = steps[torch.randperm(len(steps), generator=generator)]
+    return torch.cat((shuffled.flatten(), mixed[full:]))

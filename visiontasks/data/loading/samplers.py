@@ -1,0 +1,209 @@
+"""Samplers of whole batches, which are the same for any number of processes."""
+
+from collections.abc import Iterator, Sized
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import distributed
+from torch.utils.data import DistributedSampler, SequentialSampler
+
+from visiontasks.data.loading.ordering import arrange_by_group
+from visiontasks.errors import ArgumentError
+
+
+class BatchRequest(NamedTuple):
+    """A request for a batch of some samples of a data set.
+
+    Attributes:
+        indices: Positions in the data set.
+        epoch: Number of passes over the data set before this one; it seeds augmentation.
+    """
+
+    indices: list[int]
+    epoch: int
+
+
+class TrainingSampler(DistributedSampler[BatchRequest]):
+    """Shuffled batches; every process gets the same number of batches of the same size.
+
+    The order depends on seed and epoch only. Each ``num_replicas * batch_size`` consecutive samples form one step, of
+    which each process takes its part, so that two processes with batch size 2 see the same samples in a step as one
+    process with batch size 4.
+
+    Attributes:
+        start: Number of batches that the next iteration skips, for training that resumes within an epoch.
+
+    Args:
+        dataset: The data set to sample; only its length matters.
+        batch_size: Samples per batch and process.
+        seed: Seed of the order.
+        drop_last: Whether samples that do not fill a step are left out. Otherwise the last batch is smaller; if it has
+            a single sample per process, on which batch norm cannot train, it is left out as well.
+        num_replicas: Number of processes; by default that of the running process group.
+        rank: Rank of this process.
+        groups: Group of each sample; the samples of a step are of one group, except in the last steps.
+        weights: How often each sample is drawn, relative to the others; an epoch then draws as many samples as there
+            are, with replacement. By default every sample is drawn once.
+
+    Raises:
+        ArgumentError: If the batch size is not positive, there are fewer samples than processes, or groups or weights
+            do not fit the samples.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int,
+        seed: int = 0,
+        drop_last: bool = False,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        groups: Int64[np.ndarray, " samples"] | None = None,
+        weights: Float64[np.ndarray, " samples"] | None = None,
+    ) -> None:
+        _check(dataset, batch_size)
+        for name, values in (("groups", groups), ("weights", weights)):
+            if values is not None and (
+                len(values) != len(dataset) or values.min() < 0 or not np.isfinite(values).all()
+            ):
+                message = f"{name} has {len(values)} values for {len(dataset)} samples; expected one each, at least 0."
+                raise ArgumentError(message)
+        replicas, rank = _place(num_replicas, rank)
+        super().__init__(dataset, replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # length only
+        self.samples = len(dataset)
+        self.batch_size = batch_size
+        self.groups = None if groups is None else torch.from_numpy(groups)
+        self.weights = None if weights is None else torch.from_numpy(weights)
+        self.start = 0
+        step = batch_size * self.num_replicas
+        rest = self.samples % step
+        # The remaining samples of an epoch form a step if every process gets an equal number of them.
+        share = rest // self.num_replicas
+        keep_rest = not drop_last and share > 0 and (share > 1 or batch_size == 1 or self.samples < step)
+        self.batches = self.samples // step + keep_rest
+        self.last_size = share if keep_rest else batch_size
+        self.seen = self.samples - rest + keep_rest * share * self.num_replicas
+        if self.batches == 0:
+            message = (
+                f"{self.samples} samples make no batch of {batch_size} on {self.num_replicas} processes: use a smaller "
+                "batch_size, fewer processes, or drop_last=False."
+            )
+            raise ArgumentError(message)
+
+    def __len__(self) -> int:
+        """Count the batches of this process."""
+        return self.batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        """Yield the batches of this process, from ``start`` on."""
+        order = self._order()
+        for batch in range(self.start, self.batches):
+            size = self.last_size if batch == self.batches - 1 else self.batch_size
+            start = batch * self.batch_size * self.num_replicas + self.rank * size
+            yield BatchRequest(order[start : start + size].tolist(), self.epoch)
+
+    def _order(self) -> Int64[torch.Tensor, " samples"]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        if self.weights is None:
+            order = torch.randperm(self.samples, generator=generator)
+        else:
+            # By inversion of the cumulative weights, since torch.multinomial takes at most 2**24 samples.
+            sums = self.weights.cumsum(0)
+            drawn = torch.rand(self.samples, generator=generator, dtype=torch.float64) * sums[-1]
+            order = torch.searchsorted(sums, drawn, right=True).clamp(max=self.samples - 1)
+        if self.groups is None:
+            return order
+        return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
+
+
+# Lightning's overfit_batches keeps samplers whose type is sequential.
+class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
+    """Every sample exactly once, in order, for any number of processes.
+
+    The batches are formed once over the whole data set; process r takes batches r, r + R, ... A process that runs out
+    of batches gets one empty batch, so that all processes run the same number of steps.
+
+    Attributes:
+        start: Number of batches that the next iteration skips.
+
+    Args:
+        dataset: The data set to sample; only its length matters.
+        batch_size: Samples per batch.
+        num_replicas: Number of processes R; by default that of the running process group.
+        rank: Rank of this process.
+
+    Raises:
+        ArgumentError: If the batch size is not positive.
+
+    Example:
+        >>> list(EvaluationSampler(range(5), batch_size=2, num_replicas=2, rank=1))
+        [BatchRequest(indices=[2, 3], epoch=0), BatchRequest(indices=[], epoch=0)]
+    """
+
+    def __init__(
+        self, dataset: Sized, batch_size: int, num_replicas: int | None = None, rank: int | None = None
+    ) -> None:
+        _check(dataset, batch_size)
+        replicas, rank = _place(num_replicas, rank)
+        super().__init__(dataset, replicas, rank, shuffle=False)  # type: ignore[arg-type]  # length only
+        self.samples = len(dataset)
+        self.batch_size = batch_size
+        self.start = 0
+        batches = -(-self.samples // batch_size)
+        self.batches = -(-batches // self.num_replicas)
+
+    def __len__(self) -> int:
+        """Count the batches of this process, including an empty one."""
+        return self.batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # sequential, but of batches
+        """Yield the batches of this process."""
+        for step in range(self.start, self.batches):
+            start = (step * self.num_replicas + self.rank) * self.batch_size
+            yield BatchRequest(list(range(start, min(start + self.batch_size, self.samples))), epoch=0)
+
+
+class Selection:
+    """A subset of a data set, evenly spread over it.
+
+    Args:
+        dataset: Makes a batch from a request.
+        count: Number of images, at most that of the data set.
+
+    Example:
+        >>> class Echo(list):
+        ...     def __getitem__(self, request):
+        ...         return request.indices
+        >>> Selection(Echo(range(9)), 3)[BatchRequest([0, 1, 2], epoch=0)]
+        [0, 3, 6]
+    """
+
+    def __init__(self, dataset: Any, count: int) -> None:  # noqa: ANN401 (a BatchDataset, which imports from here)
+        self.dataset = dataset
+        self.count = count
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.count
+
+    def __getitem__(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the batch tuple of a task)
+        """Make a batch."""
+        indices = [index * len(self.dataset) // self.count for index in request.indices]
+        return self.dataset[BatchRequest(indices, request.epoch)]
+
+
+def _place(num_replicas: int | None, rank: int | None) -> tuple[int, int]:
+    running = distributed.is_available() and distributed.is_initialized()
+    replicas = num_replicas or (distributed.get_world_size() if running else 1)
+    return replicas, rank if rank is not None else (distributed.get_rank() if running else 0)
+
+
+def _check(dataset: Sized, batch_size: int) -> None:
+    if batch_size < 1:
+        message = f"batch_size is {batch_size}; expected at least 1."
+        raise ArgumentError(message)
+    if len(dataset) == 0:
+        message = "The data set is empty: no file of this split was found."
+        raise ArgumentError(message)

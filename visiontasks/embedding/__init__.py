@@ -1,0 +1,1 @@
+"""Codes of images, and what is done with them."""

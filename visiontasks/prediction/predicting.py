@@ -1,0 +1,193 @@
+"""Prediction of images, which threads read and resize while the network computes."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visiontasks.data.images.reading import MAX_PIXELS, Pixels, as_pixels, read_pixels, to_tensor
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.prediction.checkpoints import load_task, on_device
+from visiontasks.prediction.mask_predictor import MaskPredictor
+from visiontasks.prediction.pipeline import in_order
+from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
+from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.sources import find_files
+from visiontasks.serialization import Source
+from visiontasks.tasks.averaging import Flips
+from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.segmentation import SegmentationTask
+from visiontasks.tasks.task import Task
+
+ImageSource = str | Path | np.ndarray | Tensor
+"""A file, or pixels: an array [H, W] or [H, W, C], or a tensor [C, H, W]."""
+
+
+class _Prepared(NamedTuple):
+    """An image on its way to the network: the output of the predictor's ``prepare``, or the error."""
+
+    prediction: Prediction
+    sample: Any
+
+
+def create_predictor(
+    model: Task | Source,
+    *,
+    kind: type[Task] | None = None,
+    device: str | torch.device | None = None,
+    score: float | None = None,
+    proposals: str | Path | None = None,
+    window: tuple[int, int] | None = None,
+    overlap: float = 0.25,
+    flips: Flips | None = None,
+    scales: Sequence[float] | None = None,
+    windows_at_once: int = 1,
+) -> ImagePredictor:
+    """Create a predictor for :func:`predict_images`, which can be used for several calls.
+
+    Args:
+        model: A checkpoint, see :func:`load_task`, or a task with its weights. The task is moved to the device,
+            converted to channels-last memory and set to evaluation mode, and stays so; nothing else of it is changed.
+        kind: Class of the checkpoint's task; needed for tasks of your own.
+        device: Where it runs; by default a GPU if there is one.
+        score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
+        proposals: Detection on precomputed proposals: their file.
+        window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
+            image at once.
+        overlap: Segmentation: overlap of neighbouring windows as a fraction of a window, 0 to 0.9.
+        flips: Segmentation: mirror images to average over; by default as the task has it.
+        scales: Segmentation: factors of the size to average over; by default as the task has it.
+        windows_at_once: Segmentation: number of windows computed at once.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ArgumentError: If an argument is out of range or for another task, or the task is of an unknown kind or does
+            not know its image size.
+        CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
+    """
+    task = model if isinstance(model, Task) else load_task(model, kind)
+    foreign: dict[type[Task], dict[str, Any]] = {
+        DetectionTask: {"score": score, "proposals": proposals},
+        SegmentationTask: {"window": window, "flips": flips, "scales": scales},
+    }
+    for owner, arguments in foreign.items():
+        given = [name for name, value in arguments.items() if value is not None]
+        if given and not isinstance(task, owner):
+            message = f"{' and '.join(given)} is for a {owner.__name__}, and this is a {type(task).__name__}."
+            raise ArgumentError(message)
+    if score is not None and not 0 <= score <= 1:
+        message = f"score is {score}; expected 0 to 1."
+        raise ArgumentError(message)
+    task = on_device(task, device).to(memory_format=torch.channels_last).eval()
+    if isinstance(task, DetectionTask):
+        return DetectionPredictor(task, score, proposals)
+    if isinstance(task, SegmentationTask):
+        return MaskPredictor(
+            task, window=window, overlap=overlap, flips=flips, scales=scales, windows_at_once=windows_at_once
+        )
+    for owner, predictor in PREDICTORS:
+        if isinstance(task, owner):
+            return predictor(task)
+    owners: list[type[Task]] = [*dict(PREDICTORS), DetectionTask, SegmentationTask]
+    known = ", ".join(owner.__name__ for owner in owners)
+    message = f"Prediction on images is for {known} and their subclasses; this is a {type(task).__name__}."
+    raise ArgumentError(message)
+
+
+def predict_images(
+    model: ImagePredictor | Task | Source,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    keep_images: bool = False,
+) -> Iterator[Prediction]:
+    """Predict images; an unreadable image gives a prediction with an error, and the others are still predicted.
+
+    Files are read with the same policy as in training, see :mod:`visiontasks.data.images.reading`, and resized as in
+    the evaluation of the task. Reading, the network, and what the caller does with the results overlap.
+
+    Args:
+        model: A checkpoint, see :func:`load_task`, a task with its weights, or a predictor from
+            :func:`create_predictor`.
+        images: Files or pixels, one or several; a single name may also be a folder, a pattern or a list, see
+            :func:`~visiontasks.prediction.sources.find_files`.
+        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
+            autoencoder for images of any size. In segmentation these are images of the same size, and with a window
+            images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
+        threads: Threads that read images; by default one per core, 4 at most.
+        max_pixels: Maximum number of pixels of an image.
+        keep_images: Whether predictions hold the pixels that were read.
+
+    Returns:
+        One prediction per image, in order, as they are made.
+
+    Raises:
+        ArgumentError: If an argument is out of range, or an image does not exist; also for the reasons given in
+            :func:`create_predictor`.
+        CheckpointError: If the checkpoint is missing, damaged, unsafe, or of an unknown task.
+
+    Example:
+        >>> from visiontasks import ClassificationTask
+        >>> task = ClassificationTask(2, ["cat", "dog"], image_size=(32, 32))
+        >>> (prediction,) = predict_images(task, torch.zeros(3, 48, 64, dtype=torch.uint8))
+        >>> prediction.size, len(prediction.class_names)
+        ((48, 64), 1)
+    """
+    predictor = model if isinstance(model, ImagePredictor) else create_predictor(model)
+    batch_size = predictor.batch_size if batch_size is None else batch_size
+    threads = min(4, os.cpu_count() or 1) if threads is None else threads
+    if batch_size < 1 or threads < 1:
+        message = f"batch_size is {batch_size} and threads {threads}; expected at least 1."
+        raise ArgumentError(message)
+    if isinstance(images, str | Path):
+        images = find_files([images])
+    elif isinstance(images, np.ndarray | Tensor):
+        images = [images]
+    read = partial(_prepare, predictor, max_pixels, keep_images)
+    prepared = in_order(read, enumerate(images), threads, ahead=batch_size + threads)
+    return _in_batches(predictor, prepared, batch_size)
+
+
+def _in_batches(predictor: ImagePredictor, images: Iterable[_Prepared], size: int) -> Iterator[Prediction]:
+    waiting: list[_Prepared] = []
+    count = 0
+    for image in images:
+        waiting.append(image)
+        count += image.sample is not None
+        if count == size:
+            yield from _complete(predictor, waiting)
+            waiting, count = [], 0
+    yield from _complete(predictor, waiting)
+
+
+def _complete(predictor: ImagePredictor, images: Sequence[_Prepared]) -> list[Prediction]:
+    samples = [image.sample for image in images if image.sample is not None]
+    found = iter(predictor.predict(samples) if samples else [])
+    return [image.prediction if image.sample is None else image.prediction._replace(**next(found)) for image in images]
+
+
+def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple[int, ImageSource]) -> _Prepared:
+    position, source = item
+    name = Path(source) if isinstance(source, str | Path) else position
+    channels = predictor.task.in_channels
+    try:
+        if isinstance(source, str | Path):
+            pixels: Pixels = read_pixels(source, channels, max_pixels)
+        else:
+            array = source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source
+            pixels = as_pixels(array, channels)
+        sample = predictor.prepare(pixels, name)
+    except DataError as error:
+        return _Prepared(Prediction(name, error=str(error)), None)
+    image = to_tensor(pixels) if keep else None
+    height, width = pixels.shape[:2]
+    return _Prepared(Prediction(name, (height, width), image=image), sample)
