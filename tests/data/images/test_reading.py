@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 from torch.utils.data import DataLoader, Dataset
 
 from visiontasks.data.images.reading import read_image, read_pixels, read_size, resize
@@ -159,6 +159,33 @@ def test_a_jpeg_that_ends_in_zeros_is_truncated_and_one_with_a_tail_is_not(photo
     path.write_bytes(content[: len(content) // 2] + bytes(len(content) // 2))
     with pytest.raises(UnreadableFileError, match=r"a\.jpg"):
         read_pixels(path)
+
+
+def test_the_still_picture_of_an_animated_png_is_read(photo: np.ndarray, tmp_path: Path) -> None:
+    still, frames = Image.fromarray(photo), [Image.fromarray(255 - photo), Image.fromarray(photo // 2)]
+    still.save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True)
+    assert b"acTL" in (tmp_path / "a.png").read_bytes()
+    assert np.array_equal(read_pixels(tmp_path / "a.png"), photo)
+
+
+def test_a_png_file_with_much_text_is_read(photo: np.ndarray, tmp_path: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("notes", "a" * 5_000_000, zip=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(photo).save(tmp_path / "a.png", pnginfo=text, exif=exif)
+    with pytest.raises(ValueError, match="too large"):
+        Image.open(tmp_path / "a.png").load()
+    assert np.array_equal(read_pixels(tmp_path / "a.png"), photo.swapaxes(0, 1)[:, ::-1])
+    assert read_size(tmp_path / "a.png") == (80, 60)
+
+
+def test_an_array_with_its_channels_first_is_recognized(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((3, 40, 48), np.uint8))
+    with pytest.raises(
+        UnreadableFileError, match=r"has 48 channels, 3 are asked for\. Its shape \[3, 40, 48\] looks like"
+    ):
+        read_pixels(tmp_path / "a.npy")
 
 
 def test_missing_file_and_wrong_channels(photo: np.ndarray, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@
   are not applied. An alpha channel is dropped unless 4 channels are requested (or 2: grey and alpha).
 - RGB is converted to grey with the weights of ITU-R BT.601, and grey to RGB by repetition.
 - 16-bit values are reduced to their upper byte, whatever values occur; floating-point values are assumed to be in 0 to
-  1.
+  1. Integers of more bits are refused.
+- Grey values where 0 is white, as in some TIFF files, are inverted.
 - TIFF and ``.npy`` files ([H, W] or [H, W, C]) may have any number of channels. Pages of the same size are channels.
-- Only the first frame of an animation is read.
+- Of an animation the first frame is read, of an animated PNG the still picture that other programs show.
 """
 
 import io
@@ -22,8 +23,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from visiontasks.data.images.headers import check_size, read_header
-from visiontasks.data.images.tiff import TRANSPOSED, is_read_as_stored, read_tiff
+from visiontasks.data.images.headers import check_size, read_header, without_text
+from visiontasks.data.images.tiff import ORIENTATION, SIGNATURES, TRANSPOSED, is_read_as_stored, read_tiff, tiff_size
 from visiontasks.errors import UnreadableFileError
 
 MAX_PIXELS = 178_956_970
@@ -31,8 +32,6 @@ MAX_PIXELS = 178_956_970
 
 Pixels = UInt8[np.ndarray, "height width channels"]
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ORIENTATION = 0x0112
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 
 
@@ -119,16 +118,13 @@ def read_size(path: str | Path) -> tuple[int, int]:
         if Path(path).suffix.lower() == ".npy":
             height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
             return height, width
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if image.getexif().get(_ORIENTATION) not in TRANSPOSED:
-                return image.height, image.width
-            if image.format != "TIFF":
-                return image.width, image.height
-            image.load()  # which rotates it; the size before that depends on the Pillow version
-            return image.height, image.width
-    except UnidentifiedImageError:
-        height, width = read_pixels(path, 0).shape[:2]
-        return height, width
+        with Path(path).open("rb") as file:
+            if file.read(4) in SIGNATURES:
+                return tiff_size(path)
+        try:
+            return _size(path)
+        except ValueError:  # as Pillow says of a PNG file with much text
+            return _size(io.BytesIO(without_text(Path(path).read_bytes())))
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
@@ -165,6 +161,12 @@ def quiet_workers() -> None:
         cv2.setNumThreads(0)
 
 
+def _size(file: str | Path | io.BytesIO) -> tuple[int, int]:
+    with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+        turned = image.getexif().get(ORIENTATION) in TRANSPOSED
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -185,12 +187,12 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
             decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
             if decoded is not None:
                 return decoded
-    if content.startswith(_TIFF) and is_read_as_stored(content, channels):
+    if content.startswith(SIGNATURES) and is_read_as_stored(content, channels):
         return _as_bytes(read_tiff(content, channels, max_pixels))
     try:
         return _decode_by_pillow(content, channels, max_pixels)
     except UnidentifiedImageError:
-        if content.startswith(_TIFF):
+        if content.startswith(SIGNATURES):
             return _as_bytes(read_tiff(content, channels, max_pixels))
         message = "its format is not known, or its header is damaged"
         raise ValueError(message) from None
@@ -199,7 +201,7 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
 def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
     # Pillow warns about large images, for which we have our own limit, and about damaged EXIF data, which is then
     # ignored.
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as opened:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(without_text(content))) as opened:
         check_size(opened.height, opened.width, max_pixels)
         image = ImageOps.exif_transpose(opened)
         if image.mode in ("P", "PA", "RGBa"):
@@ -241,8 +243,10 @@ def _with_channels(pixels: np.ndarray, channels: int) -> Pixels:
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
     if found == 1 and channels == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    first = " (arrays are [H, W, C])" if pixels.shape[0] == channels else ""
-    message = (
-        f"it has {found} channels, {channels} are asked for{first}. Set in_channels to {found}, or convert the file"
-    )
+    remedy = f"Set in_channels to {found}, or convert the file"
+    if pixels.shape[0] == channels:
+        remedy = (
+            f"Its shape {list(pixels.shape)} looks like [C, H, W]; expected [H, W, C]: transpose(1, 2, 0) makes it so"
+        )
+    message = f"it has {found} channels, {channels} are asked for. {remedy}"
     raise ValueError(message)
