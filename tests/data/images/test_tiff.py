@@ -65,7 +65,7 @@ def test_channels_of_a_tiff_file_are_turned_as_colours_are(orientation: int, tmp
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_pages_are_read_whatever_their_compression(dtype: type, orientation: int, tmp_path: Path) -> None:
-    stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (5, 12, 20)).astype(dtype)
+    stored: np.ndarray = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (5, 12, 20)).astype(dtype)
     pages = [Image.fromarray(page) for page in stored]
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -91,7 +91,7 @@ def test_what_needs_another_package_says_so(tmp_path: Path) -> None:
     content[offset : offset + 2] = int(tifffile.COMPRESSION.LERC).to_bytes(2, "little")
     path.write_bytes(content)
     with pytest.raises(
-        UnreadableFileError, match=r"by LERC with 4 channels of 8 bits.*pip install 'visiontasks\[tiff\]'"
+        UnreadableFileError, match=r"by LERC with 4 channels of 8 bits; it needs.*pip install 'visiontasks\[tiff\]'"
     ):
         read_pixels(path, 4)
 

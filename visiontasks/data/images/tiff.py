@@ -161,7 +161,7 @@ def _decoded(content: bytes, series: tifffile.TiffPageSeries) -> np.ndarray:
         page = series.keyframe
         name = tifffile.COMPRESSION(page.compression).name
         message = (
-            f"it is compressed by {name} with {page.samplesperpixel} channels of {page.bitspersample} bits, which needs "
+            f"it is compressed by {name} with {page.samplesperpixel} channels of {page.bitspersample} bits; it needs "
             "the package imagecodecs: pip install 'visiontasks[tiff]'"
         )
         raise ValueError(message) from error
