@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageOps, PngImagePlugin
 from torch.utils.data import DataLoader, Dataset
 
+from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.data.images.reading import read_image, read_pixels, read_size, resize
 from visiontasks.errors import DataError, UnreadableFileError
 
@@ -118,6 +119,14 @@ def test_floating_point_is_taken_for_0_to_1(tmp_path: Path) -> None:
 def _png_header(width: int, height: int) -> bytes:
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + bytes(8)
+
+
+def test_a_pointer_of_git_lfs_says_what_to_do(tmp_path: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
+    (tmp_path / "a.png").write_text(text)
+    for read in (read_pixels, read_mask):
+        with pytest.raises(UnreadableFileError, match=r"a\.png.*git lfs pull"):
+            read(tmp_path / "a.png")
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def read_header(content: bytes) -> Header | None:
     return None
 
 
+def check_content(content: bytes) -> None:
+    """Reject a file that holds no image at all, for a reason that can be named.
+
+    Raises:
+        ValueError: If it is empty, or a pointer of Git LFS.
+    """
+    if not content:
+        message = "the file is empty"
+        raise ValueError(message)
+    if content.startswith(b"version https://git-lfs.github.com/spec/"):
+        message = "it is a pointer to a file that Git LFS holds; git lfs pull gets the file"
+        raise ValueError(message)
+
+
 def check_size(height: int, width: int, max_pixels: int) -> None:
     """Reject an image that is too large before it is decoded.
 

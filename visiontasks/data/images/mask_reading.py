@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
-from visiontasks.data.images.headers import check_size, read_header, without_text
+from visiontasks.data.images.headers import check_content, check_size, read_header, without_text
 from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.data.images.tiff import ORIENTATION, SIGNATURES, read_stored, upright
 from visiontasks.errors import DataError, UnreadableFileError
@@ -111,6 +111,7 @@ def _read(path: Path, max_pixels: int) -> tuple[np.ndarray, UInt8[np.ndarray, "e
     if path.suffix.lower() == ".npy":
         return np.load(path, allow_pickle=False), None
     content = path.read_bytes()
+    check_content(content)
     header = read_header(content)
     if header is not None:
         check_size(header.height, header.width, max_pixels)

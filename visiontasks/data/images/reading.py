@@ -23,7 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from visiontasks.data.images.headers import check_size, read_header, without_text
+from visiontasks.data.images.headers import check_content, check_size, read_header, without_text
 from visiontasks.data.images.tiff import ORIENTATION, SIGNATURES, TRANSPOSED, is_read_as_stored, read_tiff, tiff_size
 from visiontasks.errors import UnreadableFileError
 
@@ -176,9 +176,7 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
         check_size(array.shape[0], array.shape[1], max_pixels)
         return _as_bytes(np.array(array))
     content = path.read_bytes()
-    if not content:
-        message = "the file is empty"
-        raise ValueError(message)
+    check_content(content)
     header = read_header(content)
     if header is not None:
         check_size(header.height, header.width, max_pixels)

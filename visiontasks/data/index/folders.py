@@ -5,8 +5,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
-from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, missing_files, suffix_of, unsafe_name
+from visiontasks.data.index.file_names import (
+    IMAGE_SUFFIXES,
+    list_files,
+    litter,
+    missing_files,
+    suffix_of,
+    unsafe_name,
+)
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 
@@ -45,13 +53,13 @@ class ClassFolders:
         if class_names is None and self.folder.is_dir():
             class_names = tuple(path.name for path in subfolders(self.folder))
         known, labels, found = encode_labels(names, class_names, lambda row: (str(self.folder), files[row]))
-        empty = sorted(set(known) - set(names))
+        empty = sorted(set(known) - {normalize("NFC", name) for name in names})
         kind, remedy = "class without images", "Remove the folder, or put images there."
         problems += [Problem("warning", kind, str(self.folder), name, "", remedy) for name in empty]
         keep = labels >= 0
         kept = [file for file, known_class in zip(files, keep, strict=True) if known_class]
         index = build_index(self.folder, kept, known, image_of=range(len(kept)), labels=labels[keep])
-        return Parsed(index, [*problems, *found])
+        return Parsed(index, [*problems, *found, *missing_files(index, str(self.folder))])
 
     def _repeated(self, files: Iterable[str]) -> list[Problem]:
         """Find folders without images that all contain the same subfolders, and so are probably not classes."""
@@ -84,7 +92,8 @@ class ImageFolder:
     def parse(self) -> Parsed:
         """List the images."""
         files, problems = _images_among(self.folder, list_files(self.folder, None), "Name a folder of images.")
-        return Parsed(build_index(self.folder, files, ()), problems)
+        index = build_index(self.folder, files, ())
+        return Parsed(index, [*problems, *missing_files(index, str(self.folder))])
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ class MaskFolders:
             self.class_names,
             masks=[f"{self.masks}/{name}" for _, name in pairs],
         )
-        return Parsed(index, problems)
+        return Parsed(index, [*problems, *missing_files(index, str(self.root))])
 
 
 @dataclass(frozen=True)
@@ -192,8 +201,8 @@ class MaskList:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """List the subfolders of a folder, sorted, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+    """List the subfolders of a folder, sorted, without litter."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not litter(path.name))
 
 
 def _stem(name: str) -> str:
