@@ -12,7 +12,7 @@ from PIL import Image
 from tests.data.datamodules.image_sets import shapes
 from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
 from visiontasks.cli import main
-from visiontasks.data.images.reading import resize
+from visiontasks.data.images.arrays import resize
 
 SMALL = {"filters": [4, 8], "depth": 1}
 

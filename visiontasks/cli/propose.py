@@ -20,7 +20,8 @@ from visiontasks.cli.quiet import quiet
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
-from visiontasks.data.images.reading import Pixels, read_pixels
+from visiontasks.data.images.arrays import Pixels
+from visiontasks.data.images.reading import read_pixels
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.detection.selective_search import STRATEGIES, selective_search

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.images.reading import Pixels, to_tensor
+from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction.predictors import Found, ImagePredictor
 from visiontasks.prediction.sliding_window import slide

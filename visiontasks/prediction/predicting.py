@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visiontasks.data.images.reading import MAX_PIXELS, Pixels, as_pixels, read_pixels, to_tensor
+from visiontasks.data.images.arrays import Pixels, as_pixels, to_tensor
+from visiontasks.data.images.reading import MAX_PIXELS, read_pixels
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.mask_predictor import MaskPredictor

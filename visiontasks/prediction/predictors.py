@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
-from visiontasks.data.images.reading import Pixels, to_tensor
+from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.loading.collate import collate
 from visiontasks.errors import ArgumentError, DataError

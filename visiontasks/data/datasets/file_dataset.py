@@ -16,8 +16,9 @@ from torch.utils.data import Dataset
 
 from visiontasks.data.augmentation.resizing import Resizing, Whole, clip_boxes, show_boxes, show_image, show_mask
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.data.images.image_cache import ImageCache
-from visiontasks.data.images.reading import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size, to_tensor
+from visiontasks.data.images.reading import MAX_PIXELS, quiet_workers, read_pixels, read_size
 from visiontasks.data.loading.collate import collate, empty_like
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import DataError, UnreadableFileError, check_choice

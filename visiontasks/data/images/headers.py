@@ -99,10 +99,10 @@ def _jpeg(content: bytes) -> Header | None:
 
 def _png(content: bytes) -> Header:
     width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
-    channels = {0: 1, 2: 3}.get(colour, 0)
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}.get(colour, 0)  # 0 for a palette
     # Of an animation, OpenCV 5 decodes the first frame, which may be another picture than the one that is no frame.
     other = b"eXIf" in content or content.find(b"acTL", 0, content.find(b"IDAT")) > 0
-    return Header(height, width, channels, bits, bits == 8 and channels > 0 and not other)
+    return Header(height, width, channels, bits, bits == 8 and channels in (1, 3) and not other)
 
 
 def without_text(content: bytes) -> bytes:
