@@ -64,7 +64,7 @@ def find_task(checkpoint: dict[str, Any], origin: object) -> type[Task]:
         CheckpointError: If it is a custom class.
     """
     name = checkpoint.get(RECORD, {}).get("task")
-    found = getattr(visiontasks, name) if name in visiontasks.__all__ else None
+    found = getattr(visiontasks, name) if name in dir(visiontasks) else None
     if not (isinstance(found, type) and issubclass(found, Task)):
         message = (
             f"{str(origin)!r} was made by {name or 'another program'}, which is no task of this library. "
