@@ -83,7 +83,7 @@ class Task(LightningModule, ABC):
     monitor_mode: Literal["min", "max"] = "min"
     """Whether lower or higher values of it are better."""
     kind: ClassVar[Kind | None] = None
-    """How its predictions are shown and written, if it is not as those of this library; see :class:`~visiontasks.Kind`."""
+    """How its predictions are shown and written, where they are not those of this library."""
     image_bounds: tuple[int, int] | None = None
     """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
 
