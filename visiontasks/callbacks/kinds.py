@@ -1,6 +1,6 @@
 """What shows the predictions of each kind of task: the one table of them, and those of a task of the user's own."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -109,12 +109,12 @@ def kind_of(task: Any, predictions: Any, batch: Any) -> Kind:
         kind = Kind()
     else:
         rows = [task.kind] if task.kind else []
-        rows += [row for row in KINDS if isinstance(predictions, row.predictions) and _has_fields(batch, row.batch)]
+        rows += [row for row in KINDS if _is_of(row, predictions, batch)]
         found = {field.name: [value for row in rows if (value := getattr(row, field.name))] for field in fields(Kind)}
         kind = Kind(**{name: values[0] for name, values in found.items() if values})
     missing = tuple(name for name in _SHOWN if getattr(kind, name) is None)
     if missing:
-        _log_missing(type(task), type(predictions), type(batch), missing)
+        _log_missing(missing, type(task), type(predictions), type(batch))  # type: ignore[arg-type]  # classes are hashable
     return kind
 
 
@@ -139,15 +139,18 @@ def class_pairs(predictions: Any, batch: Any) -> tuple[Tensor, Tensor] | None:
 _SHOWN = {"draw": "pictures of predictions", "quality": "best and worst images"}
 
 
-def _has_fields(batch: Any, expected: Any) -> bool:
-    return expected is None or set(expected._fields) <= set(batch._fields)
+def _is_of(row: Kind, predictions: Any, batch: Any) -> bool:
+    assert row.predictions is not None
+    read: Any = row.batch
+    return isinstance(predictions, row.predictions) and (read is None or set(read._fields) <= set(batch._fields))
 
 
 @cache
-def _log_missing(task: type, predictions: type, batch: type, missing: tuple[str, ...]) -> None:
+def _log_missing(missing: tuple[str, ...], *types: Hashable) -> None:
+    task, predictions, batch = (kind.__name__ for kind in types if isinstance(kind, type))
     functions = ", ".join(f"{name}=..." for name in missing)
     rank_zero_info(
-        f"There are no {' and no '.join(_SHOWN[name] for name in missing)} of {task.__name__}: nothing is known about its "
-        f"predictions ({predictions.__name__}) of its batches ({batch.__name__}). Let both be NamedTuples of tensors, and set kind = "
+        f"There are no {' and no '.join(_SHOWN[name] for name in missing)} of {task}: nothing is known about its "
+        f"predictions ({predictions}) of its batches ({batch}). Let both be NamedTuples of tensors, and set kind = "
         f"visiontasks.Kind({functions}) in the class, as shown in 'A task of your own' in the documentation."
     )
