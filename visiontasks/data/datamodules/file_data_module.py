@@ -10,22 +10,15 @@ from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from visiontasks.data.augmentation.presets import detection_resizing
-from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
+from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datamodules.file_tasks import FILE_TASKS, FileTask, Sizes, TaskName
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.file_dataset import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
-from visiontasks.data.datasets.tasks import (
-    AutoencodingDataset,
-    ClassificationDataset,
-    DetectionDataset,
-    LocalizationDataset,
-    MultilabelDataset,
-    SegmentationDataset,
-)
+from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.index.source import AnnotationSource
@@ -36,17 +29,6 @@ from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
-
-TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
-
-_SIZES = {"classification": (224, 224), "localization": (224, 224), "autoencoding": (128, 128)}
-_DATASETS: dict[str, type[FileDataset[Any]]] = {
-    "classification": ClassificationDataset,
-    "localization": LocalizationDataset,
-    "detection": DetectionDataset,
-    "segmentation": SegmentationDataset,
-    "autoencoding": AutoencodingDataset,
-}
 
 
 class FileDataModule(VisionDataModule):
@@ -126,11 +108,10 @@ class FileDataModule(VisionDataModule):
         self.root = Path(root)
         self.task = task
         self.in_channels_asked = in_channels
-        self.size = image_size or _SIZES.get(task)
+        self.size = image_size or FILE_TASKS[task].size
         self.crop_scale = crop_scale
         self.shorter = shorter
         self.longer = longer
-        self.image_bounds = (shorter, longer) if task == "detection" and image_size is None else None
         self.augmentation = augmentation
         self.balanced = balanced
         self.on_error = on_error
@@ -182,6 +163,11 @@ class FileDataModule(VisionDataModule):
         return "multilabel classification" if self.task == "classification" and self.multilabel else self.task
 
     @property
+    def image_bounds(self) -> tuple[int, int] | None:
+        """Shorter side and largest longer side of images that keep their aspect ratio; None if they do not."""
+        return (self.shorter, self.longer) if isinstance(self._resizing(training=False), Within) else None
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
         return self.splits.class_names
@@ -194,7 +180,8 @@ class FileDataModule(VisionDataModule):
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
-        return None if self.task == "segmentation" else self.size
+        evaluation = self._resizing(training=False)
+        return evaluation.size if isinstance(evaluation, Stretch) else None
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
@@ -215,13 +202,11 @@ class FileDataModule(VisionDataModule):
             training: Whether images are augmented and cropped at random.
             cache: Whether to keep decoded images in memory; None takes the setting of the data module.
         """
-        kind = _DATASETS[self.task]
-        options: dict[str, Any] = {}
-        if self.task == "segmentation":
+        preparation, options = self._preparation(self.yields), dict[str, Any]()
+        kind = preparation.dataset
+        if kind is SegmentationDataset:
             options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
-        elif self.yields == "multilabel classification":
-            kind = MultilabelDataset
-        elif self.task == "detection" and self.proposals is not None:
+        elif kind is DetectionDataset and self.proposals is not None:
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
         return kind(
@@ -232,7 +217,7 @@ class FileDataModule(VisionDataModule):
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
             cache=self.cache if cache is None else cache,
-            multiple=32 if self.task == "detection" and self.size is None else 1,
+            multiple=preparation.multiple,
             **options,
         )
 
@@ -255,7 +240,7 @@ class FileDataModule(VisionDataModule):
                 message = "balanced draws images by the classes of their objects, which the annotations do not have."
                 raise ArgumentError(message)
             weights = class_balanced_weights(index.labels, index.offsets)
-        elif self.task == "detection" and self.size is None:
+        elif isinstance(self.train_set.resizing, Within):
             groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))
         return TrainingSampler(
             self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
@@ -285,16 +270,14 @@ class FileDataModule(VisionDataModule):
         check_root(self.root)
         return self.find_source(split, class_names)
 
+    def _preparation(self, kind: str) -> FileTask:
+        preparation = FILE_TASKS[kind]
+        return preparation.stretched() if self.size and not preparation.size else preparation
+
     def _resizing(self, *, training: bool) -> Resizing:
-        name = self.augmentation if isinstance(self.augmentation, str) else "default"
-        if self.task == "detection":
-            if self.size is not None:
-                return Stretch(self.size)
-            return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
-        if self.task == "segmentation":
-            return RandomScaledCrop(self.size or (384, 384), self.crop_scale) if training else Whole()
-        assert self.size is not None
-        # A crop of an image shows its class if it has one, but not all of several classes.
-        if training and self.yields == "classification" and name not in ("none", "light"):
-            return RandomResizedCrop(self.size, area=(0.25, 1.0))
-        return Stretch(self.size)
+        preset = self.augmentation if isinstance(self.augmentation, str) else "default"
+        sizes = Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)
+        if training:
+            return self._preparation(self.yields).training(sizes)
+        # Whether images have several classes, for which annotations are read, makes no difference here.
+        return self._preparation(self.task).evaluation(sizes)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
 from visiontasks.data.index.folders import MaskFolders, MaskList
 from visiontasks.data.index.splits import SPLIT_NAMES
