@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -80,6 +81,15 @@ def test_two_transforms_of_equal_probability_are_independent() -> None:
     image[0, 0] = 255
     places = {tuple(np.argwhere(augmentation(image, seed).pixels[:, :, 0])[0]) for seed in range(40)}
     assert len(places) == 4
+
+
+@pytest.mark.parametrize("transform", [A.GaussNoise(p=1), A.CoarseDropout(fill="random", p=1)])
+def test_what_is_drawn_by_numpy_follows_the_seed_as_well(transform: Any) -> None:  # noqa: ANN401 - of Albumentations
+    augmentation = Augmentation([transform])
+    image = np.full((16, 16, 3), 128, np.uint8)
+    results = [augmentation(image, seed).pixels for seed in (0, 1, 0)]
+    assert np.array_equal(results[0], results[2])
+    assert not np.array_equal(results[0], results[1])
 
 
 def test_a_crop_that_removes_all_boxes_leaves_none() -> None:

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,18 @@ def test_the_first_process_measures_for_all(tmp_path: Path) -> None:
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert [len(list((tmp_path / f"cache{rank}").glob("statistics-*"))) for rank in range(2)] == [1, 0]
+
+
+def test_classes_are_those_of_the_first_object_or_of_all(tmp_path: Path) -> None:
+    index = FolderDataModule(write_folders(tmp_path, count=4)).splits["train"].index
+    # Four images with 2, 1, 3 and 1 objects.
+    several = replace(
+        index,
+        offsets=np.array([0, 2, 3, 6, 7]),
+        labels=np.array([1, 3, 1, 0, 0, 3, 3], np.int32),
+        ignore=np.zeros(7, np.bool_),
+    )
+    first, all_of_them = (statistics.count_classes(several, of_first=choice) for choice in (True, False))
+    assert first.images == all_of_them.images == 4
+    assert first.with_class.tolist() == [1, 2, 0, 1]
+    assert all_of_them.with_class.tolist() == [1, 2, 0, 3]
