@@ -13,7 +13,7 @@ from torch import distributed
 from tests.data.datamodules.image_sets import shapes, write_folders
 from visiontasks import FolderDataModule
 from visiontasks.data.augmentation.resizing import Stretch, Whole
-from visiontasks.data.images.reading import read_pixels
+from visiontasks.data.images.reading import Reading, read_pixels
 from visiontasks.data.measuring import statistics
 from visiontasks.types import Statistics
 
@@ -28,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def test_they_equal_those_of_all_pixels_at_once(tmp_path: Path) -> None:
     index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
     pixels = np.concatenate([shape.pixels.reshape(-1, 3) for shape in shapes(12)]) / 255
-    varying = statistics.measure(index, 3, Whole())
+    varying = statistics.measure(index, Reading(), Whole())
     assert varying.mean_image is None
     torch.testing.assert_close(varying.mean.double(), torch.from_numpy(pixels.mean(0)), atol=1e-6, rtol=0)
     torch.testing.assert_close(varying.std.double(), torch.from_numpy(pixels.std(0)), atol=1e-6, rtol=0)
@@ -38,7 +38,7 @@ def test_the_mean_image_is_that_of_images_of_one_size(tmp_path: Path) -> None:
     index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
     files = [read_pixels(index.file(image)) for image in range(len(index))]
     chosen = [image for image, pixels in enumerate(files) if pixels.shape == (48, 48, 3)]
-    found = statistics.measure(index.subset(chosen), 3, Stretch((48, 48))).mean_image
+    found = statistics.measure(index.subset(chosen), Reading(), Stretch((48, 48))).mean_image
     images = np.stack([files[image] for image in chosen])
     assert found is not None
     torch.testing.assert_close(

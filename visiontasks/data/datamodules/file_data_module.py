@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +20,7 @@ from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.file_dataset import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
 from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.index.source import AnnotationSource
@@ -27,7 +29,8 @@ from visiontasks.data.loading.processes import usable_cores
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.data.measuring.value_range import ValueRange, check_value_range, measure_value_range
+from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
@@ -46,15 +49,17 @@ class FileDataModule(VisionDataModule):
             whole images are evaluated.
         crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
-        longer: Detection: maximum length of the longer side in pixels; if it applies, the shorter side is less than
-            ``shorter``.
+        longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        value_range: Values of the files that become 0 and 255, as in ``(0, 4095)`` for 12 bits in 16; ``"percentiles"``
+            measures the 0.1th and 99.9th of the training images. By default the range of their type.
+        exif: Whether the EXIF orientation of images is applied (``"apply"``) or ignored (``"ignore"``), for boxes and
+            masks that were drawn on the pixels as they are stored.
         augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
             ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
             ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
             :class:`~visiontasks.data.augmentation.transforms.Augmentation`.
-        lists: Text files, relative to ``root``, that list the images of ``train``, ``val`` and ``test``, one per line;
-            they replace the splits of the data set.
+        lists: Text files, relative to ``root``, with the images of each split, one per line, which replace its splits.
         fractions: Fractions of train, val and test, for splits that the data set does not have.
         split_seed: Seed of the random splits; they do not depend on the training seed.
         balanced: Whether images of rare classes are drawn more often in training.
@@ -88,6 +93,8 @@ class FileDataModule(VisionDataModule):
         shorter: int = 800,
         longer: int = 1333,
         in_channels: int = 3,
+        value_range: ValueRange = None,
+        exif: Literal["apply", "ignore"] = "apply",
         augmentation: str | dict[str, Any] | Augmentation = "default",
         lists: Mapping[str, str] | None = None,
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
@@ -108,6 +115,9 @@ class FileDataModule(VisionDataModule):
         self.root = Path(root)
         self.task = task
         self.in_channels_asked = in_channels
+        check_choice("exif", exif, ("apply", "ignore"))
+        self.value_range = check_value_range(value_range)
+        self.exif = exif
         self.size = image_size or FILE_TASKS[task].size
         self.crop_scale = crop_scale
         self.shorter = shorter
@@ -183,6 +193,13 @@ class FileDataModule(VisionDataModule):
         evaluation = self._resizing(training=False)
         return evaluation.size if isinstance(evaluation, Stretch) else None
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How image files are read; the range of their values is measured if that is asked for."""
+        values = self.value_range
+        values = measure_value_range(self.splits["train"].index) if isinstance(values, str) else values
+        return Reading(self.in_channels, values, self.exif == "apply")
+
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
         if stage in ("fit", "validate") and not hasattr(self, "val_set"):
@@ -211,7 +228,7 @@ class FileDataModule(VisionDataModule):
         failing: OnError = "replace" if training else "skip"
         return kind(
             self.splits[split].index,
-            channels=self.in_channels,
+            reading=self.reading,
             resizing=self._resizing(training=training),
             augmentation=self.transform if training else None,
             seed=self.seed,
@@ -252,7 +269,7 @@ class FileDataModule(VisionDataModule):
             index = self.splits["train"].index
             resizing = Stretch(self.image_size) if self.image_size else Whole()
             skip = self.on_error == "skip"
-            self._measured = load_statistics(index, self.in_channels, resizing, self.num_workers, skip=skip)
+            self._measured = load_statistics(index, self.reading, resizing, self.num_workers, skip=skip)
         return self._measured
 
     def class_counts(self) -> ClassCounts:

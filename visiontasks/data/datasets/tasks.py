@@ -148,7 +148,7 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
             message = f"{str(self.index.file(index))!r} has no mask file; expected one. Leave the image out."
             raise DataError(message)
         path = Path(self.index.root) / name
-        return check_mask(read_mask(path, self.max_pixels), path, size, self.classes, self.ignore_index)
+        return check_mask(read_mask(path, self.reading.max_pixels), path, size, self.classes, self.ignore_index)
 
 
 class AutoencodingDataset(FileDataset[AutoencodingBatch]):

@@ -14,6 +14,7 @@
 import io
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,6 +41,26 @@ MAX_PIXELS = 178_956_970
 """Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
 
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
+
+
+class Reading(NamedTuple):
+    """How the image files of a data set are read.
+
+    Attributes:
+        channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        value_range: Values that become 0 and 255; None for the range of their type.
+        exif: Whether the EXIF orientation is applied.
+        max_pixels: Maximum number of pixels of an image.
+    """
+
+    channels: int = 3
+    value_range: tuple[float, float] | None = None
+    exif: bool = True
+    max_pixels: int = MAX_PIXELS
+
+    def pixels(self, path: Path) -> Pixels:
+        """Read an image; see :func:`read_pixels`."""
+        return read_pixels(path, self.channels, self.max_pixels, self.value_range, self.exif)
 
 
 def read_image(
