@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.shapes import ShapesDataModule
     from visiontasks.data.datamodules.table import CSVDataModule
     from visiontasks.data.datamodules.voc import VOCDataModule
+    from visiontasks.kinds import Kind
     from visiontasks.prediction import predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask
     from visiontasks.tasks.classification import ClassificationTask
@@ -53,6 +54,7 @@ _HOME = {
     "VOCDataModule": "visiontasks.data.datamodules.voc",
     "MNISTDataModule": "visiontasks.data.datamodules.mnist",
     "ShapesDataModule": "visiontasks.data.datamodules.shapes",
+    "Kind": "visiontasks.kinds",
     "predict_images": "visiontasks.prediction",
     "Task": "visiontasks.tasks.task",
     "ClassificationTask": "visiontasks.tasks.classification",
@@ -87,6 +89,7 @@ __all__ = [
     "DetectionPredictions",
     "DetectionTask",
     "FolderDataModule",
+    "Kind",
     "LocalizationBatch",
     "LocalizationPredictions",
     "LocalizationTask",

@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torchmetrics import Metric, MetricCollection
 
 from visiontasks.backbones import Backbone
 from visiontasks.backbones.backbone import Freeze
+from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.agreement import check_agreement, check_classes
 from visiontasks.tasks.arguments import noting
@@ -81,6 +82,8 @@ class Task(LightningModule, ABC):
     """Logged metric by which the best checkpoint is selected."""
     monitor_mode: Literal["min", "max"] = "min"
     """Whether lower or higher values of it are better."""
+    kind: ClassVar[Kind | None] = None
+    """How its predictions are shown and written, if it is not as those of this library; see :class:`~visiontasks.Kind`."""
     image_bounds: tuple[int, int] | None = None
     """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
 
@@ -169,8 +172,6 @@ class Task(LightningModule, ABC):
 
     def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
         """Hook at the start of a fit to measure what the losses need on the data module's training split, if any."""
-
-    # Steps.
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
         """Compute the loss of a batch, and log its terms at the trainer's interval.
