@@ -14,20 +14,21 @@ Row = dict[str, str | int | float]
 class Kind:
     """What shows and writes the predictions of one kind of task; a task of your own sets it as ``Task.kind``.
 
-    Batches and predictions are NamedTuples of tensors on the CPU, whose first axis is that of the images; *of one
-    image* means a first axis of length 1. Class names are in the order of the labels. Whatever is left out is not
-    shown, except that a caption is made of the row.
+    Batches and predictions are NamedTuples of tensors whose first axis is that of the images, on the CPU; *of one
+    image* means that this axis has length 1. Class names are in the order of the labels. For a function that is left
+    out, that of this library for such predictions is used, if there is one; otherwise nothing is shown, except that a
+    caption is made of the row.
 
     Attributes:
-        batch: NamedTuple that has the fields of a batch that these functions read; None if they read ``images`` alone.
+        batch: NamedTuple with the fields of a batch that the functions read.
         predictions: NamedTuple of the predictions.
         draw: From a batch, its predictions and the class names, a picture: uint8 RGB, shape [3, H, W].
         wandb: From the batch and the predictions of one image and the class names, the arguments of ``wandb.Image``
-            besides the image: ``caption``, ``boxes``, ``masks``.
+            besides the image: ``caption``, ``boxes``, ``masks``. Without it, Weights & Biases gets the picture.
         caption: From the batch and the predictions of one image and the class names, one line of text.
-        quality: From a batch and its predictions, the name of a measure and its value for each image, shape [batch]:
-            higher is better, NaN is undefined. By it the best and the worst images are found.
-        row: From the predictions of one image and the class names, named values, as they are written by
+        quality: From a batch and its predictions, on any device, the name of a measure and its value for each image,
+            shape [batch]: higher is better, NaN is undefined. It orders the best and the worst images.
+        row: From the predictions of one image and the class names, named values, for tables and for the files of
             ``visiontasks predict``.
     """
 

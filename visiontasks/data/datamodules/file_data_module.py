@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.presets import detection_resizing
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
@@ -93,6 +94,7 @@ class FileDataModule(VisionDataModule):
     """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
     """Value of ignored pixels in mask files."""
+    in_channels = 3
     train_set: FileDataset[Any]
 
     def __init__(
@@ -125,12 +127,11 @@ class FileDataModule(VisionDataModule):
             raise ArgumentError(message)
         self.root = Path(root)
         self.task = task
-        self.in_channels_asked = in_channels
+        self.in_channels = in_channels
         self.size = image_size or _SIZES.get(task)
         self.crop_scale = crop_scale
         self.shorter = shorter
         self.longer = longer
-        self.image_bounds = (shorter, longer) if task == "detection" and image_size is None else None
         self.augmentation = augmentation
         self.balanced = balanced
         self.on_error = on_error
@@ -187,14 +188,15 @@ class FileDataModule(VisionDataModule):
         return self.splits.class_names
 
     @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.in_channels_asked
-
-    @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
         return None if self.task == "segmentation" else self.size
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How images are brought to the network in evaluation."""
+        multiple = 32 if self.task == "detection" and self.size is None else 1
+        return EvaluationView(self._resizing(training=False), multiple).describe()
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
@@ -232,7 +234,7 @@ class FileDataModule(VisionDataModule):
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
             cache=self.cache if cache is None else cache,
-            multiple=32 if self.task == "detection" and self.size is None else 1,
+            multiple=self.view["multiple"],
             **options,
         )
 
@@ -287,9 +289,7 @@ class FileDataModule(VisionDataModule):
 
     def _resizing(self, *, training: bool) -> Resizing:
         name = self.augmentation if isinstance(self.augmentation, str) else "default"
-        if self.task == "detection":
-            if self.size is not None:
-                return Stretch(self.size)
+        if self.task == "detection" and self.size is None:
             return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
         if self.task == "segmentation":
             return RandomScaledCrop(self.size or (384, 384), self.crop_scale) if training else Whole()
