@@ -16,10 +16,24 @@ from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.training import TrainingCLI, run_recipe
 from visiontasks.cli.tune import TuningCLI
 
-SMALL = (
-    "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24] "
-    "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
-).split()
+SMALL = [
+    "--data.train_size",
+    "24",
+    "--data.val_size",
+    "8",
+    "--data.test_size",
+    "8",
+    "--data.batch_size",
+    "8",
+    "--data.image_size",
+    "[24,24]",
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--trainer.enable_model_summary",
+    "false",
+]
 
 
 @pytest.fixture(autouse=True)

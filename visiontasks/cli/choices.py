@@ -5,10 +5,10 @@ from visiontasks.data.data_module import VisionDataModule
 from visiontasks.tasks.task import Task
 
 TASKS: tuple[type[Task], ...] = tuple(
-    getattr(visiontasks, name) for name in visiontasks.__all__ if name.endswith("Task") and name != "Task"
+    getattr(visiontasks, name) for name in dir(visiontasks) if name.endswith("Task") and name != "Task"
 )
 DATA_MODULES: tuple[type[VisionDataModule], ...] = tuple(
     getattr(visiontasks, name)
-    for name in visiontasks.__all__
+    for name in dir(visiontasks)
     if name.endswith("DataModule") and name != "VisionDataModule"
 )

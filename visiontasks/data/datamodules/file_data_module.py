@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.data_module import VisionDataModule
@@ -80,6 +81,7 @@ class FileDataModule(VisionDataModule):
     """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
     """Value of ignored pixels in mask files."""
+    in_channels = 3
     train_set: FileDataset[Any]
 
     def __init__(
@@ -114,7 +116,7 @@ class FileDataModule(VisionDataModule):
             raise ArgumentError(message)
         self.root = Path(root)
         self.task = task
-        self.in_channels_asked = in_channels
+        self.in_channels = in_channels
         check_choice("exif", exif, ("apply", "ignore"))
         self.value_range = check_value_range(value_range)
         self.exif = exif
@@ -183,11 +185,6 @@ class FileDataModule(VisionDataModule):
         return self.splits.class_names
 
     @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.in_channels_asked
-
-    @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
         evaluation = self._resizing(training=False)
@@ -199,6 +196,12 @@ class FileDataModule(VisionDataModule):
         values = self.value_range
         values = measure_value_range(self.splits["train"].index) if isinstance(values, str) else values
         return Reading(self.in_channels, values, self.exif == "apply")
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How images are brought to the network in evaluation."""
+        multiple = self._preparation(self.task).multiple
+        return EvaluationView(self._resizing(training=False), multiple, self.reading.value_range).describe()
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
