@@ -192,7 +192,9 @@ def test_scoring_saves_no_checkpoint_and_no_configuration(command: str, some: Pa
     assert cli.trainer.default_root_dir == f"runs/{command}"
 
 
-def test_a_run_that_left_no_checkpoint_keeps_its_rows(calls: list[Call], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_left_no_checkpoint_keeps_its_rows(
+    calls: list[Call], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = Path("runs/fit/version_0")
     run.mkdir(parents=True)
     (run / METRICS_FILE).write_text("epoch,step\n0,4\n")
@@ -201,3 +203,4 @@ def test_a_run_that_left_no_checkpoint_keeps_its_rows(calls: list[Call], monkeyp
     TrainingCLI("fit", [*SMALL, "--ckpt_path", "last"]).run()
     assert went_on == [(run / METRICS_FILE, 0, None)]
     assert calls[0].checkpoint is None
+    assert "The run in runs/fit/version_0 has no checkpoint yet: starting fresh in it.\n" in capsys.readouterr().out

@@ -169,6 +169,7 @@ def test_groups_that_join_share_the_schedule_and_the_exemption() -> None:
         settle_joined_groups(optimizer, [scheduler], 2)
         groups = optimizer.param_groups
         assert [group["weight_decay"] for group in groups] == [0.3, 0, 0, 0.3, 0]
+        assert [group["fused"] for group in groups[2:]] == [True] * 3
         assert [[id(p) for p in group["params"]] for group in groups[2:]] == [
             [id(joining.bias)],
             [id(joining.weight)],

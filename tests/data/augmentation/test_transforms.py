@@ -4,7 +4,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import albumentations as A
 import cv2
@@ -83,9 +82,8 @@ def test_two_transforms_of_equal_probability_are_independent() -> None:
     assert len(places) == 4
 
 
-@pytest.mark.parametrize("transform", [A.GaussNoise(p=1), A.CoarseDropout(fill="random", p=1)])
-def test_what_is_drawn_by_numpy_follows_the_seed_as_well(transform: Any) -> None:  # noqa: ANN401 - of Albumentations
-    augmentation = Augmentation([transform])
+def test_what_is_drawn_by_numpy_alone_follows_the_seed_as_well() -> None:
+    augmentation = Augmentation([A.GaussNoise(std_range=(0.1, 0.1), mean_range=(0, 0), p=1)])
     image = np.full((16, 16, 3), 128, np.uint8)
     results = [augmentation(image, seed).pixels for seed in (0, 1, 0)]
     assert np.array_equal(results[0], results[2])
