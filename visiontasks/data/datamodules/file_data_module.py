@@ -30,7 +30,7 @@ from visiontasks.data.loading.processes import usable_cores
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
-from visiontasks.data.measuring.value_range import ValueRange, check_value_range, measure_value_range
+from visiontasks.data.measuring.value_range import ValueRange, check_value_range, resolve_value_range
 from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
 
@@ -54,8 +54,7 @@ class FileDataModule(VisionDataModule):
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
         value_range: Values of the files that become 0 and 255, as in ``(0, 4095)`` for 12 bits in 16; ``"percentiles"``
             measures the 0.1th and 99.9th of the training images. By default the range of their type.
-        exif: Whether the EXIF orientation of images is applied (``"apply"``) or ignored (``"ignore"``), for boxes and
-            masks that were drawn on the pixels as they are stored.
+        exif: ``"ignore"`` if boxes and masks were drawn on the pixels as they are stored, whatever their orientation.
         augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
             ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
             ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
@@ -118,8 +117,7 @@ class FileDataModule(VisionDataModule):
         self.task = task
         self.in_channels = in_channels
         check_choice("exif", exif, ("apply", "ignore"))
-        self.value_range = check_value_range(value_range)
-        self.exif = exif
+        self.value_range, self.exif = check_value_range(value_range), exif
         self.size = image_size or FILE_TASKS[task].size
         self.crop_scale = crop_scale
         self.shorter = shorter
@@ -193,8 +191,7 @@ class FileDataModule(VisionDataModule):
     @cached_property
     def reading(self) -> Reading:
         """How image files are read; the range of their values is measured if that is asked for."""
-        values = self.value_range
-        values = measure_value_range(self.splits["train"].index) if isinstance(values, str) else values
+        values = resolve_value_range(self.value_range, lambda: self.splits["train"].index)
         return Reading(self.in_channels, values, self.exif == "apply")
 
     @property

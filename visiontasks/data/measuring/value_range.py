@@ -1,6 +1,6 @@
 """The range of the values of images whose files use a part of what their type holds, such as 12 bits of 16."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -35,6 +35,15 @@ def check_value_range(value_range: Sequence[float] | str | None) -> ValueRange:
         message = f"value_range is {list(value_range)}; expected two numbers, the lower first, or 'percentiles'."
         raise ArgumentError(message)
     return value_range[0], value_range[1]
+
+
+def resolve_value_range(value_range: ValueRange, train: Callable[[], ImageIndex]) -> tuple[float, float] | None:
+    """Return a range as two numbers: measured on the training images if that is asked for.
+
+    Raises:
+        DataError: If it cannot be measured.
+    """
+    return measure_value_range(train()) if isinstance(value_range, str) else value_range
 
 
 def measure_value_range(index: ImageIndex) -> tuple[float, float]:
