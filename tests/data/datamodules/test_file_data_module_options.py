@@ -43,7 +43,7 @@ CROP = RandomResizedCrop((224, 224), area=(0.25, 1.0))
         (FolderDataModule, {"augmentation": "light"}, *[Stretch((224, 224))] * 2, (224, 224), None, 1),
         (FolderDataModule, {"augmentation": "none"}, *[Stretch((224, 224))] * 2, (224, 224), None, 1),
         (FolderDataModule, {"task": "autoencoding"}, *[Stretch((128, 128))] * 2, (128, 128), None, 1),
-        (COCODataModule, {"task": "classification", "image_size": (32, 24)}, *[Stretch((32, 24))] * 2, (32, 24), None, 1),
+        (COCODataModule, {"task": "classification", "image_size": (8, 9)}, *[Stretch((8, 9))] * 2, (8, 9), None, 1),
         (COCODataModule, {"task": "localization"}, *[Stretch((224, 224))] * 2, (224, 224), None, 1),
         (COCODataModule, {}, *[Within(800, 1333)] * 2, None, (800, 1333), 32),
         (COCODataModule, {"shorter": 60, "longer": 90}, *[Within(60, 90)] * 2, None, (60, 90), 32),

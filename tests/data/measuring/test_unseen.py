@@ -29,7 +29,9 @@ def test_masks_of_0_and_255_are_an_error(data: MaskFolderDataModule) -> None:
     binary = ("error", "every object is ignored", "train")
     assert found(data) == [binary, ("warning", "class without pixels in training", "thing")]
     (problem,) = task_problems(data, ["train", "val", "test"])
-    assert problem.remedy.startswith("255 stands for pixels that are ignored: write 1")
+    assert problem.remedy.startswith("255 stands for pixels that are ignored: name what it stands for by mask_values")
+    values = {"ground": 0, "thing": 255}
+    assert not check(MaskFolderDataModule(data.root, mask_values=values, num_workers=0)).problems
 
 
 def test_masks_are_read_until_one_holds_an_object(data: MaskFolderDataModule) -> None:

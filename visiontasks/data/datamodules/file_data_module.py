@@ -21,6 +21,7 @@ from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.file_dataset import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
 from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
+from visiontasks.data.images.mask_values import MaskValues
 from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.proposal_files import ProposalFile
@@ -79,7 +80,8 @@ class FileDataModule(VisionDataModule):
     multilabel = False
     """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
-    """Value of ignored pixels in mask files."""
+    mask_values: MaskValues | None = None
+    """Value of ignored pixels in mask files, and values or colours of the classes if they are not their numbers."""
     in_channels = 3
     train_set: FileDataset[Any]
 
@@ -128,7 +130,6 @@ class FileDataModule(VisionDataModule):
         self.cache = cache
         self.proposals = proposals
         self._measured: Statistics | None = None
-        self._prepared = False
         self._splits = Splits(
             self._find,
             class_names=None if class_names is None else tuple(class_names),
@@ -159,12 +160,10 @@ class FileDataModule(VisionDataModule):
         """Select the images of a split to use; by default all."""
         return index
 
-    @property
+    @cached_property
     def splits(self) -> Splits:
         """The annotations of each split; missing files are downloaded first if ``download`` is set."""
-        if not self._prepared:
-            self.prepare_data()
-            self._prepared = True
+        self.prepare_data()
         return self._splits
 
     @property
@@ -222,7 +221,7 @@ class FileDataModule(VisionDataModule):
         preparation, options = self._preparation(self.yields), dict[str, Any]()
         kind = preparation.dataset
         if kind is SegmentationDataset:
-            options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
+            options = {"classes": self.num_classes, "ignore_index": self.ignore_index, "mask_values": self.mask_values}
         elif kind is DetectionDataset and self.proposals is not None:
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
