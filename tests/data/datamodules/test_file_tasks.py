@@ -71,8 +71,9 @@ def test_what_a_user_chooses_reaches_the_data_sets(
 ) -> None:
     data = COCODataModule(write_coco(tmp_path), **options)
     data.setup("fit")
-    assert (data.train_set.resizing, data.val_set.resizing) == (training, evaluation)
-    assert (data.train_set.multiple, data.val_set.multiple) == (multiple, multiple)
+    val_set: Any = data.val_set
+    assert (data.train_set.resizing, val_set.resizing) == (training, evaluation)
+    assert (data.train_set.multiple, val_set.multiple) == (multiple, multiple)
     assert (data.image_size, data.image_bounds) == (image_size, bounds)
     assert (data.train_sampler().groups is not None) == isinstance(training, Within)
 
