@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkpoint(kind: str) -> str:
     task = TASKS[kind]()
     if kind == "detection":
-        task.image_bounds = (64, 96)
+        task.view = {"policy": "Within", "shorter": 64, "longer": 96, "multiple": 32}
     save_task(task, Path("x.ckpt"))
     return "x.ckpt"
 
@@ -113,7 +113,7 @@ WRONG = {
     "x.ckpt in -o out --annotations a.json": "annotations are for the format 'coco'",
     "x.ckpt in -o out --batch_size 0": "batch_size is 0",
     "gone.ckpt in -o out": "There is no checkpoint 'gone.ckpt'",
-    "x.ckpt in -o out --task pathlib.Path": "is no subclass of visiontasks.Task",
+    "x.ckpt in -o out --task pathlib.Path": "is not a subclass of visiontasks.Task",
     "x.ckpt in -f jsonl -o x.ckpt/out.jsonl": "'x.ckpt': File exists. Choose another place to write to.",
 }
 

@@ -74,9 +74,9 @@ def test_a_detector_of_ones_own_proposes(
     words = [*SHAPES, "--data.test_size", "1", "--output", str(tmp_path / "x.npy")]
     words += ["--checkpoint", str(tmp_path / "mine.ckpt")]
     assert propose(*words) == 2
-    assert "no task of this library" in capsys.readouterr().err
+    assert "not a task of this library" in capsys.readouterr().err
     assert propose(*words, "--task", "pathlib.Path") == 2
-    assert "is no subclass of visiontasks.DetectionTask" in capsys.readouterr().err
+    assert "is not a subclass of visiontasks.DetectionTask" in capsys.readouterr().err
     assert propose(*words, "--task", f"{__name__}.MyDetector") == 0
 
 

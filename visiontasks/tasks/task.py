@@ -84,8 +84,10 @@ class Task(LightningModule, ABC):
     """Whether lower or higher values of it are better."""
     kind: ClassVar[Kind | None] = None
     """How its predictions are shown and written, where they are not those of this library."""
-    image_bounds: tuple[int, int] | None = None
-    """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
+    any_size: bool = False
+    """Whether images of any size are predicted as they are, if no other size is known."""
+    view: dict[str, Any] | None = None
+    """How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
@@ -146,8 +148,6 @@ class Task(LightningModule, ABC):
     def add_metrics(self, metrics: Mapping[str, Metric], stages: Sequence[Stage] = ("val", "test")) -> None:
         """Log more metrics as ``val/NAME`` and so on, see :meth:`~visiontasks.tasks.scores.Scores.add`."""
         self.scores.add(metrics, stages)
-
-    # Methods that a subclass defines.
 
     def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (each task has its own)
         """Select the inputs of :meth:`forward` from a batch; by default the images."""

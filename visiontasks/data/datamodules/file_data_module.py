@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.data_module import VisionDataModule
@@ -75,6 +76,7 @@ class FileDataModule(VisionDataModule):
     """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
     """Value of ignored pixels in mask files."""
+    in_channels = 3
     train_set: FileDataset[Any]
 
     def __init__(
@@ -107,7 +109,7 @@ class FileDataModule(VisionDataModule):
             raise ArgumentError(message)
         self.root = Path(root)
         self.task = task
-        self.in_channels_asked = in_channels
+        self.in_channels = in_channels
         self.size = image_size or FILE_TASKS[task].size
         self.crop_scale = crop_scale
         self.shorter = shorter
@@ -163,25 +165,20 @@ class FileDataModule(VisionDataModule):
         return "multilabel classification" if self.task == "classification" and self.multilabel else self.task
 
     @property
-    def image_bounds(self) -> tuple[int, int] | None:
-        """Shorter side and largest longer side of images that keep their aspect ratio; None if they do not."""
-        return (self.shorter, self.longer) if isinstance(self._resizing(training=False), Within) else None
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
         return self.splits.class_names
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.in_channels_asked
 
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
         evaluation = self._resizing(training=False)
         return evaluation.size if isinstance(evaluation, Stretch) else None
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How images are brought to the network in evaluation."""
+        return EvaluationView(self._resizing(training=False), self._preparation(self.task).multiple).describe()
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""

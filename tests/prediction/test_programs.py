@@ -5,7 +5,8 @@ import torch
 
 from visiontasks import DetectionTask
 from visiontasks.errors import ArgumentError
-from visiontasks.export.programs import DetectionProgram, Program, make_program
+from visiontasks.prediction.predictors import make_program
+from visiontasks.prediction.programs import DetectionProgram, Program
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8], "depth": 1}, "fpn_width": 8, "head_width": 16}
 
