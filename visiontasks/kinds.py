@@ -22,7 +22,8 @@ class Kind:
     Attributes:
         batch: NamedTuple with the fields of a batch that the functions read.
         predictions: NamedTuple of the predictions.
-        draw: From a batch, its predictions and the class names, a picture: uint8 RGB, shape [3, H, W].
+        draw: From a batch, its predictions and the class names, a picture: uint8 RGB, shape [3, H, W]. The truth of
+            files that are predicted is unknown: NaN in fields of your own.
         wandb: From the batch and the predictions of one image and the class names, the arguments of ``wandb.Image``
             besides the image: ``caption``, ``boxes``, ``masks``. Without it, Weights & Biases gets the picture.
         caption: From the batch and the predictions of one image and the class names, one line of text.

@@ -4,8 +4,10 @@ from visiontasks.tasks.task import Task
 
 
 def test_public_tasks_and_data_modules_can_be_named() -> None:
-    assert all(issubclass(owner, Task) and owner is not Task for owner in TASKS)
-    assert all(issubclass(owner, VisionDataModule) and owner is not VisionDataModule for owner in DATA_MODULES)
+    assert all(issubclass(owner, Task) for owner in TASKS)
+    assert Task not in TASKS
+    assert all(issubclass(owner, VisionDataModule) for owner in DATA_MODULES)
+    assert VisionDataModule not in DATA_MODULES
     assert (len(TASKS), len(DATA_MODULES)) == (5, 7)
     assert SegmentationTask in TASKS
     assert FolderDataModule in DATA_MODULES

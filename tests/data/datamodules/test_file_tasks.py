@@ -7,6 +7,7 @@ import pytest
 
 from tests.data.datamodules.image_sets import write_coco, write_folders
 from visiontasks import COCODataModule, FolderDataModule
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.presets import PRESETS
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole, Within
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, Sizes, TaskName
@@ -49,15 +50,14 @@ def test_several_sides_are_for_training_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "training", "evaluation", "multiple", "image_size", "bounds"),
+    ("options", "training", "evaluation", "multiple", "image_size"),
     [
-        ({"shorter": 40, "longer": 60}, Within(40, 60), Within(40, 60), 32, None, (40, 60)),
-        ({"image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24), None),
-        ({"task": "segmentation", "crop_scale": (0.7, 1.5)}, RandomScaledCrop((384, 384), (0.7, 1.5)), Whole(), 1, None,
-         None),
-        ({"task": "segmentation", "image_size": (16, 24)}, RandomScaledCrop((16, 24)), Whole(), 1, None, None),
-        ({"task": "classification"}, Stretch((224, 224)), Stretch((224, 224)), 1, (224, 224), None),
-        ({"task": "localization", "image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24), None),
+        ({"shorter": 40, "longer": 60}, Within(40, 60), Within(40, 60), 32, None),
+        ({"image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24)),
+        ({"task": "segmentation", "crop_scale": (0.7, 1)}, RandomScaledCrop((384, 384), (0.7, 1)), Whole(), 1, None),
+        ({"task": "segmentation", "image_size": (16, 24)}, RandomScaledCrop((16, 24)), Whole(), 1, None),
+        ({"task": "classification"}, Stretch((224, 224)), Stretch((224, 224)), 1, (224, 224)),
+        ({"task": "localization", "image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24)),
     ],
 )  # fmt: skip
 def test_what_a_user_chooses_reaches_the_data_sets(
@@ -66,14 +66,15 @@ def test_what_a_user_chooses_reaches_the_data_sets(
     evaluation: Resizing,
     multiple: int,
     image_size: tuple[int, int] | None,
-    bounds: tuple[int, int] | None,
     tmp_path: Path,
 ) -> None:
     data = COCODataModule(write_coco(tmp_path), **options)
     data.setup("fit")
-    assert (data.train_set.resizing, data.val_set.resizing) == (training, evaluation)
-    assert (data.train_set.multiple, data.val_set.multiple) == (multiple, multiple)
-    assert (data.image_size, data.image_bounds) == (image_size, bounds)
+    val_set: Any = data.val_set
+    assert (data.train_set.resizing, val_set.resizing) == (training, evaluation)
+    assert (data.train_set.multiple, val_set.multiple) == (multiple, multiple)
+    assert data.image_size == image_size
+    assert data.view == EvaluationView(evaluation, multiple).describe()
     assert (data.train_sampler().groups is not None) == isinstance(training, Within)
 
 

@@ -172,11 +172,6 @@ class FileDataModule(VisionDataModule):
         return "multilabel classification" if self.task == "classification" and self.multilabel else self.task
 
     @property
-    def image_bounds(self) -> tuple[int, int] | None:
-        """Shorter side and largest longer side of images that keep their aspect ratio; None if they do not."""
-        return (self.shorter, self.longer) if isinstance(self._resizing(training=False), Within) else None
-
-    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
         return self.splits.class_names
