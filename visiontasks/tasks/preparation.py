@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.agreement import check_precision
 from visiontasks.tasks.checkpoint_io import use_safe_io
-from visiontasks.tasks.normalization import MEASURED
+from visiontasks.tasks.normalization import MEASURED, check_values
 from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.tasks.views import SeenImages
@@ -63,6 +63,38 @@ class Preparation(OwnedCallback):
             task.normalize.check_measured()
             task.measure(data)
 
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -109,6 +141,14 @@ def _adopt(task: "visiontasks.tasks.task.Task", data: DataDescription) -> None:
     task.view = data.view
     if task.normalize.mode in MEASURED and not task.normalize.measured:
         task.normalize.set_statistics(data.statistics())
+
+
+def _check_values(task: "visiontasks.tasks.task.Task", batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (as in Lightning)
+    if batch_idx or not task.takes:
+        return
+    # A step of one's own may take other batches.
+    with suppress(ArgumentError):
+        check_values(task.as_batch(batch).images)
 
 
 def _check_images(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
