@@ -204,7 +204,7 @@ def test_the_first_batch_of_a_loader_of_ones_own_is_checked(stage: str, make_tra
     loader: Any = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]  # a list is read like a Dataset
     task = ClassificationTask(2, backbone_options={"filters": [4], "depth": 1})
     with pytest.raises(DataError, match="the task normalises"):
-        getattr(make_trainer(max_epochs=1, limit_val_batches=stage == "validate"), stage)(task, loader)
+        getattr(make_trainer(max_epochs=1), stage)(task, *[loader] * (2 if stage == "fit" else 1))
 
 
 def test_values_of_images_are_fine() -> None:
