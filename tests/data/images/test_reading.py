@@ -214,12 +214,14 @@ def test_the_still_picture_of_an_animated_png_is_read(photo: np.ndarray, tmp_pat
     assert np.array_equal(read_pixels(tmp_path / "a.png"), photo)
 
 
-def test_a_png_file_with_much_text_is_read(photo: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", ["text", "profile"])
+def test_a_png_file_with_much_text_or_a_large_profile_is_read(chunk: str, photo: np.ndarray, tmp_path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("notes", "a" * 5_000_000, zip=True)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(photo).save(tmp_path / "a.png", pnginfo=text, exif=exif)
+    options: dict[str, Any] = {"pnginfo": text} if chunk == "text" else {"icc_profile": bytes(5_000_000)}
+    Image.fromarray(photo).save(tmp_path / "a.png", exif=exif, **options)
     with pytest.raises(ValueError, match="too large"):
         Image.open(tmp_path / "a.png").load()
     assert np.array_equal(read_pixels(tmp_path / "a.png"), photo.swapaxes(0, 1)[:, ::-1])

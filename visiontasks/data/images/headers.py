@@ -106,7 +106,7 @@ def _png(content: bytes) -> Header:
 
 
 def without_text(content: bytes) -> bytes:
-    """Drop the text of a PNG file, which Pillow refuses to read from a megabyte on.
+    """Drop text and colour profile of a PNG file, which Pillow refuses to read from a megabyte on.
 
     Args:
         content: The file, which is returned as it is if it is not a PNG file or damaged.
@@ -117,7 +117,7 @@ def without_text(content: bytes) -> bytes:
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
         end = position + length + 12
-        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
             kept.append(content[position:end])
         position = end
     return b"".join(kept)
