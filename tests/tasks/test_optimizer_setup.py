@@ -64,20 +64,20 @@ def test_a_plateau_waits_where_an_epoch_is_not_validated(fit: Fit, batch: Classi
     ("plateau", "monitor"),
     [(ReduceLROnPlateau, "val/loss"), (partial(LightningReduceLROnPlateau, monitor="val/f1"), "val/f1")],
 )
-@pytest.mark.parametrize("interval", [1, 3])
+@pytest.mark.parametrize("interval", [1, 3, None])
 def test_a_plateau_looks_at_its_metric_after_each_validation(
     plateau: Any,  # noqa: ANN401 - creates a scheduler
     monitor: str,
-    interval: int,
+    interval: int | None,
     make_trainer: Callable[..., Trainer],
 ) -> None:
     task = ClassificationTask(3, backbone_options=SMALL)
-    task.trainer = make_trainer(check_val_every_n_epoch=interval)
+    task.trainer = make_trainer(check_val_every_n_epoch=interval, val_check_interval=5)
     optimizer = SGD(task.parameters(), lr=0.1)
     config = OptimizerSetup(plateau, "epoch", warmup=0.0, backbone_factor=1.0).make_schedule(task, optimizer)
     scheduler = config.pop("scheduler")
     assert scheduler.optimizer is optimizer
-    assert config == {"interval": "epoch", "monitor": monitor, "frequency": interval, "strict": False}
+    assert config == {"interval": "epoch", "monitor": monitor, "frequency": interval or 1, "strict": False}
 
 
 def test_a_schedule_of_a_function_steps_at_the_given_interval_and_a_named_one_at_every_step(

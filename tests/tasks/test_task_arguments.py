@@ -9,6 +9,7 @@ from torch import nn
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN
+from visiontasks.errors import ArgumentError
 from visiontasks.losses.segmentation import SegmentationLoss
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
@@ -157,3 +158,9 @@ def test_arguments_of_an_autoencoder() -> None:
     assert isinstance(task.code.norm, nn.Identity)
     assert "code" not in task.scores.val_metrics.keys(keep_base=True)
     assert "code" in AutoencodingTask(5, image_size=(8, 8), **SMALL).scores.val_metrics.keys(keep_base=True)
+
+
+@pytest.mark.parametrize("kind", [SegmentationTask, ClassificationTask, LocalizationTask, DetectionTask])
+def test_names_in_one_text_are_no_list_of_names(kind: Any) -> None:  # noqa: ANN401 - a task
+    with pytest.raises(ArgumentError, match="class_names is 'abc'; expected one entry per class"):
+        kind(3, class_names="abc", **SMALL)

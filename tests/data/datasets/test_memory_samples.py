@@ -74,7 +74,7 @@ def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
         assert torch.allclose(plain.boxes[0], mirrored, atol=1e-4)
         assert torch.equal(plain.labels[0], sample.labels)
         assert torch.equal(plain.areas[0], sample.areas)
-        assert plain.proposals.shape == (1, 1, 4)
+        assert torch.allclose(plain.proposals[0], (mirrored[:1] + torch.tensor([-1, 1, -1, 1])).clamp(0, 40), atol=1e-4)
     masks = ShapesDataModule("segmentation", train_size=3, image_size=(32, 40))
     masks.setup("fit")
     assert isinstance(masks.train_set, MemorySamples)
@@ -90,7 +90,7 @@ def test_what_belongs_to_an_object_stays_with_it_when_a_crop_drops_another() -> 
         ignore=torch.tensor([False, True, False]),
         sizes=torch.tensor([32, 32]),
         scale=torch.ones(2),
-        ids=torch.tensor(0),
+        ids=torch.tensor(7),
         areas=torch.tensor([81.0, 99, 40]),
     )
     crop = Augmentation([A.Crop(16, 0, 32, 32)])
@@ -100,6 +100,7 @@ def test_what_belongs_to_an_object_stays_with_it_when_a_crop_drops_another() -> 
     assert batch.ignore.tolist() == [[True, False]]
     assert batch.areas.tolist() == [[99, 40]]
     assert batch.sizes.tolist() == [[32, 16]]
+    assert batch.ids.tolist() == [0]  # the position among these samples
 
 
 def test_images_are_counted_with_each_of_their_classes() -> None:
