@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.shapes import ShapesDataModule
     from visiontasks.data.datamodules.table import CSVDataModule
     from visiontasks.data.datamodules.voc import VOCDataModule
+    from visiontasks.data.datamodules.yolo import YOLODataModule
     from visiontasks.prediction import predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask
     from visiontasks.tasks.classification import ClassificationTask
@@ -51,6 +52,7 @@ _HOME = {
     "FolderDataModule": "visiontasks.data.datamodules.folder",
     "MaskFolderDataModule": "visiontasks.data.datamodules.mask_folder",
     "VOCDataModule": "visiontasks.data.datamodules.voc",
+    "YOLODataModule": "visiontasks.data.datamodules.yolo",
     "MNISTDataModule": "visiontasks.data.datamodules.mnist",
     "ShapesDataModule": "visiontasks.data.datamodules.shapes",
     "predict_images": "visiontasks.prediction",
@@ -100,6 +102,7 @@ __all__ = [
     "Task",
     "VOCDataModule",
     "VisionDataModule",
+    "YOLODataModule",
     "create_backbone",
     "list_backbones",
     "predict_images",

@@ -13,6 +13,7 @@ from visiontasks import (
     SegmentationTask,
     ShapesDataModule,
     VOCDataModule,
+    YOLODataModule,
 )
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.tasks.task import Task
@@ -31,5 +32,6 @@ DATA_MODULES: tuple[type[VisionDataModule], ...] = (
     CSVDataModule,
     COCODataModule,
     VOCDataModule,
+    YOLODataModule,
     MaskFolderDataModule,
 )
