@@ -74,7 +74,7 @@ class YOLODataModule(FileDataModule):
         """Find the description and the images of a split."""
         file = self._description()
         if file is None:
-            return self._undescribed(split, class_names or None)
+            return self._undescribed(split, class_names)
         description = read_description(file)
         images = self._described(description, split)
         if not images:
@@ -98,7 +98,7 @@ class YOLODataModule(FileDataModule):
                 raise DataError(message)
             return self.root / self.yaml
         usual = first_existing(self.root, _DESCRIPTIONS)
-        others = sorted(path for path in self.root.iterdir() if path.suffix.lower() in (".yaml", ".yml"))
+        others = sorted(path for path in self.root.iterdir() if path.is_file() and path.suffix in (".yaml", ".yml"))
         if usual is None and len(others) > 1:
             names = ", ".join(path.name for path in others)
             raise layout_error(self.root, _EXPECTED, f"Its YAML files: {names}. Name one, as in yaml='data.yaml'.")
@@ -125,7 +125,7 @@ class YOLODataModule(FileDataModule):
                 rank_zero_warn(f"{message}; it is left out.")
                 continue
             outside = Path(os.path.normpath(file.parent / description.path / place))
-            remedy = f"root is to hold {str(outside)!r}, too" if outside.exists() else "correct the path"
+            remedy = f"name a root that holds {str(outside)!r}" if outside.exists() else "correct the path"
             message = f"{message}; {remedy}."
             raise DataError(message)
         return tuple(places)
@@ -151,9 +151,8 @@ class YOLODataModule(FileDataModule):
                 f"{str(self.root / 'classes.txt')!r}, one in a line."
             )
             raise DataError(message)
-        names = class_names if found is None else read_names(found)
-        assert names is not None
-        return YoloLabels(self.root, (images,), names, found, class_names, skip=self.on_error == "skip")
+        names = read_names(found) if found is not None else class_names or ()
+        return YoloLabels(self.root, (images,), names, found, class_names or None, skip=self.on_error == "skip")
 
     def _candidates(self, split: str) -> Iterator[str]:
         for name in SPLIT_NAMES[split]:

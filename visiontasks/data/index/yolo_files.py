@@ -8,6 +8,7 @@ from unicodedata import normalize
 
 from visiontasks.data.index.file_names import IMAGE_SUFFIXES, Folder, list_files, litter, suffix_of
 from visiontasks.data.index.problems import Problem
+from visiontasks.data.index.splits import split_of
 
 _LABEL_FOLDERS = {"images": "labels", "Images": "Labels", "IMAGES": "LABELS"}
 _LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "images.txt")
@@ -71,18 +72,21 @@ def find_below(name: str, bases: Sequence[str], folder: Folder) -> str | None:
     Returns:
         The path relative to the root; None if there is nothing of that path below it. Where it is not what a base and
         the name make, it is the longest ending of the first of these that exists: ``../train/images``,
-        ``/content/set/train/images`` and ``C:\set\train\images`` are ``train/images``.
+        ``/content/set/train/images`` and ``C:\set\train\images`` are ``train/images``. An ending without the name of
+        a split that comes before it is another split's.
     """
     slashes = name.replace("\\", "/")
-    written = [os.path.normpath(f"{base}/{slashes}".removeprefix("./")).replace(os.sep, "/") for base in bases]
     absolute = slashes.startswith("/") or slashes[1:2] == ":"
+    top = folder.root.absolute().as_posix()
+    if absolute and slashes.startswith(f"{top}/"):
+        slashes, absolute, bases = slashes.removeprefix(f"{top}/"), False, ["."]
+    written = [os.path.normpath(f"{base}/{slashes}".removeprefix("./")).replace(os.sep, "/") for base in bases]
     tried = [] if absolute else written
     parts = [part for part in (slashes if absolute else written[0]).split("/") if part not in ("", ".", "..")]
-    tried += ["/".join(parts[start:]) for start in range(len(parts))]
+    before = next((position for position, part in enumerate(parts) if split_of(part)), len(parts))
+    tried += ["/".join(parts[start:]) for start in range(min(before + 1, len(parts)))]
     for path in tried:
-        if path == ".":
-            return path
-        if not path.startswith(("../", "/")) and path != ".." and path in folder:
+        if path == "." or (not path.startswith(("../", "/")) and path != ".." and path in folder):
             return path
     return None
 
