@@ -14,6 +14,9 @@ from visiontasks.data.datamodules.splits import SPLITS
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.errors import ArgumentError, DataError
 
+_IMAGES = ("images", "jpegimages")
+"""Folders that tell no image from another, in lower case."""
+
 
 class Picture(NamedTuple):
     """An image and its objects.
@@ -153,10 +156,10 @@ def name_images(files: Mapping[Path, str]) -> dict[Path, str]:
         DataError: If a name is not valid Unicode, which text files cannot contain.
 
     Example:
-        >>> name_images({Path("/r/a/1.jpg"): "a/1.jpg", Path("/r/a/2.jpg"): "a/2.jpg"}).values()
-        dict_values(['1.jpg', '2.jpg'])
-        >>> name_images({Path("/r/a/1.jpg"): "a/1.jpg", Path("/r/b/1.jpg"): "b/1.jpg"}).values()
-        dict_values(['a/1.jpg', 'b/1.jpg'])
+        >>> list(name_images({Path("/r/a/1.jpg"): "a/1.jpg", Path("/r/a/2.jpg"): "a/2.jpg"}).values())
+        ['1.jpg', '2.jpg']
+        >>> list(name_images({Path("/r/a/1.jpg"): "a/images/1.jpg", Path("/r/b/1.jpg"): "b/images/1.jpg"}).values())
+        ['a/1.jpg', 'b/1.jpg']
     """
     paths = {file: PurePosixPath(name) for file, name in files.items()}
     for name in files.values():
@@ -165,10 +168,15 @@ def name_images(files: Mapping[Path, str]) -> dict[Path, str]:
         except UnicodeEncodeError:
             message = f"the name of {name!r} is not valid Unicode, and text files cannot contain it; rename the file."
             raise DataError(message) from None
-    for depth in range(1, 1 + max((len(path.parts) for path in paths.values()), default=1)):
-        short = {file: PurePosixPath(*path.parts[-depth:]) for file, path in paths.items()}
-        if len({path.with_suffix("") for path in short.values()}) == len(paths):
-            return {file: str(path) for file, path in short.items()}
+    telling = {
+        file: PurePosixPath(*(part for part in path.parts[:-1] if part.lower() not in _IMAGES), path.name)
+        for file, path in paths.items()
+    }
+    for whole in (telling, paths):
+        for depth in range(1, 1 + max((len(path.parts) for path in whole.values()), default=0)):
+            short = {file: PurePosixPath(*path.parts[-depth:]) for file, path in whole.items()}
+            if len({path.with_suffix("") for path in short.values()}) == len(paths):
+                return {file: str(path) for file, path in short.items()}
     taken: set[PurePosixPath] = set()
     for file, path in paths.items():
         own = path

@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from visiontasks.data.converting.content import Content, Picture
 from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.yolo_files import label_name
 from visiontasks.errors import ArgumentError, DataError
 
 _Polygon = Float64[np.ndarray, " values"]
@@ -31,8 +32,8 @@ def write_yolo(content: Content, folder: Path) -> None:
     if content.polygons and all(index.segments is None for index in content.indices.values()):
         message = "the annotations have no polygons to write; --data.task detection writes their boxes."
         raise ArgumentError(message)
-    content.omit_areas()
     if not content.polygons:
+        content.omit_areas()
         content.omit_segments()
     written: dict[str, str] = {}
     for split, index in content.indices.items():
@@ -45,7 +46,7 @@ def write_yolo(content: Content, folder: Path) -> None:
             if written.setdefault(picture.name, text) != text:
                 message = f"{picture.name!r} is in two splits with other objects; take it out of one of them."
                 raise DataError(message)
-            file = folder / "labels" / f"{picture.stem}.txt"
+            file = folder / label_name(f"images/{picture.name}")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
         (folder / f"{split}.txt").write_text("".join(names), encoding="utf-8")
