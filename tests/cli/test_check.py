@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from visiontasks.cli import check, main
-from visiontasks.data.check import Report, SplitReport
+from visiontasks.data.check import Report
+from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem
 
 

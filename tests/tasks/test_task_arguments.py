@@ -24,7 +24,8 @@ def test_arguments_of_every_task() -> None:
     assert task._parts.unfreezing.freeze == 1
     assert task._parts.finite_updates.limit == 4
     assert task._setup == ("constant", "step", 0.25, 0.5, None)
-    frozen = [all(not p.requires_grad for p in stage.parameters()) for stage in task.backbone.stages]
+    stages: Any = task.backbone.stages
+    frozen = [all(not p.requires_grad for p in stage.parameters()) for stage in stages]
     assert frozen == [True, False]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
-from visiontasks.data.images.reading import resize
+from visiontasks.data.images.arrays import resize
 from visiontasks.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)

@@ -75,14 +75,19 @@ def test_images_are_brought_to_the_size_that_was_asked_for(
         assert dataset.augmentation is None
         assert dataset.multiple == multiple
     assert data.train_set.multiple == multiple
-    assert (data.image_size, data.image_bounds) == (size, bounds)
+    assert data.image_size == size
+    assert (data.view.get("shorter"), data.view.get("longer"), data.view["multiple"]) == (
+        *(bounds or (None, None)),
+        multiple,
+    )
 
 
 def test_options_reach_the_data_sets(roots: dict[type[FileDataModule], Path]) -> None:
     data = make(roots, FolderDataModule, seed=7, on_error="skip", cache=True, in_channels=1, image_size=(16, 16))
     data.setup("fit")
     assert isinstance(data.val_set, FileDataset)
-    assert (data.train_set.seed, data.train_set.channels, data.val_set.channels) == (7, 1, 1)
+    channels = [dataset.reading.channels for dataset in (data.train_set, data.val_set)]
+    assert (data.train_set.seed, channels) == (7, [1, 1])
     assert (data.train_set.on_error, data.val_set.on_error) == ("replace", "skip")
     assert data.train_set.augmentation is data.transform
     assert data.train_set.cache is not None
