@@ -1,7 +1,6 @@
-import ctypes
-
 """The choice of the arithmetic, and of what happens to freed memory."""
 
+import ctypes
 import sys
 from types import SimpleNamespace
 

@@ -21,7 +21,7 @@ from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.images.arrays import Pixels
-from visiontasks.data.images.reading import read_pixels
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
@@ -55,6 +55,7 @@ class _Job(NamedTuple):
     least: int
     skips: bool
     """Whether an unreadable file gets no proposals instead of raising an error."""
+    reading: Reading = Reading()
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -154,7 +155,8 @@ def _job(row: int, image: _Image, options: Any) -> _Job:  # noqa: ANN401 (a name
     dataset, mode, least = image.dataset, options.mode, options.least
     if isinstance(dataset, MemorySamples):
         return _Job(row, dataset.pixels[image.position].numpy(), mode, least, skips=False)
-    return _Job(row, dataset.index.file(image.position), mode, least, skips=dataset.on_error != "raise")
+    file = dataset.index.file(image.position)
+    return _Job(row, file, mode, least, skips=dataset.on_error != "raise", reading=dataset.reading)
 
 
 def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[Proposed]:
@@ -182,7 +184,7 @@ def _read(job: _Job, channels: int) -> Pixels | None:
     if not isinstance(job.source, Path):
         return job.source
     try:
-        return read_pixels(job.source, channels)
+        return job.reading._replace(channels=channels).pixels(job.source)
     except UnreadableFileError as error:
         if not job.skips:
             raise

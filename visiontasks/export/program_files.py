@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from visiontasks import __version__
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.datasets.shapes import ShapesDataset
-from visiontasks.data.images.reading import read_image
 from visiontasks.detection.operators import keep_operators
 from visiontasks.detection.roi_align import SAMPLES
 from visiontasks.errors import ArgumentError, ExportError
@@ -107,7 +108,7 @@ def export_task(
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """Describe the inputs and outputs of a file."""
+    """Describe the inputs and outputs of a file; ``value_range`` are the values of files that become 0 and 255."""
     task = program.task
     return {
         "visiontasks": __version__,
@@ -117,6 +118,7 @@ def describe(program: Program) -> dict[str, Any]:
         "image_size": list(program.image_size),
         "inputs": list(program.inputs),
         "outputs": list(program.outputs),
+        "value_range": (evaluation_view(task) or {}).get("value_range"),
     }
 
 
@@ -148,7 +150,8 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
 
 def _try_images(program: Program, files: Iterable[str | Path]) -> Tensor:
     channels = program.task.in_channels
-    read = [read_image(file, channels, program.image_size) for file in files]
+    view = EvaluationView(Stretch(program.image_size), 1, (evaluation_view(program.task) or {}).get("value_range"))
+    read = [view.read(Path(file), channels).image for file in files]
     if not read:
         side = max(16, *program.image_size)
         drawn = ShapesDataset(_TRIED, image_size=(side, side), channels=channels, max_objects=4)
