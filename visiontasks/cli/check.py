@@ -14,6 +14,7 @@ from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem, count_kinds
 
 _SHOWN = 10
+_ORIGINS = {"own": "its own", "list": "listed", "rest": "not listed", "dealt": "drawn at random"}
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -61,6 +62,8 @@ def _row(problem: Problem) -> str:
 
 def _table(report: Report) -> list[str]:
     rows = [["", *report.splits]]
+    if any(split.origin != "own" for split in report.splits.values()):
+        rows.append(["", *(_ORIGINS[split.origin] for split in report.splits.values())])
     rows.append(["images", *(f"{split.images:,}" for split in report.splits.values())])
     if report.counted:
         rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
@@ -97,6 +100,7 @@ def _plain(report: Report) -> dict[str, object]:
     splits = {
         name: {
             "images": split.images,
+            "origin": split.origin,
             **(
                 {report.counted: dict(zip(report.class_names, split.counts.tolist(), strict=True))}
                 if report.counted

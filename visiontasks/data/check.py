@@ -76,7 +76,9 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         # In segmentation the last pixel values are the classes of the objects; a split may have others by mistake.
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
-        splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
+        splits[split] = SplitReport(
+            len(index), counts, known, sides, int(index.ignore.sum()), data.splits.origin(split)
+        )
         problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
             reported = {problem.record for problem in found}  # such as empty class folders

@@ -38,6 +38,7 @@ class SplitReport:
         sizes: (height, width) of the images whose size is known.
         boxes: Side of each box in pixels: the square root of its area.
         ignored: Number of counted objects that are marked as ignored.
+        origin: Where its images come from, as :meth:`~visiontasks.data.datamodules.splits.Splits.origin` says.
     """
 
     images: int
@@ -45,6 +46,7 @@ class SplitReport:
     sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
     ignored: int = 0
+    origin: str = "own"
 
 
 Seen = dict[bytes, tuple[str, str]]
