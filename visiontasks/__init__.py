@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from visiontasks.data.datamodules.shapes import ShapesDataModule as ShapesDataModule
     from visiontasks.data.datamodules.table import CSVDataModule as CSVDataModule
     from visiontasks.data.datamodules.voc import VOCDataModule as VOCDataModule
+    from visiontasks.data.datamodules.yolo import YOLODataModule as YOLODataModule
+    from visiontasks.kinds import Kind as Kind
     from visiontasks.prediction import predict_images as predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask as AutoencodingTask
     from visiontasks.tasks.classification import ClassificationTask as ClassificationTask

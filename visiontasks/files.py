@@ -63,7 +63,7 @@ def replacing(file: Path, flush: bool = True, keep: bool = False) -> Iterator[Pa
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         for left_over in _left_over(file.parent).pop(_hidden(file), ()):
-            left_over.unlink(missing_ok=True)
+            _remove(left_over)
         yield part
         publish(part, file, flush)
     except BaseException as error:
@@ -73,6 +73,44 @@ def replacing(file: Path, flush: bool = True, keep: bool = False) -> Iterator[Pa
         if not keep:
             with suppress(OSError):
                 part.unlink()
+        raise
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Let a folder be filled under a temporary name beside it, and give it its own name at the end.
+
+    Temporary folders of this folder that processes of this machine left when they were killed are removed. Whether the
+    files in it are on the disk is left to the system.
+
+    Args:
+        folder: The folder, which does not exist or is empty.
+
+    Yields:
+        The temporary folder, which is empty.
+
+    Raises:
+        OSError: If the folder is not empty, or it cannot be written. One of a temporary file names ``folder`` instead.
+    """
+    folder = folder.absolute()
+    part = folder.with_name(f"{_hidden(folder)}.{_HOST}.{os.getpid()}.part")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(folder))
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        for name, left_over in _abandoned(part.parent):
+            if name == _hidden(folder):
+                _remove(left_over)
+        part.mkdir()
+        yield part
+        if folder.is_dir():
+            folder.rmdir()
+        part.rename(folder)
+    except BaseException as error:
+        for one in _chain(error):
+            if isinstance(one, OSError) and one.filename and Path(str(one.filename)).is_relative_to(part):
+                one.filename = str(folder)
+        shutil.rmtree(part, ignore_errors=True)
         raise
 
 
@@ -91,9 +129,9 @@ def publish(part: Path, file: Path, flush: bool = True) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files in a folder that processes of this machine left when they were killed."""
+    """Remove the temporary files and folders in a folder that processes of this machine left when they were killed."""
     for _, part in _abandoned(folder):
-        part.unlink(missing_ok=True)
+        _remove(part)
 
 
 def system_error(error: BaseException) -> OSError | None:
@@ -162,6 +200,13 @@ def _left_over(folder: Path) -> dict[str, list[Path]]:
     for name, part in _abandoned(folder):
         found[name].append(part)
     return found
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
 
 
 def _abandoned(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -23,6 +23,7 @@ FORMS = {
     "voc": "--data VOCDataModule --data.shorter 40 --data.longer 64",
     "folders": "--data FolderDataModule --data.image_size [24,24]",
     "masks": f"--data MaskFolderDataModule --data.class_names {NAMES} --data.image_size [32,32]",
+    "yolo": "--data YOLODataModule --data.shorter 40 --data.longer 64",
     "table": "--data CSVDataModule --data.task detection --data.shorter 40 --data.longer 64",
 }
 

@@ -17,8 +17,9 @@ from PIL import Image
 from tests.data.any_task import AnyTask
 from tests.data.bad_annotations import COCO, TABLE, VOC
 from tests.data.bad_files import FOLDERS, IMAGES, MASKS
+from tests.data.bad_labels import YOLO
 from tests.data.damages import FORMS, Case, cut
-from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table, write_voc
+from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table, write_voc, write_yolo
 from tests.small_disk import may_mount, on_small_disk
 from visiontasks import ClassificationTask, FolderDataModule
 from visiontasks.cli import main
@@ -32,7 +33,7 @@ FIT = (
 )
 
 
-GROUPS = {"coco": COCO, "image": IMAGES, "voc": VOC, "folders": FOLDERS, "mask": MASKS, "table": TABLE}
+GROUPS = {"coco": COCO, "image": IMAGES, "voc": VOC, "folders": FOLDERS, "mask": MASKS, "table": TABLE, "yolo": YOLO}
 CASES = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}
 
 
@@ -53,6 +54,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values[0, :5] = range(5)  # every class occurs
     Image.fromarray(values).save(shown)
     write_table(folder / "table", 4)
+    write_yolo(folder / "yolo", 8)
     return folder
 
 

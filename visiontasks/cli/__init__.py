@@ -21,6 +21,7 @@ COMMANDS = {
     "report": ("visiontasks.cli.report", "Write the page of a run that was trained before."),
     "check": ("visiontasks.cli.check", "Validate a data set before training."),
     "show": ("visiontasks.cli.show", "Draw samples of a data set as the model gets them."),
+    "convert": ("visiontasks.cli.convert", "Write a data set in the form of YOLO, COCO, VOC or a table."),
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
     "embed": ("visiontasks.cli.embed", "Encode images with an autoencoder; find the nearest ones."),

@@ -79,6 +79,24 @@ def write_voc(root: Path, count: int = 12) -> Path:
     return root
 
 
+def write_yolo(root: Path, count: int = 12, *, polygons: bool = False) -> Path:
+    """Write images and labels in parallel folders, with the data.yaml of Roboflow."""
+    for seed, split in enumerate(("train", "valid")):
+        (root / split / "labels").mkdir(parents=True)
+        for number, shape in enumerate(shapes(count, seed)):
+            save(shape.pixels, root / split / "images" / f"{number}.png")
+            height, width = shape.pixels.shape[:2]
+            text = ""
+            for (x0, y0, x1, y1), label in zip(shape.boxes.tolist(), shape.labels, strict=True):
+                box = [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
+                corners = [x0 / width, y0 / height, x1 / width, y0 / height, x1 / width, y1 / height, x0 / width]
+                text += " ".join(map(str, [label, *([*corners, y1 / height] if polygons else box)])) + "\n"
+            (root / split / "labels" / f"{number}.txt").write_text(text)
+    described = f"train: ../train/images\nval: ../valid/images\n\nnc: 4\nnames: {list(CLASS_NAMES)}\n"
+    (root / "data.yaml").write_text(described)
+    return root
+
+
 def write_masks(root: Path, count: int = 12, *, background: int = 0, listed: bool = False) -> Path:
     """Write images and masks in parallel folders, or in lists as CamVid has them."""
     for seed, split in enumerate(("train", "val", "test")):

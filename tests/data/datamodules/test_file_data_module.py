@@ -17,6 +17,7 @@ from tests.data.datamodules.image_sets import (
     write_masks,
     write_table,
     write_voc,
+    write_yolo,
 )
 from visiontasks import (
     COCODataModule,
@@ -24,6 +25,7 @@ from visiontasks import (
     FolderDataModule,
     MaskFolderDataModule,
     VOCDataModule,
+    YOLODataModule,
 )
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.shapes import CLASS_NAMES
@@ -45,6 +47,14 @@ CASES: list[tuple[type[FileDataModule], Write, dict[str, Any], str]] = [
     (MaskFolderDataModule, write_masks, {"class_names": MASK_CLASSES, "image_size": (32, 32)}, "segmentation"),
     (CSVDataModule, write_table, {"task": "detection", "shorter": 32, "longer": 64}, "detection"),
     (CSVDataModule, lambda root: write_table(root, boxes=False), {"image_size": (32, 32)}, "classification"),
+    (YOLODataModule, write_yolo, {"shorter": 32, "longer": 64}, "detection"),
+    (YOLODataModule, write_yolo, {"task": "localization", "image_size": (32, 32)}, "localization"),
+    (
+        YOLODataModule,
+        lambda root: write_yolo(root, polygons=True),
+        {"task": "segmentation", "image_size": (32, 32)},
+        "segmentation",
+    ),
 ]
 IDS = [f"{owner.__name__}-{yields}" for owner, _, _, yields in CASES]
 

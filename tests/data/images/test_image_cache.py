@@ -1,4 +1,5 @@
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def test_each_image_is_read_once_and_kept_as_it_is() -> None:
         return image(index)
 
     for index in (2, 0, 1, 0, 2, 1):
-        np.testing.assert_array_equal(cache.get(index, lambda index=index: read(index)), image(index))
+        np.testing.assert_array_equal(cache.get(index, partial(read, index)), image(index))
     assert reads == [2, 0, 1]
 
 

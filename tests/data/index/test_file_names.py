@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from visiontasks.data.index.file_names import found_files, list_files, missing_files, unsafe_name
+from visiontasks.data.index.folders import ClassFolders, ImageFolder
 from visiontasks.data.index.source import build_index
 
 
@@ -27,13 +28,13 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for number in range(5):
             (tmp_path / folder / f"{number}.jpg").touch()
     listed = []
-    original = os.listdir
+    original = os.scandir
 
-    def listdir(path: str) -> list[str]:
+    def scandir(path: str) -> object:
         listed.append(path)
         return original(path)
 
-    monkeypatch.setattr(os, "listdir", listdir)
+    monkeypatch.setattr(os, "scandir", scandir)
     names = [f"{folder}/{number}.jpg" for folder in "abc" for number in range(6)]
     index = build_index(tmp_path, names, (), masks=["a/0.jpg", "", "b/9.png", *[""] * 15])
     problems = missing_files(index, "list.txt")
@@ -43,10 +44,52 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(listed) == 5  # three folders of images, two of masks
 
 
-def test_other_code_points_of_an_accent_are_recognised(tmp_path: Path) -> None:
-    (tmp_path / unicodedata.normalize("NFD", "é.jpg")).touch()
-    (problem,) = missing_files(build_index(tmp_path, [unicodedata.normalize("NFC", "é.jpg")], ()), "list.txt")
-    assert "other code points" in problem.remedy
+def test_other_code_points_of_an_accent_and_another_case_of_a_suffix_are_the_same_name(tmp_path: Path) -> None:
+    there, written = (
+        f"{unicodedata.normalize(form, 'é')}/{unicodedata.normalize(form, 'ü')}" for form in ("NFD", "NFC")
+    )
+    (tmp_path / there).parent.mkdir()
+    for name in (f"{there}.jpg", "a.PNG", "b.Jpg", "b.JPG"):
+        (tmp_path / name).touch()
+    assert found_files(tmp_path, [f"{written}.jpg", f"{written}.JPG"]) == [f"{there}.jpg"] * 2
+    assert found_files(tmp_path, ["a.png", "A.png", "b.jpg"]) == ["a.PNG", "A.png", "b.jpg"]  # no stem, and two files
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_absolute_paths_in_the_folder_are_resolved(linked: bool, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "a.jpg").touch()
+    if linked:
+        (tmp_path / "link").symlink_to(root)
+    absolute = str(root / "in" / "a.jpg")
+    assert unsafe_name(absolute) == "file name leaves the folder of the images"
+    assert unsafe_name(absolute, tmp_path / "link" if linked else root) is None
+    assert unsafe_name(f"{root}/../b.jpg", root) == "file name leaves the folder of the images"
+    assert found_files(tmp_path / "link" if linked else root, [absolute]) == ["in/a.jpg"]
+
+
+def test_links_to_nothing_are_missing_files(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "gone.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (tmp_path / "a" / "there.jpg").touch()
+    (tmp_path / "a" / "linked.jpg").symlink_to(tmp_path / "a" / "there.jpg")
+    for source in (ClassFolders(tmp_path), ImageFolder(tmp_path)):
+        parsed = source.parse()
+        assert [*parsed.index.files] == ["a/gone.jpg", "a/linked.jpg", "a/there.jpg"]
+        (problem,) = (problem for problem in parsed.problems if problem.severity == "error")
+        assert (problem.kind, problem.record) == ("image file is missing", "a/gone.jpg")
+        assert "is a link to '" in problem.remedy
+
+
+def test_what_systems_and_network_disks_write_is_left_out(tmp_path: Path) -> None:
+    for folder in ("cat", "dog", "cat/@eaDir/0.png", "dog/lost+found", "$RECYCLE.BIN", "@eaDir"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / ("thumb.jpg" if folder[:3] not in ("cat", "dog") or "/" in folder else "0.png")).touch()
+    parsed = ClassFolders(tmp_path).parse()
+    assert [*parsed.index.files] == ["cat/0.png", "dog/0.png"]
+    assert parsed.index.class_names == ("cat", "dog")
+    assert not parsed.problems
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.data.index.voc_writer import thing, xml
-from visiontasks.data.index import voc_xml
 from visiontasks.data.index.voc_xml import read_annotation, read_annotations
+from visiontasks.data.loading import processes
 
 LAUGHS = "".join(f'<!ENTITY l{level} "{f"&l{level - 1};" * 10}">' for level in range(1, 10))
 BILLION_LAUGHS = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY l0 "lol">{LAUGHS}]><annotation>&l9;</annotation>'
@@ -70,7 +70,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     for number, file in enumerate(files):
         file.write_text(xml([thing(f"class {number}", (1, 2, 3 + number, 4 + number))]))
     alone = read_annotations(files)
-    monkeypatch.setattr(voc_xml, "_PARALLEL", 10)
-    monkeypatch.setattr(voc_xml, "_CHUNK", 7)
+    monkeypatch.setattr(processes, "_PARALLEL", 10)
+    monkeypatch.setattr(processes, "_CHUNK", 7)
     assert read_annotations(files) == alone
     assert [annotation.objects[0].name for annotation in alone] == [f"class {number}" for number in range(40)]

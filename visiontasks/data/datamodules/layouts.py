@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
+from unicodedata import normalize
 
-from visiontasks.data.index.file_names import find_file
+from visiontasks.data.index.file_names import Folder, litter
 from visiontasks.errors import DataError
 
 _SHOWN = 20
@@ -22,12 +23,16 @@ def first_existing(root: Path, candidates: Iterable[str]) -> Path | None:
 def spelled(root: Path, name: str) -> str | None:
     """Return a path below a folder as it is spelled there: each part as given, capitalised or in upper case.
 
+    Accents may be written as other code points.
+
     Returns:
         The path relative to the folder; None when there is none.
     """
     path = PurePath()
     for part in PurePath(name).parts:
-        forms = [path / form for form in (part, part.capitalize(), part.upper()) if (root / path / form).exists()]
+        cases = (part, part.capitalize(), part.upper())
+        written = cases if part.isascii() else (*cases, normalize("NFC", part), normalize("NFD", part))
+        forms = [path / form for form in written if (root / path / form).exists()]
         if not forms:
             return None
         path = forms[0]
@@ -83,7 +88,7 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
     if any(counts.values()):
         return max(near, key=counts.__getitem__)
     for parent, folders, _ in os.walk(root):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        folders[:] = sorted(folder for folder in folders if not litter(folder))
         counts[Path(parent)] = _held(Path(parent), names)
     best = [folder for folder, count in counts.items() if count and count == max(counts.values())]
     of_split = [folder for folder in best if {part.lower() for part in folder.relative_to(root).parts} & {*split_names}]
@@ -111,7 +116,8 @@ def first_file_names(annotations: Path, count: int = 5) -> list[str]:
 
 def _held(folder: Path, names: Sequence[str]) -> int:
     """Count how many of the named files a folder contains."""
-    return sum(find_file(name, lambda form: (folder / form).is_file()) is not None for name in names)
+    files = Folder(folder)
+    return sum(files.find(name) is not None for name in names)
 
 
 def _listing(folder: Path) -> str:

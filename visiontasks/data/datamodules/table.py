@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_table import CLASS_COLUMNS, FILE_COLUMNS, CsvTable

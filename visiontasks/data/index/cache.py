@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from visiontasks.data.index.file_names import missing_files
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, missing_files, suffix_of
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import AnnotationSource
 from visiontasks.data.index.storage import read_extra, read_index, write_index
@@ -157,11 +157,13 @@ def _stat(files: Iterable[Path]) -> str:
 
 
 def _content(files: Iterable[Path]) -> str:
-    """Compute a digest of names and contents."""
+    """Compute a digest of names and contents; of images, whose sizes are all that is read, of names and status."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file}\0".encode(errors="surrogateescape"))
-        if file.exists():
+        if suffix_of(file.name) in IMAGE_SUFFIXES:
+            digest.update(_stat([file]).encode())
+        elif file.exists():
             with file.open("rb") as opened:
                 digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()

@@ -154,7 +154,7 @@ class CocoFile:
         return [entries[position] for position in np.sort(first)] if severity == "error" else entries
 
     def _named_safely(self, image: Image, problems: list[Problem]) -> bool:
-        unsafe = unsafe_name(image.file_name)
+        unsafe = unsafe_name(image.file_name, self.images)
         if unsafe:
             remedy = f"Write a name relative to {self.images}."
             value = repr(image.file_name)

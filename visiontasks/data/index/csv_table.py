@@ -69,7 +69,7 @@ class CsvTable:
         names, image_of, boxes, lines = [], [], [], []
         for line, row in rows:
             file = row["file"]
-            if unsafe := unsafe_name(file):
+            if unsafe := unsafe_name(file, self.images):
                 remedy = f"Write a name relative to {self.images}."
                 problems.append(self._problem(unsafe, line, repr(file), remedy))
                 continue

@@ -2,8 +2,9 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
 from visiontasks.data.index.packed import ImageIndex
@@ -17,49 +18,100 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of the files that count as images when a folder is listed, in any case."""
 _WRITTEN_SUFFIXES = [form for suffix in sorted(IMAGE_SUFFIXES) for form in (suffix, suffix.upper())]
+_LITTER = frozenset(
+    {
+        *("lost+found", "system volume information", "$recycle.bin", "thumbs.db", "desktop.ini", "__macosx"),
+        *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    }
+)
+"""Names of what systems, network disks and archivers write beside the files of people, in lower case."""
 
 
-def unsafe_name(name: str) -> str | None:
+def unsafe_name(name: str, root: Path | None = None) -> str | None:
     """Return why a file name in an annotation must not be opened, or None if it may be.
+
+    Args:
+        name: The name as written.
+        root: Folder of the images; absolute paths that lie in it are fine.
 
     Example:
         >>> unsafe_name("train/ünïcode 😀.jpg")
         >>> unsafe_name("../../etc/passwd")
         'file name leaves the folder of the images'
+        >>> unsafe_name("/data/set/0.png", Path("/data/set"))
     """
     if not name or "\0" in name:
         return "file name is empty or holds a zero byte"
     try:
         name.encode(errors="surrogateescape")
     except UnicodeEncodeError:
-        return "file name is no Unicode"
-    if ".." not in name and name[0] not in "/\\" and ":" not in name[:2]:
+        return "file name is not Unicode"
+    if ".." not in name and not _maybe_absolute(name):
         return None
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor != ""
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
-    return "file name leaves the folder of the images" if absolute or ".." in parts else None
+    outside = ".." in parts or (absolute and (root is None or _below(root, name) is None))
+    return "file name leaves the folder of the images" if outside else None
 
 
-def find_file(name: str, exists: Callable[[str], bool]) -> str | None:
-    r"""Find the file that an annotation refers to; other systems and tools may write its name differently.
+class Folder:
+    """The files below a folder, which lists each of its folders once. A link to what does not exist is not a file.
 
     Args:
-        name: The name as written.
-        exists: Returns whether a file of a name exists.
-
-    Returns:
-        The first of these names that exists: as written, with slashes instead of backslashes, with URL escapes decoded,
-        with an image suffix appended; None if there is none.
-
-    Example:
-        >>> find_file("a%20b\\1", {"a b/1.jpg"}.__contains__)
-        'a b/1.jpg'
+        root: The folder.
     """
-    slashes = name.replace("\\", "/")
-    forms = [name, slashes, unquote(slashes)]
-    if PurePosixPath(slashes).suffix.lower() not in IMAGE_SUFFIXES:
-        forms += [f"{form}{suffix}" for form in forms[1:] for suffix in _WRITTEN_SUFFIXES]
-    return next((form for form in forms if not unsafe_name(form) and exists(form)), None)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._names: dict[str, set[str]] = {}
+        self._spellings: dict[str, dict[str, str]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        parent, _, leaf = name.rpartition("/")
+        return leaf in self._listing(parent)
+
+    def find(self, name: str) -> str | None:
+        r"""Find the file that an annotation refers to; other systems and tools may write its name differently.
+
+        Args:
+            name: The name as written.
+
+        Returns:
+            The first of these that exists, relative to the folder: as written, with slashes instead of backslashes,
+            with URL escapes decoded, with an image suffix appended, and each of them with its suffix in another case
+            and its accents in other code points; None if there is none, or several.
+        """
+        relative = _below(self.root, name) or name
+        slashes = relative.replace("\\", "/")
+        forms = [relative, slashes, unquote(slashes)]
+        if PurePosixPath(slashes).suffix.lower() not in IMAGE_SUFFIXES:
+            forms += [f"{form}{suffix}" for form in forms[1:] for suffix in _WRITTEN_SUFFIXES]
+        safe = [form for form in forms if not unsafe_name(form)]
+        return next((form for form in safe if form in self), None) or next(filter(None, map(self._spelled, safe)), None)
+
+    def _listing(self, parent: str) -> set[str]:
+        if parent not in self._names:
+            try:
+                with os.scandir(self.root / parent) as entries:
+                    self._names[parent] = {
+                        entry.name for entry in entries if not entry.is_symlink() or Path(entry.path).exists()
+                    }
+            except OSError:
+                self._names[parent] = set()
+        return self._names[parent]
+
+    def _spelled(self, name: str) -> str | None:
+        """Return a name as it is spelled in the folder; None if there is none of that name."""
+        path = ""
+        for part in PurePosixPath(name).parts:
+            if path not in self._spellings:
+                known = Counter(_key(entry) for entry in self._listing(path))
+                self._spellings[path] = {_key(entry): entry for entry in self._listing(path) if known[_key(entry)] == 1}
+            spelled = part if part in self._listing(path) else self._spellings[path].get(_key(part))
+            if spelled is None:
+                return None
+            path = f"{path}/{spelled}" if path else spelled
+        return path
 
 
 def found_files(root: Path, names: Iterable[str]) -> list[str]:
@@ -69,8 +121,8 @@ def found_files(root: Path, names: Iterable[str]) -> list[str]:
         root: Folder that the names are relative to.
         names: File names as written.
     """
-    exists = _Listings(root)
-    return [name if exists(name) else find_file(name, exists) or name for name in names]
+    folder = Folder(root)
+    return [name if name in folder and not _maybe_absolute(name) else folder.find(name) or name for name in names]
 
 
 def missing_files(index: ImageIndex, source: str) -> list[Problem]:
@@ -81,42 +133,73 @@ def missing_files(index: ImageIndex, source: str) -> list[Problem]:
         source: The annotations that name the files.
     """
     problems = [
-        Problem("error", "image file is missing", source, name, str(index.root / name), _remedy(index.root, name))
+        Problem("error", "image file is missing", source, name, str(index.root / name), _remedy(index.root / name))
         for name in _absent(index.root, index.files)
     ]
     masks = index.masks or ()
     problems += [
-        Problem("error", "mask file is missing", source, name, str(index.root / name), _remedy(index.root, name))
+        Problem("error", "mask file is missing", source, name, str(index.root / name), _remedy(index.root / name))
         for name in _absent(index.root, filter(None, masks))
     ]
     return problems
 
 
 def list_files(folder: Path, suffixes: frozenset[str] | None = IMAGE_SUFFIXES) -> list[str]:
-    """List the files in a folder and its subfolders, sorted, as relative POSIX paths, without hidden ones.
+    """List the files in a folder and its subfolders, sorted, as relative POSIX paths, without :func:`litter`.
 
-    Links to folders are followed, except those that lead back to a parent.
+    Links to folders are followed, except those that lead back to a parent; links to what does not exist are listed.
 
     Args:
         folder: The folder.
         suffixes: Suffixes of the files to list, in lower case; None lists every file.
     """
-    found = []
+    listed = []
     for parent, folders, names in os.walk(folder, followlinks=True):
-        shown = (name for name in folders if not name.startswith((".", "__MACOSX")))
+        shown = (name for name in folders if not litter(name))
         folders[:] = sorted(name for name in shown if not _leads_back(Path(parent, name), folder))
         below = Path(parent).relative_to(folder)
-        found += [
+        listed += [
             (below / name).as_posix()
             for name in names
-            if not name.startswith(".") and (suffixes is None or suffix_of(name) in suffixes)
+            if not litter(name) and (suffixes is None or suffix_of(name) in suffixes)
         ]
-    return sorted(found)
+    return sorted(listed)
+
+
+def litter(name: str) -> bool:
+    """Return whether a file or folder is hidden, or written by a system, a network disk or an archiver.
+
+    Example:
+        >>> litter("._a.xml"), litter("@eaDir"), litter("images")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def suffix_of(name: str) -> str:
     """Return the suffix of a file name, in lower case."""
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 (many names)
+
+
+def _maybe_absolute(name: str) -> bool:
+    return name[:1] in ("/", "\\") or ":" in name[:2]
+
+
+def _below(root: Path, name: str) -> str | None:
+    """Return the part of an absolute path below a folder; None if it is not below it."""
+    if not _maybe_absolute(name):
+        return None
+    for folder in (root.absolute(), root.resolve()):
+        for kind in (PurePosixPath, PureWindowsPath):
+            path: PurePath = kind(name)
+            if path.is_absolute() and path.is_relative_to(kind(folder)) and ".." not in path.parts:
+                return path.relative_to(kind(folder)).as_posix()
+    return None
+
+
+def _key(name: str) -> str:
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 (many names)
+    return unicodedata.normalize("NFC", stem + suffix.lower())
 
 
 def _leads_back(link: Path, top: Path) -> bool:
@@ -126,30 +209,12 @@ def _leads_back(link: Path, top: Path) -> bool:
     return link.resolve() in {above.resolve() for above in link.parents if above.is_relative_to(top)}
 
 
-class _Listings:
-    """Tells which files exist below a folder; lists each folder once."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.listings: dict[str, set[str]] = {}
-
-    def __call__(self, name: str) -> bool:
-        parent, _, leaf = name.rpartition("/")
-        if parent not in self.listings:
-            try:
-                self.listings[parent] = set(os.listdir(self.root / parent))  # noqa: PTH208 (strings of a large folder)
-            except OSError:
-                self.listings[parent] = set()
-        return leaf in self.listings[parent]
-
-
 def _absent(root: Path, names: Iterable[str]) -> list[str]:
-    exists = _Listings(root)
-    return [name for name in names if not exists(name)]
+    folder = Folder(root)
+    return [name for name in names if name not in folder]
 
 
-def _remedy(root: Path, name: str) -> str:
-    for form in () if name.isascii() else ("NFC", "NFD"):
-        if (root / unicodedata.normalize(form, name)).exists():
-            return "A file of that name exists with its accents written as other code points; rename it."
+def _remedy(path: Path) -> str:
+    if path.is_symlink():
+        return f"It is a link to {str(path.readlink())!r}, which does not exist: put the file there, or link another."
     return "Put the file there, or name the folder of the images."

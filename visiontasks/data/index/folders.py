@@ -5,8 +5,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
-from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, missing_files, suffix_of, unsafe_name
+from visiontasks.data.index.file_names import (
+    IMAGE_SUFFIXES,
+    list_files,
+    litter,
+    missing_files,
+    suffix_of,
+    unsafe_name,
+)
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 
@@ -45,13 +53,13 @@ class ClassFolders:
         if class_names is None and self.folder.is_dir():
             class_names = tuple(path.name for path in subfolders(self.folder))
         known, labels, found = encode_labels(names, class_names, lambda row: (str(self.folder), files[row]))
-        empty = sorted(set(known) - set(names))
+        empty = sorted(set(known) - {normalize("NFC", name) for name in names})
         kind, remedy = "class without images", "Remove the folder, or put images there."
         problems += [Problem("warning", kind, str(self.folder), name, "", remedy) for name in empty]
         keep = labels >= 0
         kept = [file for file, known_class in zip(files, keep, strict=True) if known_class]
         index = build_index(self.folder, kept, known, image_of=range(len(kept)), labels=labels[keep])
-        return Parsed(index, [*problems, *found])
+        return Parsed(index, [*problems, *found, *missing_files(index, str(self.folder))])
 
     def _repeated(self, files: Iterable[str]) -> list[Problem]:
         """Find folders without images that all contain the same subfolders, and so are probably not classes."""
@@ -84,7 +92,8 @@ class ImageFolder:
     def parse(self) -> Parsed:
         """List the images."""
         files, problems = _images_among(self.folder, list_files(self.folder, None), "Name a folder of images.")
-        return Parsed(build_index(self.folder, files, ()), problems)
+        index = build_index(self.folder, files, ())
+        return Parsed(index, [*problems, *missing_files(index, str(self.folder))])
 
 
 @dataclass(frozen=True)
@@ -121,17 +130,23 @@ class MaskFolders:
             masks[_stem(name)] = name
         pairs = [(name, masks.pop(_stem(name))) for name in files if _stem(name) in masks]
         paired = {name for name, _ in pairs}
-        others = [name for name in files if name not in paired]
-        ending = _ending([_stem(name) for name in others], masks)
-        for name in others:
-            if _stem(name) + ending in masks:
-                pairs.append((name, masks.pop(_stem(name) + ending)))
+        unpaired = [name for name in files if name not in paired]
+        removed, ending, others = _endings([_stem(name) for name in unpaired], masks)
+        for name in unpaired:
+            mask = _stem(name).removesuffix(removed) + ending
+            if mask in masks:
+                pairs.append((name, masks.pop(mask)))
             else:
                 remedy = (
                     f"Put it into {mask_folder} by the name of the image, which all masks may have the same ending "
                     "behind (1_mask.png); or remove the image."
                 )
                 problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
+        for other in others:
+            left = [name for name in masks if name.endswith(other)]
+            kind, remedy = "other masks of the images", f"They were left out; those that end in {ending!r} are read."
+            problems.append(Problem("warning", kind, str(mask_folder), f"*{other}", _count(left), remedy))
+            masks = {stem: name for stem, name in masks.items() if not stem.endswith(other)}
         pairs.sort()
         kind, remedy = "mask without image", "It was left out."
         problems += [Problem("warning", kind, str(mask_folder), name, "", remedy) for name in masks.values()]
@@ -141,7 +156,7 @@ class MaskFolders:
             self.class_names,
             masks=[f"{self.masks}/{name}" for _, name in pairs],
         )
-        return Parsed(index, problems)
+        return Parsed(index, [*problems, *missing_files(index, str(self.root))])
 
 
 @dataclass(frozen=True)
@@ -192,8 +207,8 @@ class MaskList:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """List the subfolders of a folder, sorted, without hidden ones."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+    """List the subfolders of a folder, sorted, without litter."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not litter(path.name))
 
 
 def _stem(name: str) -> str:
@@ -201,12 +216,35 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _ending(images: Sequence[str], masks: Collection[str]) -> str:
-    """Find the ending that most masks have after the stems of their images; "" if there is none."""
-    found = Counter(mask[len(image) :] for image in images[:20] for mask in masks if mask.startswith(image))
-    matches = {ending: sum(image + ending in masks for image in images) for ending in found}
-    best = max(matches, key=matches.__getitem__, default="")
-    return best if 2 * matches.get(best, 0) > len(images) else ""
+def _endings(images: Sequence[str], masks: Collection[str]) -> tuple[str, str, list[str]]:
+    """Find how the names of most masks follow from those of their images, as 1_mask from 1, or 1_labels from 1_image.
+
+    Returns:
+        The ending to remove from the stem of an image, the one to append, and other endings that the masks of most
+        images have as well, such as those of masks in colour.
+    """
+    for removed in ["", *_shared_endings(images)]:
+        stems = [image.removesuffix(removed) for image in images]
+        counts = Counter(mask[len(stem) :] for stem in stems[:20] for mask in masks if mask.startswith(stem))
+        matches = {ending: sum(stem + ending in masks for stem in stems) for ending in counts}
+        usual = sorted(ending for ending, count in matches.items() if 2 * count > len(images))
+        if usual:
+            best = min(usual, key=lambda ending: (_rank(ending), -matches[ending]))
+            return removed, best, [ending for ending in usual if ending != best]
+    return "", "", []
+
+
+def _shared_endings(stems: Sequence[str]) -> list[str]:
+    """List the endings, from a separator on, that all names share, the shortest first."""
+    first = stems[0].rpartition("/")[2] if stems else ""
+    endings = [first[start:] for start in range(len(first) - 1, 0, -1) if first[start] in "_-."]
+    return [ending for ending in endings if all(stem.endswith(ending) for stem in stems)]
+
+
+def _rank(ending: str) -> int:
+    """Order endings by how likely they are those of masks of classes: Cityscapes has four kinds of masks."""
+    names = ("labeltrainids", "labelids", "label", "mask", "color", "colour", "instance")
+    return next((rank for rank, name in enumerate(names) if name in ending.lower()), 4)
 
 
 def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list[str], list[Problem]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
@@ -93,7 +94,7 @@ def ignored_objects(index: ImageIndex, source: str, flag: str) -> list[Problem]:
 def encode_labels(
     names: Sequence[str], class_names: Sequence[str] | None, place: Callable[[int], tuple[str, str]]
 ) -> tuple[tuple[str, ...], Int64[np.ndarray, " objects"], list[Problem]]:
-    """Convert the class names of objects to labels.
+    """Convert the class names of objects to labels; accents that are written as other code points are the same.
 
     Args:
         names: Class of each object.
@@ -103,7 +104,8 @@ def encode_labels(
     Returns:
         The class names, the label of each object (-1 for an unknown class), and one error for each unknown class.
     """
-    known = tuple(sorted(set(names)) if class_names is None else class_names)
+    names = [name if name.isascii() else normalize("NFC", name) for name in names]
+    known = tuple(sorted(set(names)) if class_names is None else (normalize("NFC", name) for name in class_names))
     label_of = {name: label for label, name in enumerate(known)}
     labels = np.array([label_of.get(name, -1) for name in names], np.int64)
     problems = [

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from visiontasks.data.index.boxes import clean_boxes
-from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, missing_files, unsafe_name
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, litter, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
@@ -226,7 +226,7 @@ def _list_images(folder: Path, stems: Iterable[str]) -> dict[str, list[str]]:
     for parent in {stem.rpartition("/")[0] for stem in stems}:
         place = PurePosixPath(parent)
         for path in sorted((folder / parent).iterdir()) if (folder / parent).is_dir() else ():
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            if path.suffix.lower() in IMAGE_SUFFIXES and not litter(path.name):
                 for key in (path.stem, path.name):
                     listing.setdefault(str(place / key), []).append(str(place / path.name))
     return listing

@@ -1,9 +1,6 @@
 """Reading of XML files in PASCAL VOC format, one by one or in parallel."""
 
-import multiprocessing
-import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, ParseError
@@ -12,11 +9,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from visiontasks.data.index.problems import Problem
-from visiontasks.data.loading.processes import usable_cores
-
-_CHUNK = 500
-_PARALLEL = 4_000
-"""Number of files from which starting several processes pays off."""
+from visiontasks.data.loading.processes import map_files
 
 
 class VocObject(NamedTuple):
@@ -46,17 +39,7 @@ class VocAnnotation(NamedTuple):
 
 def read_annotations(files: Sequence[Path]) -> list[VocAnnotation]:
     """Read files, in parallel processes if there are thousands."""
-    workers = usable_cores(16)
-    context = multiprocessing.get_context()
-    # Without fork, a worker would run the user's script again, which may not be written for that.
-    if len(files) < _PARALLEL or workers < 2 or context.get_start_method() != "fork":
-        return [read_annotation(file) for file in files]
-    with warnings.catch_warnings():
-        # Python 3.12 warns about threads at a fork; these children only parse text and use nothing that a thread may
-        # lock.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        with ProcessPoolExecutor(workers, context) as pool:
-            return list(pool.map(read_annotation, files, chunksize=_CHUNK))
+    return map_files(read_annotation, files)
 
 
 def read_annotation(file: Path) -> VocAnnotation:

@@ -1,0 +1,1 @@
+"""Conversion of annotated images between the forms of YOLO, COCO, VOC and tables."""

@@ -1,0 +1,72 @@
+"""COCO's form: a JSON file for each split."""
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from jaxtyping import Float64
+
+from visiontasks.data.converting.content import Content, Picture
+from visiontasks.data.index.packed import ImageIndex
+
+
+def write_coco(content: Content, folder: Path) -> None:
+    """Write everything: boxes with all their digits, areas, polygons, run lengths, and ignored objects as crowds.
+
+    Ids are those of the data if they are from a COCO file; otherwise images, objects and classes are numbered from 1.
+
+    Args:
+        content: What to write.
+        folder: Where to write ``annotations/instances_SPLIT.json``.
+    """
+    (folder / "annotations").mkdir()
+    for split, index in content.indices.items():
+        categories = _category_ids(index)
+        numbers = count(1)
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        image_ids = list(index.image_ids) if index.object_ids is not None else range(1, len(index) + 1)
+        for image, picture in content.numbered(split):
+            number = image_ids[image] if isinstance(image_ids[image], str) else int(image_ids[image])
+            height, width = picture.size
+            images.append({"id": number, "file_name": picture.name, "height": height, "width": width})
+            for entry, row in zip(_objects(index, picture), picture.rows, strict=True):
+                identifier = next(numbers) if index.object_ids is None else int(index.object_ids[row])
+                category = categories[int(index.labels[row])]
+                annotations.append({"id": identifier, "image_id": number, "category_id": category, **entry})
+        named = [{"id": number, "name": name} for number, name in zip(categories, content.class_names, strict=True)]
+        whole = {"images": images, "annotations": annotations, "categories": named}
+        (folder / "annotations" / f"instances_{split}.json").write_bytes(msgspec.json.encode(whole))
+
+
+def to_xywh(boxes: Float64[np.ndarray, "objects 4"]) -> Float64[np.ndarray, "objects 4"]:
+    """Convert corners to x, y, width, height, such that their sums are the corners again, to the last digit."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    sides = high - low
+    sides -= low + sides - high
+    return np.hstack([low, sides])
+
+
+def _category_ids(index: ImageIndex) -> list[int]:
+    """Return the ids of the classes; the classes are read in the order of these ids."""
+    ids: list[int] = index.category_ids.tolist()
+    own = index.object_ids is not None and min(ids, default=0) >= 0 and ids == sorted(set(ids))
+    return ids if own else list(range(1, 1 + len(ids)))
+
+
+def _objects(index: ImageIndex, picture: Picture) -> list[dict[str, Any]]:
+    assert picture.boxes is not None
+    areas = (picture.boxes[:, 2:] - picture.boxes[:, :2]).prod(1) if index.areas is None else index.areas[picture.rows]
+    columns = (to_xywh(picture.boxes).tolist(), areas.tolist(), picture.ignore.tolist(), picture.rows)
+    entries = []
+    for box, area, ignored, row in zip(*columns, strict=True):
+        segmentation: Any = []
+        if index.segments is not None:
+            if runs := index.segments.runs[row]:
+                segmentation = {"size": list(picture.size), "counts": runs}
+            else:
+                segmentation = [polygon.tolist() for polygon in index.segments.polygons(row)]
+        entries.append({"bbox": box, "area": area, "iscrowd": int(ignored), "segmentation": segmentation})
+    return entries
