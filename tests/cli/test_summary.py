@@ -57,9 +57,7 @@ def test_after_an_evaluation_the_figures_are_not_repeated(
     assert capsys.readouterr().out == ""  # and there is no run folder
 
 
-def test_figures_are_printed_by_evaluations_alone(
-    trainer: Trainer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_are_printed_by_evaluations_alone(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
     figures, module = PrintedFigures(), LightningModule()
     figures.on_validation_end(trainer, module)  # of a fit
     assert capsys.readouterr().out == ""

@@ -182,9 +182,7 @@ def prepared(saved: dict[str, str], **entry: Any) -> Any:  # noqa: ANN401 - a lo
     return logger
 
 
-def test_a_run_is_resumed_by_its_project_unless_it_has_a_number(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_resumed_by_its_project_unless_it_has_a_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
     saved = {"p": "abc", "lightning_logs": "def", "named": "ghi"}
     assert prepared(saved, project="p", save_dir="w").init_args.id == "abc"

@@ -8,7 +8,7 @@ import torchvision
 
 from visiontasks import DetectionTask
 from visiontasks.detection.published import COCO_IDS, PUBLISHED, fit_classes, read_detector
-from visiontasks.errors import DownloadError
+from visiontasks.errors import CheckpointError, DownloadError
 
 SMALL: dict[str, Any] = {
     "backbone_options": {"filters": [4, 8, 8], "depth": 1},
@@ -61,7 +61,8 @@ def test_published_weights_are_verified_and_converted(name: str, monkeypatch: py
     def state_dict(**options: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as torchvision has it
         asked.append(options)
         if len(asked) > 1:
-            raise OSError("no network")
+            message = "no network"
+            raise OSError(message)
         return {"backbone.body.bn1.running_var": torch.ones(2), "backbone.fpn.x": torch.zeros(1)}
 
     entry = SimpleNamespace(url="https://some.where", get_state_dict=state_dict)
@@ -73,7 +74,7 @@ def test_published_weights_are_verified_and_converted(name: str, monkeypatch: py
     lowered = 1e-5 if name == "fasterrcnn_resnet50_fpn" else 0
     assert (1 - source.weights["backbone.bn1.running_var"]).tolist() == pytest.approx([lowered] * 2, rel=0.01)
     assert asked == [{"map_location": "cpu", "check_hash": True, "weights_only": True}]
-    with pytest.raises(DownloadError, match=r"could not be downloaded from https://some.where \(no network\)\. Without"):
+    with pytest.raises(DownloadError, match=r"not be downloaded from https://some.where \(no network\)\. Without"):
         read_detector(name)
 
 
@@ -96,3 +97,12 @@ def test_the_outputs_of_the_80_classes_of_coco_are_chosen_from_90() -> None:
     assert weights.keys() == outputs.keys()
     assert fit_classes(weights, 3)
     assert not weights
+
+
+def test_weights_without_outputs_are_not_those_of_a_detector(
+    source: tuple[DetectionTask, Path], tmp_path: Path
+) -> None:
+    state = {key: value for key, value in source[0].state_dict().items() if "cls_score" not in key}
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(CheckpointError, match=r"roi_head\.cls_score"):
+        DetectionTask(3, **SMALL, weights=tmp_path / "part.pth")

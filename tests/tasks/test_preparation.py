@@ -51,5 +51,5 @@ def test_nothing_is_scored_with_a_normalisation_that_was_not_measured(
 ) -> None:
     data = ShapesDataModule(train_size=4, val_size=2, test_size=2, batch_size=2, image_size=(16, 16))
     task = ClassificationTask(4, backbone_options=SMALL, normalization="dataset")
-    with pytest.raises(ArgumentError, match="normalization 'dataset' is measured .* when a fit begins, and was not"):
+    with pytest.raises(ArgumentError, match=r"normalization 'dataset' is measured .* when a fit begins, and was not"):
         getattr(make_trainer(), stage)(task, datamodule=data, verbose=False)
