@@ -10,18 +10,8 @@ import pytest
 from visiontasks.cli import main, show
 from visiontasks.data.loading.samplers import BatchRequest
 
-SHAPES = [
-    "--data.train_size",
-    "30",
-    "--data.val_size",
-    "5",
-    "--data.test_size",
-    "4",
-    "--data.image_size",
-    "[16,16]",
-    "--data.seed",
-    "4",
-]
+FLAGS = "--data.train_size 30 --data.val_size 5 --data.test_size 4 --data.image_size [16,16] --data.seed 4"
+SHAPES = FLAGS.split()
 
 
 @pytest.fixture(autouse=True)

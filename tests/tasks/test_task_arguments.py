@@ -29,6 +29,20 @@ def test_arguments_of_every_task() -> None:
     assert frozen == [True, False]
 
 
+def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
+    task = ClassificationTask(3, **SMALL)
+    assert (task.head.dropout.p, task.head.pool, task.head.pool_size) == (0.0, "average", 1)
+    assert (task.label_smoothing, task.focal_gamma, task.auxiliary_weight, task.class_weights) == (0, 0, 0, None)
+    assert (task.test_time_flips, task.test_time_shift, bool(task.mixing)) == ("none", 0, False)
+    assert task.decision.fitted == []
+    assert ClassificationTask(3, mode="multilabel", **SMALL).decision.thresholds.tolist() == [0.5] * 3
+    assert (task._setup.interval, task._setup.warmup, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
+    assert task._setup.schedule == "cosine"
+    assert all(parameter.requires_grad for parameter in task.parameters())
+    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task, task.backbone)
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
+
+
 def test_arguments_of_a_classifier() -> None:
     options: dict[str, Any] = {"mode": "multilabel", "thresholds": [0.1, 0.2, 0.3], "calibrate": True}
     task = ClassificationTask(3, list("abc"), **SMALL, **options, dropout=0.25, pool="max", pool_size=2)
