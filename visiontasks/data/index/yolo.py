@@ -60,10 +60,7 @@ class YoloLabels:
 
     def sources(self) -> Sequence[Path]:
         """Return the description, the lists, the label files, and the images, whose sizes are part of the result."""
-        images, labels, _ = self._listed
-        lists = [place for place in self.images if place.is_file()]
-        described = [] if self.described is None else [self.described]
-        return [*described, *lists, *filter(None, labels), *(self.root / name for name in images)]
+        return self._sources
 
     def parse(self) -> Parsed:
         """Read the sizes of the images and their label files."""
@@ -117,6 +114,13 @@ class YoloLabels:
     @cached_property
     def _listed(self) -> ListedImages:
         return list_images(self.root, self.images)
+
+    @cached_property
+    def _sources(self) -> list[Path]:
+        images, labels, _ = self._listed
+        lists = [place for place in self.images if place.is_file()]
+        described = [] if self.described is None else [self.described]
+        return [*described, *lists, *filter(None, labels), *(Path(f"{self.root}/{name}") for name in images)]
 
     def _classes(self, used: Sequence[int]) -> tuple[tuple[str, ...], Int64[np.ndarray, " numbers"], list[Problem]]:
         """Return the class names, and the label of each number in the files: -1 for one that is not among them."""
