@@ -19,7 +19,7 @@ from common import THREADS, alternate, report, setting
 
 from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
 from visiontasks.export import export_task
-from visiontasks.export.programs import make_program
+from visiontasks.prediction.predictors import make_program
 
 BACKBONE = "resnet18"
 CASES: dict[str, tuple[Callable[[], Task], tuple[int, int], int]] = {

@@ -241,6 +241,9 @@ class DataDescription(Protocol):
         class_names: Their names, in the order of the labels.
         in_channels: Channels of the images.
         image_size: Height and width of the batches in pixels; None if they vary.
+        view: How images are brought to the network in evaluation, in plain types (``policy``, its sizes and
+            ``multiple``), as the checkpoint records it; None if it is unknown. See
+            :class:`~visiontasks.data.augmentation.evaluation_view.EvaluationView`.
     """
 
     @property
@@ -251,6 +254,8 @@ class DataDescription(Protocol):
     def in_channels(self) -> int: ...  # noqa: D102
     @property
     def image_size(self) -> tuple[int, int] | None: ...  # noqa: D102
+    @property
+    def view(self) -> dict[str, Any] | None: ...  # noqa: D102
 
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split."""

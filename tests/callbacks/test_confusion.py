@@ -12,9 +12,9 @@ from torch import Tensor
 
 from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, ShapesDataModule
 from visiontasks.callbacks.confusion import ConfusionImages
+from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.worst_samples import WorstSamples
 from visiontasks.metrics.detection_confusion import DetectionConfusion
-from visiontasks.metrics.sample_quality import sample_quality
 from visiontasks.visualization import draw_confusion, shelve
 
 SMALL = {"filters": [4, 8], "depth": 1}
@@ -80,12 +80,12 @@ def test_the_worst_are_those_of_the_lowest_quality(kind: str, tmp_path: Path) ->
             super().look(*seen)
             shown[:] = [sample.order[0] for sample in self._worst.kept]
 
-    _, pairs = evaluate(kind, tmp_path, Noted(count=3))
+    task, pairs = evaluate(kind, tmp_path, Noted(count=3))
     measured: dict[int, float] = {}
     for batch, found in pairs:
-        judged = sample_quality(found, batch)
-        assert judged is not None
-        measured |= dict(zip(batch.ids.tolist(), judged.values.tolist(), strict=True))
+        quality = kind_of(task, found, batch).quality
+        assert quality is not None
+        measured |= dict(zip(batch.ids.tolist(), quality(batch, found)[1].tolist(), strict=True))
     expected = sorted(measured, key=lambda number: (measured[number], number))[:3]
     assert [measured[number] for number in shown] == pytest.approx([measured[number] for number in expected], abs=1e-5)
     assert (tmp_path / "run" / "0" / "worst" / "val_epoch_0.png").is_file()

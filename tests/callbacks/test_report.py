@@ -7,57 +7,24 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader
 
+from tests.callbacks.report_runs import CLASSES, TINY, decisions, loader, make_task, matrix, shapes
 from tests.report.reading import Page, check_self_contained
 from visiontasks import (
     ClassificationBatch,
     ClassificationTask,
-    DetectionTask,
-    LocalizationTask,
-    SegmentationTask,
     ShapesDataModule,
     Task,
 )
 from visiontasks.callbacks.report import RunReport
 from visiontasks.errors import ArgumentError, DataError
+from visiontasks.metrics.confusion import ConfusionMatrix
+from visiontasks.metrics.detection_confusion import DetectionConfusion
 from visiontasks.report import History
 
-TINY: dict[str, Any] = {"backbone_options": {"filters": [4, 8, 8, 8], "depth": 1}}
 HOSTILE = ["<script>alert(1)</script>", '"it\'s" & </td><b>', "🙂 smile", "a/b"]
 
 Run = Callable[..., tuple[Page, dict[str, float]]]
-
-
-def make_task(name: str) -> Task:
-    """Make a tiny network that was not trained."""
-    if name == "detection":
-        more: dict[str, Any] = {
-            "fpn_width": 8,
-            "head_width": 8,
-            "rpn_pre_nms_top_n": (50, 50),
-            "rpn_post_nms_top_n": (20, 20),
-            "box_score_thresh": 0.0,
-        }
-        return DetectionTask(4, **TINY, **more)
-    if name == "segmentation":
-        return SegmentationTask(5, **TINY)
-    return LocalizationTask(4, **TINY) if name == "localization" else ClassificationTask(4, **TINY)
-
-
-def shapes(name: str) -> ShapesDataModule:
-    size = (48, 64) if name == "detection" else (24, 32)
-    task: Any = name
-    return ShapesDataModule(task, train_size=8, val_size=8, test_size=12, image_size=size, batch_size=5)
-
-
-def decisions(classes: int, count: int = 20) -> list[ClassificationBatch]:
-    """Make batches of several classes, or of a binary one where there are none."""
-    shape = (count, classes) if classes else (count,)
-    labels = torch.randint(2, shape, dtype=torch.uint8 if classes else torch.int64)
-    images = torch.randint(256, (count, 3, 16, 16), dtype=torch.uint8)
-    whole = ClassificationBatch(images, labels, torch.arange(count))
-    return [ClassificationBatch(*(field[start : start + 8] for field in whole)) for start in range(0, count, 8)]
 
 
 @pytest.fixture
@@ -73,18 +40,13 @@ def run(tmp_path: Path) -> Run:
             enable_model_summary=False,
         )
         given = {"datamodule": data} if isinstance(data, ShapesDataModule) else {"dataloaders": data}
-        (metrics,) = trainer.test(task, **given, verbose=False)
+        metrics, *_ = trainer.test(task, **given, verbose=False)
         file = Path(str(trainer.log_dir)) / "report.html"
         page = Page(file.read_text(encoding="utf-8"))
         check_self_contained(page)
         return page, dict(metrics)
 
     return test
-
-
-def loader(batches: list[ClassificationBatch]) -> DataLoader[Any]:
-    dataset: Any = batches
-    return DataLoader(dataset, batch_size=None)
 
 
 def check_metrics(page: Page, metrics: dict[str, float]) -> None:
@@ -134,15 +96,19 @@ def test_the_confusion_matrix_is_that_of_a_plain_loop(name: str, run: Run) -> No
             found = task.eval().predict(task(batch.images)).labels
             for truth, guess in zip(batch.labels.tolist(), found.tolist(), strict=True):
                 counts[truth, guess] += 1
-    (matrix,) = [rows for rows in page.tables if rows[0] == ["", *data.class_names]]
-    shown = [[int(cell.replace("·", "0")) for cell in row[1:]] for row in matrix[1:]]
-    assert shown == counts.tolist()
+    assert matrix(page, CLASSES) == counts.tolist()
     classes = page.table("class", "images", "precision", "recall")
     assert [int(classes[label][0]) for label in data.class_names] == counts.sum(1).tolist()
 
 
 def test_pixels_are_counted_as_the_metric_counts_them(run: Run) -> None:
-    page, metrics = run(make_task("segmentation"), shapes("segmentation"))
+    task, data = make_task("segmentation"), shapes("segmentation")
+    page, metrics = run(task, data)
+    metric = ConfusionMatrix(5)
+    with torch.no_grad():
+        for batch in data.test_dataloader():
+            metric.update(task.eval().predict(task(batch.images)).labels, batch.masks)
+    assert matrix(page, list(data.class_names)) == metric.counts.tolist()
     classes = page.table("class", "pixels")
     assert sum(int(row[0].replace(",", "")) for name, row in classes.items() if name != "class") == 12 * 24 * 32
     right = [float(row[2]) for name, row in classes.items() if name != "class"]
@@ -151,16 +117,26 @@ def test_pixels_are_counted_as_the_metric_counts_them(run: Run) -> None:
 
 
 def test_detections_are_counted_at_every_score(run: Run) -> None:
-    data = shapes("detection")
-    page, _ = run(make_task("detection"), data)
+    task, data = make_task("detection"), shapes("detection")
+    # Scores on both sides of 0.5, which an untrained network does not have.
+    next(module for name, module in task.named_modules() if name.endswith("cls_score")).weight.data *= 40
+    page, _ = run(task, data)
     counts = page.thresholds()
     objects = sum(int((sample.labels >= 0).sum()) for sample in data.test_dataloader())
     assert sum(counts["wanted"]) == objects
     # Every detection is right or wrong at threshold 0, and none reaches 1.
     assert sum(row[0] for row in counts["right"]) + sum(row[0] for row in counts["wrong"]) > objects
     assert not any(row[100] for row in counts["right"] + counts["wrong"])
-    matrix = next(rows for rows in page.tables if rows[0][-1:] == ["background"])
-    assert len(matrix) == 6
+    metric, everything = DetectionConfusion(4, score=0.5), DetectionConfusion(4, score=0.05)
+    with torch.no_grad():
+        for batch in data.test_dataloader():
+            predictions = task.eval().predict(task(*task.inputs(batch)))
+            metric.update(predictions, batch)
+            everything.update(predictions, batch)
+    assert metric.compute()[:, :4].sum() > 0
+    assert not torch.equal(metric.compute(), everything.compute())
+    assert matrix(page, [*CLASSES, "background"]) == metric.compute().tolist()
+    assert "Detections from score 0.5 on" in page.text
 
 
 @pytest.mark.parametrize("classes", [0, 3], ids=["binary", "multilabel"])
@@ -176,10 +152,10 @@ def test_decisions_are_counted_at_every_probability(classes: int, run: Run) -> N
         probabilities = torch.cat([task.eval().predict(task(batch.images)).probabilities for batch in batches])
     probabilities = probabilities if classes else probabilities[:, 1:]
     for step in (0, 30, 50, 70):
-        said = probabilities >= step / 100
+        decided = probabilities >= step / 100
         for label in range(max(classes, 1)):
-            assert counts["right"][label][step] == int((said & (labels == 1))[:, label].sum())
-            assert counts["wrong"][label][step] == int((said & (labels == 0))[:, label].sum())
+            assert counts["right"][label][step] == int((decided & (labels == 1))[:, label].sum())
+            assert counts["wrong"][label][step] == int((decided & (labels == 0))[:, label].sum())
     assert counts["wanted"] == labels.sum(0).tolist()
     assert ("predicted" in page.html) == (not classes), "one of two classes has a confusion matrix, several have none"
 
@@ -192,9 +168,8 @@ def test_the_slider_starts_at_the_threshold_of_the_task(run: Run) -> None:
     labels = torch.cat([batch.labels for batch in batches])
     with torch.no_grad():
         predicted = torch.cat([task.eval().predict(task(batch.images)).labels for batch in batches])
-    expected = [[int(((labels == true) & (predicted == said)).sum()) for said in (0, 1)] for true in (0, 1)]
-    matrix = next(rows for rows in page.tables if rows[0][-2:] == ["0", "1"])
-    assert [[int(cell.replace("·", "0")) for cell in row[-2:]] for row in matrix[1:]] == expected
+    expected = [[int(((labels == true) & (predicted == decided)).sum()) for decided in (0, 1)] for true in (0, 1)]
+    assert matrix(page, ["0", "1"]) == expected
 
 
 def test_hostile_class_names_are_text(run: Run) -> None:
@@ -212,21 +187,24 @@ def test_hostile_class_names_are_text(run: Run) -> None:
     assert classes["a/b"][2] == "nan"
 
 
-def test_the_task_is_left_as_it_was(run: Run) -> None:
-    task = make_task("classification")
-    run(task, shapes("classification"))
-    assert "update_metrics" not in vars(task)
+@pytest.mark.parametrize("name", ["classification", "segmentation", "detection"])
+def test_the_report_changes_neither_the_task_nor_its_metrics(name: str, run: Run) -> None:
+    task, data = make_task(name), shapes(name)
+    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    (plain,) = Trainer(accelerator="cpu", **quiet).test(task, datamodule=data, verbose=False)
+    names, state = set(vars(task)), {key: value.clone() for key, value in task.state_dict().items()}
+    _, metrics = run(task, data)
+    assert metrics == pytest.approx(dict(plain), nan_ok=True, abs=0)
+    assert set(vars(task)) == names
+    assert all(torch.equal(value, state[key]) for key, value in task.state_dict().items())
 
 
-def test_the_task_is_left_as_it_was_after_an_error(run: Run) -> None:
-    class Broken(ClassificationTask):
-        def update_metrics(self, predictions: Any, batch: Any) -> None:  # noqa: ANN401 - as the base
-            raise RuntimeError("broken")  # noqa: EM101 - of a user
-
-    task = Broken(4, **TINY)
-    with pytest.raises(RuntimeError, match="broken"):
-        run(task, shapes("classification"))
-    assert "update_metrics" not in vars(task)
+def test_of_several_loaders_the_page_shows_the_first(run: Run) -> None:
+    batches = decisions(0)
+    page, _ = run(ClassificationTask(2, mode="binary", **TINY), [loader(batches[:1]), loader(batches)])
+    assert sum(map(sum, matrix(page, ["0", "1"]))) == 8
+    assert page.thresholds()["wanted"] == [int(batches[0].labels.sum())]
+    assert "Of the first loader, as the classes, confusions and thresholds above." in page.text
 
 
 def test_a_task_of_another_kind_gets_a_page_without_samples(run: Run) -> None:

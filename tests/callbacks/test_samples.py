@@ -1,13 +1,17 @@
 import io
 import math
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 
+from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.samples import SampleGalleries
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, SegmentationBatch, SegmentationPredictions
+
+TASK = SimpleNamespace(kind=None)
 
 
 def offer(galleries: SampleGalleries, probabilities: torch.Tensor, ids: torch.Tensor) -> None:
@@ -17,7 +21,8 @@ def offer(galleries: SampleGalleries, probabilities: torch.Tensor, ids: torch.Te
     scores, labels = both.max(1)
     images = torch.zeros(count, 1, 8, 8, dtype=torch.uint8)
     batch = ClassificationBatch(images, torch.zeros(count, dtype=torch.int64), ids)
-    galleries.offer(ClassificationPredictions(both, labels, scores), batch)
+    predictions = ClassificationPredictions(both, labels, scores)
+    galleries.offer(kind_of(TASK, predictions, batch), predictions, batch)
 
 
 def shown(galleries: SampleGalleries) -> dict[str, list[int]]:
@@ -56,7 +61,8 @@ def test_pictures_of_noise_stay_small_together() -> None:
     masks = torch.randint(3, (10, 200, 300), dtype=torch.uint8)
     sizes, scale = torch.tensor([[200, 300]] * 10), torch.ones(10, 2)
     batch = SegmentationBatch(images, masks, sizes, scale, torch.arange(10))
-    galleries.offer(SegmentationPredictions(masks, torch.ones(10, 200, 300)), batch)
+    predictions = SegmentationPredictions(masks, torch.ones(10, 200, 300))
+    galleries.offer(kind_of(TASK, predictions, batch), predictions, batch)
     drawn = galleries.draw(["a", "b", "c"], str)
     assert len(drawn) == 3
     for gallery in drawn:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import wandb
 from PIL import Image
 
 from tests.callbacks.wandb_log import no_account, read_logs
+from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.wandb_images import wandb_images
+from visiontasks.kinds import Kind
 from visiontasks.types import (
     DetectionBatch,
     DetectionPredictions,
@@ -21,6 +24,7 @@ from visiontasks.types import (
     SegmentationPredictions,
 )
 
+TASK = SimpleNamespace(kind=None)
 NAMES = ["cat", "dog", "horse"]
 IMAGES = torch.arange(2 * 3 * 10 * 12, dtype=torch.uint8).reshape(2, 3, 10, 12)
 SIZES, SCALE, IDS = torch.tensor([[10, 12], [8, 9]]), torch.ones(2, 2), torch.arange(2)
@@ -55,7 +59,7 @@ def test_boxes_and_masks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     made: dict[str, Any] = {"boxes": detections(), "box": localizations(), "masks": segmentations()}
     with wandb.init(mode="offline", dir=tmp_path, project="p", settings=wandb.Settings(silent=True)) as run:
         for name, (batch, predictions) in made.items():
-            run.log({name: wandb_images(batch, predictions, NAMES)})
+            run.log({name: wandb_images(kind_of(TASK, predictions, batch), batch, predictions, NAMES)})
     (log,) = read_logs(tmp_path)
 
     def entries(name: str, image: int) -> dict[str, Any]:
@@ -93,10 +97,11 @@ def test_boxes_and_masks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_several_classes_of_a_pixel_have_a_mask_each(tmp_path: Path) -> None:
     masks = torch.randint(2, (1, 3, 10, 12), dtype=torch.uint8)
     batch = SegmentationBatch(IMAGES[:1], masks, SIZES[:1], SCALE[:1], IDS[:1])
-    (image,) = wandb_images(batch, SegmentationPredictions(1 - masks, torch.ones(1, 3, 10, 12)), NAMES) or []
+    predictions = SegmentationPredictions(1 - masks, torch.ones(1, 3, 10, 12))
+    (image,) = wandb_images(kind_of(TASK, predictions, batch), batch, predictions, NAMES) or []
     groups = {f"{group} {name}" for group in ("ground_truth", "predictions") for name in NAMES}
     assert set(image._masks or {}) == groups
 
 
 def test_what_is_unknown_has_no_images() -> None:
-    assert wandb_images(detections()[0], torch.zeros(2), NAMES) is None
+    assert wandb_images(Kind(), *detections(), NAMES) is None

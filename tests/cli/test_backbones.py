@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from visiontasks import list_backbones
+from visiontasks.backbones.summary import BackboneSummary, MapSummary
 from visiontasks.cli import main
-from visiontasks.cli.backbones import published_weights
+from visiontasks.cli.backbones import published_weights, table
 
 DATA = "--data.train_size 16 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24]"
 QUIET = "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
@@ -123,3 +124,44 @@ def test_filters_are_drawn_from_the_command_line(folder: Path) -> None:
     callback = "--trainer.callbacks+=visiontasks.callbacks.filters.FilterImages"
     assert run(f"fit {callback} {DATA} {QUIET} --trainer.max_epochs 1") == 0
     assert {path.name for path in folder.rglob("filters/*.png")} == {"epoch_0.png", "activations_epoch_0.png"}
+
+
+def test_a_table_has_a_row_for_each_backbone() -> None:
+    maps = [MapSummary(2, 16, 112, 112, 9_996, 31), MapSummary(4, 32, 56, 56, 0, None)]
+    summaries = [BackboneSummary("vgg11", 9_220_480, 999, maps), BackboneSummary("own", 7, 1_500_000_000, maps[:1])]
+    assert table(summaries, (32, 48)).splitlines() == [
+        "| name  | parameters | multiply-adds at 32x48 | strides | channels | receptive field | weights       |",
+        "|-------|-----------:|-----------------------:|---------|----------|----------------:|---------------|",
+        "| vgg11 |     9.22 M |                    999 | 2 4     | 16 32    |     whole image | IMAGENET1K_V1 |",
+        "| own   |          7 |                 1.50 G | 2       | 16       |              31 | -             |",
+    ]
+
+
+def test_bars_show_parameters_and_fields_of_the_maps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+    maps = [
+        MapSummary(2, 16, 5, 6, 8_000, 12),
+        MapSummary(4, 32, 3, 3, 2_000, 36),
+        MapSummary(8, 64, 2, 2, 1, None),
+        MapSummary(16, 64, 1, 1, None, 1),
+    ]
+
+    def summarized(*given: object) -> BackboneSummary:
+        asked.append(given)
+        return BackboneSummary("own", 10_001, 5, maps)
+
+    monkeypatch.setattr("visiontasks.cli.backbones.summarize", summarized)
+    assert run("backbones own --in_channels 2 --size 10 24") == 0
+    assert asked == [("own", 2, (10, 24))]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "own: 10.0 k parameters, 5 multiply-adds for 2 x 10 x 24"
+    full, half, quarter, least = "█" * 24, "█" * 12, "█" * 6, "▏"
+    assert lines[3:7] == [
+        f"     2        16      5 x 6      8.00 k  {full:24}           12  {half}",
+        f"     4        32      3 x 3      2.00 k  {quarter:24}           36  {full}",
+        f"     8        64      2 x 2           1  {least:24}  whole image  {full}",
+        f"    16        64      1 x 1           0  {'':24}            1  █",
+    ]
+    assert lines[-1].endswith("a full bar is the width of the image, 24.")

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from tests.data.datamodules.image_sets import write_coco
 from visiontasks import ClassificationTask, DetectionTask, ShapesDataModule
 from visiontasks.cli import main
+from visiontasks.data.images.reading import read_image
 from visiontasks.data.index.proposal_files import ProposalFile
 
 SHAPES = ["--data", "ShapesDataModule", "--data.task", "detection", "--data.train_size", "3", "--data.val_size", "2"]
@@ -74,9 +75,9 @@ def test_a_detector_of_ones_own_proposes(
     words = [*SHAPES, "--data.test_size", "1", "--output", str(tmp_path / "x.npy")]
     words += ["--checkpoint", str(tmp_path / "mine.ckpt")]
     assert propose(*words) == 2
-    assert "no task of this library" in capsys.readouterr().err
+    assert "not a task of this library" in capsys.readouterr().err
     assert propose(*words, "--task", "pathlib.Path") == 2
-    assert "is no subclass of visiontasks.DetectionTask" in capsys.readouterr().err
+    assert "is not a subclass of visiontasks.DetectionTask" in capsys.readouterr().err
     assert propose(*words, "--task", f"{__name__}.MyDetector") == 0
 
 
@@ -143,3 +144,43 @@ def test_a_checkpoint_without_a_network_of_proposals_is_refused(
     trainer.save_checkpoint(tmp_path / "classifier.ckpt")
     assert propose(*SHAPES, "--output", str(tmp_path / "x.npy"), "--checkpoint", str(tmp_path / "classifier.ckpt")) == 2
     assert "holds a ClassificationTask without a network of proposals" in capsys.readouterr().err
+
+
+def test_every_option_of_the_search_reaches_what_it_names(
+    tmp_path: Path, calls: Callable[[str, str], list[dict[str, Any]]]
+) -> None:
+    searched = calls("visiontasks.cli.propose", "selective_search")
+    options = ["--mode", "single", "--least", "17", "--count", "4", "--splits", '["val"]', "--workers", "1"]
+    assert main(["propose", *SHAPES, "--output", str(tmp_path / "x.npy"), *options]) == 0
+    assert [(call["mode"], call["least"], call["seed"]) for call in searched] == [
+        ("single", 17, 0),
+        ("single", 17, 1),
+    ]
+    file = ProposalFile(tmp_path / "x.npy")
+    assert file.array.shape == (2, 4, 4)
+    assert file.method == {"name": "selective-search", "mode": "single", "least": 17}
+
+
+def test_the_network_sees_images_as_in_its_training(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path / "data", 2)
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path / "data"), "--data.task", "detection"]
+    words += ["--checkpoint", str(checkpoint), "--splits", '["val"]', "--count", "30"]
+    assert propose(*words, "--output", str(tmp_path / "trained.npy")) == 0
+    assert propose(*words, "--output", str(tmp_path / "wide.npy"), "--image_size", "[64, 96]") == 0
+    task = DetectionTask.load_from_checkpoint(checkpoint).eval()
+    for name, size in (("trained", (64, 64)), ("wide", (64, 96))):
+        file = ProposalFile(tmp_path / f"{name}.npy")
+        assert file.method["view"] == {"policy": "Stretch", "size": list(size), "multiple": 1}
+        for row in range(2):
+            image = read_image(tmp_path / "data" / "val" / f"{row}.png")
+            height, width = image.shape[1:]
+            with torch.no_grad():
+                batch = read_image(tmp_path / "data" / "val" / f"{row}.png", 3, size)[None]
+                expected = task(batch, torch.tensor([size])).proposals[0]
+            expected = expected[(expected[:, 2:] > expected[:, :2]).all(1)][:30]
+            expected = expected * torch.tensor([width / size[1], height / size[0]] * 2)
+            np.testing.assert_allclose(file.boxes(row), expected.numpy(), rtol=1e-4, atol=0.02)
+    assert main(["propose", *SHAPES, "--output", str(tmp_path / "x.npy"), "--image_size", "[64, 64]"]) == 2
+    assert "give its --checkpoint" in capsys.readouterr().err

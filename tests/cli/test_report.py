@@ -1,13 +1,18 @@
 """The report of a run, from the command line."""
 
+import json
+import shlex
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from lightning.pytorch import Trainer
 
 from tests.report.reading import Page, check_self_contained
 from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.cli import main
+from visiontasks.cli import main, report
 from visiontasks.cli.training import run_recipe
 
 DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24]"
@@ -98,3 +103,53 @@ def test_a_folder_that_lacks_something_is_an_error(folder: Path, capsys: pytest.
     assert "last.ckpt" in message()
     assert main(["report", "run", "--count", "99"]) == 2
     assert "count is 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", [None, "bf16-mixed"])
+def test_the_test_of_a_report_has_what_the_run_had(
+    precision: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = folder / "a run"
+    run.mkdir()
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    task = ClassificationTask(4, dropout=0.25)
+    task.trainer = trainer
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(run / "other.ckpt", weights_only=True)
+    trainer.save_checkpoint(run / "checkpoints" / "last.ckpt", weights_only=True)
+    data = {"class_path": "visiontasks.ShapesDataModule", "init_args": {"train_size": 5}}
+    (run / "config.yaml").write_text(
+        json.dumps({"data": data, "seed_everything": 3, "trainer": {"precision": precision}})
+    )
+    noted: list[Any] = []
+
+    class Noting:
+        """Stands in for the command line of a test."""
+
+        def __init__(self, command: str, words: list[str]) -> None:
+            noted.extend([command, words])
+            test = lambda *given, **options: noted.append((given, options))  # noqa: E731
+            self.model, self.datamodule = "the model", "the data"
+            self.trainer = SimpleNamespace(test=test, is_global_zero=True)
+
+    monkeypatch.setattr(report, "TrainingCLI", Noting)
+    arguments = ["a run", "--count", "3", "--ckpt_path", "a run/other.ckpt", "--data.batch_size", "7"]
+    assert main(["report", *arguments]) == 0
+    command, words, (given, options) = noted
+    assert command == "test"
+    flags = dict(word.split("=", 1) for word in words if "=" in word)
+    model = json.loads(flags.pop("--model"))
+    assert model["class_path"] == "visiontasks.tasks.classification.ClassificationTask"
+    assert model["init_args"]["dropout"] == 0.25
+    assert not model["init_args"].keys() & {"num_classes", "in_channels", "image_size"}
+    callback = json.loads(flags.pop("--trainer.callbacks+"))
+    assert callback["class_path"].endswith(".RunReport")
+    line = shlex.join(["visiontasks", "report", *arguments])
+    assert callback["init_args"] == {"folder": "a run", "count": 3, "command": line}
+    assert json.loads(flags.pop("--data")) == data
+    expected = {"--seed_everything": "3", "--trainer.logger": "false", "--ckpt_path": "a run/other.ckpt"}
+    assert flags == expected | ({"--trainer.precision": precision} if precision else {})
+    # Flags of the user stand behind those of the run, and win.
+    assert words[-3:-1] == ["--data.batch_size", "7"]
+    assert (given, options) == (("the model", "the data"), {"ckpt_path": "a run/other.ckpt", "verbose": False})
+    assert capsys.readouterr().out.endswith("Report: a run/report.html\n")

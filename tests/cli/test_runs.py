@@ -111,6 +111,13 @@ def test_a_folder_goes_on_in_it_and_an_older_file_in_a_new_one() -> None:
     assert "in a new run folder" in older.message
 
 
+def test_a_file_that_lies_in_no_run_folder_begins_a_new_one() -> None:
+    Path("loose").mkdir()
+    torch.save({"state_dict": {}, "global_step": 3, "callbacks": {}}, "loose/weights.pth")
+    run = choose_run(config_of(ckpt_path="loose/weights.pth"), "fit", evaluates=False)
+    assert (run.root / run.name, run.folder, run.checkpoint) == (Path("runs/fit"), None, "loose/weights.pth")
+
+
 def test_a_missing_file_is_an_error() -> None:
     with pytest.raises(CheckpointError, match=r"There is no checkpoint 'gone\.ckpt'"):
         choose_run(config_of(ckpt_path="gone.ckpt"), "fit", evaluates=False)

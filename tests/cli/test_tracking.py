@@ -1,7 +1,9 @@
 """Weights & Biases by flags, with the real client, offline."""
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,9 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.loggers import WandbLogger
 
 from tests.callbacks.wandb_log import Log, no_account, read_log, read_logs
-from visiontasks.cli import main
+from visiontasks.cli import main, tracking
+from visiontasks.cli.tracking import leave_out_unset
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -162,3 +166,98 @@ def test_a_server_that_does_not_answer_does_not_hold_a_training_up(tmp_path: Pat
     assert done.stderr.count("does not answer at http://127.0.0.1:9") == 1
     (file,) = (tmp_path / "runs" / "wandb").glob("offline-run-*/run-*.wandb")
     check_contents(read_log(file))
+
+
+def prepared(saved: dict[str, str], **entry: Any) -> Any:  # noqa: ANN401 - a logger of a configuration
+    """A logger of a configuration after it was prepared for a run."""
+    from jsonargparse import Namespace
+
+    from visiontasks.cli.runs import Run
+    from visiontasks.cli.tracking import prepare_loggers
+
+    logger = Namespace(class_path="lightning.pytorch.loggers.WandbLogger", init_args=Namespace(**entry))
+    csv = Namespace(class_path="lightning.pytorch.loggers.CSVLogger", init_args=Namespace(save_dir=""))
+    config = Namespace(trainer=Namespace(logger=[csv, logger]), wandb=None, wandb_artifacts=False)
+    prepare_loggers(config, Run("night", Path("elsewhere")), saved)
+    return logger
+
+
+def test_a_run_is_resumed_by_its_project_unless_it_has_a_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    saved = {"p": "abc", "lightning_logs": "def", "named": "ghi"}
+    assert prepared(saved, project="p", save_dir="w").init_args.id == "abc"
+    assert (folder / "w").is_dir()
+    assert prepared(saved).init_args.id == "def"
+    assert "id" not in prepared(saved, project="other").init_args
+    assert prepared(saved, project="p", id="own").init_args.id == "own"
+    assert "id" not in prepared(saved, project="p", version="own").init_args
+    assert "dict_kwargs" not in prepared(saved, project="p")  # of a run that is resumed online
+    monkeypatch.setenv("WANDB_PROJECT", "named")
+    assert prepared(saved).init_args.id == "ghi"
+
+
+def test_the_flag_adds_a_logger_beside_the_files_of_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visiontasks.cli.training import TrainingCLI
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    words = "--wandb project --run night --runs elsewhere --trainer.accelerator cpu"
+    files, logger = TrainingCLI("fit", words.split()).trainer.loggers
+    assert files.log_dir == "elsewhere/night/version_0"
+    assert isinstance(logger, WandbLogger)
+    init = logger._wandb_init
+    assert (init["project"], init["name"], logger.save_dir) == ("project", "night", "elsewhere")
+    assert logger._log_model is False
+    assert "anonymous" in init
+    leave_out_unset([logger])
+    assert "anonymous" not in init
+    init["anonymous"] = "allow"
+    leave_out_unset([logger])
+    assert init["anonymous"] == "allow"
+    assert os.environ["WANDB_ERROR_REPORTING"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (None, ("api.wandb.ai", 443)),
+        ("http://some.where", ("some.where", 80)),
+        ("https://some.where:8443/path", ("some.where", 8443)),
+    ],
+)
+def test_the_server_that_is_tried_is_that_of_the_client(
+    address: str | None, expected: tuple[str, int], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Any] = []
+
+    def connect(address: tuple[str, int], timeout: float) -> Any:  # noqa: ANN401 - a socket
+        tried.append((address, timeout))
+        if len(tried) == 2:
+            raise OSError
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(tracking, "getproxies", dict)
+    if address is not None:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+    assert tracking._reachable()
+    assert not tracking._reachable()
+    assert tried == [(expected, 4.0)] * 2
+    monkeypatch.setattr(tracking, "getproxies", lambda: {"https": "http://proxy"})
+    assert tracking._reachable()
+    assert len(tried) == 2
+
+
+def test_a_key_is_found_where_the_client_finds_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not tracking._has_key()
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "x")
+            assert tracking._has_key()
+    (folder / "keys").write_text("machine some.where login user password xyz\n")
+    monkeypatch.setenv("NETRC", str(folder / "keys"))
+    assert not tracking._has_key()  # of another server
+    monkeypatch.setenv("WANDB_BASE_URL", "https://some.where:8443")
+    assert tracking._has_key()
+    (folder / "keys").write_text("machine")
+    assert not tracking._has_key()

@@ -230,6 +230,7 @@ def test_help_shows_the_arguments_of_task_and_data(capsys: pytest.CaptureFixture
     printed = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "--model.label_smoothing LABEL_SMOOTHING Share of the target that is spread over all classes" in printed
     assert "--data.val_size VAL_SIZE Number of training images held out for validation" in printed
+    assert printed.count("--help") == printed.count("usage:") == 1
 
 
 def test_a_class_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

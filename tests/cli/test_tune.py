@@ -3,12 +3,15 @@
 import re
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
+from lightning.pytorch import Trainer
 
-from visiontasks.cli import main
+from visiontasks.cli import main, tune
 from visiontasks.cli.training import TrainingCLI
-from visiontasks.cli.tune import suggest_rate
+from visiontasks.cli.tune import TuningCLI, suggest_rate
 
 SMALL = (
     "--data.train_size 64 --data.val_size 8 --data.batch_size 4 --data.image_size [24,24] "
@@ -72,3 +75,79 @@ def test_a_loss_that_does_not_fall_gives_no_suggestion(folder: Path, capsys: pyt
     assert main(["tune", *SMALL.split(), "--min_lr", "1e-20", "--max_lr", "1e-19", "--steps", "20"]) == 1
     assert "No learning rate is suggested: the loss did not fall." in capsys.readouterr().out
     assert suggest_rate([1.0] * 30, [float(step) for step in range(30)]) is None
+
+
+class Searcher:
+    """Stands in for Lightning's Tuner: notes what it is asked, and finds one batch size."""
+
+    found: int | None = None
+    asked: ClassVar[list[Any]] = []
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def lr_find(self, model: Any, **options: Any) -> Any:  # noqa: ANN401 - as Lightning has it
+        self.asked.append((model, options))
+        rates = [10.0**power for power in range(-20, 10)]
+        losses = [2 + step / 99 for step in range(10)] + [1.9 - step / 12 for step in range(12)] + [5.0] * 8
+        means, mean = [], 0.0
+        for step, loss in enumerate(losses):
+            mean = 0.98 * mean + 0.02 * loss
+            means.append(mean / (1 - 0.98 ** (step + 2)))
+        return SimpleNamespace(results={"lr": rates, "loss": means})
+
+    def scale_batch_size(self, model: Any, **options: Any) -> int | None:  # noqa: ANN401 - as Lightning has it
+        self.asked.append((model, options))
+        return self.found
+
+
+@pytest.fixture
+def searcher(folder: Path, monkeypatch: pytest.MonkeyPatch) -> type[Searcher]:
+    monkeypatch.setattr(tune, "Tuner", Searcher)
+    Searcher.asked.clear()
+    return Searcher
+
+
+def test_the_search_has_the_range_and_the_steps_of_the_flags(
+    searcher: type[Searcher], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = TuningCLI([*SMALL.split(), "--min_lr", "1e-20", "--max_lr", "1e9", "--steps", "30"], "x")
+    assert cli.search() == 0
+    ((model, options),) = searcher.asked
+    assert model is cli.model
+    assert options.pop("datamodule") is cli.datamodule
+    assert options == {"min_lr": 1e-20, "max_lr": 1e9, "num_training": 30, "update_attr": False}
+    assert capsys.readouterr().out.endswith(
+        "Learning rate: 30 steps from 1e-20 to 1e+09; so far it is 0.001.\nSuggested: --model.optimizer.lr 1e-05\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("most", "found", "tried", "expected"),
+    [
+        (8192, 64, 64, "32 fits; larger ones were not tried"),  # half of the 64 images
+        (20, 32, 32, "16 fits; larger ones were not tried"),  # the next power of two
+        (8192, 8, 64, "8 is the largest that fits into memory"),
+        (8192, None, 64, "4 is the largest that fits into memory"),
+        (1, 2, 2, "1 fits; larger ones were not tried"),
+    ],
+)
+def test_batch_sizes_are_tried_up_to_half_of_the_images(
+    most: int,
+    found: int | None,
+    tried: int,
+    expected: str,
+    searcher: type[Searcher],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searcher, "found", found)
+    cli = TuningCLI([*SMALL.split(), "--find", "batch_size", "--max_batch_size", str(most)], "x")
+    assert cli.search() == 0
+    ((_, options),) = searcher.asked
+    assert (options["init_val"], options["max_val"]) == (1, tried)
+    size = expected.partition(" ")[0]
+    assert cli.datamodule.batch_size == int(size)
+    assert capsys.readouterr().out.endswith(
+        f"Batch size: {expected}; so far it is 4.\nSuggested: --data.batch_size {size}\n"
+    )

@@ -1,10 +1,14 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torchvision
 
 from visiontasks import DetectionTask
+from visiontasks.detection.published import COCO_IDS, PUBLISHED, fit_classes, read_detector
+from visiontasks.errors import DownloadError
 
 SMALL: dict[str, Any] = {
     "backbone_options": {"filters": [4, 8, 8], "depth": 1},
@@ -48,3 +52,48 @@ def test_outputs_for_other_anchors_are_left_at_random(source: tuple[DetectionTas
         f"rpn.head.{layer}.{kind}" for layer in ("cls_logits", "bbox_pred") for kind in ("weight", "bias")
     }
     assert all(torch.equal(found[key], given[key]) for key in found if found[key].shape == given[key].shape)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_weights_are_verified_and_converted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def state_dict(**options: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as torchvision has it
+        asked.append(options)
+        if len(asked) > 1:
+            message = "no network"
+            raise OSError(message)
+        return {"backbone.body.bn1.running_var": torch.ones(2), "backbone.fpn.x": torch.zeros(1)}
+
+    entry = SimpleNamespace(url="https://some.where", get_state_dict=state_dict)
+    monkeypatch.setattr(torchvision.models, "get_model_weights", {name: SimpleNamespace(DEFAULT=entry)}.__getitem__)
+    source = read_detector(name)
+    assert source.origin == f"torchvision's {name}"
+    assert list(source.weights) == ["backbone.bn1.running_var", "neck.x"]
+    # The older ones were trained with a batch norm whose epsilon is 0.
+    lowered = 1e-5 if name == "fasterrcnn_resnet50_fpn" else 0
+    assert (1 - source.weights["backbone.bn1.running_var"]).tolist() == pytest.approx([lowered] * 2, rel=0.01)
+    assert asked == [{"map_location": "cpu", "check_hash": True, "weights_only": True}]
+    with pytest.raises(DownloadError, match=r"be downloaded from https://some.where \(no network\)\. Without"):
+        read_detector(name)
+
+
+def test_the_outputs_of_the_80_classes_of_coco_are_chosen_from_90() -> None:
+    outputs = {
+        "roi_head.cls_score.weight": torch.arange(91.0)[:, None].expand(-1, 3),
+        "roi_head.cls_score.bias": torch.arange(91.0),
+        "roi_head.bbox_pred.weight": torch.arange(90.0).repeat_interleave(4)[:, None].expand(-1, 3),
+        "roi_head.bbox_pred.bias": torch.arange(90.0).repeat_interleave(4),
+    }
+    weights = dict(outputs)
+    assert not fit_classes(weights, 80)
+    chosen = [index - 1 for index in COCO_IDS]
+    assert weights["roi_head.cls_score.bias"].tolist() == [*chosen, 90]  # the last is the background
+    assert weights["roi_head.cls_score.weight"][:, 0].tolist() == [*chosen, 90]
+    assert weights["roi_head.bbox_pred.bias"].view(-1, 4)[:, 2].tolist() == chosen
+    assert weights["roi_head.bbox_pred.weight"].view(-1, 4, 3)[:, 1, 0].tolist() == chosen
+    weights = dict(outputs)
+    assert not fit_classes(weights, 90)
+    assert weights.keys() == outputs.keys()
+    assert fit_classes(weights, 3)
+    assert not weights

@@ -57,3 +57,11 @@ def test_a_shared_box_is_the_box_of_every_class() -> None:
     terms = head.losses(logits, deltas, sample)
     assert terms["box"] == 0
     assert terms["classification"] > 0
+
+
+def test_outputs_are_float32_under_autocast() -> None:
+    head = RoIHead(2, (3, 3), 4, widths=(5,))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = head(torch.rand(6, 3, 3, 2))
+    assert logits.dtype == deltas.dtype == torch.float32
+    assert (logits.shape, deltas.shape) == ((6, 5), (6, 4, 4))

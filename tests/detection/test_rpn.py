@@ -1,4 +1,6 @@
+import pytest
 import torch
+from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -52,3 +54,13 @@ def test_no_gradient_goes_through_the_proposals() -> None:
     assert terms.keys() == {"objectness", "rpn_box"}
     torch.stack(list(terms.values())).sum().backward()
     assert all(value.grad is not None for value in rpn.parameters())
+
+
+def test_a_head_begins_undecided() -> None:
+    head = RPN(64, Anchors(STRIDES, (4,)), depth=2).head
+    layers = [module for module in head.modules() if isinstance(module, nn.Conv2d)]
+    assert len(layers) == 4
+    for layer in layers:
+        assert layer.bias is not None
+        assert not layer.bias.any()
+        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.2)

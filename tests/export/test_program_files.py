@@ -19,7 +19,8 @@ from visiontasks.detection.roi_align import assign_levels, roi_align
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export import export_task, program_files
 from visiontasks.export.parity import compare, named
-from visiontasks.export.programs import Program, make_program
+from visiontasks.prediction.predictors import make_program
+from visiontasks.prediction.programs import Program
 
 pytestmark = pytest.mark.unchecked
 
@@ -95,7 +96,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "message"), [("a.pb", (16, 16), "no kind of file"), ("a.onnx", None, "image_size")]
+    ("name", "size", "message"), [("a.pb", (16, 16), "not a kind of file"), ("a.onnx", None, "image_size")]
 )
 def test_what_is_missing_is_said(name: str, size: tuple[int, int] | None, message: str, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=message):

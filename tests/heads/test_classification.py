@@ -49,3 +49,9 @@ def test_a_batch_without_images_gives_no_logits(pool: Pool, pool_size: int) -> N
 def test_an_unknown_pooling_is_an_error() -> None:
     with pytest.raises(ArgumentError, match="pool is 'median' and pool_size 1; expected 'average' or 'max', and"):
         ClassificationHead((4,), num_classes=3, pool="median")  # type: ignore[arg-type]  # the point
+
+
+def test_by_default_a_head_drops_nothing_and_averages_all() -> None:
+    head = ClassificationHead((4, 6), 3).train()
+    features = [torch.rand(2, 4, 6, 8), torch.rand(2, 6, 3, 4)]
+    torch.testing.assert_close(head(features), head.linear(features[-1].mean((2, 3))))

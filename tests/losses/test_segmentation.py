@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -126,6 +127,18 @@ def test_independent_losses_in_a_loop() -> None:
             count += weight
     assert pixel_binary_cross_entropy(logits, masks, WEIGHTS).item() == pytest.approx(entropy / count, rel=1e-5)
     assert pixel_binary_focal(logits, masks, WEIGHTS).item() == pytest.approx(focal / count, rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["binary", "multilabel"])
+def test_labels_are_smoothed_towards_an_even_chance(mode: Any) -> None:  # noqa: ANN401 - one of the modes
+    logits, masks = layers()
+    if mode == "binary":
+        logits, masks = logits[:, :1], masks[:, 0]
+    (found,) = SegmentationLoss("cross_entropy", mode, label_smoothing=0.2)(logits, masks).values()
+    counted = masks.view_as(logits) != 255
+    p, t = logits[counted].sigmoid().double(), masks.view_as(logits)[counted].double()
+    t = torch.where(t == 1, 0.9, 0.1)
+    assert found.item() == pytest.approx(-(t * p.log() + (1 - t) * (1 - p).log()).mean().item(), rel=1e-5)
 
 
 def test_independent_dice_and_lovasz_are_those_of_each_class_alone() -> None:

@@ -6,7 +6,13 @@ from torchvision.ops import box_iou
 from tests.metrics.detection_sets import as_batches, random_setting
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.metrics.detection_records import Detections, Objects
-from visiontasks.metrics.sample_quality import sample_quality
+from visiontasks.metrics.sample_quality import (
+    classification_quality,
+    detection_quality,
+    localization_quality,
+    reconstruction_quality,
+    segmentation_quality,
+)
 from visiontasks.metrics.threshold_counts import detection_counts
 from visiontasks.types import (
     AutoencodingBatch,
@@ -22,21 +28,16 @@ from visiontasks.types import (
 IMAGES, IDS = torch.zeros(6, 3, 9, 7, dtype=torch.uint8), torch.arange(6)
 
 
-def values(predictions: object, batch: object) -> np.ndarray:
-    found = sample_quality(predictions, batch)
-    assert found is not None
-    return found.values
-
-
 def test_a_classification_has_the_probability_of_the_truth() -> None:
     probabilities = torch.rand(6, 3)
     labels = torch.randint(3, (6,))
     predictions = ClassificationPredictions(probabilities, labels, probabilities[:, 0])
     expected = [probabilities[i, labels[i]].item() for i in range(6)]
-    assert values(predictions, ClassificationBatch(IMAGES, labels, IDS)).tolist() == expected
+    assert classification_quality(ClassificationBatch(IMAGES, labels, IDS), predictions)[1].tolist() == expected
     several = torch.randint(2, (6, 3), dtype=torch.uint8)
     mean = [np.mean([p if y else 1 - p for p, y in zip(*pair, strict=True)]) for pair in zip(probabilities, several)]  # noqa: B905 - tensors
-    found = values(predictions, ClassificationBatch(IMAGES, several, IDS))
+    name, found = classification_quality(ClassificationBatch(IMAGES, several, IDS), predictions)
+    assert name == "mean probability of the true answers"
     np.testing.assert_allclose(found, mean, rtol=1e-6)
 
 
@@ -48,7 +49,7 @@ def test_a_localization_has_the_overlap_where_the_class_is_right() -> None:
     batch = LocalizationBatch(IMAGES, labels, truth, torch.full((6, 2), 7), torch.ones(6, 2), IDS)
     expected = box_iou(boxes, truth).diagonal().double().numpy()
     expected[[2, 5]], expected[3] = 0, np.nan
-    np.testing.assert_allclose(values(predictions, batch), expected, rtol=1e-6)
+    np.testing.assert_allclose(localization_quality(batch, predictions)[1], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
@@ -64,16 +65,16 @@ def test_a_segmentation_has_the_metric_of_each_image_alone(multilabel: bool) -> 
         metric = MultilabelConfusion(4) if multilabel else ConfusionMatrix(4)
         metric.update(found[index : index + 1], masks[index : index + 1])
         expected.append(metric.compute()["miou"].item())
-    result = values(SegmentationPredictions(found, torch.rand(shape)), batch)
+    _, result = segmentation_quality(batch, SegmentationPredictions(found, torch.rand(shape)))
     np.testing.assert_allclose(result, expected, rtol=1e-6)
-    assert np.isnan(result).tolist() == [True] + [False] * 5
+    assert result.isnan().tolist() == [True] + [False] * 5
 
 
 def test_a_detection_has_the_f1_of_each_image_alone() -> None:
     for seed in range(10):
         setting = random_setting(seed)
         for predictions, batch in as_batches(setting, list(range(setting.images))):
-            for found, image in zip(values(predictions, batch), batch.ids.tolist(), strict=True):
+            for found, image in zip(detection_quality(batch, predictions)[1].tolist(), batch.ids.tolist(), strict=True):
                 own, there = setting.detections, setting.objects
                 counts = detection_counts(
                     Detections(*(field[own.images == image] for field in own)),
@@ -90,9 +91,5 @@ def test_an_autoencoder_has_the_ratio_of_signal_and_noise() -> None:
     made = torch.full((2, 3, 4, 6), 0.3)
     made[1] = 0.2
     batch = AutoencodingBatch(images, torch.full((2,), -1), torch.arange(2))
-    found = values(AutoencodingPredictions(made, torch.zeros(2, 5)), batch)
+    _, found = reconstruction_quality(batch, AutoencodingPredictions(made, torch.zeros(2, 5)))
     assert found.tolist() == pytest.approx([20.0, 100.0], abs=1e-3)
-
-
-def test_of_other_predictions_nothing_is_known() -> None:
-    assert sample_quality(torch.zeros(6), ClassificationBatch(IMAGES, IDS, IDS)) is None

@@ -16,10 +16,10 @@ from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.data.index.voc_xml import read_annotation
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.coco_ids import number_images, read_ids
-from visiontasks.prediction.formats import CocoResults, Codes, Csv, JsonLines, MaskImages, VocXml
+from visiontasks.prediction.formats import BoxCsv, CocoBoxes, CocoMasks, Codes, Csv, JsonLines, MaskImages, VocXml
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.writers import Writer
-from visiontasks.prediction.writing import name_targets, write_predictions
+from visiontasks.prediction.writing import write_predictions
 
 NAMES = ["cat", "dog"]
 FOUND = [
@@ -49,13 +49,13 @@ def test_json_lines_hold_every_image(tmp_path: Path) -> None:
 
 
 def test_csv_has_a_row_for_each_box_or_each_image(tmp_path: Path) -> None:
-    write(Csv(tmp_path / "x.csv", boxes=True), FOUND)
+    write(BoxCsv(tmp_path / "x.csv"), FOUND)
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
     assert [(row["file"], row["class"], row["xmax"]) for row in rows] == [
         ("in/7.jpg", "dog", "30.25"),
         ("in/7.jpg", "cat", "20.00"),
     ]
-    write(Csv(tmp_path / "x.csv", boxes=False), [FOUND[0]._replace(boxes=None), FOUND[2]._replace(boxes=None)])
+    write(Csv(tmp_path / "x.csv"), [FOUND[0]._replace(boxes=None), FOUND[2]._replace(boxes=None)])
     rows = list(csv.DictReader((tmp_path / "x.csv").read_text().splitlines()))
     assert rows[0] == {"file": "in/7.jpg", "label": "1;0", "class": "dog;cat", "score": "0.900000;0.250000"}
     assert rows[1]["class"] == ""
@@ -79,7 +79,7 @@ def annotations(folder: Path) -> Path:
 
 def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = annotations(tmp_path)
-    write(CocoResults(tmp_path / "x.json", read_ids(path, FILES, NAMES)), FOUND)
+    write(CocoBoxes(tmp_path / "x.json", FILES, NAMES, path), FOUND)
     truth = COCO(str(path))
     results = truth.loadRes(str(tmp_path / "x.json"))
     assert {(entry["image_id"], entry["category_id"]) for entry in results.anns.values()} == {(70, 17), (70, 18)}
@@ -101,7 +101,7 @@ def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_without_annotations_images_are_numbered(tmp_path: Path) -> None:
-    write(CocoResults(tmp_path / "x.json", number_images(FILES, NAMES)), [FOUND[2], FOUND[1]])
+    write(CocoBoxes(tmp_path / "x.json", FILES, NAMES), [FOUND[2], FOUND[1]])
     assert json.loads((tmp_path / "x.json").read_text()) == []
     assert number_images(FILES, NAMES).images == dict(zip(FILES, (1, 2, 3), strict=True))
     assert number_images([Path("a/7.jpg"), Path("b/7.jpg")], NAMES).images == {Path("a/7.jpg"): 1, Path("b/7.jpg"): 2}
@@ -109,8 +109,8 @@ def test_without_annotations_images_are_numbered(tmp_path: Path) -> None:
 
 def test_voc_files_are_read_back(tmp_path: Path) -> None:
     odd = FOUND[0]._replace(name=Path("in/a & <b> \udce9\x07.jpg"))
-    targets = name_targets([*FILES, Path(str(odd.name))], tmp_path, ".xml")
-    write(VocXml(tmp_path, targets), [*FOUND, odd])
+    writer = VocXml(tmp_path, [*FILES, Path(str(odd.name))])
+    write(writer, [*FOUND, odd])
     found = read_annotation(tmp_path / "7.xml")
     assert not found.problems
     assert (found.file_name, found.size) == ("7.jpg", (40, 60))
@@ -119,7 +119,7 @@ def test_voc_files_are_read_back(tmp_path: Path) -> None:
     assert found.objects[0].box == (2.5, 3, 30.25, 38)
     assert not (tmp_path / "bad.xml").exists()
     assert read_annotation(tmp_path / "nothing.xml").objects == []
-    other = read_annotation(tmp_path / targets[odd.name])
+    other = read_annotation(tmp_path / writer.targets[odd.name])
     assert other.file_name == "a & <b> \\udce9\\x07.jpg"
     assert len(other.objects) == 2
 
@@ -138,7 +138,7 @@ def segmented(mask: torch.Tensor) -> Prediction:
 def test_masks_come_back_from_run_lengths_and_from_png(layers: tuple[int, ...], tmp_path: Path) -> None:
     mask = torch.randint(2 if layers else 3, (*layers, 17, 23), dtype=torch.uint8)
     prediction = segmented(mask)
-    write(MaskImages(tmp_path, {prediction.name: Path("m.png")}, ["background", "cat/s", "dog"]), [prediction])
+    write(MaskImages(tmp_path, [Path("m.jpg")], ["background", "cat/s", "dog"]), [prediction])
     files = [tmp_path / f"m_{name}.png" for name in ("background", "cat_s", "dog")] if layers else [tmp_path / "m.png"]
     read = np.stack([read_mask(file) for file in files])
     assert np.array_equal(read if layers else read[0], mask.numpy())
@@ -147,7 +147,7 @@ def test_masks_come_back_from_run_lengths_and_from_png(layers: tuple[int, ...], 
     for entry in classes:
         expected = mask[entry["label"]] if layers else mask == entry["label"]
         assert np.array_equal(rle.decode(entry["mask"]), expected.byte().numpy())
-    write(CocoResults(tmp_path / "m.json", number_images([Path("m.jpg")], ["cat", "dog"])), [prediction])
+    write(CocoMasks(tmp_path / "m.json", [Path("m.jpg")], ["background", "cat", "dog"]), [prediction])
     results = json.loads((tmp_path / "m.json").read_text())
     assert [entry["category_id"] for entry in results] == [1, 2]
     assert results[0]["segmentation"] == classes[1]["mask"]
@@ -166,12 +166,6 @@ def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
     assert path.read_text() == "of before"
     write(JsonLines(path), FOUND)
     assert len(path.read_text().splitlines()) == 3
-
-
-def test_a_result_never_replaces_an_image() -> None:
-    with pytest.raises(ArgumentError, match="Write into another folder"):
-        name_targets([Path("in/a.png"), Path("in/b.jpg")], Path("in"), ".png")
-    assert name_targets([Path("in/a.png")], Path("out"), ".png") == {Path("in/a.png"): Path("a.png")}
 
 
 def test_codes_are_arrays_and_lines_of_json(tmp_path: Path) -> None:

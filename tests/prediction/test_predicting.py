@@ -12,14 +12,13 @@ from torch import Tensor
 
 from tests.prediction.small_tasks import SMALL, TASKS, write_pictures
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, Task
-from visiontasks.data.augmentation.resizing import Within
 from visiontasks.data.images.reading import read_image
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction, create_predictor, predict_images
-from visiontasks.prediction.predictors import DetectionPredictor
 
 BAD = {"half.jpg", "text.jpg"}
+WITHIN: dict[str, Any] = {"policy": "Within", "shorter": 64, "longer": 96, "multiple": 32}
 
 
 @pytest.fixture
@@ -32,7 +31,8 @@ def by_hand(task: Any, file: Path) -> dict[str, Any]:  # noqa: ANN401 - a task o
     image = read_image(file)
     height, width = image.shape[1:]
     if isinstance(task, DetectionTask):
-        shorter, longer = task.image_bounds or (800, 1333)
+        assert task.view is not None
+        shorter, longer = task.view["shorter"], task.view["longer"]
         factor = min(shorter / min(height, width), longer / max(height, width))
         size = (round(height * factor), round(width * factor))
         inner = read_image(file, 3, size)
@@ -85,7 +85,7 @@ def compare(prediction: Prediction, expected: dict[str, Tensor], names: Sequence
 def test_predictions_are_those_of_the_task_by_hand(kind: str, files: list[Path]) -> None:
     task: Any = TASKS[kind]()
     if kind == "detection":
-        task.image_bounds = (64, 96)
+        task.view = WITHIN
     if kind == "segmentation":
         # Every class occurs.
         *_, bias = (value for value in task.decoder.parameters() if value.shape == (3,))
@@ -157,7 +157,7 @@ def test_a_name_alone_may_be_a_folder(files: list[Path], tmp_path: Path) -> None
 
 def test_detection_keeps_the_shape_that_it_was_trained_with(files: list[Path]) -> None:
     task = TASKS["detection"]()
-    task.image_bounds = (64, 96)
+    task.view = WITHIN
     seen: list[tuple[int, ...]] = []
     task.register_forward_pre_hook(lambda module, inputs: seen.append((*inputs[0].shape, *inputs[1][0].tolist())))
     list(predict_images(task, [files[0]]))  # 33 x 21
@@ -166,9 +166,6 @@ def test_detection_keeps_the_shape_that_it_was_trained_with(files: list[Path]) -
     fixed.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     list(predict_images(fixed, [files[0]]))
     assert seen[1] == (1, 3, 48, 40)
-    unknown = create_predictor(TASKS["detection"]())
-    assert isinstance(unknown, DetectionPredictor)
-    assert unknown.resizing == Within(800, 1333)
 
 
 @pytest.mark.parametrize(("own", "score"), [(0.9, 0.0), (0.0, 0.9)])
@@ -187,7 +184,7 @@ def test_precomputed_proposals_are_read_from_their_file(files: list[Path], tmp_p
     with pytest.raises(ArgumentError, match="visiontasks propose"):
         create_predictor(task)
     with pytest.raises(ArgumentError, match="makes its own"):
-        create_predictor(TASKS["detection"](), proposals=tmp_path / "p.npy")
+        create_predictor(TASKS["detection"](image_size=(64, 64)), proposals=tmp_path / "p.npy")
     proposals = ProposalFile.create(tmp_path / "p.npy", image_names(files[:1]), 3, {})
     boxes = np.array([[0, 0, 10.5, 16.5], [5, 6, 21, 33]])  # of 33 x 21 pixels
     proposals.write(0, boxes)
@@ -228,13 +225,16 @@ class Own(Task):
 def test_what_cannot_work_is_refused_at_once(files: list[Path]) -> None:
     task = TASKS["multiclass"]()
     wrong: list[tuple[Any, dict[str, Any], str]] = [
-        (ClassificationTask(3, backbone_options=SMALL), {}, "image size"),
+        (ClassificationTask(3, backbone_options=SMALL), {}, "size of images"),
         (task, {"window": (64, 64)}, "window is for a SegmentationTask"),
         (task, {"score": 0.5}, "score is for a DetectionTask"),
-        (TASKS["detection"](), {"score": 2.0}, "expected 0 to 1"),
+        (TASKS["detection"](), {}, r"image_size=\(H, W\) \(--image_size H W\)"),
+        (TASKS["detection"](image_size=(48, 40)), {"score": 2.0}, "expected 0 to 1"),
+        (task, {"overlap": 0.5}, "overlap is for a SegmentationTask"),
+        (task, {"image_size": (0, 4)}, "at least 1"),
         (TASKS["segmentation"](), {"scales": []}, "scales"),
         (TASKS["segmentation"](), {"windows_at_once": 0}, "windows_at_once is 0"),
-        (Own(backbone_options=SMALL), {}, "LocalizationTask, AutoencodingTask, DetectionTask, SegmentationTask"),
+        (Own(backbone_options=SMALL), {}, r"SegmentationTask, AutoencodingTask .* kind = Kind\(row"),
     ]
     for model, options, message in wrong:
         with pytest.raises(ArgumentError, match=message):

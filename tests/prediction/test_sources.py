@@ -6,7 +6,7 @@ import pytest
 
 from tests.prediction.small_tasks import write_pictures
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction.sources import find_files, target_names
+from visiontasks.prediction.sources import find_files, name_targets, target_names
 
 
 def test_files_folders_patterns_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +39,9 @@ def test_results_are_called_after_their_files() -> None:
     assert target_names([Path("a/../b/x.jpg")], ".xml") == [Path("x.xml")]
     assert target_names([Path("/a/b/x.jpg"), Path("/a/c/d/x.jpg")], ".png") == [Path("b/x.png"), Path("c/d/x.png")]
     assert target_names([], ".png") == []
+
+
+def test_a_result_never_replaces_an_image() -> None:
+    with pytest.raises(ArgumentError, match="Write into another folder"):
+        name_targets([Path("in/a.png"), Path("in/b.jpg")], Path("in"), ".png")
+    assert name_targets([Path("in/a.png")], Path("out"), ".png") == {Path("in/a.png"): Path("a.png")}

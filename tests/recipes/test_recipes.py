@@ -41,14 +41,19 @@ def start(recipe: str, folder: Path, *arguments: str, flags: Sequence[str] = QUI
 def test_quickstart(tmp_path: Path) -> None:
     small = ["--data.train_size", "64", "--data.val_size", "16", "--data.test_size", "16", "--trainer.max_epochs", "2"]
     printed = start("quickstart.py", tmp_path, *small)
-    accuracy = re.search(r"test/accuracy\s+([\d.]+)", printed)
-    assert accuracy
-    assert 0 <= float(accuracy[1]) <= 1
     folder = tmp_path / "runs" / "quickstart" / "version_0"
     assert f"Run folder: {folder.relative_to(tmp_path)}" in printed
-    assert list((folder / "checkpoints").glob("epoch*.ckpt"))
+    with (folder / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    best = max(float(row["val/accuracy"]) for row in rows if row["val/accuracy"])
+    (checkpoint,) = (folder / "checkpoints").glob("epoch*.ckpt")
+    assert checkpoint.stem.endswith(f"val_accuracy{best:.4f}")
+    # The 16 images of the test are scored once, by that checkpoint.
+    (tested,) = (float(row["test/accuracy"]) for row in rows if row["test/accuracy"])
+    assert tested * 16 == round(tested * 16)
+    assert f"test/accuracy                   {tested:.4f}\n" in printed
+    assert f"Best checkpoint: {checkpoint.relative_to(tmp_path)}" in printed
     assert (folder / "predictions" / "test.png").exists()
-    assert "val/accuracy" in (folder / "metrics.csv").read_text().splitlines()[0]
     # The saved configuration runs again, and a flag wins over it.
     again = start("quickstart.py", tmp_path, "--config", str(folder / "config.yaml"), "--trainer.max_epochs", "1")
     assert "Trained 1 epochs" in again

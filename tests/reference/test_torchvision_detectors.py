@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models import resnet18
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.detection._utils import overwrite_eps
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor, resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FrozenBatchNorm2d
 
 from visiontasks.detection.boxes import is_box
@@ -25,14 +28,41 @@ SIZES = [(96, 128), (96, 112), (120, 96)]
 CLASSES = 5
 
 
+NAMES = [
+    "resnet18-v1",
+    "resnet18-v2",
+    *(pytest.param(f"resnet50-{design}", marks=pytest.mark.slow) for design in ("v1", "v2")),
+]
 Scene = tuple[list[Tensor], list[dict[str, Tensor]], DetectionBatch]
 
 
-def resnet18_fpn() -> FasterRCNN:
-    backbone = resnet_fpn_backbone(
-        backbone_name="resnet18", weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d
-    )
-    return FasterRCNN(backbone, CLASSES + 1, min_size=SHORTER, max_size=LONGER)
+# Fewer regions than by default, of which the second stage would see a thousand per image; the slow tests have those.
+FEW_OF_THEIRS = {
+    "rpn_pre_nms_top_n_test": 300,
+    "rpn_post_nms_top_n_train": 200,
+    "rpn_post_nms_top_n_test": 150,
+    "box_batch_size_per_image": 64,
+}
+FEW: dict[str, Any] = {
+    "rpn_pre_nms_top_n": (2000, 300),
+    "rpn_post_nms_top_n": (200, 150),
+    "box_batch_size_per_image": 64,
+}
+
+
+def resnet18_fpn(design: str) -> FasterRCNN:
+    """Build the smaller network, which torchvision has no function for, in the design of either of its detectors."""
+    norm = nn.BatchNorm2d
+    if design == "v1":
+        backbone = resnet_fpn_backbone(backbone_name="resnet18", weights=None, trainable_layers=5, norm_layer=norm)
+        parts: dict[str, Any] = {}
+    else:
+        backbone = _resnet_fpn_extractor(resnet18(weights=None), 5, norm_layer=norm)
+        parts = {
+            "rpn_head": RPNHead(256, 3, conv_depth=2),
+            "box_head": FastRCNNConvFCHead((256, 7, 7), [256] * 4, [1024], norm_layer=norm),
+        }
+    return FasterRCNN(backbone, CLASSES + 1, min_size=SHORTER, max_size=LONGER, **FEW_OF_THEIRS, **parts)
 
 
 def resnet50_fpn(design: str, classes: int = CLASSES) -> FasterRCNN:
@@ -42,7 +72,8 @@ def resnet50_fpn(design: str, classes: int = CLASSES) -> FasterRCNN:
 
 def make(name: str) -> tuple[FasterRCNN, DetectionTask]:
     """Build torchvision's detector with weights that find something, and ours with the same."""
-    theirs = resnet18_fpn() if name == "resnet18" else resnet50_fpn(name[-2:])
+    network, design = name.split("-")
+    theirs = resnet18_fpn(design) if network == "resnet18" else resnet50_fpn(design)
     with torch.no_grad():
         # Statistics of batch norm that are none of those it begins with, and outputs that differ between places.
         theirs.train().backbone(torch.randn(4, 3, 96, 96))
@@ -52,8 +83,8 @@ def make(name: str) -> tuple[FasterRCNN, DetectionTask]:
                 module.running_mean.add_(0.1 * torch.randn_like(module.running_mean))
         theirs.rpn.head.cls_logits.weight.mul_(5)
         theirs.roi_heads.box_predictor.cls_score.weight.mul_(2)
-    design: Any = "v2" if name.endswith("v2") else "v1"
-    ours = DetectionTask(CLASSES, backbone=name.partition("-")[0], design=design)
+    options: dict[str, Any] = FEW if network == "resnet18" else {}
+    ours = DetectionTask(CLASSES, backbone=network, design=design, **options)  # type: ignore[arg-type]  # one of the two
     return theirs, ours
 
 
@@ -139,7 +170,7 @@ class RecordingProposals(Recording):
         return self.kept[image]
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50-v1", "resnet50-v2"])
+@pytest.mark.parametrize("name", NAMES)
 def test_detections_are_torchvisions(name: str, scene: Scene, tmp_path: Path) -> None:
     images, _, batch = scene
     theirs, ours = make(name)
@@ -153,7 +184,7 @@ def test_detections_are_torchvisions(name: str, scene: Scene, tmp_path: Path) ->
     assert_same(found, expected, torch.arange(1, CLASSES + 1))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50-v1", "resnet50-v2"])
+@pytest.mark.parametrize("name", NAMES)
 def test_losses_are_torchvisions_for_the_same_samples(name: str, scene: Scene, tmp_path: Path) -> None:
     images, targets, batch = scene
     theirs, ours = make(name)
@@ -189,7 +220,7 @@ def test_published_weights_of_frozen_batch_norm_and_classes_with_gaps(scene: Sce
     backbone = resnet_fpn_backbone(
         backbone_name="resnet50", weights=None, trainable_layers=0, norm_layer=FrozenBatchNorm2d
     )
-    theirs = FasterRCNN(backbone, 91, min_size=SHORTER, max_size=LONGER).eval()
+    theirs = FasterRCNN(backbone, 91, min_size=SHORTER, max_size=LONGER, **FEW_OF_THEIRS).eval()
     overwrite_eps(theirs, 0.0)
     with torch.no_grad():
         for module in theirs.modules():
@@ -212,7 +243,7 @@ def test_published_weights_of_frozen_batch_norm_and_classes_with_gaps(scene: Sce
     assert {"backbone.fpn.inner_blocks.0.bias", "rpn.head.conv.weight"} < state.keys()
     path = tmp_path / "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
     torch.save(state, path)
-    ours = DetectionTask(80, backbone="resnet50", weights=path).eval()
+    ours = DetectionTask(80, backbone="resnet50", weights=path, **FEW).eval()
     assert ours.hparams["weights"] is None
     with torch.no_grad():
         found = ours.predict(ours(*ours.inputs(batch)))

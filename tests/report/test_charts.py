@@ -2,11 +2,11 @@ import re
 
 import pytest
 
-from visiontasks.report.charts import PLOT, line_chart
+from visiontasks.report.charts import PLOT, svg_chart
 
 
 def test_a_curve_is_drawn_where_its_values_are() -> None:
-    svg = line_chart("<loss>", {"val": [(0.0, 0.0), (0.5, 0.25), (1.0, 1.0)]}, "x", (0, 1), (0, 1))
+    svg = svg_chart("<loss>", {"val": [(0.0, 0.0), (0.5, 0.25), (1.0, 1.0)]}, "x", (0, 1), (0, 1))
     assert "&lt;loss&gt;" in svg
     (path,) = re.findall(r'<path class="curve c0" d="M([\d.,L]+)"/>', svg)
     left, right, top, bottom = PLOT
@@ -16,7 +16,7 @@ def test_a_curve_is_drawn_where_its_values_are() -> None:
 
 @pytest.mark.parametrize("points", [[], [(1.0, 0.0)], [(1.0, 5.0), (2.0, 5.0)], [(1.0, -2e-9)], [(3.0, 1e12)]])
 def test_few_and_equal_values_have_a_chart(points: list[tuple[float, float]]) -> None:
-    svg = line_chart("loss", {"train": points}, "epoch")
+    svg = svg_chart("loss", {"train": points}, "epoch")
     assert "nan" not in svg
     assert svg.count("<circle") == len(points)
     assert ("no values" in svg) == (not points)

@@ -17,7 +17,7 @@ from visiontasks import (
 )
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.batches import name_fields
-from visiontasks.types import SegmentationBatch, ids_of
+from visiontasks.types import ClassificationBatch, DetectionBatch, LocalizationBatch, SegmentationBatch, ids_of
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 
@@ -61,6 +61,26 @@ def test_images_alone_are_enough_to_predict(make: Callable[[], Task], make_train
     (found,) = make_trainer().predict(task, loader(images)) or []
     with torch.no_grad():
         torch.testing.assert_close(found, task.predict(task(images)))
+
+
+@pytest.mark.parametrize("kind", [ClassificationBatch, LocalizationBatch, DetectionBatch, SegmentationBatch])
+def test_what_is_not_known_of_images_alone_has_the_form_of_what_is(kind: Any) -> None:  # noqa: ANN401 - a NamedTuple
+    batch = name_fields(torch.rand(2, 3, 5, 7), kind, "a task", alone=True)._asdict()
+    expected: dict[str, tuple[tuple[int, ...], float | None]] = {
+        "labels": ((2, 0) if kind is DetectionBatch else (2,), -1),
+        "boxes": ((2, 0, 4) if kind is DetectionBatch else (2, 4), 0),
+        "ignore": ((2, 0), 0),
+        "areas": ((2, 0), 0),
+        "masks": ((2, 5, 7), 255),
+        "scale": ((2, 2), 1),
+    }
+    for name, values in batch.items():
+        if name in expected:
+            shape, value = expected[name]
+            assert values.shape == shape, name
+            assert (values == value).all(), name
+    assert batch["ids"].tolist() == [0, 1]
+    assert "sizes" not in batch or batch["sizes"].tolist() == [[5, 7]] * 2
 
 
 def test_nothing_is_learnt_from_images_alone() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.calibration import CalibrationError, fit_temperature
 from visiontasks.metrics.thresholds import best_f1_thresholds
+from visiontasks.tasks.averaging import average_logits
 
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 
@@ -129,3 +130,18 @@ def test_without_validation_data_there_is_nothing_to_fit_to(make_trainer: Callab
     task = Scripted(3, mode="multilabel", thresholds="best_f1", calibrate=True, backbone_options=SMALL)
     with pytest.raises(ArgumentError, match="temperature and thresholds would be fitted to validation data, and there"):
         make_trainer(max_epochs=1, limit_val_batches=0).fit(task, loader, loader)
+
+
+@pytest.mark.parametrize("flips", ["none", "horizontal"])
+def test_it_is_fitted_to_the_views_that_predictions_average(
+    flips: Literal["none", "horizontal"], fit: Callable[..., Trainer]
+) -> None:
+    pixels = torch.randn(200, 3, 1, 2)
+    labels = pixels[..., 0, 0].softmax(1).multinomial(1)[:, 0]
+    batch = ClassificationBatch(pixels, labels, torch.arange(200))
+    task = Scripted(3, calibrate=True, normalization="unit", backbone_options=SMALL, test_time_flips=flips)
+    fit(task, [batch], max_epochs=1)
+    left, right = 8 * pixels[..., 0, 0], 8 * pixels[..., 0, 1]
+    seen = [left] if flips == "none" else [left, right]
+    expected = fit_temperature(average_logits(seen, softmax=True), labels)
+    assert task.decision.temperature.item() == pytest.approx(expected, rel=1e-4)

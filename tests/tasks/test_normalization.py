@@ -1,16 +1,18 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.errors import ArgumentError
-from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks.errors import ArgumentError, DataError
+from visiontasks.tasks.normalization import Normalization, Normalize, check_values
 from visiontasks.types import Statistics
 
 MEASURED = Statistics(torch.tensor([0.2, 0.5]), torch.tensor([0.1, 0.3]), torch.rand(2, 4, 6))
@@ -114,7 +116,9 @@ def test_modes_that_measure_nothing_ignore_statistics() -> None:
 def test_a_constant_channel_is_not_divided_by_zero() -> None:
     normalize = Normalize("dataset", 1)
     normalize.set_statistics(Statistics(torch.tensor([0.5]), torch.tensor([0.0]), None))
-    assert normalize(pixels(1)).isfinite().all()
+    # By one step of the 255 instead.
+    images = pixels(1)
+    torch.testing.assert_close(normalize(images), images.float() - 127.5)
 
 
 def test_an_image_mean_needs_one_image_size() -> None:
@@ -180,3 +184,31 @@ def test_statistics_come_from_the_data_module_and_travel_in_the_checkpoint(
     assert loaded.normalize.mode == mode
     for name, value in task.normalize.state_dict().items():
         assert torch.equal(loaded.normalize.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("images", "remedy"),
+    [
+        (torch.tensor([[[[0.0, 200.0]]]]), r"float32 values from 0 to 200; .*divide by 255, or give them as uint8"),
+        (torch.tensor([[[[-2.1, 2.6]]]]), r"from -2\.1 to 2\.6; .*give them as they are read: the task normalises"),
+        (torch.tensor([[[[0, 1]]]]), r"torch\.int64 values from 0 to 1; expected uint8"),
+        (torch.tensor([[[[0.5, float("nan")]]]]), "nan"),
+    ],
+)
+def test_values_that_are_not_those_of_images_are_refused(images: torch.Tensor, remedy: str) -> None:
+    with pytest.raises(DataError, match=remedy):
+        check_values(images)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_the_first_batch_of_a_loader_of_ones_own_is_checked(stage: str, make_trainer: Callable[..., Trainer]) -> None:
+    batch = ClassificationBatch(torch.randn(4, 3, 16, 16), torch.arange(4) % 2, torch.arange(4))
+    loader: Any = DataLoader([batch], batch_size=None)  # type: ignore[arg-type]  # a list is read like a Dataset
+    task = ClassificationTask(2, backbone_options={"filters": [4], "depth": 1})
+    with pytest.raises(DataError, match="the task normalises"):
+        getattr(make_trainer(max_epochs=1), stage)(task, *[loader] * (2 if stage == "fit" else 1))
+
+
+def test_values_of_images_are_fine() -> None:
+    for images in (torch.zeros(1, 1, 2, 2).byte(), torch.tensor([[[[-0.05, 1.08]]]]), torch.zeros(0, 3, 2, 2)):
+        check_values(images)

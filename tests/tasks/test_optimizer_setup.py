@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ReduceLROnPlateau as LightningReduceLROnPlateau
 from torch.optim import SGD
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from tests.tasks.test_unfreezing import Notes
 from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.errors import ArgumentError
+from visiontasks.tasks.optimizer_setup import OptimizerSetup
 
 Fit = Callable[..., Trainer]
 
@@ -56,6 +58,41 @@ def test_a_plateau_waits_where_an_epoch_is_not_validated(fit: Fit, batch: Classi
     task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau)
     trainer = fit(task, [batch], max_epochs=3, check_val_every_n_epoch=2)
     assert trainer.current_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("plateau", "monitor"),
+    [(ReduceLROnPlateau, "val/loss"), (partial(LightningReduceLROnPlateau, monitor="val/f1"), "val/f1")],
+)
+@pytest.mark.parametrize("interval", [1, 3, None])
+def test_a_plateau_looks_at_its_metric_after_each_validation(
+    plateau: Any,  # noqa: ANN401 - creates a scheduler
+    monitor: str,
+    interval: int | None,
+    make_trainer: Callable[..., Trainer],
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL)
+    task.trainer = make_trainer(check_val_every_n_epoch=interval, val_check_interval=5)
+    optimizer = SGD(task.parameters(), lr=0.1)
+    config = OptimizerSetup(plateau, "epoch", warmup=0.0, backbone_factor=1.0).make_schedule(task, optimizer)
+    scheduler = config.pop("scheduler")
+    assert scheduler.optimizer is optimizer
+    assert config == {"interval": "epoch", "monitor": monitor, "frequency": interval or 1, "strict": False}
+
+
+def test_a_schedule_of_a_function_steps_at_the_given_interval_and_a_named_one_at_every_step(
+    make_trainer: Callable[..., Trainer],
+) -> None:
+    for given, interval, expected in (
+        (partial(StepLR, step_size=2), "step", "step"),
+        (partial(StepLR, step_size=2), "epoch", "epoch"),
+        ("constant", "epoch", "step"),
+    ):
+        task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=given, lr_interval=interval, warmup=0.0)
+        task.trainer = make_trainer(max_epochs=1)
+        config: Any = task._setup.make_schedule(task, SGD(task.parameters(), lr=0.1))
+        assert config.keys() == {"scheduler", "interval"}
+        assert config["interval"] == expected
 
 
 def test_a_plateau_is_not_of_a_step(fit: Fit, batch: ClassificationBatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from lightning.pytorch import Trainer
 
 from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import ArgumentError, CheckpointError
 
 SMALL: dict[str, Any] = {"filters": [4], "depth": 1}
 
@@ -43,3 +43,13 @@ def test_another_image_size_than_in_training_is_said(
     data = ShapesDataModule(train_size=4, val_size=2, test_size=2, batch_size=2, image_size=(24, 20))
     with pytest.warns(UserWarning, match=r"The images are 24 x 20 pixels .*, the task was trained on 16 x 16"):
         make_trainer().test(ClassificationTask(4, backbone_options=SMALL), data, str(shapes_checkpoint), verbose=False)
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_nothing_is_scored_with_a_normalisation_that_was_not_measured(
+    stage: str, make_trainer: Callable[..., Trainer]
+) -> None:
+    data = ShapesDataModule(train_size=4, val_size=2, test_size=2, batch_size=2, image_size=(16, 16))
+    task = ClassificationTask(4, backbone_options=SMALL, normalization="dataset")
+    with pytest.raises(ArgumentError, match=r"normalization 'dataset' is measured .* when a fit begins, and was not"):
+        getattr(make_trainer(), stage)(task, datamodule=data, verbose=False)

@@ -80,7 +80,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "task": "ClassificationTask",
         "class_names": None,
         "image_size": None,
-        "image_bounds": None,
+        "view": {"policy": "Stretch", "size": [12, 15], "multiple": 1},
         "unsaved": [],
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",

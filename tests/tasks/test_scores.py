@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError
+from visiontasks.types import ClassificationPredictions
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 
@@ -33,6 +34,19 @@ def test_a_step_of_ones_own_logs_what_it_logs_and_nothing_else(make_trainer: Cal
     trainer.fit(Own(4, **SMALL), shapes())
     assert trainer.callback_metrics["val/accuracy"] == 1
     assert {name for name in trainer.callback_metrics if name.startswith("val/")} == {"val/accuracy", "val/loss"}
+
+
+def test_metrics_of_training_hold_no_graph(fit: Callable[..., Trainer]) -> None:
+    seen = set()
+
+    class Watching(ClassificationTask):
+        def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:
+            seen.add((self.training, predictions.probabilities.requires_grad))
+            super().update_metrics(predictions, batch)
+
+    images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8)
+    fit(Watching(2, **SMALL), [ClassificationBatch(images, torch.arange(4) % 2, torch.arange(4))], max_epochs=1)
+    assert seen == {(True, False), (False, False)}
 
 
 class StoppedError(Exception):

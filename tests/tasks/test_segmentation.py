@@ -132,12 +132,12 @@ def test_sizes_and_mirrored_images_are_averaged(make_trainer: Callable[..., Trai
     (predictions,) = trainer.predict(averaged, loader)  # type: ignore[misc]  # a list of one
     with torch.no_grad():
         both = torch.stack([averaged(batch.images).softmax(1), averaged(batch.images.flip(-1)).softmax(1).flip(-1)])
-        probabilities = averaged.probabilities(batch.images)
+        probabilities = averaged.probabilities(averaged.eval_forward(batch.images))
     assert torch.equal(predictions.labels.long(), probabilities.argmax(1))  # type: ignore[union-attr]  # not a list
     flipped = SegmentationTask(3, test_time_flips="horizontal", **SMALL).eval()
     flipped.load_state_dict(plain.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(flipped.probabilities(batch.images), both.mean(0))
+        torch.testing.assert_close(flipped.probabilities(flipped.eval_forward(batch.images)), both.mean(0))
 
 
 @pytest.mark.parametrize("scales", [[1.0, 1.5], [0.5, 1.0]])

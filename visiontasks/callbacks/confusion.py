@@ -7,12 +7,12 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from visiontasks.callbacks.evaluation_files import KEPT, Keep
+from visiontasks.callbacks.kinds import class_pairs
 from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_confusion import count_confusion
 from visiontasks.metrics.empty_states import fill_empty_states
-from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 from visiontasks.visualization import draw_confusion
 
 _MOST_CLASSES = 100
@@ -45,13 +45,13 @@ class ConfusionImages(EvaluationPictures):
         self, trainer: Trainer, task: Any, predictions: Any, batch: Any, index: int, stage: str, name: str
     ) -> None:
         """Count a batch."""
-        if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
-            return
-        if predictions.labels.ndim != 1 or batch.labels.ndim != 1:
+        pairs = class_pairs(predictions, batch)
+        if pairs is None or task.num_classes is None:
             return
         # An image without an object is counted in a row that is cut off.
-        places = (batch.labels + 1) * task.num_classes + predictions.labels
-        counts = torch.bincount(places, minlength=(task.num_classes + 1) * task.num_classes)
+        true, predicted = pairs
+        cells = (true + 1) * task.num_classes + predicted
+        counts = torch.bincount(cells, minlength=(task.num_classes + 1) * task.num_classes)
         counts = counts.view(task.num_classes + 1, task.num_classes)[1:]
         self._counts = counts if self._counts is None else self._counts + counts
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
-Kind = Literal["batch", "validation", "validated", "epoch", "between"]
+Position = Literal["batch", "validation", "validated", "epoch", "between"]
 """After a batch; in a validation, which will be repeated; after it; at the end of an epoch; and after that."""
 
 
-def kind_of(trainer: Trainer, in_validation: bool) -> Kind:
+def position_of(trainer: Trainer, in_validation: bool) -> Position:
     """Determine the position from the hook in which a checkpoint is saved.
 
     Args:
@@ -46,7 +46,7 @@ def may_pause(trainer: Trainer) -> bool:
     return not (ends or loop._should_accumulate() or loop._should_check_val_fx(fetcher))
 
 
-def pending_row(trainer: Trainer, kind: Kind) -> tuple[dict[str, float], int] | None:
+def pending_row(trainer: Trainer, position: Position) -> tuple[dict[str, float], int] | None:
     """Find what Lightning will log right after a checkpoint is saved, and at which step; None if nothing.
 
     All processes have to call it.
@@ -55,7 +55,7 @@ def pending_row(trainer: Trainer, kind: Kind) -> tuple[dict[str, float], int] | 
         return None
     connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
     batches: Any = loop.batch_progress.current
-    in_epoch = kind == "batch" and batches.completed < batches.processed
+    in_epoch = position == "batch" and batches.completed < batches.processed
     if in_epoch and not connector.should_update_logs:
         return None
     logged = connector.metrics["log"]
@@ -65,22 +65,22 @@ def pending_row(trainer: Trainer, kind: Kind) -> tuple[dict[str, float], int] | 
     return {"epoch": trainer.current_epoch, **row}, loop._batches_that_stepped - (not in_epoch)
 
 
-def correct_loops(loops: dict[str, Any], kind: Kind) -> None:
+def correct_loops(loops: dict[str, Any], position: Position) -> None:
     """Correct the state of Lightning's loops in a checkpoint, so that Lightning resumes at the position.
 
     Args:
         loops: ``checkpoint["loops"]``; changed.
-        kind: The position.
+        position: The position.
     """
     fit = loops["fit_loop"]
     batches, epochs = fit["epoch_loop.batch_progress"], fit["epoch_progress"]
-    if kind == "validation":
+    if position == "validation":
         validated = fit["epoch_loop.val_loop.batch_progress"]
         validated["is_last_batch"] = False
         # Lightning returns to a validation that has a batch begun and not processed, and begins after the completed.
         validated["total"] = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
         validated["current"] = {"ready": 0, "started": 0, "processed": 0, "completed": 0}
-    elif kind == "batch" and batches["current"]["completed"] == batches["current"]["processed"]:
+    elif position == "batch" and batches["current"]["completed"] == batches["current"]["processed"]:
         # A training that ended within an epoch. Written as it is in the hook after the batch.
         for count in (batches["total"], batches["current"]):
             count["completed"] -= 1
@@ -89,16 +89,16 @@ def correct_loops(loops: dict[str, Any], kind: Kind) -> None:
         fit["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
 
 
-def finish_epoch(trainer: Trainer, kind: Kind) -> None:
+def finish_epoch(trainer: Trainer, position: Position) -> None:
     """Do what Lightning does in an epoch after its checkpoint is saved; called at the start of a resumed training.
 
     Args:
         trainer: The Trainer, in ``on_train_start``, with the metrics of the epoch.
-        kind: The position, ``"epoch"`` or ``"between"``.
+        position: The position, ``"epoch"`` or ``"between"``.
     """
     fit = trainer.fit_loop
     epochs: Any = fit.epoch_progress
-    if kind == "epoch":
+    if position == "epoch":
         # Schedules are stepped by the number of the epoch that runs, which Lightning counts as completed by now.
         epochs.current.completed = epochs.current.processed - 1
         fit.epoch_loop._update_learning_rates("epoch", update_plateau_schedulers=True)

@@ -5,7 +5,8 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from visiontasks.callbacks.prediction_images import take
+from torch import Tensor
+
 from visiontasks.types import ids_of
 
 
@@ -53,3 +54,20 @@ class Ranking:
             insort(self.kept, Ranked(keys[i], order, qualities[i], *alone), key=lambda sample: sample[:2])
             del self.kept[self.count :]
         self._seen += len(ids)
+
+
+def take(fields: Any, images: slice, count: int) -> Any:
+    """Copy the fields of some images to the CPU, so that the rest can be freed.
+
+    Args:
+        fields: A batch, or its predictions.
+        images: Which images.
+        count: Number of images in the batch.
+    """
+
+    def part(field: Any) -> Any:
+        if isinstance(field, Tensor) and field.ndim and len(field) == count:
+            return field[images].detach().to("cpu", copy=True)
+        return field
+
+    return type(fields)(*(part(field) for field in fields))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from visiontasks.callbacks.kinds import class_pairs, kind_of
 from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.samples import SampleGalleries
 from visiontasks.errors import ArgumentError, DataError
@@ -23,7 +24,6 @@ from visiontasks.metrics.sample_quality import SCORE
 from visiontasks.metrics.threshold_counts import DecisionCounts, ThresholdCounts, detection_counts
 from visiontasks.report import Confusion, Environment, History, Report, Thresholds, page, read_environment, read_history
 from visiontasks.report.tables import by_loader
-from visiontasks.types import ClassificationPredictions, LocalizationPredictions
 
 _MOST_CLASSES = 1000
 """Maximum number of classes for which confusions are counted."""
@@ -70,8 +70,8 @@ class RunReport(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the run folder; all processes have to ask the Trainer for it."""
-        own = run_folder(trainer)
-        target = self.folder or own
+        run = run_folder(trainer)
+        target = self.folder or run
         self.file = None if target is None else target / "report.html"
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -99,18 +99,18 @@ class RunReport(Callback):
         """Process the predictions of a batch."""
         if self.file is None or outputs is None or dataloader_idx:
             return
-        predictions, batch = outputs, pl_module.as_batch(batch)
+        batch = pl_module.as_batch(batch)
         if self.count and trainer.is_global_zero:
-            self._galleries.offer(predictions, batch)
-        if not isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
-            return
-        one = batch.labels.ndim == 1
+            self._galleries.offer(kind_of(pl_module, outputs, batch), outputs, batch)
+        pairs, probabilities = class_pairs(outputs, batch), getattr(outputs, "probabilities", None)
         for metric in self._counted:
-            if isinstance(metric, DecisionCounts):
-                probabilities = predictions.probabilities[:, 1:] if one else predictions.probabilities
-                metric.update(probabilities, batch.labels[:, None] if one else batch.labels)
-            elif one:
-                metric.update(predictions.labels, batch.labels)
+            if isinstance(metric, MulticlassConfusionMatrix):
+                if pairs is not None:
+                    metric.update(*reversed(pairs))
+            elif pairs is not None and probabilities is not None:
+                metric.update(probabilities[:, 1:], batch.labels[:, None])
+            elif probabilities is not None:
+                metric.update(probabilities, batch.labels)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -142,9 +142,9 @@ class RunReport(Callback):
         if isinstance(counted, MulticlassConfusionMatrix) and counted.confmat.any():
             self._confusion = Confusion("images", counted.confmat.tolist(), names)
         elif isinstance(counted, DecisionCounts) and counted.counts.any():
-            found = names[1:] if counted.counts.shape[1] == 1 else names
+            counted_names = names[1:] if counted.counts.shape[1] == 1 else names
             note = "An image has the class from this probability on; the metrics above are at the task's own threshold."
-            self._thresholds = _thresholds("images", found, counted.totals(), note, _first_threshold(task))
+            self._thresholds = _thresholds("images", counted_names, counted.totals(), note, _first_threshold(task))
 
     def _look_at_detections(self, metric: DetectionMetric, names: list[str]) -> None:
         records = metric.records()
@@ -218,8 +218,7 @@ class RunReport(Callback):
 def _counters(task: Any) -> list[Metric]:
     """Choose the counters used in addition to the task's metrics."""
     mode, classes = getattr(task, "mode", "multiclass"), task.num_classes
-    kind = task.takes or ""
-    if classes is None or classes > _MOST_CLASSES or not ("classification" in kind or kind == "localization"):
+    if classes is None or classes > _MOST_CLASSES:
         return []
     if mode == "multilabel":
         return [DecisionCounts(classes)]
@@ -230,8 +229,8 @@ def _counters(task: Any) -> list[Metric]:
 def _first_threshold(task: Any) -> int:
     """Return the task's own threshold, in hundredths; 50 if there are several or none."""
     decision = getattr(task, "decision", None)
-    own = torch.empty(0) if decision is None else decision.thresholds.unique()
-    return round(100 * own.clamp(0, 1).item()) if len(own) == 1 else 50
+    thresholds = torch.empty(0) if decision is None else decision.thresholds.unique()
+    return round(100 * thresholds.clamp(0, 1).item()) if len(thresholds) == 1 else 50
 
 
 def _thresholds(unit: str, names: list[str], counts: ThresholdCounts, note: str, start: int = 50) -> Thresholds:

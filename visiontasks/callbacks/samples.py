@@ -6,19 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
-import torch
-
-from visiontasks.callbacks.prediction_images import draw
+from visiontasks.callbacks.kinds import caption
 from visiontasks.callbacks.ranking import Ranking
-from visiontasks.metrics.sample_quality import SCORE, sample_quality
+from visiontasks.kinds import Kind
 from visiontasks.report import Gallery, Sample
-from visiontasks.types import (
-    ClassificationPredictions,
-    DetectionPredictions,
-    LocalizationPredictions,
-    ids_of,
-)
-from visiontasks.visualization import Picture, label_names, to_pillow
+from visiontasks.types import ids_of
+from visiontasks.visualization import Picture, to_pillow
 
 _SIDE = 960
 _BYTES = 6 * 2**20
@@ -40,16 +33,24 @@ class SampleGalleries:
     def __init__(self, count: int) -> None:
         self.count = count
         self.quality = ""
+        self._kind = Kind()
         self._rankings = {name: Ranking(count) for name in ("Best", "Worst", "Random")}
 
-    def offer(self, predictions: Any, batch: Any) -> None:
-        """Process a batch, and keep samples that belong to the best, the worst or the random ones so far."""
-        if not (hasattr(predictions, "_fields") and hasattr(batch, "_fields")):
-            return  # cannot be split by images
-        judged = sample_quality(predictions, batch)
-        count = len(batch.images)
-        values = [math.nan] * count if judged is None else judged.values.tolist()
-        self.quality = "" if judged is None else judged.name
+    def offer(self, kind: Kind, predictions: Any, batch: Any) -> None:
+        """Process a batch, and keep samples that belong to the best, the worst or the random ones so far.
+
+        Args:
+            kind: What shows the predictions; nothing is kept if it does not draw them.
+            predictions: The predictions of the batch.
+            batch: The batch.
+        """
+        if kind.draw is None:
+            return
+        self._kind = kind
+        values = [math.nan] * len(batch.images)
+        if kind.quality is not None:
+            self.quality, judged = kind.quality(batch, predictions)
+            values = judged.tolist()
         keys = {
             "Best": [-value for value in values],
             "Worst": values,
@@ -69,19 +70,20 @@ class SampleGalleries:
             The galleries; none if there is no drawing function for the task.
         """
         galleries = []
-        for kind, ranking in self._rankings.items():
+        draw = self._kind.draw
+        for title, ranking in self._rankings.items():
             samples = []
             for sample in ranking.kept:
+                assert draw is not None
                 picture = draw(sample.batch, sample.predictions, list(class_names))
-                if picture is None:
-                    return []
-                texts = [name_of(sample.order[0]), caption(sample.predictions, sample.batch, class_names)]
+                text = caption(self._kind, sample.batch, sample.predictions, class_names)
+                texts = [name_of(sample.order[0]), text]
                 if not math.isnan(sample.quality):
                     texts.append(f"quality {sample.quality:.3f}")
                 jpeg, width = _jpeg(picture, _BYTES // (3 * self.count))
                 samples.append(Sample(jpeg, " · ".join(filter(None, texts)), width))
             if samples:
-                galleries.append(Gallery(f"{kind} {len(samples)}", samples))
+                galleries.append(Gallery(f"{title} {len(samples)}", samples))
         return galleries
 
 
@@ -97,22 +99,3 @@ def _jpeg(picture: Picture, most: int) -> tuple[bytes, int]:
             if len(content) <= most:
                 return content, image.width
         image = image.reduce(2)
-
-
-def caption(predictions: Any, batch: Any, names: Sequence[str]) -> str:
-    """Describe the prediction for one image, and the true annotation if it differs; empty for masks.
-
-    Args:
-        predictions: The predictions of the image.
-        batch: The image.
-        names: Names of the classes.
-    """
-    if isinstance(predictions, ClassificationPredictions | LocalizationPredictions):
-        found, truth, score = predictions.labels[0], batch.labels[0], predictions.scores[0]
-        certain = "" if found.ndim else f" {score:.2f}"
-        same = torch.equal(found.long(), truth.long())
-        return f"{label_names(found, names)}{certain}" + ("" if same else f", true: {label_names(truth, names)}")
-    if isinstance(predictions, DetectionPredictions):
-        objects = int(((batch.labels[0] >= 0) & ~batch.ignore[0]).sum())
-        return f"{objects} annotated, {int((predictions.scores[0] >= SCORE).sum())} found"
-    return ""

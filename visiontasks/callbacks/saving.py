@@ -17,9 +17,9 @@ from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.position import (
     correct_loops,
     finish_epoch,
-    kind_of,
     may_pause,
     pending_row,
+    position_of,
 )
 from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
@@ -125,13 +125,13 @@ class LastCheckpoint(Checkpoint):
         """Add the position in the training, and what Lightning does not restore."""
         if trainer.state.fn != TrainerFn.FITTING or not trainer._active_loop:
             return
-        kind = kind_of(trainer, self._in_validation)
-        metrics = [] if kind in ("epoch", "between") else _train_metrics(pl_module)
-        correct_loops(checkpoint["loops"], kind)
+        position = position_of(trainer, self._in_validation)
+        metrics = [] if position in ("epoch", "between") else _train_metrics(pl_module)
+        correct_loops(checkpoint["loops"], position)
         checkpoint["callbacks"][self.state_key] = {
-            "kind": kind,
+            "kind": position,
             "rows": next((logger.rows for logger in trainer.loggers if isinstance(logger, RunLogger)), 0),
-            "pending": pending_row(trainer, kind),
+            "pending": pending_row(trainer, position),
             "train_metrics": gather_states(metrics),
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
         }

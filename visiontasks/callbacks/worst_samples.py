@@ -7,20 +7,20 @@ import torch.distributed as dist
 from lightning.pytorch import Trainer
 
 from visiontasks.callbacks.evaluation_files import KEPT, Keep
+from visiontasks.callbacks.kinds import caption, kind_of
 from visiontasks.callbacks.pictures import EvaluationPictures
-from visiontasks.callbacks.prediction_images import draw
 from visiontasks.callbacks.ranking import Ranked, Ranking
-from visiontasks.callbacks.samples import caption
 from visiontasks.callbacks.wandb_images import wandb_images
-from visiontasks.metrics.sample_quality import sample_quality
-from visiontasks.visualization import shelve
+from visiontasks.kinds import Kind
+from visiontasks.visualization import Picture, shelve, to_pillow
 
 
 class WorstSamples(EvaluationPictures):
     """Shows the images of a validation or test with the worst predictions, the worst first.
 
-    The quality of predictions is measured by :func:`~visiontasks.metrics.sample_quality.sample_quality`. The pictures
-    are ``worst/val_epoch_N.png`` and ``worst/test.png`` in the run folder; Weights & Biases gets a table.
+    How good a prediction is, is measured as :mod:`visiontasks.metrics.sample_quality` says, and for a task of your own
+    by the function ``quality`` of its :class:`~visiontasks.Kind`. The pictures are ``worst/val_epoch_N.png`` and
+    ``worst/test.png`` in the run folder; Weights & Biases gets a table.
 
     Args:
         count: Number of images; 0 for none.
@@ -45,36 +45,33 @@ class WorstSamples(EvaluationPictures):
         """Keep the worst samples of a batch."""
         if not self.count or not trainer.loggers:
             return
-        judged = sample_quality(predictions, batch)
-        if judged is not None:
-            values = judged.values.tolist()
+        kind = kind_of(task, predictions, batch)
+        if kind.quality is not None and kind.draw is not None:
+            values = kind.quality(batch, predictions)[1].tolist()
             self._worst.offer(values, values, predictions, batch)
 
     def finish(self, trainer: Trainer, task: Any, stage: str, name: str) -> None:
         """Draw the worst samples of all processes."""
-        found, self._worst = self._worst.kept, Ranking(self.count)
+        worst, self._worst = self._worst.kept, Ranking(self.count)
         if trainer.world_size > 1:
             parts: list[list[Ranked]] = [[] for _ in range(trainer.world_size)]
-            dist.all_gather_object(parts, found)
-            found = [sample for part in parts for sample in part]
-        found = sorted(found, key=lambda sample: sample[:2])[: self.count]
-        if not found or not self.shows(trainer):
+            dist.all_gather_object(parts, worst)
+            worst = sorted((sample for part in parts for sample in part), key=lambda sample: sample[:2])[: self.count]
+        if not worst or not self.shows(trainer):
             return
-        names = task.display_names
-        drawn = [draw(sample.batch, sample.predictions, names) for sample in found]
-        pictures = [picture for picture in drawn if picture is not None]
-        if not pictures:
-            return
-        self.show(f"{stage}/worst", name, shelve(pictures), lambda: _table(found, names))
+        names, kind = task.display_names, kind_of(task, worst[0].predictions, worst[0].batch)
+        assert kind.draw is not None
+        pictures = [kind.draw(sample.batch, sample.predictions, names) for sample in worst]
+        self.show(f"{stage}/worst", name, shelve(pictures), lambda: _table(kind, worst, pictures, names))
 
 
-def _table(samples: Sequence[Ranked], names: Sequence[str]) -> Any:
+def _table(kind: Kind, samples: Sequence[Ranked], pictures: Sequence[Picture], names: Sequence[str]) -> Any:
     import wandb
 
-    table = wandb.Table(columns=["image", "number", "quality", "predicted"])
-    for sample in samples:
-        images = wandb_images(sample.batch, sample.predictions, names)
-        if images is None:
-            return None
-        table.add_data(images[0], sample.order[0], sample.quality, caption(sample.predictions, sample.batch, names))
-    return table
+    rows: list[dict[str, Any]] = []
+    for sample, picture in zip(samples, pictures, strict=True):
+        (image,) = wandb_images(kind, sample.batch, sample.predictions, names) or [wandb.Image(to_pillow(picture))]
+        text = caption(kind, sample.batch, sample.predictions, names)
+        values = {"predicted": text} if kind.row is None else kind.row(sample.predictions, names)
+        rows.append({"image": image, "number": sample.order[0], "quality": sample.quality, **values})
+    return wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])

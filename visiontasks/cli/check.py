@@ -9,7 +9,8 @@ import numpy as np
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.check import Report, SplitReport, check
+from visiontasks.data.check import Report, check
+from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem, count_kinds
 
 _SHOWN = 10

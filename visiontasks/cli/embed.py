@@ -40,8 +40,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if options.output is None and options.neighbours is None:
         message = "There is nothing to do with the codes: give --output codes.npz, or --neighbours IMAGE."
         raise ArgumentError(message)
-    if min(options.batch_size, options.n) < 1:
-        message = f"--batch_size is {options.batch_size} and --n {options.n}; expected at least 1."
+    if options.n < 1:
+        message = f"--n is {options.n}; expected at least 1."
         raise ArgumentError(message)
     if options.output is not None:
         check_output(options.output)
@@ -51,20 +51,20 @@ def main(command: str, arguments: Sequence[str]) -> int:
     errors: list[str] = []
     show: Callable[[int], Tensor]
     if configured:
-        found, show = _data_set(embedder, data, options.split)
+        embeddings, show = _data_set(embedder, data, options.split)
     else:
-        found, errors = embedder.embed_files(find_files(options.sources), options.batch_size)
+        embeddings, errors = embedder.embed_files(find_files(options.sources), options.batch_size)
 
         def show(index: int) -> Tensor:
-            return embedder.read(Path(found.names[index]))
+            return embedder.read(Path(embeddings.names[index]))
 
     for error in errors:
         print(f"skipped: {error}", file=sys.stderr)
-    if options.output is not None and found.names:
-        save_embeddings(found, options.output, embedder.task.class_names or ())
-        print(f"written: {options.output} ({len(found.names)} codes of {found.codes.shape[1]} numbers)")
-    if options.neighbours is not None and found.names:
-        _neighbours(embedder, found, show, options)
+    if options.output is not None and embeddings.names:
+        save_embeddings(embeddings, options.output, embedder.task.class_names or ())
+        print(f"written: {options.output} ({len(embeddings.names)} codes of {embeddings.codes.shape[1]} numbers)")
+    if options.neighbours is not None and embeddings.names:
+        _neighbours(embedder, embeddings, show, options)
     return 1 if errors else 0
 
 
@@ -78,18 +78,18 @@ def _data_set(embedder: Embedder, data: VisionDataModule, split: str) -> tuple[E
     def name(image: int) -> str:
         return str(dataset.index.file(image)) if isinstance(dataset, FileDataset) else f"{split}/{image}"
 
-    found = embedder.embed_batches(loaders[split](), name)
-    return found, lambda index: dataset[BatchRequest([index], epoch=0)].images[0]
+    embeddings = embedder.embed_batches(loaders[split](), name)
+    return embeddings, lambda index: dataset[BatchRequest([index], epoch=0)].images[0]
 
 
-def _neighbours(embedder: Embedder, found: Embeddings, show: Callable[[int], Tensor], options: Any) -> None:  # noqa: ANN401 (of jsonargparse)
+def _neighbours(embedder: Embedder, embeddings: Embeddings, show: Callable[[int], Tensor], options: Any) -> None:  # noqa: ANN401 (of jsonargparse)
     image = embedder.read(options.neighbours)
-    cosines, places = nearest(found.codes, embedder.encode(image[None])[0], options.n)
-    rows = list(zip(places.tolist(), cosines.tolist(), strict=True))
-    for place, cosine in rows:
-        print(f"{cosine:.4f}  {found.names[place]}")
-    pictures = [show(place) for place, _ in rows]
-    titles = [f"{cosine:.3f} {Path(found.names[place]).name}" for place, cosine in rows]
+    cosines, indices = nearest(embeddings.codes, embedder.encode(image[None])[0], options.n)
+    rows = list(zip(indices.tolist(), cosines.tolist(), strict=True))
+    for index, cosine in rows:
+        print(f"{cosine:.4f}  {embeddings.names[index]}")
+    pictures = [show(index) for index, _ in rows]
+    titles = [f"{cosine:.3f} {Path(embeddings.names[index]).name}" for index, cosine in rows]
     if len({picture.shape for picture in [image, *pictures]}) > 1:
         side = (128, 128)
         image, *pictures = (_resized(picture, side) for picture in [image, *pictures])
@@ -117,5 +117,10 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument(
         "--picture", type=Path, default=Path("neighbours.png"), help="PNG file of them (default: neighbours.png)"
     )
-    parser.add_argument("--batch_size", type=int, default=64, help="images computed at once (default: 64)")
+    parser.add_argument(
+        "--batch_size",
+        type=int | None,
+        default=None,
+        help="files encoded at once (default: 64, or 1 if they keep their own sizes)",
+    )
     parser.add_argument("--device", type=str | None, default=None, help="such as cpu or cuda:0")

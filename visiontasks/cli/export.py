@@ -5,9 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from visiontasks.errors import ArgumentError
 from visiontasks.export import export_task
-from visiontasks.prediction import find_files, import_class, load_task
+from visiontasks.prediction import find_files, import_task, load_task
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.task import Task
 
@@ -49,12 +48,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
     options = parser.parse_args(arguments)
-    owner = None if options.task is None else import_class(options.task)
-    if owner is not None and not issubclass(owner, Task):
-        message = f"--task {options.task} is no subclass of visiontasks.Task."
-        raise ArgumentError(message)
+    task_class = import_task(options.task, Task)  # type: ignore[type-abstract]  # a subclass of it is
     checkpoint = resolve_checkpoint(options.checkpoint)
-    task = load_task(checkpoint, owner)
+    task = load_task(checkpoint, task_class)
     size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
     target = options.output or Path(Path(checkpoint).with_suffix(".onnx").name)
     done = export_task(task, target, size, find_files(options.images))
@@ -65,6 +61,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if math.isnan(done.differences.get("labels", 0.0)):
         print("nothing was found in these images, so that no box was compared: give others by --images")
         return 1
-    found = ", ".join(f"{name} {difference:.2g}" for name, difference in done.differences.items())
-    print(f"largest differences from the checkpoint: {found}")
+    differences = ", ".join(f"{name} {difference:.2g}" for name, difference in done.differences.items())
+    print(f"largest differences from the checkpoint: {differences}")
     return 0

@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from visiontasks.cli.quiet import quiet
 from visiontasks.data.images.reading import MAX_PIXELS
-from visiontasks.errors import ArgumentError
 from visiontasks.files import write_atomically
-from visiontasks.prediction import Prediction, create_predictor, find_files, import_class, predict_images
-from visiontasks.prediction.formats import FORMATS
+from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
+from visiontasks.prediction.image_predictor import ImagePredictor
 from visiontasks.prediction.overlays import draw_prediction
-from visiontasks.prediction.predictors import DetectionPredictor, ImagePredictor
-from visiontasks.prediction.writing import choose_format, create_writer, name_targets, write_predictions
+from visiontasks.prediction.predictors import FORMATS
+from visiontasks.prediction.sources import name_targets
+from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
 from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.task import Task
 from visiontasks.visualization import encode_picture, to_pillow
@@ -39,14 +39,11 @@ def main(command: str, arguments: Sequence[str]) -> int:
     """
     quiet()
     options = _parser(command).parse_args(arguments)
-    owner = None if options.task is None else import_class(options.task)
-    if owner is not None and not issubclass(owner, Task):
-        message = f"--task {options.task} is no subclass of visiontasks.Task."
-        raise ArgumentError(message)
     predictor = create_predictor(
         options.checkpoint,
-        kind=owner,
+        task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is
         device=options.device,
+        image_size=None if options.image_size is None else (options.image_size[0], options.image_size[1]),
         score=options.score,
         proposals=options.proposals,
         window=None if options.window is None else (options.window[0], options.window[1]),
@@ -63,7 +60,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         predictor, files, batch_size=options.batch_size, max_pixels=options.max_pixels, keep_images=overlay is not None
     )
     failed, start = 0, time.perf_counter()
-    clear = options.score is None and isinstance(predictor, DetectionPredictor)
+    clear = options.score is None and predictor.lists_unsure
     with writer, tqdm(total=len(files), unit=" images", disable=None) as bar:
         for prediction in write_predictions(predictions, writer, overlay, all_boxes=not clear):
             bar.update()
@@ -113,6 +110,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--overlays", type=Path, metavar="FOLDER", help="write pictures of the images with what was found, too")
     add("--batch_size", type=int, help="images computed at once (default: 64; detection 4, segmentation 1)")
     add("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    add(
+        "--image_size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="resize images to it (default: as in the validation of the training)",
+    )
     add("--device", help="such as cpu or cuda:0; a GPU by default if there is one")
     add("--max_pixels", type=int, default=MAX_PIXELS, help="refuse images of more (default: %(default)s)")
     add("--annotations", type=Path, help="coco: a file of annotations, whose numbers of images and classes to use")
@@ -125,8 +129,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
     add = parser.add_argument_group("segmentation").add_argument
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
-    add("--overlap", type=float, default=0.25, help="share that windows have in common (default: 0.25)")
-    add("--windows_at_once", type=int, default=1, help="windows computed at once (default: 1)")
+    add("--overlap", type=float, help="share that windows have in common (default: 0.25)")
+    add("--windows_at_once", type=int, help="windows computed at once (default: 1)")
     add("--flips", choices=get_args(Flips), help="average over mirror images (default: as the task was made)")
     add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser

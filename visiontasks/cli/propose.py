@@ -20,18 +20,22 @@ from visiontasks.cli.quiet import quiet
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
-from visiontasks.data.images.reading import Pixels, read_pixels
+from visiontasks.data.images.arrays import Pixels
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
-from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
-from visiontasks.prediction import import_class, load_task
+from visiontasks.prediction import create_predictor, import_task, load_task
+from visiontasks.prediction.image_predictor import ImagePredictor
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.serialization import BinaryFile, open_source
 from visiontasks.tasks.detection import DetectionTask
 
 _logger = logging.getLogger(__name__)
+
+Proposed = tuple[int, Float64[np.ndarray, "boxes 4"]]
+"""Row of an image, and its proposals in its pixels."""
 
 _SPLITS = {"train": "fit", "val": "fit", "test": "test"}
 
@@ -51,6 +55,7 @@ class _Job(NamedTuple):
     least: int
     skips: bool
     """Whether an unreadable file gets no proposals instead of raising an error."""
+    reading: Reading = Reading()
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -70,21 +75,24 @@ def main(command: str, arguments: Sequence[str]) -> int:
     data, options = parse_data(command, "Propose boxes for the images of a data set.", arguments, _add_options)
     images, rows = _list_images(data, options.splits)
     method = {"name": "selective-search", "mode": options.mode, "least": options.least}
-    task = None
+    predictor = None
     if options.checkpoint:
         with open_source(resolve_checkpoint(options.checkpoint)) as content:
             # Another checkpoint may later have the same name.
             digest = hashlib.sha256(content.read()).hexdigest()[:16]
             task = _load(content, options.checkpoint, options.task)
-        method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest}
+        predictor = create_predictor(task, image_size=options.image_size)
+        view = predictor.view.describe()
+        method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest, "view": view}
+    elif options.image_size is not None:
+        message = "--image_size is for a network: give its --checkpoint. Selective search takes images as they are."
+        raise ArgumentError(message)
     file = ProposalFile.create(options.output, [image.name for image in images], options.count, method)
     missing = file.missing()
     print(f"{len(images)} images, {len(missing)} to do, into {file.path}.")
-    if task is not None:
-        found = _by_network(task, [(row, images[row]) for row in missing])
-    else:
-        found = _by_search([_job(row, images[row], options) for row in missing], options.workers)
-    for row, boxes in tqdm(found, total=len(missing), unit="image", disable=not sys.stderr.isatty()):
+    jobs = [_job(row, images[row], options) for row in missing]
+    proposed = _by_search(jobs, options.workers) if predictor is None else _by_network(predictor, jobs)
+    for row, boxes in tqdm(proposed, total=len(missing), unit="image", disable=not sys.stderr.isatty()):
         file.write(row, boxes)
     for split in options.splits:
         figures = proposal_recall((file.boxes(row), _objects(images[row])) for row in rows[split])
@@ -106,6 +114,12 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument(
         "--task", type=str | None, default=None, help="import path of its class, if that is your own: my_module.MyTask"
     )
+    parser.add_argument(
+        "--image_size",
+        type=tuple[int, int] | None,
+        default=None,
+        help="[H, W] to resize images to for the network (default: as in the validation of its training)",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes of selective search")
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")
 
@@ -121,7 +135,7 @@ def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_I
         raise ArgumentError(message)
     for stage in dict.fromkeys(_SPLITS[split] for split in splits):
         data.setup(stage)
-    places: dict[PurePath, tuple[Any, int]] = {}
+    positions: dict[PurePath, tuple[Any, int]] = {}
     files: dict[str, list[PurePath]] = {}
     for split in splits:
         dataset: Any = data.plain_train_set() if split == "train" else getattr(data, f"{split}_set")
@@ -130,10 +144,10 @@ def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_I
             map(PurePath, dataset.names()) if in_memory else map(dataset.index.file, range(len(dataset)))
         )
         for position, file in enumerate(files[split]):
-            places.setdefault(file, (dataset, position))
-    row_of = {file: row for row, file in enumerate(places)}
-    names = image_names(list(places))
-    images = [_Image(name, *place) for name, place in zip(names, places.values(), strict=True)]
+            positions.setdefault(file, (dataset, position))
+    row_of = {file: row for row, file in enumerate(positions)}
+    names = image_names(list(positions))
+    images = [_Image(name, *where) for name, where in zip(names, positions.values(), strict=True)]
     return images, {split: [row_of[file] for file in files[split]] for split in splits}
 
 
@@ -141,10 +155,11 @@ def _job(row: int, image: _Image, options: Any) -> _Job:  # noqa: ANN401 (a name
     dataset, mode, least = image.dataset, options.mode, options.least
     if isinstance(dataset, MemorySamples):
         return _Job(row, dataset.pixels[image.position].numpy(), mode, least, skips=False)
-    return _Job(row, dataset.index.file(image.position), mode, least, skips=dataset.on_error != "raise")
+    file = dataset.index.file(image.position)
+    return _Job(row, file, mode, least, skips=dataset.on_error != "raise", reading=dataset.reading)
 
 
-def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, Float64[np.ndarray, "found 4"]]]:
+def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[Proposed]:
     if workers < 2:
         yield from map(_search, jobs)
         return
@@ -158,46 +173,48 @@ def _by_search(jobs: Sequence[_Job], workers: int) -> Iterator[tuple[int, Float6
         yield from pool.imap_unordered(_search, jobs)
 
 
-def _search(job: _Job) -> tuple[int, Float64[np.ndarray, "found 4"]]:
+def _search(job: _Job) -> Proposed:
+    pixels = _read(job, 3)
+    boxes = np.empty((0, 4)) if pixels is None else selective_search(pixels, job.mode, job.least, seed=job.row)
+    return job.row, boxes
+
+
+def _read(job: _Job, channels: int) -> Pixels | None:
+    """Read an image; None for an unreadable file that the data set leaves out."""
+    if not isinstance(job.source, Path):
+        return job.source
     try:
-        pixels = read_pixels(job.source, 3) if isinstance(job.source, Path) else job.source
+        return job.reading._replace(channels=channels).pixels(job.source)
     except UnreadableFileError as error:
         if not job.skips:
             raise
         _logger.warning("%s. It has no proposals.", error)
-        return job.row, np.empty((0, 4))
-    return job.row, selective_search(pixels, job.mode, job.least, seed=job.row)
+        return None
 
 
-def _load(content: BinaryFile, checkpoint: str, owner: str | None) -> DetectionTask:
-    kind = None if owner is None else import_class(owner)
-    if kind is not None and not issubclass(kind, DetectionTask):
-        message = f"--task {owner} is no subclass of visiontasks.DetectionTask."
-        raise ArgumentError(message)
-    task = load_task(content, kind)
+def _load(content: BinaryFile, checkpoint: str, path: str | None) -> DetectionTask:
+    task = load_task(content, import_task(path, DetectionTask))
     if not isinstance(task, DetectionTask) or task.rpn is None:
         message = (
             f"{checkpoint!r} holds a {type(task).__name__} without a network of proposals; expected a DetectionTask "
             "with proposals='rpn'."
         )
         raise ArgumentError(message)
-    return task.eval()
+    return task
 
 
-def _by_network(
-    task: DetectionTask, images: Sequence[tuple[int, _Image]]
-) -> Iterator[tuple[int, Float64[np.ndarray, "found 4"]]]:
-    for row, image in images:
-        batch = image.dataset[BatchRequest([image.position], 0)]
-        if not len(batch.images):
-            # An unreadable file that the data set leaves out.
-            yield row, np.empty((0, 4))
+def _by_network(predictor: ImagePredictor, jobs: Sequence[_Job]) -> Iterator[Proposed]:
+    for job in jobs:
+        pixels = _read(job, predictor.task.in_channels)
+        if pixels is None:
+            yield job.row, np.empty((0, 4))
             continue
+        sample = predictor.prepare(pixels, job.row)
         with torch.inference_mode():
-            boxes = task(batch.images, batch.sizes).proposals[0].double()
-        boxes = boxes * batch.scale.double().flip(1).repeat(1, 2)
-        found = boxes.numpy()
-        yield row, found[(found[:, 2:] > found[:, :2]).all(1)]
+            boxes = predictor.outputs(predictor.batch([sample])).proposals[0].double().cpu().numpy()
+        window = sample.window
+        boxes = boxes * ([window.width / window.size[1], window.height / window.size[0]] * 2)
+        yield job.row, boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
 
 
 def _objects(image: _Image) -> np.ndarray:

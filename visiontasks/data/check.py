@@ -1,45 +1,22 @@
 """Validation of a data set before training: annotations, files, and images that splits share."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
+from visiontasks.data.check_files import Seen, SplitReport, check_files, repeats
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.splits import SPLITS
-from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
+from visiontasks.data.measuring.masks import first_masks
 from visiontasks.data.measuring.unseen import binary_masks, unseen_classes
-from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
-from visiontasks.types import IGNORED
-
-
-@dataclass
-class SplitReport:
-    """Contents of a split.
-
-    Attributes:
-        images: Number of images.
-        counts: Number of objects of each class; in segmentation the number of pixels, once files are read.
-        sizes: (height, width) of the images whose size is known.
-        boxes: Side of each box in pixels: the square root of its area.
-        ignored: Number of counted objects that are marked as ignored.
-    """
-
-    images: int
-    counts: Int64[np.ndarray, " classes"]
-    sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-    boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
-    ignored: int = 0
+from visiontasks.errors import DataError
 
 
 @dataclass
@@ -100,7 +77,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
         splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
-        problems += _task_problems(data, split, index)
+        problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
             reported = {problem.record for problem in found}  # such as empty class folders
             unseen = unseen_classes(data.class_names, counts, "objects", str(index.root))
@@ -109,7 +86,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     if data.task == "segmentation" and (files or any(index.masks is not None for index in indices.values())):
         counted = "pixels" if files else None
     if files:
-        problems += _check_files(data, indices, splits, data.num_workers if workers is None else workers)
+        problems += check_files(data, indices, splits, data.num_workers if workers is None else workers)
     return Report(data.class_names, counted, splits, problems)
 
 
@@ -121,7 +98,7 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
         splits: The splits to check.
     """
     own = [split for split in splits if data.splits.origin(split) != "val"]
-    found = [problem for split in own for problem in _task_problems(data, split, data.splits[split].index)]
+    found = [problem for split in own for problem in _task_problems(data, split, data.splits[split].index, masks=True)]
     trained = data.splits["train"].index
     for split in own:
         index = data.splits[split].index
@@ -134,109 +111,8 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
     return found
 
 
-class _File(NamedTuple):
-    digest: bytes
-    size: tuple[int, int]
-    pixels: np.ndarray | None
-    problems: list[Problem]
-
-
-class _Files(Dataset[_File]):
-    """Reads each image and its mask, and reports what is wrong."""
-
-    def __init__(self, dataset: FileDataset[Any], split: str) -> None:
-        self.dataset = dataset
-        self.split = split
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> _File:
-        file = self.dataset.index.file(index)
-        problems: list[Problem] = []
-        size, digest, counts = (0, 0), b"", None
-
-        def report(error: DataError, kind: str) -> None:
-            skipped = self.dataset.on_error != "raise" and isinstance(error, UnreadableFileError)
-            remedy = "It is left out; on_error='raise' stops at it." if skipped else "Replace the file."
-            severity: Literal["error", "warning"] = "warning" if skipped else "error"
-            problems.append(Problem(severity, kind, str(file), self.split, str(error), remedy))
-
-        try:
-            digest = hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
-            pixels = self.dataset.pixels(index)
-            size = (pixels.shape[0], pixels.shape[1])
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError):  # already among the problems of the annotations
-                report(UnreadableFileError(str(error)), "image cannot be read")
-        except DataError as error:
-            report(error, "image cannot be used")
-        if size != (0, 0) and isinstance(self.dataset, SegmentationDataset):
-            try:
-                counts = np.bincount(self.dataset.mask(index).ravel(), minlength=IGNORED + 1)
-                if not counts[:IGNORED].any():
-                    remedy = "Training takes nothing from it; leave it out, or annotate it."
-                    problems.append(Problem("warning", "every pixel is ignored", str(file), self.split, "", remedy))
-            except ArgumentError:  # there are no masks at all, which is reported once
-                pass
-            except DataError as error:
-                report(error, "mask cannot be used")
-        return _File(digest, size, counts, problems)
-
-
-def _check_files(
-    data: FileDataModule, indices: dict[str, ImageIndex], splits: dict[str, SplitReport], workers: int
-) -> list[Problem]:
-    problems: list[Problem] = []
-    seen: _Seen = {}
-    with tqdm(desc="reading files", total=sum(map(len, indices.values())), unit=" images", disable=None) as bar:
-        for split, index in indices.items():
-            sizes, pixels = [], np.zeros(IGNORED + 1, np.int64)
-            for image, found in enumerate(_read(data.dataset(split), split, workers)):
-                bar.update()
-                problems += found.problems
-                sizes.append(found.size)
-                if found.pixels is not None:
-                    pixels += found.pixels
-                if found.digest:
-                    file = str(index.file(image))
-                    problems += _repeats(seen, found.digest, split, file, (file, split))
-            read = np.array(sizes, np.int64).reshape(-1, 2)
-            splits[split].sizes = read[(read > 0).all(1)]
-            if data.task == "segmentation":
-                splits[split].counts = pixels[: data.num_classes]
-                # If there are none at all, other problems say why.
-                if split == "train" and splits[split].counts.any():
-                    problems += unseen_classes(data.class_names, splits[split].counts, "pixels", str(index.root))
-    return problems
-
-
-def _read(dataset: FileDataset[Any], split: str, workers: int) -> Iterator[_File]:
-    yield from DataLoader(_Files(dataset, split), batch_size=None, num_workers=workers, collate_fn=_identity)
-
-
-def _identity(found: Any) -> Any:  # noqa: ANN401 (as DataLoader has it)
-    return found
-
-
-_Seen = dict[bytes, tuple[str, str]]
-"""Split and name of the first image with each content."""
-
-
-def _repeats(seen: _Seen, digest: bytes, split: str, name: str, place: tuple[str, str]) -> list[Problem]:
-    """Report an image whose content was seen before."""
-    if digest not in seen:
-        seen[digest] = (split, name)
-        return []
-    first, other = seen[digest]
-    kind, remedy = "same image in two splits", "Scores on it say nothing; take it out of one of them."
-    if first == split:
-        kind, remedy = "same image twice in a split", "It counts twice; take one out unless that is meant."
-    return [Problem("warning", kind, *place, f"in {first} as {other}", remedy)]
-
-
-def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[Problem]:
-    """Find images that the task cannot use."""
+def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks: bool) -> list[Problem]:
+    """Find images that the task cannot use; ``masks`` says whether some of the masks are read."""
     if not len(index):
         remedy = "Add images, or change the splits."
         return [Problem("error", "split without images", str(index.root), split, "", remedy)]
@@ -252,8 +128,9 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex) -> list[
         if index.masks is None and index.segments is None:
             remedy = "Use data with them, or task='detection'."
             return [Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
-        training = data.dataset(split, cache=False) if split == "train" else None
-        return binary_masks(training) if isinstance(training, SegmentationDataset) else []
+        dataset = data.dataset(split, cache=False)
+        assert isinstance(dataset, SegmentationDataset)
+        return [*(first_masks(dataset, split) if masks else ()), *(binary_masks(dataset) if split == "train" else ())]
     if data.task == "localization" and len(bare):
         value = f"{len(bare)} images, the first is {str(index.file(int(bare[0])))!r}"
         remedy = "They count as images without an object."
@@ -268,7 +145,7 @@ def _check_memory(data: VisionDataModule) -> Report:
         data.setup(stage)
     splits: dict[str, SplitReport] = {}
     problems: list[Problem] = []
-    seen: _Seen = {}
+    seen: Seen = {}
     for split, dataset in zip(SPLITS, (data.train_set, data.val_set, data.test_set), strict=True):
         if not isinstance(dataset, MemoryDataset):
             message = f"{type(data).__name__} is neither of files nor in memory; check knows how to read those only."
@@ -278,5 +155,5 @@ def _check_memory(data: VisionDataModule) -> Report:
         splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
         for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):
             digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-            problems += _repeats(seen, digest, split, f"image {image}", (split, f"image {image}"))
+            problems += repeats(seen, digest, split, f"image {image}", (split, f"image {image}"))
     return Report(data.class_names, "images", splits, problems)

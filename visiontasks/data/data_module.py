@@ -10,6 +10,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.loader import BatchDataset, BatchLoader
 from visiontasks.data.loading.samplers import EvaluationSampler, Selection, TrainingSampler
@@ -99,6 +101,14 @@ class VisionDataModule(LightningDataModule, ABC):
     @abstractmethod
     def image_size(self) -> tuple[int, int] | None:
         """Height and width in pixels of the images in a batch; None when it varies."""
+
+    @property
+    def view(self) -> dict[str, Any] | None:
+        """How images are brought to the network in evaluation, see :class:`EvaluationView`; None if it is unknown.
+
+        By default they are stretched to ``image_size``, if there is one.
+        """
+        return None if self.image_size is None else EvaluationView(Stretch(self.image_size)).describe()
 
     @abstractmethod
     def statistics(self) -> Statistics:

@@ -13,6 +13,8 @@ from visiontasks.state_dicts import check_fit
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
 """Detectors of torchvision with published weights and the architecture of ours."""
+PUBLISHED_VIEW = {"policy": "Within", "shorter": 800, "longer": 1333, "multiple": 32}
+"""How torchvision brings images to them."""
 
 _FROZEN_FILE = "fasterrcnn_resnet50_fpn_coco"
 _EPS = 1e-5

@@ -160,6 +160,7 @@ class RoIHead(nn.Module):
         boxes: Float[Tensor, "regions 4"],
         images: Int64[Tensor, " regions"],
         sizes: Int64[Tensor, "batch 2"],
+        score_thresh: float | None = None,
     ) -> DetectionPredictions:
         """Convert regions to detections by score threshold, clipping, non-maximum suppression and a limit per image.
 
@@ -169,9 +170,11 @@ class RoIHead(nn.Module):
             boxes: The regions.
             images: Index in the batch of the image of each region.
             sizes: Height and width of each image.
+            score_thresh: Minimum score of a detection; by default that of the head.
         """
         scores = logits.softmax(1)[:, : self.num_classes]
-        regions, labels = torch.nonzero(scores > self.score_thresh, as_tuple=True)
+        least = self.score_thresh if score_thresh is None else score_thresh
+        regions, labels = torch.nonzero(scores > least, as_tuple=True)
         boxed = labels if deltas.shape[1] > 1 else torch.zeros_like(labels)
         decoded = self.coder.decode(deltas[regions, boxed], boxes[regions])
         owners = images[regions]

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from visiontasks.data.images.reading import read_image
 from visiontasks.errors import ArgumentError
 from visiontasks.files import replacing
 from visiontasks.heads.code import embedding
-from visiontasks.prediction import Prediction, create_predictor, load_task, on_device, predict_images
+from visiontasks.prediction import create_predictor, load_task, on_device, predict_images
 from visiontasks.serialization import Source
 from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.types import labels_of
@@ -40,8 +39,7 @@ class Embeddings(NamedTuple):
 class Embedder:
     """A trained autoencoder that encodes images.
 
-    Files are resized to the size that the task was trained on; if codes are maps and there was no such size, each file
-    keeps its own.
+    Files are resized as in the evaluation of the task.
 
     Args:
         task: The trained task.
@@ -57,7 +55,7 @@ class Embedder:
             raise ArgumentError(message)
         self.task = on_device(task, device).eval()
         self.device = self.task.device
-        self.size = task.fixed_size or task.image_size
+        self.predictor = create_predictor(self.task, device=self.device)
 
     @classmethod
     def from_checkpoint(cls, source: Source, device: str | torch.device | None = None) -> Self:
@@ -79,30 +77,30 @@ class Embedder:
         Raises:
             UnreadableFileError: If it cannot be read.
         """
-        return read_image(file, self.task.in_channels, self.size)
+        return self.predictor.view.read(file, self.task.in_channels).image
 
     def embed_files(self, files: Sequence[Path], batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
         """Encode image files; see :func:`~visiontasks.prediction.predict_images`.
 
         Args:
             files: The files.
-            batch_size: Number of images per batch; by default 64, or 1 if files keep their own sizes.
+            batch_size: Number of images per batch; by default 64, or 1 if files keep their own sizes. Of those only
+                files of the same size are encoded together.
 
         Returns:
             The codes of the files that can be read, and the errors of the others.
         """
-        predictor = create_predictor(self.task, device=self.device)
-        found: list[Prediction] = []
+        names: list[str] = []
+        codes: list[tuple[float, ...] | None] = []
         errors: list[str] = []
-        for prediction in predict_images(predictor, files, batch_size=batch_size if self.size else None):
+        for prediction in predict_images(self.predictor, files, batch_size=batch_size):
             if prediction.error is None:
-                # The reconstructions are not needed here, and they are large.
-                found.append(prediction._replace(reconstruction=None))
+                names.append(str(prediction.name))
+                codes.append(prediction.code)
             else:
                 errors.append(prediction.error)
-        codes = torch.tensor([prediction.code for prediction in found]).reshape(-1, self.task.code_size)
-        names = [str(prediction.name) for prediction in found]
-        return Embeddings(names, codes, torch.full((len(names),), -1)), errors
+        values = torch.tensor(codes).reshape(-1, self.task.code_size)
+        return Embeddings(names, values, torch.full((len(names),), -1)), errors
 
     def embed_batches(self, batches: Iterable[Any], name: Callable[[int], str]) -> Embeddings:
         """Encode the batches of a data set.
@@ -143,8 +141,8 @@ def nearest(
         >>> nearest(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([0.0, 1.0]), 1)
         (tensor([1.]), tensor([1]))
     """
-    found = (F.normalize(codes) @ F.normalize(code, dim=0)).topk(min(count, len(codes)))
-    return found.values, found.indices
+    cosines = (F.normalize(codes) @ F.normalize(code, dim=0)).topk(min(count, len(codes)))
+    return cosines.values, cosines.indices
 
 
 def save_embeddings(embeddings: Embeddings, path: Path, class_names: Sequence[str] = ()) -> None:

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from visiontasks import __version__
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.datasets.shapes import ShapesDataset
-from visiontasks.data.images.reading import read_image
 from visiontasks.detection.operators import keep_operators
 from visiontasks.detection.roi_align import SAMPLES
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export.parity import compare, named
-from visiontasks.export.programs import DetectionProgram, Program, make_program
 from visiontasks.files import replacing
+from visiontasks.prediction.predictors import make_program
+from visiontasks.prediction.programs import Program
 from visiontasks.tasks.task import Task
+from visiontasks.tasks.views import evaluation_view
 
 OPSET = 18
 _FLOAT, _BOOL = 1, 9
@@ -62,7 +65,8 @@ def export_task(
     Args:
         task: The task, with its weights; while it is exported it is on the CPU and in evaluation mode.
         file: The file to write; its suffix, ``.onnx`` or ``.pt2``, selects the format.
-        image_size: Height and width in pixels of the images; by default that of the task.
+        image_size: Height and width in pixels of the images; by default the size to which the task's evaluation resizes
+            them, if it is one.
         images: Image files to compare on; by default generated ones.
 
     Returns:
@@ -75,11 +79,15 @@ def export_task(
     """
     target = Path(file)
     if target.suffix not in _FORMS:
-        message = f"{str(file)!r} is no kind of file to export to; expected {' or '.join(_FORMS)}."
+        message = f"{str(file)!r} is not a kind of file to export to; expected {' or '.join(_FORMS)}."
         raise ArgumentError(message)
-    size = image_size or task.image_size
+    view = evaluation_view(task) or {}
+    size = image_size or task.image_size or (tuple(view["size"]) if "size" in view else None)
     if size is None:
-        message = "The task does not say which size of images it was trained on: give image_size=(H, W)."
+        message = (
+            "The task does not say which size of images it was trained on, or they differed in size: give "
+            "image_size=(H, W) (--image_size H W)."
+        )
         raise ArgumentError(message)
     if min(size) < 1:
         message = f"image_size is {size}; expected positive numbers."
@@ -100,7 +108,7 @@ def export_task(
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """Describe the inputs and outputs of a file."""
+    """Describe the inputs and outputs of a file; ``value_range`` are the values of files that become 0 and 255."""
     task = program.task
     return {
         "visiontasks": __version__,
@@ -110,6 +118,7 @@ def describe(program: Program) -> dict[str, Any]:
         "image_size": list(program.image_size),
         "inputs": list(program.inputs),
         "outputs": list(program.outputs),
+        "value_range": (evaluation_view(task) or {}).get("value_range"),
     }
 
 
@@ -129,12 +138,11 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
     Raises:
         ExportError: If they are too large.
     """
-    score = program.task.roi_head.score_thresh if isinstance(program, DetectionProgram) else None
     differences: dict[str, float] = {}
     for batch in (images[:1], torch.cat([images, images[:1]])):
         inputs = (batch, *program.example(len(batch))[1:])
         expected = named(program.outputs, program.reference(*inputs))
-        found = compare(expected, named(program.outputs, list(run(*inputs))), file, score)
+        found = compare(expected, named(program.outputs, list(run(*inputs))), file, program.score)
         # If nothing was found in the single image, the result of the batch counts.
         differences = {name: max(value, differences.get(name, value)) for name, value in found.items()}
     return differences
@@ -142,7 +150,8 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
 
 def _try_images(program: Program, files: Iterable[str | Path]) -> Tensor:
     channels = program.task.in_channels
-    read = [read_image(file, channels, program.image_size) for file in files]
+    view = EvaluationView(Stretch(program.image_size), 1, (evaluation_view(program.task) or {}).get("value_range"))
+    read = [view.read(Path(file), channels).image for file in files]
     if not read:
         side = max(16, *program.image_size)
         drawn = ShapesDataset(_TRIED, image_size=(side, side), channels=channels, max_objects=4)

@@ -1,7 +1,7 @@
 """Prediction of images with nothing but a checkpoint."""
 
-from visiontasks.prediction.checkpoints import find_task, import_class, import_path, load_task, on_device
-from visiontasks.prediction.predicting import create_predictor, predict_images
+from visiontasks.prediction.checkpoints import find_task, import_class, import_path, import_task, load_task, on_device
+from visiontasks.prediction.predicting import create_predictor, predict_images, view_of
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
 
@@ -12,7 +12,9 @@ __all__ = [
     "find_task",
     "import_class",
     "import_path",
+    "import_task",
     "load_task",
     "on_device",
     "predict_images",
+    "view_of",
 ]

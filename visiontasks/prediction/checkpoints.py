@@ -15,12 +15,12 @@ from visiontasks.tasks.task import Task
 TaskT = TypeVar("TaskT", bound=Task)
 
 
-def load_task(source: Source, kind: type[Task] | None = None) -> Task:
+def load_task(source: Source, task_class: type[Task] | None = None) -> Task:
     """Load the task in a checkpoint.
 
     Args:
         source: The checkpoint: a file, a remote address, a run folder, which stands for its best one, or a file object.
-        kind: Its class; needed for tasks of your own.
+        task_class: Its class; needed for tasks of your own.
 
     Returns:
         The task on the CPU, with its weights.
@@ -29,7 +29,7 @@ def load_task(source: Source, kind: type[Task] | None = None) -> Task:
         CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
     """
     checkpoint, name = read_checkpoint(source), name_of(source)
-    return restore(kind or find_task(checkpoint, name), checkpoint, name)
+    return restore(task_class or find_task(checkpoint, name), checkpoint, name)
 
 
 def on_device(task: TaskT, device: str | torch.device | None = None) -> TaskT:
@@ -64,19 +64,19 @@ def find_task(checkpoint: dict[str, Any], origin: object) -> type[Task]:
         CheckpointError: If it is a custom class.
     """
     name = checkpoint.get(RECORD, {}).get("task")
-    found = getattr(visiontasks, name) if name in visiontasks.__all__ else None
-    if not (isinstance(found, type) and issubclass(found, Task)):
+    task_class = getattr(visiontasks, name) if name in dir(visiontasks) else None
+    if not (isinstance(task_class, type) and issubclass(task_class, Task)):
         message = (
-            f"{str(origin)!r} was made by {name or 'another program'}, which is no task of this library. "
-            "Say which class it is by its import path, such as my_module.MyTask."
+            f"{str(origin)!r} was made by {name or 'another program'}, which is not a task of this library. "
+            "Give its class by its import path, such as my_module.MyTask (--task; in validate and test --model)."
         )
         raise CheckpointError(message)
-    return found
+    return task_class
 
 
-def import_path(kind: type) -> str:
+def import_path(imported: type) -> str:
     """Return the path by which :func:`import_class` imports a class."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return f"{imported.__module__}.{imported.__qualname__}"
 
 
 def import_class(path: str) -> type:
@@ -93,14 +93,36 @@ def import_class(path: str) -> type:
     """
     module, _, name = path.rpartition(".")
     try:
-        imported = import_module(module)
+        home = import_module(module)
     except (ImportError, ValueError) as error:
         message = (
             f"{path!r} cannot be imported: {error}. A class is given by its import path, such as 'my_module.MyTask'."
         )
         raise ArgumentError(message) from error
-    found = getattr(imported, name, None)
-    if not isinstance(found, type):
-        message = f"Module {module!r} has no class {name!r}. {near_matches(name, vars(imported))}"
+    imported = getattr(home, name, None)
+    if not isinstance(imported, type):
+        message = f"Module {module!r} has no class {name!r}. {near_matches(name, vars(home))}"
         raise ArgumentError(message)
-    return found
+    return imported
+
+
+def import_task(path: str | None, base: type[TaskT]) -> type[TaskT] | None:
+    """Import the class of a task that is given on the command line.
+
+    Args:
+        path: Its import path; None if there is none.
+        base: The class that it must be or extend.
+
+    Returns:
+        The class; None if no path is given.
+
+    Raises:
+        ArgumentError: If there is no such class.
+    """
+    if path is None:
+        return None
+    task_class = import_class(path)
+    if not issubclass(task_class, base):
+        message = f"--task {path} is not a subclass of visiontasks.{base.__name__}."
+        raise ArgumentError(message)
+    return task_class

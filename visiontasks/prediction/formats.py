@@ -3,16 +3,18 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+from visiontasks.errors import ArgumentError
 from visiontasks.files import replacing
-from visiontasks.prediction.coco_ids import CocoIds
+from visiontasks.prediction.coco_ids import number_images, read_ids
 from visiontasks.prediction.results import Prediction
-from visiontasks.prediction.writers import FolderWriter, TextWriter, Writer
+from visiontasks.prediction.writers import FolderWriter, TextWriter
 from visiontasks.visualization import encode_picture, index_image
 
 
@@ -27,53 +29,90 @@ class JsonLines(TextWriter):
 
 
 class Csv(TextWriter):
-    """A row for each image, or for each box of a detector: file, label, class, score, and the corners of the box.
-
-    Several classes of an image are separated by semicolons.
-
-    Args:
-        output: The file.
-        boxes: Whether there are boxes.
-    """
+    """A row for each image: file, label, class, score; several classes of an image are separated by semicolons."""
 
     suffix = ".csv"
+    head = "file,label,class,score\n"
 
-    def __init__(self, output: Path | None, boxes: bool) -> None:
-        super().__init__(output)
-        self.head = "file,label,class,score" + (",xmin,ymin,xmax,ymax" if boxes else "") + "\n"
+    def encode(self, prediction: Prediction) -> str:
+        """Write the row of an image; none when it could not be read."""
+        if prediction.error is not None:
+            return ""
+        columns = (prediction.labels, prediction.class_names, _decimals(prediction.scores, 6))
+        return _csv_lines([[prediction.name, *(";".join(map(str, column)) for column in columns)]])
+
+
+class BoxCsv(TextWriter):
+    """A row for each box: file, label, class, score, and the corners of the box."""
+
+    suffix = ".csv"
+    head = "file,label,class,score,xmin,ymin,xmax,ymax\n"
 
     def encode(self, prediction: Prediction) -> str:
         """Write the rows of an image; none when it could not be read."""
-        if prediction.error is not None:
-            return ""
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        scores = [f"{score:.6f}" for score in prediction.scores]
-        columns = (prediction.labels, prediction.class_names, scores)
-        if prediction.boxes is None:
-            rows.writerow([prediction.name, *(";".join(map(str, column)) for column in columns)])
-            return text.getvalue()
-        for *cells, box in zip(*columns, prediction.boxes, strict=True):
-            rows.writerow([prediction.name, *cells, *(f"{corner:.2f}" for corner in box)])
-        return text.getvalue()
+        corners = [_decimals(box, 2) for box in prediction.boxes or ()]
+        scores = _decimals(prediction.scores, 6)
+        rows = zip(prediction.labels, prediction.class_names, scores, corners, strict=True)
+        return _csv_lines([[prediction.name, label, name, score, *box] for label, name, score, box in rows])
 
 
-class CocoResults(TextWriter):
+class ValuesCsv(TextWriter):
+    """A row for each image of a task of your own: file, and the values of its ``Kind.row``, named in the first line."""
+
+    suffix = ".csv"
+
+    def __enter__(self) -> Self:
+        """Open the file; the columns are those of the first image that can be read."""
+        self._columns: list[str] = []
+        return super().__enter__()
+
+    def encode(self, prediction: Prediction) -> str:
+        """Write the values of an image; none when it could not be read."""
+        return "" if prediction.values is None else json.dumps([str(prediction.name), prediction.values])
+
+    def collect(self, text: str) -> None:
+        """Write the row of an image.
+
+        Raises:
+            ArgumentError: If its values have other names than those of the first image.
+        """
+        if not text:
+            return
+        name, values = json.loads(text)
+        if not self._columns:
+            self._columns = list(values)
+            super().collect(_csv_lines([["file", *values]]))
+        if list(values) != self._columns:
+            message = (
+                f"The values of {name!r} are {', '.join(values)}, those of the first image {', '.join(self._columns)}; "
+                "expected the same in the rows of a table. Return them all in Kind.row, or write the format jsonl."
+            )
+            raise ArgumentError(message)
+        super().collect(_csv_lines([[name, *values.values()]]))
+
+
+class _CocoResults(TextWriter):
     """COCO results format: ``image_id``, ``category_id``, ``bbox`` or ``segmentation``, ``score``, in one list.
 
-    Each entry also has ``file_name``. The background of a segmentation is left out.
-
-    Args:
-        output: The file.
-        ids: Ids of images and classes.
+    Each entry also has ``file_name``.
     """
 
     suffix = ".json"
+    has_ids = True
     head, separator, tail = "[\n", ",\n", "\n]\n"
+    without_id: ClassVar[frozenset[str]] = frozenset()
+    """Classes that are left out."""
 
-    def __init__(self, output: Path | None, ids: CocoIds) -> None:
-        super().__init__(output)
-        self.ids = ids
+    def __init__(
+        self,
+        output: Path | None,
+        files: Sequence[Path] = (),
+        class_names: Sequence[str] = (),
+        annotations: Path | None = None,
+    ) -> None:
+        super().__init__(output, files, class_names, annotations)
+        names = [name for name in class_names if name not in self.without_id]
+        self.ids = number_images(files, names) if annotations is None else read_ids(annotations, files, names)
 
     def encode(self, prediction: Prediction) -> str:
         """Write the entries of an image."""
@@ -85,14 +124,24 @@ class CocoResults(TextWriter):
         for entry in about.get("objects") or about.get("classes", []):
             if entry["class"] not in self.ids.categories:
                 continue
-            found = {"category_id": self.ids.categories[entry["class"]]}
+            of_class = {"category_id": self.ids.categories[entry["class"]]}
             if "mask" in entry:
-                entries.append({**image, **found, "segmentation": entry["mask"]})
+                entries.append({**image, **of_class, "segmentation": entry["mask"]})
                 continue
             x1, y1, x2, y2 = entry["box"]
             box = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)]
-            entries.append({**image, **found, "bbox": box, "score": entry["score"]})
+            entries.append({**image, **of_class, "bbox": box, "score": entry["score"]})
         return self.separator.join(map(json.dumps, entries))
+
+
+class CocoBoxes(_CocoResults):
+    """Boxes in the format of COCO results."""
+
+
+class CocoMasks(_CocoResults):
+    """Masks of the classes in the format of COCO results, without that of the background."""
+
+    without_id = frozenset({"background"})
 
 
 class VocXml(FolderWriter):
@@ -111,8 +160,8 @@ class VocXml(FolderWriter):
         _add(root, filename=_printable(name))
         depth = 3 if prediction.image is None else len(prediction.image)
         _add(SubElement(root, "size"), width=width, height=height, depth=depth)
-        found = zip(prediction.class_names, prediction.scores, prediction.boxes or (), strict=True)
-        for class_name, score, (x1, y1, x2, y2) in found:
+        objects = zip(prediction.class_names, prediction.scores, prediction.boxes or (), strict=True)
+        for class_name, score, (x1, y1, x2, y2) in objects:
             entry = SubElement(root, "object")
             _add(entry, name=_printable(class_name), difficult=0, score=f"{score:.6f}")
             corners = {"xmin": x1 + 1, "ymin": y1 + 1, "xmax": x2, "ymax": y2}
@@ -171,14 +220,14 @@ class Codes(TextWriter):
                 np.savez_compressed(stream, files=np.array(files, np.str_), codes=np.array(codes, np.float32))
 
 
-FORMATS: dict[str, type[Writer]] = {
-    "csv": Csv,
-    "jsonl": JsonLines,
-    "coco": CocoResults,
-    "voc": VocXml,
-    "png": MaskImages,
-    "npz": Codes,
-}
+def _decimals(values: Iterable[float], digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def _csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _add(parent: Element, **values: object) -> None:

@@ -1,28 +1,31 @@
 """Segmentation of whole images, window by window if they are large."""
 
 from collections.abc import Sequence
-from itertools import groupby
-from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.images.reading import Pixels, to_tensor
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.images.arrays import resize
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction.predictors import Found, ImagePredictor
-from visiontasks.prediction.sliding_window import slide
-from visiontasks.tasks.averaging import Flips, check_averaging
+from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Sample, Scale, given_options
+from visiontasks.prediction.sliding_window import Image, slide
+from visiontasks.tasks.averaging import Flips, Probabilities, check_averaging
+from visiontasks.tasks.batches import without_truth
 from visiontasks.tasks.segmentation import SegmentationTask
+from visiontasks.types import SegmentationPredictions
 
-Image = UInt8[Tensor, "channels height width"]
+Mask = UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"]
 
 
 class MaskPredictor(ImagePredictor):
-    """Masks of images of any size.
+    """Masks of images.
 
     Args:
         task: The task, with its weights, on its device and in evaluation mode.
+        view: How images are brought to it.
         window: Height and width in pixels of the windows that an image is cut into, such as (512, 512), so that any
             image fits into memory; None for the whole image at once.
         overlap: Overlap of neighbouring windows as a fraction of a window, 0 to 0.9; the windows are blended there.
@@ -34,18 +37,20 @@ class MaskPredictor(ImagePredictor):
         ArgumentError: If an argument is out of range.
 
     Example:
+        >>> from visiontasks.data.augmentation.resizing import Whole
         >>> task = SegmentationTask(num_classes=5, backbone_options={"filters": [4, 8]}).eval()
-        >>> predictor = MaskPredictor(task, window=(64, 64))
+        >>> predictor = MaskPredictor(task, EvaluationView(Whole()), window=(64, 64))
         >>> predictor.segment(torch.zeros(3, 150, 100, dtype=torch.uint8)).shape
         torch.Size([150, 100])
     """
 
-    batch_size = 1
-    formats = ("png", "jsonl", "coco")
+    task: SegmentationTask
+    usual_batch_size = 1
 
     def __init__(
         self,
         task: SegmentationTask,
+        view: EvaluationView,
         *,
         window: tuple[int, int] | None = None,
         overlap: float = 0.25,
@@ -53,7 +58,7 @@ class MaskPredictor(ImagePredictor):
         scales: Sequence[float] | None = None,
         windows_at_once: int = 1,
     ) -> None:
-        super().__init__(task)
+        super().__init__(task, view)
         if windows_at_once < 1:
             message = f"windows_at_once is {windows_at_once}; expected at least 1."
             raise ArgumentError(message)
@@ -61,17 +66,16 @@ class MaskPredictor(ImagePredictor):
         self.window = window
         self.overlap = overlap
         self.windows_at_once = windows_at_once
-        self.flips = flips
-        self.scales = scales
+        self.forward_options = given_options(task.eval_forward, flips=flips, scales=scales)
 
     @torch.inference_mode()
-    def segment(self, image: Image) -> UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"]:
-        """Find the class of each pixel.
+    def segment(self, image: Image) -> Mask:
+        """Find the class of each pixel of an image that is large, window by window.
 
-        With a window, memory in addition to the image and the result does not grow with the height of the image.
+        Memory in addition to the image and the result does not grow with the height of the image.
 
         Args:
-            image: The image.
+            image: The image, as the network sees it.
 
         Returns:
             Class of each pixel; multilabel: for each class whether the pixel belongs to it, 1 or 0.
@@ -89,37 +93,33 @@ class MaskPredictor(ImagePredictor):
         )
         for probabilities in rows:
             end = row + probabilities.shape[1]
-            labels[..., row:end, :] = self._decide(probabilities)
+            # Decided as everywhere: by the task's predict, from outputs of the blended probabilities.
+            decided: SegmentationPredictions = self.task.predict(
+                self.task.logits(probabilities[None].to(self.task.device))
+            )
+            labels[..., row:end, :] = decided.labels[0]
             row = end
         return labels
 
-    def prepare(self, pixels: Pixels, name: Path | int) -> Image:
-        """Return the image unchanged."""
-        return to_tensor(pixels)
+    def predict_batch(self, samples: Sequence[Sample]) -> list[Fields]:
+        """Segment images: with a window one by one, otherwise together."""
+        if self.window is None:
+            return super().predict_batch(samples)
+        return [self._of_mask(self.segment(prepared.images), window[2:4]) for prepared, window in samples]
 
-    @torch.inference_mode()
-    def predict(self, samples: Sequence[Tensor]) -> list[Found]:
-        """Segment images: with a window one by one, otherwise consecutive images of the same size together."""
-        if self.window is not None:
-            return [self._found(self.segment(image)) for image in samples]
-        found: list[Found] = []
-        for _, same in groupby(samples, lambda image: image.shape):
-            probabilities = self._probabilities(torch.stack(list(same)))
-            found += [self._found(self._decide(one).cpu()) for one in probabilities]
-        return found
+    def fields(self, predictions: SegmentationPredictions, scale: Scale) -> Fields:
+        """Return the mask at the size of the original, its classes, and the share of the pixels of each."""
+        height, width = predictions.labels.shape[-2:]
+        return self._of_mask(predictions.labels[0], (round(height * scale[0]), round(width * scale[1])))
 
-    def _probabilities(self, images: Tensor) -> Tensor:
-        task: SegmentationTask = self.task
-        return task.probabilities(images.to(task.device), self.flips, self.scales)
+    def _probabilities(self, windows: UInt8[Tensor, "batch channels height width"]) -> Probabilities:
+        batch = without_truth(self.task.batch_type, windows.to(self.task.device))
+        return self.task.probabilities(self.outputs(batch))
 
-    def _found(self, mask: Tensor) -> Found:
-        pixels = mask.shape[-2] * mask.shape[-1]
+    def _of_mask(self, mask: Mask, size: tuple[int, int]) -> Fields:
+        if tuple(mask.shape[-2:]) != size:
+            layers = [resize(layer.numpy(), size, nearest=True) for layer in mask.reshape(-1, *mask.shape[-2:])]
+            mask = torch.from_numpy(np.stack(layers)).reshape(*mask.shape[:-2], *size)
         counts = mask.flatten(1).sum(1) if mask.ndim == 3 else torch.bincount(mask.flatten(), minlength=256)
         labels = counts.nonzero().flatten().tolist()
-        return self.named(labels, [int(counts[label]) / pixels for label in labels]) | {"mask": mask}
-
-    def _decide(self, probabilities: Tensor) -> Tensor:
-        if self.task.mode == "multiclass":
-            return probabilities.max(0).indices.to(torch.uint8)
-        decisions: Tensor = (probabilities >= self.task.threshold).to(torch.uint8)
-        return decisions if self.task.mode == "multilabel" else decisions[0]
+        return self.named(labels, [int(counts[label]) / (size[0] * size[1]) for label in labels]) | {"mask": mask}

@@ -22,13 +22,16 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
         class_names: Names of all classes.
 
     Returns:
-        uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W].
+        uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W]. What a task draws itself has
+        any size.
     """
+    if prediction.picture is not None:
+        return prediction.picture()
     assert prediction.image is not None
     if prediction.reconstruction is not None:
         # Beside each other, and the second as large as the first.
-        made = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
-        return torch.cat([to_rgb(prediction.image), to_rgb(made[0].round().to(torch.uint8))], 2)
+        resized = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
+        return torch.cat([to_rgb(prediction.image), to_rgb(resized[0].round().to(torch.uint8))], 2)
     if prediction.mask is not None:
         return overlay(prediction.image, prediction.mask, class_names)
     picture = to_pillow(prediction.image)

@@ -10,19 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from visiontasks.data.images.reading import MAX_PIXELS, Pixels, as_pixels, read_pixels, to_tensor
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch
+from visiontasks.data.images.arrays import Pixels, as_pixels, to_tensor
+from visiontasks.data.images.reading import MAX_PIXELS, read_pixels
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.checkpoints import load_task, on_device
-from visiontasks.prediction.mask_predictor import MaskPredictor
+from visiontasks.prediction.image_predictor import ImagePredictor, Sample
 from visiontasks.prediction.pipeline import in_order
-from visiontasks.prediction.predictors import PREDICTORS, DetectionPredictor, ImagePredictor
+from visiontasks.prediction.predictors import PREDICTION_ROWS, row_of
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
 from visiontasks.serialization import Source
 from visiontasks.tasks.averaging import Flips
-from visiontasks.tasks.detection import DetectionTask
-from visiontasks.tasks.segmentation import SegmentationTask
 from visiontasks.tasks.task import Task
+from visiontasks.tasks.views import evaluation_view
 
 ImageSource = str | Path | np.ndarray | Tensor
 """A file, or pixels: an array [H, W] or [H, W, C], or a tensor [C, H, W]."""
@@ -32,73 +34,97 @@ class _Prepared(NamedTuple):
     """An image on its way to the network: the output of the predictor's ``prepare``, or the error."""
 
     prediction: Prediction
-    sample: Any
+    sample: Sample | None
 
 
 def create_predictor(
     model: Task | Source,
     *,
-    kind: type[Task] | None = None,
+    task_class: type[Task] | None = None,
     device: str | torch.device | None = None,
+    image_size: tuple[int, int] | None = None,
     score: float | None = None,
     proposals: str | Path | None = None,
     window: tuple[int, int] | None = None,
-    overlap: float = 0.25,
+    overlap: float | None = None,
     flips: Flips | None = None,
     scales: Sequence[float] | None = None,
-    windows_at_once: int = 1,
+    windows_at_once: int | None = None,
 ) -> ImagePredictor:
     """Create a predictor for :func:`predict_images`, which can be used for several calls.
 
     Args:
         model: A checkpoint, see :func:`load_task`, or a task with its weights. The task is moved to the device,
             converted to channels-last memory and set to evaluation mode, and stays so; nothing else of it is changed.
-        kind: Class of the checkpoint's task; needed for tasks of your own.
+        task_class: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
+        image_size: Height and width in pixels that images are resized to; by default they are brought to the network
+            as in the validation of the training.
         score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
         proposals: Detection on precomputed proposals: their file.
-        window: Segmentation: height and width in pixels of the windows that an image is cut into; None for the whole
-            image at once.
-        overlap: Segmentation: overlap of neighbouring windows as a fraction of a window, 0 to 0.9.
+        window: Segmentation: height and width in pixels of the windows that an image is cut into; by default the whole
+            image is segmented at once.
+        overlap: Segmentation: overlap of neighbouring windows as a fraction of a window, 0 to 0.9; 0.25 by default.
         flips: Segmentation: mirror images to average over; by default as the task has it.
         scales: Segmentation: factors of the size to average over; by default as the task has it.
-        windows_at_once: Segmentation: number of windows computed at once.
+        windows_at_once: Segmentation: number of windows computed at once; 1 by default.
 
     Returns:
         The predictor.
 
     Raises:
-        ArgumentError: If an argument is out of range or for another task, or the task is of an unknown kind or does
-            not know its image size.
+        ArgumentError: If an argument is out of range or for another task, the task is of an unknown kind, or it is not
+            known how images are brought to it.
         CheckpointError: If the file is missing, damaged, unsafe, or of an unknown task.
     """
-    task = model if isinstance(model, Task) else load_task(model, kind)
-    foreign: dict[type[Task], dict[str, Any]] = {
-        DetectionTask: {"score": score, "proposals": proposals},
-        SegmentationTask: {"window": window, "flips": flips, "scales": scales},
+    task = model if isinstance(model, Task) else load_task(model, task_class)
+    options: dict[str, Any] = {
+        "score": score,
+        "proposals": proposals,
+        "window": window,
+        "overlap": overlap,
+        "flips": flips,
+        "scales": scales,
+        "windows_at_once": windows_at_once,
     }
-    for owner, arguments in foreign.items():
-        given = [name for name, value in arguments.items() if value is not None]
-        if given and not isinstance(task, owner):
-            message = f"{' and '.join(given)} is for a {owner.__name__}, and this is a {type(task).__name__}."
-            raise ArgumentError(message)
-    if score is not None and not 0 <= score <= 1:
-        message = f"score is {score}; expected 0 to 1."
-        raise ArgumentError(message)
-    task = on_device(task, device).to(memory_format=torch.channels_last).eval()
-    if isinstance(task, DetectionTask):
-        return DetectionPredictor(task, score, proposals)
-    if isinstance(task, SegmentationTask):
-        return MaskPredictor(
-            task, window=window, overlap=overlap, flips=flips, scales=scales, windows_at_once=windows_at_once
+    given = {name: value for name, value in options.items() if value is not None}
+    row = row_of(task)
+    if row is None:
+        known = ", ".join(owner.__name__ for owner in PREDICTION_ROWS)
+        message = (
+            f"Prediction on images is for {known} and their subclasses; this is a {type(task).__name__}. Let it say "
+            "how its predictions are written: kind = Kind(row=...), see visiontasks.Kind."
         )
-    for owner, predictor in PREDICTORS:
-        if isinstance(task, owner):
-            return predictor(task)
-    owners: list[type[Task]] = [*dict(PREDICTORS), DetectionTask, SegmentationTask]
-    known = ", ".join(owner.__name__ for owner in owners)
-    message = f"Prediction on images is for {known} and their subclasses; this is a {type(task).__name__}."
-    raise ArgumentError(message)
+        raise ArgumentError(message)
+    foreign = [name for name in given if name not in row.options]
+    if foreign:
+        owners = [owner.__name__ for owner, other in PREDICTION_ROWS.items() if foreign[0] in other.options]
+        message = f"{' and '.join(foreign)} is for a {owners[0]}, and this is a {type(task).__name__}."
+        raise ArgumentError(message)
+    view = view_of(task, image_size)
+    return row.predictor(on_device(task, device).to(memory_format=torch.channels_last).eval(), view, **given)
+
+
+def view_of(task: Task, image_size: tuple[int, int] | None = None) -> EvaluationView:
+    """Return how images are brought to a task: as in the validation of its training, or at a given size.
+
+    Args:
+        task: The task.
+        image_size: Height and width in pixels, in place of those of the task.
+
+    Raises:
+        ArgumentError: If it is not known, or the size is not positive.
+    """
+    if image_size is not None:
+        return EvaluationView(Stretch(image_size))
+    description = evaluation_view(task)
+    if description is None:
+        message = (
+            "The checkpoint does not say which size of images it was trained on, or they differed in size: give "
+            "image_size=(H, W) (--image_size H W)."
+        )
+        raise ArgumentError(message)
+    return EvaluationView.create(description)
 
 
 def predict_images(
@@ -120,8 +146,8 @@ def predict_images(
             :func:`create_predictor`.
         images: Files or pixels, one or several; a single name may also be a folder, a pattern or a list, see
             :func:`~visiontasks.prediction.sources.find_files`.
-        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and of an
-            autoencoder for images of any size. In segmentation these are images of the same size, and with a window
+        batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and wherever
+            images keep their own sizes. Of those only images of the same size are computed together, and with a window
             images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
         threads: Threads that read images; by default one per core, 4 at most.
         max_pixels: Maximum number of pixels of an image.
@@ -171,8 +197,8 @@ def _in_batches(predictor: ImagePredictor, images: Iterable[_Prepared], size: in
 
 def _complete(predictor: ImagePredictor, images: Sequence[_Prepared]) -> list[Prediction]:
     samples = [image.sample for image in images if image.sample is not None]
-    found = iter(predictor.predict(samples) if samples else [])
-    return [image.prediction if image.sample is None else image.prediction._replace(**next(found)) for image in images]
+    fields = iter(predictor.predict(samples) if samples else [])
+    return [image.prediction if image.sample is None else image.prediction._replace(**next(fields)) for image in images]
 
 
 def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple[int, ImageSource]) -> _Prepared:
@@ -181,10 +207,10 @@ def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple
     channels = predictor.task.in_channels
     try:
         if isinstance(source, str | Path):
-            pixels: Pixels = read_pixels(source, channels, max_pixels)
+            pixels: Pixels = read_pixels(source, channels, max_pixels, predictor.view.value_range)
         else:
             array = source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source
-            pixels = as_pixels(array, channels)
+            pixels = as_pixels(array, channels, predictor.view.value_range)
         sample = predictor.prepare(pixels, name)
     except DataError as error:
         return _Prepared(Prediction(name, error=str(error)), None)

@@ -1,172 +1,97 @@
-"""Conversion of images to batches of a task, and of its outputs to the prediction of each image."""
+"""The table of what predicts, writes and exports each kind of task, and the predictors of those with classes."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Float32
 from torch import Tensor
 
-from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Window, Within, show_boxes, show_image
-from visiontasks.data.images.reading import Pixels, to_tensor
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Window, show_boxes
 from visiontasks.data.index.proposal_files import ProposalFile
-from visiontasks.data.loading.collate import collate
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.heads.code import embedding
+from visiontasks.prediction.formats import (
+    BoxCsv,
+    CocoBoxes,
+    CocoMasks,
+    Codes,
+    Csv,
+    JsonLines,
+    MaskImages,
+    ValuesCsv,
+    VocXml,
+)
+from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Scale, given_options
+from visiontasks.prediction.mask_predictor import MaskPredictor
+from visiontasks.prediction.programs import DetectionProgram, Program
 from visiontasks.prediction.results import Box
+from visiontasks.prediction.writers import Writer
 from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.tasks.classification import ClassificationTask
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.localization import LocalizationTask
+from visiontasks.tasks.segmentation import SegmentationTask
 from visiontasks.tasks.task import Task
 from visiontasks.types import (
-    AutoencodingBatch,
     AutoencodingPredictions,
-    ClassificationBatch,
     ClassificationPredictions,
-    DetectionBatch,
     DetectionPredictions,
-    LocalizationBatch,
     LocalizationPredictions,
     ProposalBatch,
 )
 
-Found = dict[str, Any]
-"""Fields of :class:`~visiontasks.prediction.results.Prediction` that a task fills."""
 
-
-class ImagePredictor(ABC):
-    """What a task needs in order to predict images.
-
-    Args:
-        task: The task, on its device and in evaluation mode.
-
-    Attributes:
-        batch_size: Default number of images computed at once.
-        formats: Names of the formats for its results, the default first.
-    """
-
-    batch_size = 64
-    formats: tuple[str, ...]
-
-    def __init__(self, task: Any) -> None:  # noqa: ANN401 (the task of a subclass)
-        self.task = task
-        self.class_names: list[str] = task.display_names
-
-    @abstractmethod
-    def prepare(self, pixels: Pixels, name: Path | int) -> Any:  # noqa: ANN401 (what predict takes)
-        """Convert an image to an input of the network; called in several threads at once.
-
-        Raises:
-            DataError: If it cannot be done for this image.
-        """
-
-    @abstractmethod
-    def predict(self, samples: Sequence[Any]) -> list[Found]:
-        """Predict prepared images."""
-
-    def named(self, labels: Sequence[int], scores: Sequence[float]) -> Found:
-        """Add the class names to labels and scores."""
-        names = tuple(self.class_names[label] for label in labels)
-        return {"labels": tuple(labels), "class_names": names, "scores": tuple(scores)}
-
-
-class BatchPredictor(ImagePredictor):
-    """Images that are resized and go through the task as a batch of its own type."""
-
-    multiple = 1
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(task)
-        self.resizing = self._resizing()
-
-    @abstractmethod
-    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make the sample of an image without annotations."""
-
-    @abstractmethod
-    def found(self, predictions: Any, index: int, scale: Tensor) -> Found:  # noqa: ANN401 (each task has its own)
-        """Extract the prediction of one image of the batch, in pixels of the original."""
-
-    def prepare(self, pixels: Pixels, name: Path | int) -> tuple[NamedTuple, Tensor]:
-        """Resize an image as in evaluation."""
-        window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(0))
-        image = to_tensor(show_image(pixels, window))
-        scale = torch.tensor([window.height / window.size[0], window.width / window.size[1]])
-        return self.sample(image, window, name), scale
-
-    @torch.inference_mode()
-    def predict(self, samples: Sequence[tuple[NamedTuple, Tensor]]) -> list[Found]:
-        """Predict a batch."""
-        batch = collate([sample for sample, _ in samples], self.multiple)
-        batch = type(batch)._make(field.to(self.task.device) for field in batch)
-        predictions = self.task.predict(self.task.eval_forward(*self.task.inputs(batch)))
-        on_cpu = type(predictions)(*(field.cpu() for field in predictions))
-        return [self.found(on_cpu, index, scale) for index, (_, scale) in enumerate(samples)]
-
-    def _resizing(self) -> Resizing:
-        size = self.task.image_size
-        if size is None:
-            message = (
-                "The checkpoint does not say which image size it was trained on: load the task with image_size=(H, W)."
-            )
-            raise ArgumentError(message)
-        return Stretch((size[0], size[1]))
-
-
-class ClassificationPredictor(BatchPredictor):
+class ClassPredictor(ImagePredictor):
     """Classes of images."""
 
-    formats = ("csv", "jsonl")
-
-    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample without a class."""
-        return ClassificationBatch(image, torch.tensor(0), torch.tensor(0))
-
-    def found(self, predictions: ClassificationPredictions, index: int, scale: Tensor) -> Found:
+    def fields(self, predictions: ClassificationPredictions, scale: Scale) -> Fields:
         """List the most probable class or, if multilabel, all predicted classes, most probable first."""
-        label, score = predictions.labels[index], predictions.scores[index]
+        label, score = predictions.labels[0], predictions.scores[0]
         if not label.ndim:
             return self.named([int(label)], [float(score)])
-        labels = sorted(label.nonzero().flatten().tolist(), key=lambda own: -float(score[own]))
+        labels = sorted(label.nonzero().flatten().tolist(), key=lambda index: -float(score[index]))
         return self.named(labels, score[labels].tolist())
 
 
-class LocalizationPredictor(BatchPredictor):
+class LocalizationPredictor(ImagePredictor):
     """One class and one box of each image."""
 
-    formats = ("csv", "jsonl", "coco", "voc")
-
-    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample without an object."""
-        size = torch.tensor(image.shape[-2:])
-        return LocalizationBatch(image, torch.tensor(-1), torch.zeros(4), size, torch.ones(2), torch.tensor(0))
-
-    def found(self, predictions: LocalizationPredictions, index: int, scale: Tensor) -> Found:
+    def fields(self, predictions: LocalizationPredictions, scale: Scale) -> Fields:
         """Convert the box to pixels of the original image."""
-        boxes = _original(predictions.boxes[index : index + 1], scale)
-        return self.named([int(predictions.labels[index])], [float(predictions.scores[index])]) | {"boxes": boxes}
+        named = self.named(predictions.labels.tolist(), predictions.scores.tolist())
+        return named | {"boxes": _original(predictions.boxes, scale)}
 
 
-class DetectionPredictor(BatchPredictor):
+class DetectionPredictor(ImagePredictor):
     """All boxes of each image.
 
     Args:
         task: The detector.
+        view: How images are brought to it.
         score: Minimum score of a box, 0 to 1; by default that of the task.
         proposals: File of proposals, for a detector that does not make its own.
 
     Raises:
-        ArgumentError: If proposals are missing, or not needed.
+        ArgumentError: If proposals are missing or not needed, or the score is out of range.
     """
 
-    batch_size = 4
-    formats = ("jsonl", "csv", "coco", "voc")
+    usual_batch_size = 4
+    lists_unsure = True
 
-    def __init__(self, task: DetectionTask, score: float | None = None, proposals: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        task: DetectionTask,
+        view: EvaluationView,
+        *,
+        score: float | None = None,
+        proposals: str | Path | None = None,
+    ) -> None:
+        if score is not None and not 0 <= score <= 1:
+            message = f"score is {score}; expected 0 to 1."
+            raise ArgumentError(message)
         needed = task.proposals == "precomputed"
         if needed != (proposals is not None):
             message = (
@@ -176,79 +101,113 @@ class DetectionPredictor(BatchPredictor):
             if not needed:
                 message = f"proposals is {str(proposals)!r}, but the detector makes its own ({task.proposals})."
             raise ArgumentError(message)
-        super().__init__(task)
-        self.score = task.roi_head.score_thresh if score is None else score
-        self.proposals = None if proposals is None else ProposalFile(proposals)
-        # As in evaluation, where the shape of images is kept.
-        self.multiple = 32 if isinstance(self.resizing, Within) else 1
+        super().__init__(task, view)
+        self.predict_options = given_options(task.predict, score=score)
+        self.file = None if proposals is None else ProposalFile(proposals)
+        if needed:
+            self.batch_type = ProposalBatch
 
-    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample without objects."""
-        nothing, no_label, unscaled = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.ones(2)
-        size, no_flag = torch.tensor(image.shape[-2:]), torch.zeros(0, dtype=torch.bool)
-        fields = (image, nothing, no_label, no_flag, size, unscaled, torch.tensor(0), torch.zeros(0))
-        if self.proposals is None:
-            return DetectionBatch(*fields)
+    def proposals(self, name: Path | int, window: Window) -> Float32[Tensor, "proposals 4"]:
+        """Read the proposals of an image, if the detector needs them.
+
+        Raises:
+            DataError: If there are none.
+        """
+        if self.file is None:
+            return torch.zeros(0, 4)
         if isinstance(name, int):
             message = f"Array {name} has no name, by which proposals are found. Give files."
             raise DataError(message)
-        (row,) = self.proposals.rows([name])
-        boxes = show_boxes(self.proposals.boxes(int(row)), window)
-        return ProposalBatch(*fields, torch.from_numpy(boxes).float())
+        (row,) = self.file.rows([name])
+        return torch.from_numpy(show_boxes(self.file.boxes(int(row)), window)).float()
 
-    def predict(self, samples: Sequence[tuple[NamedTuple, Tensor]]) -> list[Found]:
-        """Predict a batch, with the minimum score of the predictor in place of the task's."""
-        head = self.task.roi_head
-        own, head.score_thresh = head.score_thresh, self.score
-        try:
-            return super().predict(samples)
-        finally:
-            head.score_thresh = own
-
-    def found(self, predictions: DetectionPredictions, index: int, scale: Tensor) -> Found:
+    def fields(self, predictions: DetectionPredictions, scale: Scale) -> Fields:
         """Convert the boxes to pixels of the original image."""
-        kept = predictions.labels[index] >= 0
-        named = self.named(predictions.labels[index, kept].tolist(), predictions.scores[index, kept].tolist())
-        return named | {"boxes": _original(predictions.boxes[index, kept], scale)}
-
-    def _resizing(self) -> Resizing:
-        if self.task.image_bounds:
-            return Within(*self.task.image_bounds)
-        return super()._resizing() if self.task.image_size else Within()
+        real = predictions.labels[0] >= 0
+        named = self.named(predictions.labels[0, real].tolist(), predictions.scores[0, real].tolist())
+        return named | {"boxes": _original(predictions.boxes[0, real], scale)}
 
 
-class AutoencodingPredictor(BatchPredictor):
+class CodePredictor(ImagePredictor):
     """Codes of images and their reconstructions."""
 
-    formats = ("jsonl", "npz")
-
-    def __init__(self, task: AutoencodingTask) -> None:
-        super().__init__(task)
-        # Images of their own sizes do not fit into one batch, and padding would change their codes.
-        if isinstance(self.resizing, Whole):
-            self.batch_size = 1
-
-    def sample(self, image: UInt8[Tensor, "channels height width"], window: Window, name: Path | int) -> NamedTuple:
-        """Make a sample without a class."""
-        return AutoencodingBatch(image, torch.tensor(-1), torch.tensor(0))
-
-    def found(self, predictions: AutoencodingPredictions, index: int, scale: Tensor) -> Found:
+    def fields(self, predictions: AutoencodingPredictions, scale: Scale) -> Fields:
         """Extract the code and the reconstruction."""
-        (code,) = embedding(predictions.codes[index : index + 1].float())
-        pixels = (255 * predictions.images[index]).round().to(torch.uint8)
+        (code,) = embedding(predictions.codes.float())
+        pixels = (255 * predictions.images[0]).round().to(torch.uint8)
         return {"code": tuple(code.tolist()), "reconstruction": pixels}
 
-    def _resizing(self) -> Resizing:
-        return super()._resizing() if self.task.image_size else Whole()
+
+def _original(boxes: Float[Tensor, "boxes 4"], scale: Scale) -> tuple[Box, ...]:
+    down, across = scale
+    return tuple((x1 * across, y1 * down, x2 * across, y2 * down) for x1, y1, x2, y2 in boxes.tolist())
 
 
-def _original(boxes: Tensor, scale: Tensor) -> tuple[Box, ...]:
-    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in (boxes * scale.flip(0).repeat(2)).tolist())
+class PredictionRow(NamedTuple):
+    """What predicts, writes and exports one kind of task.
+
+    Attributes:
+        predictor: Makes the predictor from the task, its view, and the options.
+        options: Names of the options of :func:`~visiontasks.prediction.create_predictor` that are for it.
+        writers: Its output formats by name, the default first.
+        program: Its program for an export.
+    """
+
+    predictor: Callable[..., ImagePredictor]
+    options: tuple[str, ...]
+    writers: dict[str, type[Writer]]
+    program: type[Program] = Program
 
 
-PREDICTORS: tuple[tuple[type[Task], type[BatchPredictor]], ...] = (
-    (ClassificationTask, ClassificationPredictor),
-    (LocalizationTask, LocalizationPredictor),
-    (AutoencodingTask, AutoencodingPredictor),
-)
-"""Tasks that are predicted without options."""
+PREDICTION_ROWS: dict[type[Task], PredictionRow] = {
+    ClassificationTask: PredictionRow(ClassPredictor, (), {"csv": Csv, "jsonl": JsonLines}),
+    LocalizationTask: PredictionRow(
+        LocalizationPredictor, (), {"csv": BoxCsv, "jsonl": JsonLines, "coco": CocoBoxes, "voc": VocXml}
+    ),
+    DetectionTask: PredictionRow(
+        DetectionPredictor,
+        ("score", "proposals"),
+        {"jsonl": JsonLines, "csv": BoxCsv, "coco": CocoBoxes, "voc": VocXml},
+        DetectionProgram,
+    ),
+    SegmentationTask: PredictionRow(
+        MaskPredictor,
+        ("window", "overlap", "flips", "scales", "windows_at_once"),
+        {"png": MaskImages, "jsonl": JsonLines, "coco": CocoMasks},
+    ),
+    AutoencodingTask: PredictionRow(CodePredictor, (), {"jsonl": JsonLines, "npz": Codes}),
+}
+_ROW_OF_A_KIND = PredictionRow(ImagePredictor, (), {"jsonl": JsonLines, "csv": ValuesCsv})
+"""Of a task that brings its own kind."""
+_WRITERS = {name: writer for row in PREDICTION_ROWS.values() for name, writer in row.writers.items()}
+FORMATS = list(_WRITERS)
+FORMAT_OF_SUFFIX = {writer.suffix: name for name, writer in _WRITERS.items() if not writer.into_folder}
+
+
+def make_program(task: Task, image_size: tuple[int, int]) -> Program:
+    """Make a task a function of tensors, for an export.
+
+    Args:
+        task: The task; one of an unknown kind is a function of images alone.
+        image_size: Height and width in pixels of the images.
+
+    Raises:
+        ArgumentError: If the task needs more than the images.
+        ExportError: If it cannot be computed from them, or its predictions are not tensors.
+    """
+    row = row_of(task)
+    return (row.program if row else Program)(task, image_size)
+
+
+def row_of(task: Task) -> PredictionRow | None:
+    """Look up what predicts a task: by its own ``kind`` if it has one that says how to write, else by its class.
+
+    Args:
+        task: The task.
+
+    Returns:
+        The row; None for a task of an unknown kind.
+    """
+    if task.kind is not None and task.kind.row is not None:
+        return _ROW_OF_A_KIND
+    return next((row for owner, row in PREDICTION_ROWS.items() if isinstance(task, owner)), None)

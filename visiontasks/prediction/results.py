@@ -1,5 +1,6 @@
 """The prediction of an image, in the same form for every task."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,9 @@ class Prediction(NamedTuple):
         mask: Segmentation: class of each pixel; multilabel: for each class whether a pixel belongs to it, 1 or 0.
         code: Autoencoding: the code; for a spatial code, the mean over its positions.
         reconstruction: Autoencoding: the output of the decoder, at the input size of the network.
+        values: A task of your own: what its ``Kind.row`` returns.
         image: The pixels that were read, if requested.
+        picture: Draws the image as the network sees it with the prediction, if the task brings its own drawing.
         error: Why the image could not be read; None when it could.
     """
 
@@ -38,12 +41,14 @@ class Prediction(NamedTuple):
     mask: UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"] | None = None
     code: tuple[float, ...] | None = None
     reconstruction: UInt8[Tensor, "channels rows columns"] | None = None
+    values: dict[str, str | int | float] | None = None
     image: UInt8[Tensor, "channels height width"] | None = None
+    picture: Callable[[], Tensor] | None = None
     error: str | None = None
 
     def at_least(self, score: float) -> "Prediction":
         """Keep only labels with at least a given score."""
-        kept = [index for index, own in enumerate(self.scores) if own >= score]
+        kept = [index for index, one in enumerate(self.scores) if one >= score]
         return self._replace(
             labels=tuple(self.labels[index] for index in kept),
             class_names=tuple(self.class_names[index] for index in kept),
@@ -61,8 +66,8 @@ class Prediction(NamedTuple):
 
         Returns:
             ``file``, and ``error`` or ``height``, ``width`` and one of: ``classes`` (label, class, score; of a
-            segmentation label, class, share, and ``mask``: COCO's run lengths), ``objects`` (with ``box``, xyxy), and
-            ``code`` (a list of numbers).
+            segmentation label, class, share, and ``mask``: COCO's run lengths), ``objects`` (with ``box``, xyxy),
+            ``code`` (a list of numbers), and ``values`` (of a task of your own).
 
         Example:
             >>> Prediction(Path("a.jpg"), (20, 30), (1,), ("cat",), (0.75,)).as_dict()["classes"]
@@ -71,8 +76,11 @@ class Prediction(NamedTuple):
         name = self.name if isinstance(self.name, int) else str(self.name)
         if self.size is None:
             return {"file": name, "error": self.error}
+        about = {"file": name, "height": self.size[0], "width": self.size[1]}
+        if self.values is not None:
+            return about | {"values": self.values}
         if self.code is not None:
-            return {"file": name, "height": self.size[0], "width": self.size[1], "code": list(self.code)}
+            return about | {"code": list(self.code)}
         entries: list[dict[str, Any]] = [
             {"label": label, "class": class_name, "score": round(score, 6)}
             for label, class_name, score in zip(self.labels, self.class_names, self.scores, strict=True)
@@ -83,8 +91,7 @@ class Prediction(NamedTuple):
             if self.mask is not None:
                 entry["share"] = entry.pop("score")
                 entry["mask"] = run_lengths(self.layer(entry["label"]))
-        kind = "classes" if self.boxes is None else "objects"
-        return {"file": name, "height": self.size[0], "width": self.size[1], kind: entries}
+        return about | {"classes" if self.boxes is None else "objects": entries}
 
 
 def run_lengths(mask: UInt8[Tensor, "height width"]) -> dict[str, Any]:

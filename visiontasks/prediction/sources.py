@@ -67,6 +67,24 @@ def target_names(files: Sequence[Path], suffix: str) -> list[Path]:
     return [name.with_name(f"{name.name}{suffix}") for name in named]
 
 
+def name_targets(files: Sequence[Path], folder: Path, suffix: str) -> dict[Path | int, Path]:
+    """Name the result of each image in a folder.
+
+    Raises:
+        ArgumentError: If a result would replace an image.
+    """
+    targets = target_names(files, suffix)
+    sources = {file.resolve() for file in files}
+    for target in targets:
+        if (folder / target).resolve() in sources:
+            message = (
+                f"{str(folder / target)!r} is an image to be predicted, and a result of that name would replace it. "
+                "Write into another folder."
+            )
+            raise ArgumentError(message)
+    return dict(zip(files, targets, strict=True))
+
+
 def _read_list(path: Path) -> list[Path]:
     lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
     names = [Path(line.strip()) for line in lines if line.strip()]

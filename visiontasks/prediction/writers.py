@@ -2,14 +2,16 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TextIO
 
+from visiontasks.errors import ArgumentError
 from visiontasks.files import replacing, write_atomically
 from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.sources import name_targets
 
 _Kind = type[BaseException] | None
 
@@ -18,26 +20,40 @@ class Writer(ABC):
     """Writes predictions in one format.
 
     Args:
-        output: The file or folder.
-        targets: Where in the folder the result of each image goes, for formats with a file for each.
+        output: The file or folder; None for the terminal.
+        files: The images.
         class_names: Names of all classes.
+        annotations: Annotations in COCO format, for formats that have ids of images and classes.
 
     Attributes:
         suffix: Ending of the files.
         into_folder: Whether there is a file for each image.
         least: Default minimum score of the boxes that are written.
+        has_ids: Whether it writes ids of images and classes.
+
+    Raises:
+        ArgumentError: If there are annotations and no ids, or a result would replace an image.
     """
 
     suffix: ClassVar[str]
     into_folder: ClassVar[bool] = True
     least: ClassVar[float] = 0.0
+    has_ids: ClassVar[bool] = False
 
     def __init__(
-        self, output: Path | None, targets: Mapping[Path | int, Path] | None = None, class_names: Sequence[str] = ()
+        self,
+        output: Path | None,
+        files: Sequence[Path] = (),
+        class_names: Sequence[str] = (),
+        annotations: Path | None = None,
     ) -> None:
+        if annotations is not None and not self.has_ids:
+            message = f"annotations are for the format 'coco'; this one writes files {self.suffix}."
+            raise ArgumentError(message)
         self.output = output
-        self.targets = targets or {}
+        self.files = files
         self.class_names = class_names
+        self.annotations = annotations
 
     @abstractmethod
     def encode(self, prediction: Prediction) -> str:
@@ -57,7 +73,17 @@ class Writer(ABC):
 
 
 class FolderWriter(Writer):
-    """A file for each image, which is complete once the image is encoded."""
+    """A file for each image, which is complete once the image is encoded; see :class:`Writer`."""
+
+    def __init__(
+        self,
+        output: Path | None,
+        files: Sequence[Path] = (),
+        class_names: Sequence[str] = (),
+        annotations: Path | None = None,
+    ) -> None:
+        super().__init__(output, files, class_names, annotations)
+        self.targets = name_targets(files, self.folder, self.suffix)
 
     def collect(self, text: str) -> None:
         """Do nothing."""

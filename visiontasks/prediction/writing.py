@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from visiontasks.errors import ArgumentError, near_matches
-from visiontasks.prediction.coco_ids import number_images, read_ids
-from visiontasks.prediction.formats import FORMATS, CocoResults, Csv
+from visiontasks.prediction.image_predictor import ImagePredictor
 from visiontasks.prediction.pipeline import in_order
-from visiontasks.prediction.predictors import ImagePredictor
+from visiontasks.prediction.predictors import FORMAT_OF_SUFFIX, row_of
 from visiontasks.prediction.results import Prediction
-from visiontasks.prediction.sources import target_names
 from visiontasks.prediction.writers import Writer
 
 _THREADS = 2
@@ -28,23 +26,24 @@ def choose_format(predictor: ImagePredictor, name: str | None, output: Path | No
     Raises:
         ArgumentError: If the task does not support the format, or the output must be a folder.
     """
-    by_suffix = {kind.suffix: known for known, kind in FORMATS.items() if not kind.into_folder}
+    writers = _writers(predictor)
     if name is None and output is not None:
-        name = by_suffix.get(output.suffix.lower())
-    name = name or predictor.formats[0]
-    if name not in predictor.formats:
+        name = FORMAT_OF_SUFFIX.get(output.suffix.lower())
+    name = name or next(iter(writers))
+    if name not in writers:
         message = (
             f"format is {name!r}, which a {type(predictor.task).__name__} has no results for. "
-            f"{near_matches(name, predictor.formats)}"
+            f"{near_matches(name, writers)}"
         )
         raise ArgumentError(message)
+    writer = writers[name]
     if name == "npz" and output is None:
-        message = "The format 'npz' is no text for a terminal: name a file, --output FILE.npz."
+        message = "The format 'npz' is not text for a terminal: name a file, --output FILE.npz."
         raise ArgumentError(message)
-    if FORMATS[name].into_folder and (output is None or output.is_file()):
+    if writer.into_folder and (output is None or output.is_file()):
         message = f"The format {name!r} is a file for each image: give a folder to write into, --output FOLDER."
         raise ArgumentError(message)
-    if not FORMATS[name].into_folder and output is not None and output.is_dir():
+    if not writer.into_folder and output is not None and output.is_dir():
         message = f"The format {name!r} is one file, and {str(output)!r} is a folder: name a file, --output FILE."
         raise ArgumentError(message)
     return name
@@ -70,39 +69,13 @@ def create_writer(
         ArgumentError: If an option is for another format, or a result would replace an image.
         DataError: If the annotations cannot be read.
     """
-    if annotations is not None and name != "coco":
-        message = f"annotations are for the format 'coco'; this one is {name!r}."
-        raise ArgumentError(message)
-    kind = FORMATS[name]
-    if issubclass(kind, Csv):
-        return Csv(output, boxes="voc" in predictor.formats)
-    if issubclass(kind, CocoResults):
-        # The background has no id.
-        names = [name for name in predictor.class_names if name != "background" or "voc" in predictor.formats]
-        return CocoResults(
-            output, number_images(files, names) if annotations is None else read_ids(annotations, files, names)
-        )
-    if output is None or not kind.into_folder:
-        return kind(output)
-    return kind(output, name_targets(files, output, kind.suffix), predictor.class_names)
+    return _writers(predictor)[name](output, files, predictor.class_names, annotations)
 
 
-def name_targets(files: Sequence[Path], folder: Path, suffix: str) -> dict[Path | int, Path]:
-    """Name the result of each image in a folder.
-
-    Raises:
-        ArgumentError: If a result would replace an image.
-    """
-    targets = target_names(files, suffix)
-    sources = {file.resolve() for file in files}
-    for target in targets:
-        if (folder / target).resolve() in sources:
-            message = (
-                f"{str(folder / target)!r} is an image to be predicted, and a result of that name would replace it. "
-                "Write into another folder."
-            )
-            raise ArgumentError(message)
-    return dict(zip(files, targets, strict=True))
+def _writers(predictor: ImagePredictor) -> dict[str, type[Writer]]:
+    row = row_of(predictor.task)
+    assert row is not None  # or there would be no predictor
+    return row.writers
 
 
 def write_predictions(
@@ -128,7 +101,7 @@ def write_predictions(
         text = writer.encode(prediction if all_boxes else prediction.at_least(writer.least))
         if overlay is not None and prediction.error is None:
             overlay(prediction if all_boxes else prediction.at_least(_CLEAR))
-        return prediction._replace(image=None, mask=None, reconstruction=None), text
+        return prediction._replace(image=None, mask=None, reconstruction=None, picture=None), text
 
     for prediction, text in in_order(write, predictions, _THREADS, ahead=2 * _THREADS):
         writer.collect(text)

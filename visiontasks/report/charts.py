@@ -14,7 +14,7 @@ PLOT = (_LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM)
 Points = Sequence[tuple[float, float]]
 
 
-def line_chart(
+def svg_chart(
     title: str,
     series: Mapping[str, Points],
     x_label: str,

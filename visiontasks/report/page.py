@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
-from visiontasks.report.charts import line_chart
+from visiontasks.report.charts import svg_chart
 from visiontasks.report.content import Report
 from visiontasks.report.environment import Environment
 from visiontasks.report.history import History
@@ -79,7 +79,7 @@ def _curves(history: History, monitor: str) -> str:
     for name in order:
         # Every stage has a fixed colour, whichever stages there are.
         stages = {stage: history[name].get(stage, []) for stage in dict.fromkeys(["train", "val", *history[name]])}
-        charts.append(line_chart(name, stages, "epoch"))
+        charts.append(svg_chart(name, stages, "epoch"))
     first, more = "".join(charts[:_FIRST_CURVES]), charts[_FIRST_CURVES:]
     rest = f'<details><summary>{len(more)} more</summary><div class="charts">{"".join(more)}</div></details>'
     return f'<div class="charts">{first}</div>{rest if more else ""}'

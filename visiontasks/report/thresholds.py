@@ -5,7 +5,7 @@ import math
 from html import escape
 from importlib.resources import files
 
-from visiontasks.report.charts import PLOT, line_chart
+from visiontasks.report.charts import PLOT, svg_chart
 from visiontasks.report.content import Thresholds
 
 _COLUMNS = ("precision", "recall", "F1", "right", "wrong", "missed")
@@ -44,7 +44,7 @@ def threshold_section(thresholds: Thresholds) -> str:
         f'<path id="threshold-mark" class="mark" data-left="{left}" data-width="{end - left}" '
         f'transform="translate({middle:g})" d="M0,{top}V{bottom}"/>'
     )
-    chart = line_chart("all classes", curves, "minimum score", y_range=(0, 1), x_range=(0, 1), extra=mark)
+    chart = svg_chart("all classes", curves, "minimum score", y_range=(0, 1), x_range=(0, 1), extra=mark)
     rows = []
     names = ["all classes", *thresholds.names] if len(thresholds.names) > 1 else list(thresholds.names)
     offset = len(names) - len(thresholds.names)

@@ -72,9 +72,12 @@ def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
         **given: The arguments by name; None for one that is not given.
 
     Raises:
-        ArgumentError: If an argument has another number of entries.
+        ArgumentError: If an argument has another number of entries, or is a text, whose letters are not entries.
     """
     for name, values in given.items():
+        if isinstance(values, str):
+            message = f"{name} is {values!r}; expected one entry per class, in a list."
+            raise ArgumentError(message)
         if values is not None and len(values) != num_classes:
             message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
             raise ArgumentError(message)

@@ -121,6 +121,7 @@ class AutoencodingTask(Task):
         self.bank_size = bank_size
         channels, strides = self.backbone.channels, self.backbone.strides
         mirrored, options = (*channels[:-1], min(channels[-1], _WIDEST)), decoder_options or {}
+        self.any_size = code == "map"
         self.fixed_size = None if code == "map" else self.image_size
         map_size = None if self.fixed_size is None else ceil_divide(self.fixed_size, strides[-1])
         shared = {name: options[name] for name in ("norm", "activation") if name in options}

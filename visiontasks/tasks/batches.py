@@ -73,11 +73,27 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
             f"tuple with the fields of {kind.__name__} ({', '.join(kind._fields)}). Yield one, or override as_batch."
         )
         raise ArgumentError(message)
-    images: Tensor = given[0]
-    count, device = len(images), images.device
+    batch = without_truth(kind, given[0])
+    return batch._replace(**{truth: given[1]}) if len(given) == 2 else batch
+
+
+def without_truth(kind: Any, images: Tensor, **known: Tensor) -> Any:  # noqa: ANN401 (the NamedTuple of a task)
+    """Make a batch of images whose truth is unknown.
+
+    Args:
+        kind: NamedTuple of the batches.
+        images: The images, shape [B, C, H, W].
+        **known: Fields that are known; those that the batches do not have are left out.
+
+    Returns:
+        The batch: ``ids`` count from 0, ``sizes`` are those of the images. Labels are -1, masks 255, in detection there
+        is no object, and what a NamedTuple of your own has besides is NaN for each image.
+    """
+    # The shape, since the length would be a constant in an exported program.
+    count, device = images.shape[0], images.device
     # Without targets there is one label and one box per image, or, for detection, no object.
     objects = (count, 0) if "ignore" in kind._fields else (count,)
-    fields = {
+    unknown = {
         "labels": torch.full(objects, -1, device=device),
         "boxes": torch.zeros(*objects, 4, device=device),
         "ignore": torch.zeros(objects, dtype=torch.bool, device=device),
@@ -88,6 +104,5 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
         "scale": torch.ones(count, 2, device=device),
         "ids": torch.arange(count, device=device),
     }
-    if len(given) == 2:
-        fields[truth] = given[1]
-    return kind(images=images, **{name: fields[name] for name in (truth, *more)})
+    fields = unknown | {"images": images} | known
+    return kind(**{name: fields.get(name, torch.full((count,), torch.nan, device=device)) for name in kind._fields})

@@ -14,7 +14,7 @@ from visiontasks.detection.boxes import is_box
 from visiontasks.detection.levels import only_level, pyramid_levels
 from visiontasks.detection.matcher import Targets
 from visiontasks.detection.outputs import DetectionOutputs
-from visiontasks.detection.published import load_detector, read_detector
+from visiontasks.detection.published import PUBLISHED, PUBLISHED_VIEW, load_detector, read_detector
 from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN
@@ -180,6 +180,8 @@ class DetectionTask(Task):
             read_detector,
             lambda source: load_detector(self, source, num_classes),
         )
+        if weights in PUBLISHED and self.image_size is None:
+            self.view = PUBLISHED_VIEW
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and precomputed proposals."""
@@ -245,12 +247,17 @@ class DetectionTask(Task):
             terms |= self.rpn.losses(outputs.rpn, targets)
         return terms
 
-    def predict(self, outputs: DetectionOutputs) -> DetectionPredictions:
-        """Convert all proposals to detections."""
+    def predict(self, outputs: DetectionOutputs, score: float | None = None) -> DetectionPredictions:
+        """Convert all proposals to detections.
+
+        Args:
+            outputs: What :meth:`forward` returns.
+            score: Minimum score of a detection, 0 to 1; by default ``box_score_thresh``.
+        """
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
         boxes = outputs.proposals[images, places]
         logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
-        return self.roi_head.predict(logits, deltas, boxes, images, outputs.sizes)
+        return self.roi_head.predict(logits, deltas, boxes, images, outputs.sizes, score)
 
     def read(
         self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]

@@ -7,14 +7,43 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.errors import ArgumentError, DataError, check_choice
 from visiontasks.types import Images, Statistics
 
 Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
 MEASURED = ("dataset", "channel_mean", "image_mean")
 
+_OVERSHOOT = 0.1
+
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def check_values(images: Tensor) -> None:
+    """Check that images hold what a task normalises: uint8, or floating point in 0 to 1.
+
+    A tenth of overshoot is allowed, as resizing with cubic interpolation makes it. Not for every batch: it waits for
+    the device.
+
+    Args:
+        images: The images of a batch, shape [B, C, H, W].
+
+    Raises:
+        DataError: If they have another type or other values.
+    """
+    if images.dtype == torch.uint8 or not images.numel():
+        return
+    low, high = (value.item() for value in images.detach().aminmax())
+    if images.is_floating_point() and low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return
+    remedy = "divide by 255, or give them as uint8"
+    if not low >= 0:
+        remedy = "give them as they are read: the task normalises them (normalization='imagenet' and others)"
+    message = (
+        f"The images are {images.dtype} values from {low:g} to {high:g}; expected uint8 in 0 to 255, or floating point "
+        f"in 0 to 1: {remedy}."
+    )
+    raise DataError(message)
 
 
 class Normalize(nn.Module):

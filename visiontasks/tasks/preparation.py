@@ -1,16 +1,19 @@
 """What a task does before a run: it checks the data, and adopts what a checkpoint has to record of them."""
 
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from visiontasks.errors import ArgumentError
 from visiontasks.tasks.agreement import check_precision
 from visiontasks.tasks.checkpoint_io import use_safe_io
-from visiontasks.tasks.normalization import MEASURED
+from visiontasks.tasks.normalization import MEASURED, check_values
 from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
+from visiontasks.tasks.views import SeenImages
 from visiontasks.types import DataDescription
 
 if TYPE_CHECKING:
@@ -19,7 +22,15 @@ if TYPE_CHECKING:
 
 
 class Preparation(OwnedCallback):
-    """Prepares a task for a run: precision, checkpoint files, data and their statistics."""
+    """Prepares a task for a run: precision, checkpoint files, data and their statistics.
+
+    Attributes:
+        seen: Sizes of the images in the batches of the last fit, if nothing else says how they are resized.
+    """
+
+    def __init__(self) -> None:
+        self.seen = SeenImages()
+        self._watches = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Adopt the properties of the data that the checkpoint has to record, and set up safe checkpoint files.
@@ -46,8 +57,67 @@ class Preparation(OwnedCallback):
             task.backbone.freeze(task._parts.unfreezing.freeze)
             if described:
                 _adopt(task, data)
+            self.seen = SeenImages()
+            known = (described and data.view is not None) or task.image_size is not None or task.any_size
+            self._watches = not known
             task.normalize.check_measured()
             task.measure(data)
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
+    def on_validation_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Check the values of the images in the first batch."""
+        _check_values(cast("Task", pl_module), batch, batch_idx)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 (as in Lightning)
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+    ) -> None:
+        """Note the size of the images of a training batch, if it is needed."""
+        self._see(cast("Task", pl_module), batch, "train")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401 (as in Lightning)
+        batch: Any,  # noqa: ANN401 (as in Lightning)
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note the size of the images of a validation batch in a fit, if it is needed."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._see(cast("Task", pl_module), batch, "val")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that statistics were measured, and warn if images have another size than in training."""
@@ -57,23 +127,37 @@ class Preparation(OwnedCallback):
         """Check that statistics were measured, and warn if images have another size than in training."""
         _check_images(trainer, cast("Task", pl_module))
 
+    def _see(self, task: "visiontasks.tasks.task.Task", batch: Any, stage: Literal["train", "val"]) -> None:  # noqa: ANN401 (as in Lightning)
+        if self._watches:
+            # A step of one's own may take other batches.
+            with suppress(ArgumentError):
+                self.seen.note(task.as_batch(batch), stage)
+
 
 def _adopt(task: "visiontasks.tasks.task.Task", data: DataDescription) -> None:
     task.image_size = data.image_size or task.image_size
     # If a data module saves its hyperparameters, Lightning compares them with the task's.
     replace_hyperparameters(task, image_size=task.image_size)
-    task.image_bounds = getattr(data, "image_bounds", None)
+    task.view = data.view
     if task.normalize.mode in MEASURED and not task.normalize.measured:
         task.normalize.set_statistics(data.statistics())
 
 
+def _check_values(task: "visiontasks.tasks.task.Task", batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (as in Lightning)
+    if batch_idx or not task.takes:
+        return
+    # A step of one's own may take other batches.
+    with suppress(ArgumentError):
+        check_values(task.as_batch(batch).images)
+
+
 def _check_images(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
     task.normalize.check_measured()
-    found = getattr(getattr(trainer, "datamodule", None), "image_size", None)
+    size = getattr(getattr(trainer, "datamodule", None), "image_size", None)
     # The size in the checkpoint: the task's own may come from the present data.
     trained = task._record.get("image_size")
-    if trainer.state.fn != TrainerFn.FITTING and found and trained and tuple(found) != tuple(trained):
+    if trainer.state.fn != TrainerFn.FITTING and size and trained and tuple(size) != tuple(trained):
         rank_zero_warn(
-            f"The images are {found[0]} x {found[1]} pixels (height x width), the task was trained on "
-            f"{trained[0]} x {trained[1]}. Give the data that size, unless this is meant."
+            f"The images are {size[0]} x {size[1]} pixels (height x width), the task was trained on "
+            f"{trained[0]} x {trained[1]}. Results at another size are usually worse: give the data that image_size."
         )

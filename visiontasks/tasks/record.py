@@ -15,6 +15,7 @@ from visiontasks.errors import CheckpointError
 from visiontasks.state_dicts import COMPILED, check_fit
 from visiontasks.tasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.tasks.optimization import qualified_name
+from visiontasks.tasks.views import evaluation_view, recorded_view
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
@@ -80,7 +81,7 @@ def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
         "task": type(task).__name__,
         "class_names": plain(task.class_names),
         "image_size": task.image_size,
-        "image_bounds": task.image_bounds,
+        "view": plain(evaluation_view(task)),
         "normalization": task.normalize.mode,
         "unsaved": task._unsaved,
         "optimizer": qualified_name(optimizers[0]) if optimizers else None,
@@ -108,8 +109,8 @@ def adopt_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
         )
         raise CheckpointError(message)
     task.class_names = task.class_names or record.get("class_names")
+    task.view = task.view or recorded_view(task, record)
     task.image_size = task.image_size or record.get("image_size")
-    task.image_bounds = task.image_bounds or record.get("image_bounds")
     for callback in task.owned_callbacks:
         callback.before_weights(task, checkpoint)
 

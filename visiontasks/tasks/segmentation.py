@@ -19,7 +19,7 @@ from visiontasks.losses.classification import Mode
 from visiontasks.losses.segmentation import LossName, SegmentationLoss
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.tasks.agreement import check_entries, check_masks
-from visiontasks.tasks.averaging import Flips, average_probabilities, check_averaging
+from visiontasks.tasks.averaging import Flips, Probabilities, average_probabilities, check_averaging
 from visiontasks.tasks.starting import start_network
 from visiontasks.tasks.task import Task
 from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
@@ -78,6 +78,7 @@ class SegmentationTask(Task):
 
     takes = "segmentation"
     batch_type = SegmentationBatch
+    any_size = True
     monitor = "val/miou"
     monitor_mode = "max"
 
@@ -176,59 +177,64 @@ class SegmentationTask(Task):
         return {name: torch.stack([terms[name] for terms in images]).mean() for name in images[0]}
 
     def predict(self, outputs: Outputs) -> SegmentationPredictions:
-        """Convert logits to the most probable class of each pixel and its probability."""
-        logits = self._final(outputs)
-        if self.mode == "multiclass":
-            # Several times faster than argmax in channels-first memory.
-            best, labels = logits.max(1)
-            return SegmentationPredictions(labels.to(torch.uint8), torch.exp(best - logits.logsumexp(1)))
-        scores = logits.sigmoid()
-        labels = (scores >= self.threshold).to(torch.uint8)
-        if self.mode == "multilabel":
-            return SegmentationPredictions(labels, scores)
-        return SegmentationPredictions(labels[:, 0], torch.where(labels == 1, scores, 1 - scores)[:, 0])
+        """Decide on the class of each pixel; the only way from outputs to classes, in evaluation and on files."""
+        return self.decide(self.probabilities(outputs))
 
-    def probabilities(
-        self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
-    ) -> Float[Tensor, "batch classes height width"]:
-        """Compute the probability of each class, averaged over mirrored and resized images if requested.
+    def decide(self, probabilities: Probabilities) -> SegmentationPredictions:
+        """Decide on the most probable class of each pixel or, with one logit per class, on those above the threshold.
 
         Args:
-            images: Images of any size, shape [B, C, H, W].
-            flips: Mirror images to average over; by default ``test_time_flips``.
-            scales: Scale factors to average over; by default ``test_time_scales``.
+            probabilities: Probabilities as :meth:`probabilities` returns them.
 
         Returns:
-            Probabilities, shape [B, num_classes, H, W] (of the foreground, [B, 1, H, W], in binary mode).
+            The classes and their probabilities.
         """
-        return self._average(images, flips or self.test_time_flips, self.test_time_scales if scales is None else scales)
+        if self.mode == "multiclass":
+            scores, labels = probabilities.max(1)
+            return SegmentationPredictions(labels.to(torch.uint8), scores)
+        labels = (probabilities >= self.threshold).to(torch.uint8)
+        if self.mode == "multilabel":
+            return SegmentationPredictions(labels, probabilities)
+        scores = torch.where(labels == 1, probabilities, 1 - probabilities)
+        return SegmentationPredictions(labels[:, 0], scores[:, 0])
 
-    def _average(self, images: Images, flips: Flips, scales: Sequence[float]) -> Tensor:
-        def predict(view: Images) -> Tensor:
-            logits = self._final(self(view))
-            return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
+    def probabilities(self, outputs: Outputs) -> Probabilities:
+        """Convert outputs to probabilities: [B, num_classes, H, W], in binary mode [B, 1, H, W] of the foreground."""
+        logits = outputs if isinstance(outputs, Tensor) else outputs[0]
+        return logits.softmax(1) if self.mode == "multiclass" else logits.sigmoid()
 
-        return average_probabilities(predict, images, flips, scales)
+    def logits(self, probabilities: Probabilities) -> Logits:
+        """Convert averaged probabilities back to logits; finite for 0 and 1, too, so that the loss is finite."""
+        logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
+        return logits.clamp(-100, 100)
 
     def update_metrics(self, predictions: SegmentationPredictions, batch: SegmentationBatch) -> None:
         """Update the metrics of the running stage with the predicted classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
-    def eval_forward(self, images: Images) -> Outputs:
-        """Compute outputs with averaged probabilities if requested, except in the validations of a fit."""
-        flips: Flips = "none" if self.fitting else self.test_time_flips
-        scales = self.test_time_scales[:1] if self.fitting else self.test_time_scales
-        if flips == "none" and scales == (1.0,):
+    def eval_forward(
+        self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
+    ) -> Outputs:
+        """Compute outputs, of probabilities averaged over mirrored and resized images if requested.
+
+        Args:
+            images: Images of any size, shape [B, C, H, W].
+            flips: Mirror images to average over; by default ``test_time_flips``, and none in the validations of a fit.
+            scales: Scale factors to average over; by default ``test_time_scales``, in these validations the first.
+
+        Returns:
+            See :meth:`forward`.
+        """
+        if flips is None:
+            flips = "none" if self.fitting else self.test_time_flips
+        if scales is None:
+            scales = self.test_time_scales[:1] if self.fitting else self.test_time_scales
+        if flips == "none" and tuple(scales) == (1.0,):
             outputs: Outputs = self(images)
             return outputs
-        probabilities = self._average(images, flips, scales)
-        logits = probabilities.log() if self.mode == "multiclass" else probabilities.logit()
-        # Finite even for probabilities of 0 or 1, so that the loss is finite, too.
-        logits = logits.clamp(-100, 100)
+        averaged = average_probabilities(lambda view: self.probabilities(self(view)), images, flips, scales)
+        logits = self.logits(averaged)
         return logits if self.auxiliary_head is None else (logits, self(images)[1])
-
-    def _final(self, outputs: Outputs) -> Logits:
-        return outputs if isinstance(outputs, Tensor) else outputs[0]
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
         """Convert a plain pair (images, masks) to the NamedTuple, and check the masks.

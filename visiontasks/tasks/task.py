@@ -4,7 +4,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torchmetrics import Metric, MetricCollection
 
 from visiontasks.backbones import Backbone
 from visiontasks.backbones.backbone import Freeze
+from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.agreement import check_agreement, check_classes
 from visiontasks.tasks.arguments import noting
@@ -81,8 +82,12 @@ class Task(LightningModule, ABC):
     """Logged metric by which the best checkpoint is selected."""
     monitor_mode: Literal["min", "max"] = "min"
     """Whether lower or higher values of it are better."""
-    image_bounds: tuple[int, int] | None = None
-    """Shorter side and largest longer side of images that keep their aspect ratio, recorded at the start of a fit."""
+    kind: ClassVar[Kind | None] = None
+    """How its predictions are shown and written, where they are not those of this library."""
+    any_size: bool = False
+    """Whether images of any size are predicted as they are, if no other size is known."""
+    view: dict[str, Any] | None = None
+    """How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
@@ -144,8 +149,6 @@ class Task(LightningModule, ABC):
         """Log more metrics as ``val/NAME`` and so on, see :meth:`~visiontasks.tasks.scores.Scores.add`."""
         self.scores.add(metrics, stages)
 
-    # Methods that a subclass defines.
-
     def inputs(self, batch: Any) -> tuple[Any, ...]:  # noqa: ANN401 (each task has its own)
         """Select the inputs of :meth:`forward` from a batch; by default the images."""
         return (batch.images,)
@@ -169,8 +172,6 @@ class Task(LightningModule, ABC):
 
     def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
         """Hook at the start of a fit to measure what the losses need on the data module's training split, if any."""
-
-    # Steps.
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401 (each task has its own)
         """Compute the loss of a batch, and log its terms at the trainer's interval.

@@ -82,6 +82,14 @@ def test_two_transforms_of_equal_probability_are_independent() -> None:
     assert len(places) == 4
 
 
+def test_what_is_drawn_by_numpy_alone_follows_the_seed_as_well() -> None:
+    augmentation = Augmentation([A.GaussNoise(std_range=(0.1, 0.1), mean_range=(0, 0), p=1)])
+    image = np.full((16, 16, 3), 128, np.uint8)
+    results = [augmentation(image, seed).pixels for seed in (0, 1, 0)]
+    assert np.array_equal(results[0], results[2])
+    assert not np.array_equal(results[0], results[1])
+
+
 def test_a_crop_that_removes_all_boxes_leaves_none() -> None:
     image, boxes, _ = scene(0)
     result = Augmentation([A.Crop(0, 0, 5, 5)])(image, 0, boxes)

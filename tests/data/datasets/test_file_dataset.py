@@ -10,6 +10,7 @@ import albumentations as A
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from tests.data.datasets.image_files import Files
@@ -24,7 +25,7 @@ from visiontasks.data.datasets.tasks import (
     MultilabelDataset,
     SegmentationDataset,
 )
-from visiontasks.data.images.reading import read_pixels
+from visiontasks.data.images.reading import Reading, read_pixels
 from visiontasks.data.loading.loader import BatchLoader
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
@@ -132,7 +133,13 @@ def test_evaluation_shows_images_and_boxes_as_they_are(files: Files) -> None:
 
 def test_a_size_that_differs_from_the_annotations_is_an_error(files: Files) -> None:
     files.sizes[1] = files.sizes[1, ::-1]
-    with pytest.raises(DataError, match=r"1\.png' is 64 x 48 .* annotation says 48 x 64.*EXIF"):
+    with pytest.raises(DataError, match=r"1\.png' is 64 x 48 .* annotation says 48 x 64.*of another one\.$"):
+        DetectionDataset(files).pixels(1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(files.file(1)).transpose(Image.Transpose.ROTATE_90).save(files.file(1), exif=exif)
+    assert DetectionDataset(files, reading=Reading(exif=False)).pixels(1).shape == (48, 64, 3)
+    with pytest.raises(DataError, match=r"1\.png' is 64 x 48 .* annotation says 48 x 64.*EXIF.*exif='ignore'"):
         DetectionDataset(files)[BatchRequest([1], 0)]
     files.sizes[1] = 0  # not known
     assert DetectionDataset(files)[BatchRequest([1], 0)].sizes.tolist() == [[64, 48]]

@@ -1,5 +1,6 @@
 from typing import Any, Literal
 
+import albumentations as A
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from visiontasks.data.datasets.shapes import ShapesDataset
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_datamodule
-from visiontasks.types import ProposalBatch
+from visiontasks.types import DetectionBatch, ProposalBatch
 
 LOST: dict[str, Any] = {"Affine": {"translate_percent": {"x": [1.0, 1.0], "y": [1.0, 1.0]}, "p": 1.0}}
 
@@ -73,12 +74,33 @@ def test_a_flip_moves_boxes_proposals_and_mask_with_the_image() -> None:
         assert torch.allclose(plain.boxes[0], mirrored, atol=1e-4)
         assert torch.equal(plain.labels[0], sample.labels)
         assert torch.equal(plain.areas[0], sample.areas)
-        assert plain.proposals.shape == (1, 1, 4)
+        assert torch.allclose(plain.proposals[0], (mirrored[:1] + torch.tensor([-1, 1, -1, 1])).clamp(0, 40), atol=1e-4)
     masks = ShapesDataModule("segmentation", train_size=3, image_size=(32, 40))
     masks.setup("fit")
     assert isinstance(masks.train_set, MemorySamples)
     flipped = MemorySamples(masks.train_set.samples, flip)[BatchRequest([2], 0)]
     assert torch.equal(flipped.masks[0], masks.train_set.samples[2].masks.flip(1))
+
+
+def test_what_belongs_to_an_object_stays_with_it_when_a_crop_drops_another() -> None:
+    sample = DetectionBatch(
+        images=torch.zeros(3, 32, 32, dtype=torch.uint8),
+        boxes=torch.tensor([[0.0, 0, 9, 9], [20, 2, 30, 12], [18, 20, 28, 24]]),
+        labels=torch.tensor([0, 1, 2]),
+        ignore=torch.tensor([False, True, False]),
+        sizes=torch.tensor([32, 32]),
+        scale=torch.ones(2),
+        ids=torch.tensor(7),
+        areas=torch.tensor([81.0, 99, 40]),
+    )
+    crop = Augmentation([A.Crop(16, 0, 32, 32)])
+    batch = MemorySamples([sample], crop)[BatchRequest([0], 0)]
+    assert batch.boxes[0].tolist() == [[4, 2, 14, 12], [2, 20, 12, 24]]
+    assert batch.labels.tolist() == [[1, 2]]
+    assert batch.ignore.tolist() == [[True, False]]
+    assert batch.areas.tolist() == [[99, 40]]
+    assert batch.sizes.tolist() == [[32, 16]]
+    assert batch.ids.tolist() == [0]  # the position among these samples
 
 
 def test_images_are_counted_with_each_of_their_classes() -> None:

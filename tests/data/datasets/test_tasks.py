@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from tests.data.datasets.image_files import Files
+from tests.data.datasets.image_files import Files, Objects
 from visiontasks.data.augmentation.resizing import RandomScaledCrop, Stretch
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.tasks import (
     AutoencodingDataset,
     ClassificationDataset,
+    DetectionDataset,
     LocalizationDataset,
     MultilabelDataset,
     SegmentationDataset,
@@ -41,6 +43,20 @@ def test_localization_takes_the_largest_object_that_counts(files: Files) -> None
     batch = LocalizationDataset(files, resizing=Stretch((96, 64)))[BatchRequest([0, 1], 0)]
     assert batch.labels.tolist() == [2, -1]
     assert batch.boxes.tolist() == [[2, 8, 22, 48], [0, 0, 0, 0]]
+
+
+def test_what_belongs_to_an_object_stays_with_it_when_a_crop_drops_another(files: Files) -> None:
+    files.found[0] = Objects(
+        boxes=np.array([[0, 0, 9, 9], [20, 2, 30, 12], [40, 20, 60, 40.0], [1, 30, 9, 40]]),
+        labels=np.array([0, 1, 2, 3], np.int32),
+        ignore=np.array([False, True, False, True]),
+    )
+    crop = Augmentation([A.Crop(16, 0, 64, 48)])
+    batch = DetectionDataset(files, augmentation=crop)[BatchRequest([0], 0)]
+    assert batch.boxes[0].tolist() == [[4, 2, 14, 12], [24, 20, 44, 40]]
+    assert batch.labels.tolist() == [[1, 2]]
+    assert batch.ignore.tolist() == [[True, False]]
+    assert batch.areas.tolist() == [[100, 400]]
 
 
 def test_classes_of_images(files: Files) -> None:

@@ -13,8 +13,9 @@ import torch
 from PIL import Image, ImageOps, PngImagePlugin
 from torch.utils.data import DataLoader, Dataset
 
+from visiontasks.data.images.arrays import as_pixels, resize
 from visiontasks.data.images.mask_reading import read_mask
-from visiontasks.data.images.reading import read_image, read_pixels, read_size, resize
+from visiontasks.data.images.reading import read_image, read_orientation, read_pixels, read_size, read_values
 from visiontasks.errors import DataError, UnreadableFileError
 
 
@@ -51,6 +52,42 @@ def test_every_orientation_is_applied(suffix: str, orientation: int, photo: np.n
     reference = np.asarray(ImageOps.exif_transpose(Image.open(path)).convert("RGB"))
     assert read_size(path) == reference.shape[:2] == ((60, 80) if orientation < 5 else (80, 60))
     np.testing.assert_allclose(read_pixels(path).astype(int), reference, atol=1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp", "16.png"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6])
+def test_the_orientation_can_be_ignored(suffix: str, orientation: int, photo: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if suffix == "16.png":
+        cv2.imwrite(str(path), photo[:, :, ::-1].astype(np.uint16) * 257)
+        ihdr, rest = path.read_bytes()[:33], path.read_bytes()[33:]
+        data = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(data)) + b"eXIf" + data + struct.pack(">I", zlib.crc32(b"eXIf" + data))
+        path.write_bytes(ihdr + chunk + rest)
+    else:
+        Image.fromarray(photo).save(path, exif=exif)
+    assert read_orientation(path) == orientation
+    stored = read_pixels(path, exif=False)
+    np.testing.assert_allclose(stored.astype(int), photo, atol=0 if suffix in ("png", "tiff", "16.png") else 60)
+    assert read_size(path, exif=False) == (60, 80)
+    turn: Any = {1: lambda x: x, 3: lambda x: x[::-1, ::-1], 5: lambda x: x.swapaxes(0, 1), 6: lambda x: np.rot90(x, 3)}
+    np.testing.assert_allclose(read_pixels(path).astype(int), turn[orientation](stored), atol=1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "npy"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_range_of_values_is_mapped_to_bytes(suffix: str, channels: int, tmp_path: Path) -> None:
+    values = np.repeat(np.array([[0, 100, 1000, 4095, 60000]], np.uint16)[:, :, None], channels, 2)
+    path = tmp_path / f"a.{suffix}"
+    np.save(path, values) if suffix == "npy" else cv2.imwrite(str(path), values)
+    assert np.array_equal(read_values(path).reshape(values.shape), values)
+    expected = np.rint((values.astype(float) - 100).clip(0, 3995) * 255 / 3995)
+    assert np.array_equal(read_pixels(path, channels, value_range=(100, 4095)), expected)
+    assert np.array_equal(as_pixels(values, channels, (100, 4095)), expected)
+    floats = np.array([[-2.5, 0.0, 2.5, np.nan, 9.0]])
+    assert as_pixels(floats, 1, (-2.5, 2.5))[0, :, 0].tolist() == [0, 128, 255, 0, 255]
 
 
 @pytest.mark.parametrize("kind", ["P", "P with transparency", "1", "LA", "RGBA", "YCbCr"])
@@ -177,12 +214,14 @@ def test_the_still_picture_of_an_animated_png_is_read(photo: np.ndarray, tmp_pat
     assert np.array_equal(read_pixels(tmp_path / "a.png"), photo)
 
 
-def test_a_png_file_with_much_text_is_read(photo: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", ["text", "profile"])
+def test_a_png_file_with_much_text_or_a_large_profile_is_read(chunk: str, photo: np.ndarray, tmp_path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("notes", "a" * 5_000_000, zip=True)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(photo).save(tmp_path / "a.png", pnginfo=text, exif=exif)
+    options: dict[str, Any] = {"pnginfo": text} if chunk == "text" else {"icc_profile": bytes(5_000_000)}
+    Image.fromarray(photo).save(tmp_path / "a.png", exif=exif, **options)
     with pytest.raises(ValueError, match="too large"):
         Image.open(tmp_path / "a.png").load()
     assert np.array_equal(read_pixels(tmp_path / "a.png"), photo.swapaxes(0, 1)[:, ::-1])

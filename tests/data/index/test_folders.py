@@ -160,3 +160,32 @@ def test_camvid(data_root: Path) -> None:
         assert paired.masks is not None
         assert sorted(zip(index.files, index.masks, strict=True)) == list(zip(paired.files, paired.masks, strict=True))
         assert np.diff(index.offsets).tolist() == [0] * count
+
+
+def test_several_masks_of_each_image_as_in_cityscapes(tmp_path: Path) -> None:
+    for city in ("aachen", "ulm"):
+        for number in range(3):
+            stem = f"{city}/{city}_00000{number}_000019"
+            touch(tmp_path / "images", f"{stem}_leftImg8bit.png")
+            for ending in ("color", "labelIds", "instanceIds"):
+                touch(tmp_path / "masks", f"{stem}_gtFine_{ending}.png")
+    parsed = MaskFolders(tmp_path, "images", "masks", ("a", "b")).parse()
+    assert parsed.index.masks is not None
+    assert [name.rpartition("_")[2] for name in parsed.index.masks] == ["labelIds.png"] * 6
+    for image, mask in zip(parsed.index.files, parsed.index.masks, strict=True):
+        assert image.removesuffix("_leftImg8bit.png")[6:] == mask.removesuffix("_gtFine_labelIds.png")[5:]
+    assert [(problem.severity, problem.kind, problem.record) for problem in parsed.problems] == [
+        ("warning", "other masks of the images", "*_gtFine_color"),
+        ("warning", "other masks of the images", "*_gtFine_instanceIds"),
+    ]
+
+
+def test_images_and_masks_with_endings_of_their_own(tmp_path: Path) -> None:
+    for number in range(4):
+        touch(tmp_path / "images", f"{number}_image.png")
+        touch(tmp_path / "masks", f"{number}_label.png")
+    touch(tmp_path / "images", "9_image.png")
+    parsed = MaskFolders(tmp_path, "images", "masks", ("a", "b")).parse()
+    assert parsed.index.masks is not None
+    assert [*parsed.index.masks] == [f"masks/{number}_label.png" for number in range(4)]
+    assert [(problem.kind, problem.record) for problem in parsed.problems] == [("image without mask", "9_image.png")]

@@ -13,8 +13,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import Dataset
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.loader import BatchLoader
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.data.loading.sharing import hand_over
+from visiontasks.data.loading.workers import WORKER_TIMEOUT, outlive_a_stop
 from visiontasks.errors import DataError, WorkerError
 
 # To go on in another folder is the point.
@@ -157,3 +160,18 @@ def test_a_trainer_predicts_the_test_images(workers: int, make_trainer: Callable
     probabilities = torch.cat([batch.probabilities for batch in found])  # type: ignore[union-attr]  # not several loaders
     images = torch.cat([batch.images for batch in data.test_dataloader()])
     torch.testing.assert_close(probabilities, task.predict(task(images)).probabilities)
+
+
+def test_a_loader_is_set_up_for_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = MemoryDataset(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.arange(4))
+    sampler = EvaluationSampler(dataset, 2)
+    alone, helped = BatchLoader(dataset, sampler, timeout=9), BatchLoader(dataset, sampler, 2, timeout=9)
+    assert (alone.timeout, helped.timeout) == (0, 9)
+    assert (alone.persistent_workers, helped.persistent_workers) == (False, True)
+    assert alone.collate_fn is helped.collate_fn is hand_over
+    assert helped.worker_init_fn is outlive_a_stop
+    assert alone.batch_size is None
+    assert BatchLoader(dataset, sampler, 1).timeout == WORKER_TIMEOUT
+    for available in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
+        assert BatchLoader(dataset, sampler).pin_memory is available

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import distributed
 from tests.data.datamodules.image_sets import shapes, write_folders
 from visiontasks import FolderDataModule
 from visiontasks.data.augmentation.resizing import Stretch, Whole
-from visiontasks.data.images.reading import read_pixels
+from visiontasks.data.images.reading import Reading, read_pixels
 from visiontasks.data.measuring import statistics
 from visiontasks.types import Statistics
 
@@ -27,7 +28,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def test_they_equal_those_of_all_pixels_at_once(tmp_path: Path) -> None:
     index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
     pixels = np.concatenate([shape.pixels.reshape(-1, 3) for shape in shapes(12)]) / 255
-    varying = statistics.measure(index, 3, Whole())
+    varying = statistics.measure(index, Reading(), Whole())
     assert varying.mean_image is None
     torch.testing.assert_close(varying.mean.double(), torch.from_numpy(pixels.mean(0)), atol=1e-6, rtol=0)
     torch.testing.assert_close(varying.std.double(), torch.from_numpy(pixels.std(0)), atol=1e-6, rtol=0)
@@ -37,7 +38,7 @@ def test_the_mean_image_is_that_of_images_of_one_size(tmp_path: Path) -> None:
     index = FolderDataModule(write_folders(tmp_path)).splits["train"].index
     files = [read_pixels(index.file(image)) for image in range(len(index))]
     chosen = [image for image, pixels in enumerate(files) if pixels.shape == (48, 48, 3)]
-    found = statistics.measure(index.subset(chosen), 3, Stretch((48, 48))).mean_image
+    found = statistics.measure(index.subset(chosen), Reading(), Stretch((48, 48))).mean_image
     images = np.stack([files[image] for image in chosen])
     assert found is not None
     torch.testing.assert_close(
@@ -95,3 +96,18 @@ def test_the_first_process_measures_for_all(tmp_path: Path) -> None:
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert [len(list((tmp_path / f"cache{rank}").glob("statistics-*"))) for rank in range(2)] == [1, 0]
+
+
+def test_classes_are_those_of_the_first_object_or_of_all(tmp_path: Path) -> None:
+    index = FolderDataModule(write_folders(tmp_path, count=4)).splits["train"].index
+    # Four images with 2, 1, 3 and 1 objects.
+    several = replace(
+        index,
+        offsets=np.array([0, 2, 3, 6, 7]),
+        labels=np.array([1, 3, 1, 0, 0, 3, 3], np.int32),
+        ignore=np.zeros(7, np.bool_),
+    )
+    first, all_of_them = (statistics.count_classes(several, of_first=choice) for choice in (True, False))
+    assert first.images == all_of_them.images == 4
+    assert first.with_class.tolist() == [1, 2, 0, 1]
+    assert all_of_them.with_class.tolist() == [1, 2, 0, 3]

@@ -1,11 +1,10 @@
 """Augmentation presets as plain data: the transforms of each task in the order of application."""
 
-from typing import Any, Literal
+from typing import Any
 
 from visiontasks.data.augmentation.resizing import Within
 from visiontasks.errors import ArgumentError, near_matches
 
-Preset = Literal["none", "light", "default", "strong", "multiscale"]
 Step = tuple[str, dict[str, Any]]
 """Name of a transform of Albumentations (or ColorMatrix) and its arguments."""
 
@@ -81,7 +80,7 @@ def get_preset(task: str, name: str) -> tuple[Step, ...]:
     return PRESETS[task][name]
 
 
-def detection_resizing(name: Preset, shorter: int = 800, longer: int = 1333) -> Within:
+def detection_resizing(name: str, shorter: int = 800, longer: int = 1333) -> Within:
     """Choose how detection images are resized in training.
 
     Args:

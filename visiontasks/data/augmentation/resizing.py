@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
-from visiontasks.data.images.reading import Pixels, resize
+from visiontasks.data.images.arrays import Pixels, resize
 from visiontasks.errors import ArgumentError
 from visiontasks.types import IGNORED
 

@@ -25,7 +25,7 @@ import albumentations as A
 from visiontasks.data.augmentation.color import color_matrix
 from visiontasks.data.augmentation.presets import get_preset
 from visiontasks.data.augmentation.resizing import clip_boxes
-from visiontasks.data.images.reading import Pixels
+from visiontasks.data.images.arrays import Pixels
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED
 

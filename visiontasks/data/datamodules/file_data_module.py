@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,22 +11,18 @@ from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from visiontasks.data.augmentation.presets import detection_resizing
-from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.datamodules.file_tasks import FILE_TASKS, FileTask, Sizes, TaskName
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
 from visiontasks.data.datasets.file_dataset import FileDataset, OnError
 from visiontasks.data.datasets.proposals import ProposalDataset
-from visiontasks.data.datasets.tasks import (
-    AutoencodingDataset,
-    ClassificationDataset,
-    DetectionDataset,
-    LocalizationDataset,
-    MultilabelDataset,
-    SegmentationDataset,
-)
+from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
+from visiontasks.data.images.mask_values import MaskValues
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.index.source import AnnotationSource
@@ -34,19 +31,9 @@ from visiontasks.data.loading.processes import usable_cores
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
-from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.data.measuring.value_range import ValueRange, check_value_range, resolve_value_range
+from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
-
-TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
-
-_SIZES = {"classification": (224, 224), "localization": (224, 224), "autoencoding": (128, 128)}
-_DATASETS: dict[str, type[FileDataset[Any]]] = {
-    "classification": ClassificationDataset,
-    "localization": LocalizationDataset,
-    "detection": DetectionDataset,
-    "segmentation": SegmentationDataset,
-    "autoencoding": AutoencodingDataset,
-}
 
 
 class FileDataModule(VisionDataModule):
@@ -64,15 +51,16 @@ class FileDataModule(VisionDataModule):
             whole images are evaluated.
         crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
-        longer: Detection: maximum length of the longer side in pixels; if it applies, the shorter side is less than
-            ``shorter``.
+        longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        value_range: Values of the files that become 0 and 255, as in ``(0, 4095)`` for 12 bits in 16; ``"percentiles"``
+            measures the 0.1th and 99.9th of the training images. By default the range of their type.
+        exif: ``"ignore"`` if boxes and masks were drawn on the pixels as they are stored, whatever their orientation.
         augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
             ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
             ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
             :class:`~visiontasks.data.augmentation.transforms.Augmentation`.
-        lists: Text files, relative to ``root``, that list the images of ``train``, ``val`` and ``test``, one per line;
-            they replace the splits of the data set.
+        lists: Text files, relative to ``root``, with the images of each split, one per line, which replace its splits.
         fractions: Fractions of train, val and test, for splits that the data set does not have.
         split_seed: Seed of the random splits; they do not depend on the training seed.
         balanced: Whether images of rare classes are drawn more often in training.
@@ -92,7 +80,9 @@ class FileDataModule(VisionDataModule):
     multilabel = False
     """Whether an image may have several classes in classification."""
     ignore_index = IGNORED
-    """Value of ignored pixels in mask files."""
+    mask_values: MaskValues | None = None
+    """Value of ignored pixels in mask files, and values or colours of the classes if they are not their numbers."""
+    in_channels = 3
     train_set: FileDataset[Any]
 
     def __init__(
@@ -106,6 +96,8 @@ class FileDataModule(VisionDataModule):
         shorter: int = 800,
         longer: int = 1333,
         in_channels: int = 3,
+        value_range: ValueRange = None,
+        exif: Literal["apply", "ignore"] = "apply",
         augmentation: str | dict[str, Any] | Augmentation = "default",
         lists: Mapping[str, str] | None = None,
         fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
@@ -125,19 +117,19 @@ class FileDataModule(VisionDataModule):
             raise ArgumentError(message)
         self.root = Path(root)
         self.task = task
-        self.in_channels_asked = in_channels
-        self.size = image_size or _SIZES.get(task)
+        self.in_channels = in_channels
+        check_choice("exif", exif, ("apply", "ignore"))
+        self.value_range, self.exif = check_value_range(value_range), exif
+        self.size = image_size or FILE_TASKS[task].size
         self.crop_scale = crop_scale
         self.shorter = shorter
         self.longer = longer
-        self.image_bounds = (shorter, longer) if task == "detection" and image_size is None else None
         self.augmentation = augmentation
         self.balanced = balanced
         self.on_error = on_error
         self.cache = cache
         self.proposals = proposals
         self._measured: Statistics | None = None
-        self._prepared = False
         self._splits = Splits(
             self._find,
             class_names=None if class_names is None else tuple(class_names),
@@ -168,12 +160,10 @@ class FileDataModule(VisionDataModule):
         """Select the images of a split to use; by default all."""
         return index
 
-    @property
+    @cached_property
     def splits(self) -> Splits:
         """The annotations of each split; missing files are downloaded first if ``download`` is set."""
-        if not self._prepared:
-            self.prepare_data()
-            self._prepared = True
+        self.prepare_data()
         return self._splits
 
     @property
@@ -187,14 +177,22 @@ class FileDataModule(VisionDataModule):
         return self.splits.class_names
 
     @property
-    def in_channels(self) -> int:
-        """Channels of the images."""
-        return self.in_channels_asked
-
-    @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
-        return None if self.task == "segmentation" else self.size
+        evaluation = self._resizing(training=False)
+        return evaluation.size if isinstance(evaluation, Stretch) else None
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How image files are read; the range of their values is measured if that is asked for."""
+        values = resolve_value_range(self.value_range, lambda: self.splits["train"].index)
+        return Reading(self.in_channels, values, self.exif == "apply")
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How images are brought to the network in evaluation."""
+        multiple = self._preparation(self.task).multiple
+        return EvaluationView(self._resizing(training=False), multiple, self.reading.value_range).describe()
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
@@ -215,24 +213,22 @@ class FileDataModule(VisionDataModule):
             training: Whether images are augmented and cropped at random.
             cache: Whether to keep decoded images in memory; None takes the setting of the data module.
         """
-        kind = _DATASETS[self.task]
-        options: dict[str, Any] = {}
-        if self.task == "segmentation":
-            options = {"classes": self.num_classes, "ignore_index": self.ignore_index}
-        elif self.yields == "multilabel classification":
-            kind = MultilabelDataset
-        elif self.task == "detection" and self.proposals is not None:
+        preparation, options = self._preparation(self.yields), dict[str, Any]()
+        kind = preparation.dataset
+        if kind is SegmentationDataset:
+            options = {"classes": self.num_classes, "ignore_index": self.ignore_index, "mask_values": self.mask_values}
+        elif kind is DetectionDataset and self.proposals is not None:
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
         return kind(
             self.splits[split].index,
-            channels=self.in_channels,
+            reading=self.reading,
             resizing=self._resizing(training=training),
             augmentation=self.transform if training else None,
             seed=self.seed,
             on_error="raise" if self.on_error == "raise" else failing,
             cache=self.cache if cache is None else cache,
-            multiple=32 if self.task == "detection" and self.size is None else 1,
+            multiple=preparation.multiple,
             **options,
         )
 
@@ -255,7 +251,7 @@ class FileDataModule(VisionDataModule):
                 message = "balanced draws images by the classes of their objects, which the annotations do not have."
                 raise ArgumentError(message)
             weights = class_balanced_weights(index.labels, index.offsets)
-        elif self.task == "detection" and self.size is None:
+        elif isinstance(self.train_set.resizing, Within):
             groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))
         return TrainingSampler(
             self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
@@ -267,7 +263,7 @@ class FileDataModule(VisionDataModule):
             index = self.splits["train"].index
             resizing = Stretch(self.image_size) if self.image_size else Whole()
             skip = self.on_error == "skip"
-            self._measured = load_statistics(index, self.in_channels, resizing, self.num_workers, skip=skip)
+            self._measured = load_statistics(index, self.reading, resizing, self.num_workers, skip=skip)
         return self._measured
 
     def class_counts(self) -> ClassCounts:
@@ -285,16 +281,14 @@ class FileDataModule(VisionDataModule):
         check_root(self.root)
         return self.find_source(split, class_names)
 
+    def _preparation(self, kind: str) -> FileTask:
+        preparation = FILE_TASKS[kind]
+        return preparation.stretched() if self.size and not preparation.size else preparation
+
     def _resizing(self, *, training: bool) -> Resizing:
-        name = self.augmentation if isinstance(self.augmentation, str) else "default"
-        if self.task == "detection":
-            if self.size is not None:
-                return Stretch(self.size)
-            return detection_resizing(name if training else "none", self.shorter, self.longer)  # type: ignore[arg-type]
-        if self.task == "segmentation":
-            return RandomScaledCrop(self.size or (384, 384), self.crop_scale) if training else Whole()
-        assert self.size is not None
-        # A crop of an image shows its class if it has one, but not all of several classes.
-        if training and self.yields == "classification" and name not in ("none", "light"):
-            return RandomResizedCrop(self.size, area=(0.25, 1.0))
-        return Stretch(self.size)
+        preset = self.augmentation if isinstance(self.augmentation, str) else "default"
+        sizes = Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)
+        if training:
+            return self._preparation(self.yields).training(sizes)
+        # Whether images have several classes, for which annotations are read, makes no difference here.
+        return self._preparation(self.task).evaluation(sizes)

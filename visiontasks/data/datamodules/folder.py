@@ -5,7 +5,8 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error
 from visiontasks.data.index.folders import ClassFolders, ImageFolder, subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES

@@ -1,14 +1,16 @@
 """Images and masks in folders or lists, for segmentation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
+from visiontasks.data.images.mask_values import MaskValues, read_classes
 from visiontasks.data.index.folders import MaskFolders, MaskList
 from visiontasks.data.index.splits import SPLIT_NAMES
-from visiontasks.errors import DataError
+from visiontasks.errors import ArgumentError, DataError
 from visiontasks.types import IGNORED
 
 _IMAGES = ("images", "image", "imgs", "JPEGImages")
@@ -36,8 +38,11 @@ class MaskFolderDataModule(FileDataModule):
     Args:
         root: Folder of the data set.
         task: ``"segmentation"``.
-        class_names: Names of the pixel values 0, 1, 2, ..., including a background; by default the lines of
-            ``classes.txt`` in ``root``.
+        class_names: Names of the pixel values 0, 1, 2, ..., including a background; by default those of
+            ``classes.txt``, ``classes.yaml`` or ``labelmap.txt`` in ``root``, which may give values or colours, too
+            (see :func:`~visiontasks.data.images.mask_values.read_classes`).
+        mask_values: Values or colours of the classes by their names, if they are not 0, 1, 2, ...: ``{"road": 7, "car":
+            [26, 27], "ignore": 0}`` or ``{"road": "128,64,128"}``; those of ``"ignore"`` are ignored.
         ignore_index: Value of pixels that loss and metrics ignore (11 in CamVid); 255 in batches.
         images: Folder of the images, relative to ``root``, if it has another name.
         masks: Folder of the masks, relative to ``root``, if it has another name.
@@ -56,6 +61,7 @@ class MaskFolderDataModule(FileDataModule):
         task: Literal["segmentation"] = "segmentation",
         *,
         class_names: Sequence[str] | None = None,
+        mask_values: Mapping[str, int | str | list[int] | list[str]] | None = None,
         ignore_index: int = IGNORED,
         images: str | None = None,
         masks: str | None = None,
@@ -63,12 +69,17 @@ class MaskFolderDataModule(FileDataModule):
     ) -> None:
         self.ignore_index = ignore_index
         self.folders = None if images is None and masks is None else (images or "images", masks or "masks")
+        if mask_values is not None:
+            if class_names is not None:
+                message = "class_names and mask_values are given, and both name the classes; expected one of them."
+                raise ArgumentError(message)
+            self.mask_values = MaskValues(mask_values, ignore_index)
         super().__init__(root, task, class_names=class_names, **kwargs)
 
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> MaskFolders | MaskList | None:
         """Find the list of a split, or its two folders."""
         if class_names is None:
-            class_names = self._listed_classes()
+            class_names = self._named_classes()
         listed, parallel = self._list(split, class_names), self._parallel(split, class_names)
         # Lists of images may have the names under which lists of pairs are searched for.
         source = parallel or listed if self._splits.lists else listed or parallel
@@ -98,13 +109,18 @@ class MaskFolderDataModule(FileDataModule):
             pairs += [(name, f"{name}{suffix}") for name in names for suffix in _SUFFIXES]
         return pairs + (kinds if "train" in names else [])
 
-    def _listed_classes(self) -> tuple[str, ...]:
-        file = self.root / "classes.txt"
-        if not file.is_file():
-            message = (
-                f"the masks of {str(self.root)!r} hold numbers, and nothing says which classes they are. Give "
-                "class_names=['background', ...], the name of each value from 0 on, or write them into "
-                f"{str(file)!r}, one in a line."
-            )
-            raise DataError(message)
-        return tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    def _named_classes(self) -> tuple[str, ...]:
+        """Return the classes that mask_values, or a file beside the images, names."""
+        if self.mask_values is None:
+            named = read_classes(self.root, self.ignore_index)
+            if named is None:
+                message = (
+                    f"the masks of {str(self.root)!r} hold numbers, and nothing says which classes they are. Give "
+                    "class_names=['background', ...], the name of each value from 0 on, or write them into "
+                    f"{str(self.root / 'classes.txt')!r}, one in a line."
+                )
+                raise DataError(message)
+            if not isinstance(named, MaskValues):
+                return named
+            self.mask_values = named
+        return self.mask_values.class_names

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from visiontasks.data.augmentation.affine import BatchAffine, Strength
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
@@ -103,6 +105,11 @@ class ShapesDataModule(VisionDataModule):
     def image_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.size
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """How images are brought to the network in evaluation: whole in segmentation, which takes any size."""
+        return EvaluationView(Whole() if self.task == "segmentation" else Stretch(self.size)).describe()
 
     def setup(self, stage: str) -> None:
         """Generate the splits that a stage needs."""

@@ -64,7 +64,8 @@ class Splits:
         self.select = select
         self.strict = strict
         self._class_names = class_names
-        self._own: dict[str, Parsed | None] = {}
+        self._sources: dict[str, AnnotationSource | None] = {}
+        self._parsed: dict[str, Parsed] = {}
         self._dealt: dict[str, ImageIndex] = {}
 
     @property
@@ -96,15 +97,15 @@ class Splits:
             everything = self.own("train")
             below = self.root / self.lists[split]
             listed = split_by_list(everything.index, below if below.is_file() else Path(self.lists[split]))
-            found = Parsed(listed.index, [*everything.problems, *listed.problems])
+            parsed = Parsed(listed.index, [*everything.problems, *listed.problems])
             if self.strict:
-                found.require()
+                parsed.require()
         elif origin == "dealt":
             everything = self.own("train")
-            found = Parsed(self._deal(everything.index)[split], everything.problems if split == "train" else [])
+            parsed = Parsed(self._deal(everything.index)[split], everything.problems if split == "train" else [])
         else:
-            found = self.own(split)
-        return Parsed(self.select(found.index), found.problems)
+            parsed = self.own(split)
+        return Parsed(self.select(parsed.index), parsed.problems)
 
     def own(self, split: str) -> Parsed:
         """Return all annotations of a split that the data set itself has.
@@ -113,27 +114,31 @@ class Splits:
             DataError: If the annotations have errors and ``strict`` is set, or the classes differ from those in
                 training.
         """
-        if split not in self._own:
-            names = self._class_names or (None if split == "train" else self.class_names)
-            source = self.find(split, names)
+        if split not in self._parsed:
+            source = self._source(split)
             assert source is not None
             parsed = load_index(source) if self.strict else source.parse()
-            found = parsed.index.class_names
-            if names is not None and found != names:
-                remedy = f"Expected those of the training split, in the same order: {', '.join(names)}."
+            names = parsed.index.class_names
+            expected = names if split == "train" and not self._class_names else self.class_names
+            if names != expected:
+                remedy = f"Expected those of the training split, in the same order: {', '.join(expected)}."
                 where = str((source.sources() or [parsed.index.root])[0])
-                problem = Problem("error", "classes differ between splits", where, "", ", ".join(found), remedy)
+                problem = Problem("error", "classes differ between splits", where, "", ", ".join(names), remedy)
                 parsed = Parsed(parsed.index, [*parsed.problems, problem])
                 if self.strict:
                     parsed.require()
-            self._own[split] = parsed
-        parsed_split = self._own[split]
-        assert parsed_split is not None
-        return parsed_split
+            self._parsed[split] = parsed
+        return self._parsed[split]
 
     def _has(self, split: str) -> bool:
-        # Which splits exist does not depend on the names of the classes.
-        return self.find(split, ()) is not None
+        return self._source(split) is not None
+
+    def _source(self, split: str) -> AnnotationSource | None:
+        """Find the annotations of a split, once: it may mean a search through folders and large files."""
+        if split not in self._sources:
+            names = self._class_names or (None if split == "train" else self.class_names)
+            self._sources[split] = self.find(split, names)
+        return self._sources[split]
 
     def _deal(self, index: ImageIndex) -> dict[str, ImageIndex]:
         if not self._dealt:

@@ -1,21 +1,22 @@
 """Tables of files with classes and boxes."""
 
 import csv
-from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import find_images_folder, first_existing, layout_error
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_table import CLASS_COLUMNS, FILE_COLUMNS, CsvTable
 from visiontasks.data.index.splits import SPLIT_NAMES, split_of
 from visiontasks.errors import ArgumentError, DataError
 
+_TRIED = 5
+"""Number of file names by which the folder of the images is searched for."""
 _EXPECTED = ("train.csv, val.csv (or valid.csv), test.csv", "one .csv file, with or without a column named split")
 
 
@@ -60,6 +61,7 @@ class CSVDataModule(FileDataModule):
         self.images = images
         self.box_format = box_format
         self._multilabel = multilabel
+        self._glances: dict[Path, _Glance] = {}
         super().__init__(root, task, **kwargs)
 
     @property
@@ -79,29 +81,37 @@ class CSVDataModule(FileDataModule):
             for name, aliases in SPLIT_NAMES.items()
         }
         if self.table is None and tables["train"]:
-            own = tables[split]
-            if own and split != "train" and self.task != "autoencoding" and not _has_classes(own):
-                rank_zero_warn(f"{str(own)!r} has no column of classes; it is left out.")
+            table = tables[split]
+            if table and split != "train" and self.task != "autoencoding" and not self._glance(table).has_classes:
+                rank_zero_warn(f"{str(table)!r} has no column of classes; it is left out.")
                 return None
-            return self._source(own, None, class_names) if own else None
+            return self._source(table, None, class_names) if table else None
         table = self._single()
-        values = _splits_named(table)
+        values = self._glance(table).files.keys() - {""}
         if not values:
             return self._source(table, None, class_names) if split == "train" else None
-        there = split in map(split_of, values)
-        if split == "train" and not there:
+        has_split = split in map(split_of, values)
+        if split == "train" and not has_split:
             message = f"{str(table)!r}: the column split holds {sorted(values)}; expected train, val and test."
             raise DataError(message)
-        return self._source(table, split, class_names) if there else None
+        return self._source(table, split, class_names) if has_split else None
 
     def _source(self, table: Path, split: str | None, class_names: tuple[str, ...] | None) -> CsvTable:
         if self.images is not None:
             folder = self.root / self.images
         else:
             aliases = SPLIT_NAMES.get(split or split_of(table.stem) or "", ())
-            folder = find_images_folder(self.root, _first_files(table, split), table.parent, aliases)
+            files = self._glance(table).files
+            named = [name for value in files if split is None or split_of(value) == split for name in files[value]]
+            folder = find_images_folder(self.root, named[:_TRIED], table.parent, aliases)
         boxed, classed = self.task in ("localization", "detection"), self.task != "autoencoding"
         return CsvTable(table, folder, split, self.box_format, class_names, boxed, classed)
+
+    def _glance(self, table: Path) -> "_Glance":
+        """Look through a table once, however many splits are found in it."""
+        if table not in self._glances:
+            self._glances[table] = _glance(table)
+        return self._glances[table]
 
     def _single(self) -> Path:
         if self.table is not None:
@@ -109,36 +119,39 @@ class CSVDataModule(FileDataModule):
                 message = f"table is {self.table!r}, but there is no file {str(self.root / self.table)!r}."
                 raise ArgumentError(message)
             return self.root / self.table
-        found = sorted(self.root.glob("*.csv"))
-        if len(found) != 1:
-            several = f"Its tables: {', '.join(path.name for path in found)}. " if found else ""
+        tables = sorted(self.root.glob("*.csv"))
+        if len(tables) != 1:
+            several = f"Its tables: {', '.join(path.name for path in tables)}. " if tables else ""
             raise layout_error(self.root, _EXPECTED, f"{several}Name it, as in table='labels.csv'.")
-        return found[0]
+        return tables[0]
 
 
-def _rows(table: Path) -> Sequence[Mapping[str, str]]:
+class _Glance(NamedTuple):
+    """What finding the parts of a data set takes from a table.
+
+    Attributes:
+        has_classes: Whether a column holds the classes; true of a table that has no rows or cannot be read.
+        files: The first file names of the rows with each value of the column ``split``, ``""`` where it is empty or
+            there is none.
+    """
+
+    has_classes: bool
+    files: dict[str, list[str]]
+
+
+def _glance(table: Path) -> _Glance:
+    files: dict[str, dict[str, None]] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             delimiter = max(",;\t", key=header.count)
             names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-            return list(csv.DictReader(file, names, delimiter=delimiter))
+            for row in csv.DictReader(file, names, delimiter=delimiter):
+                first = files.setdefault((row.get("split") or "").strip(), {})
+                name = next((row[column].strip() for column in FILE_COLUMNS if row.get(column)), "")
+                if name and len(first) < _TRIED:
+                    first[name] = None
     except (OSError, UnicodeDecodeError, csv.Error):  # reported with its line when the table is parsed
-        return []
-
-
-def _has_classes(table: Path) -> bool:
-    rows = _rows(table)
-    return not rows or any(name in rows[0] for name in CLASS_COLUMNS)
-
-
-def _first_files(table: Path, split: str | None, count: int = 5) -> list[str]:
-    """Return some of the files of a split."""
-    rows = (row for row in _rows(table) if split is None or split_of((row.get("split") or "").strip()) == split)
-    names = (next((row[name].strip() for name in FILE_COLUMNS if row.get(name)), "") for row in rows)
-    return list(islice(dict.fromkeys(filter(None, names)), count))
-
-
-def _splits_named(table: Path) -> set[str]:
-    """Collect the values of the column ``split``; empty if there is no such column."""
-    return {row["split"].strip() for row in _rows(table) if row.get("split")}
+        return _Glance(True, {})
+    has_classes = not files or any(name in names for name in CLASS_COLUMNS)
+    return _Glance(has_classes, {split: list(first) for split, first in files.items()})

@@ -16,8 +16,10 @@ from torch.utils.data import Dataset
 
 from visiontasks.data.augmentation.resizing import Resizing, Whole, clip_boxes, show_boxes, show_image, show_mask
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.data.images.image_cache import ImageCache
-from visiontasks.data.images.reading import MAX_PIXELS, Pixels, quiet_workers, read_pixels, read_size, to_tensor
+from visiontasks.data.images.reading import Reading, quiet_workers, read_orientation, read_size
+from visiontasks.data.images.tiff import TRANSPOSED
 from visiontasks.data.loading.collate import collate, empty_like
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import DataError, UnreadableFileError, check_choice
@@ -26,6 +28,9 @@ BatchT = TypeVar("BatchT", bound=NamedTuple)
 OnError = Literal["raise", "skip", "replace"]
 
 _logger = logging.getLogger(__name__)
+
+
+_RGB = Reading()
 
 
 @runtime_checkable
@@ -97,7 +102,7 @@ class FileDataset(Dataset[BatchT], ABC):
 
     Args:
         index: Files and annotations.
-        channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        reading: How files are read; by default as RGB.
         resizing: How images are brought to the size of a batch.
         augmentation: Random changes applied before resizing; None for none.
         seed: Seed of the random changes.
@@ -106,7 +111,6 @@ class FileDataset(Dataset[BatchT], ABC):
             training). Either way it is logged once and listed in :attr:`unreadable`.
         cache: Whether decoded images are kept in memory.
         multiple: The height and width of batches are padded to a multiple of this number.
-        max_pixels: Maximum number of pixels of an image.
 
     Raises:
         ArgumentError: If ``on_error`` is unknown, or the cache does not fit into memory.
@@ -116,27 +120,25 @@ class FileDataset(Dataset[BatchT], ABC):
         self,
         index: ImageFiles,
         *,
-        channels: int = 3,
+        reading: Reading = _RGB,
         resizing: Resizing | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
         on_error: OnError = "raise",
         cache: bool = False,
         multiple: int = 1,
-        max_pixels: int = MAX_PIXELS,
     ) -> None:
         check_choice("on_error", on_error, get_args(OnError))
         self.index = index
-        self.channels = channels
+        self.reading = reading
         self.resizing = resizing or Whole()
         self.augmentation = augmentation
         self.seed = seed
         self.on_error = on_error
         self.multiple = multiple
-        self.max_pixels = max_pixels
         self.cache: ImageCache | None = None
         if cache:
-            self.cache = ImageCache(self.sizes(), channels)
+            self.cache = ImageCache(self.sizes(), reading.channels)
         # Shared, so that the main process and the other workers know what a worker finds.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
 
@@ -156,7 +158,7 @@ class FileDataset(Dataset[BatchT], ABC):
             UnreadableFileError: If the size cannot be read from the file.
         """
         height, width = map(int, self.index.sizes[image])
-        return (height, width) if height and width else read_size(self.index.file(image))
+        return (height, width) if height and width else read_size(self.index.file(image), self.reading.exif)
 
     def sizes(self) -> Int64[np.ndarray, "images 2"]:
         """Return the height and width of all images; 0 for unreadable files that are left out.
@@ -243,10 +245,12 @@ class FileDataset(Dataset[BatchT], ABC):
         )
 
     def _read(self, index: int) -> Pixels:
-        pixels = read_pixels(self.index.file(index), self.channels, self.max_pixels)
+        pixels = self.reading.pixels(self.index.file(index))
         stated, found = tuple(map(int, self.index.sizes[index])), (pixels.shape[0], pixels.shape[1])
         if all(stated) and stated != found:
-            turned = " Its EXIF orientation turns it: annotate it as it is displayed." if stated == found[::-1] else ""
+            turned = ""
+            if stated == found[::-1] and read_orientation(self.index.file(index)) in TRANSPOSED:
+                turned = " Its EXIF orientation turns it: annotate it as displayed, or read it with exif='ignore'."
             message = (
                 f"{str(self.index.file(index))!r} is {found[0]} x {found[1]} pixels (height x width), its annotation "
                 f"says {stated[0]} x {stated[1]}; expected the same. The file was resized or replaced, or the "

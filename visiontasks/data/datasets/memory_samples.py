@@ -10,7 +10,7 @@ from torch import Tensor
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.memory import MemoryDataset
-from visiontasks.data.images.reading import to_tensor
+from visiontasks.data.images.arrays import to_tensor
 from visiontasks.data.loading.collate import collate, empty_like
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.data.measuring.fingerprint import fingerprint

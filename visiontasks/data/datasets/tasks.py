@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
 from visiontasks.data.images.mask_reading import check_mask, read_mask
+from visiontasks.data.images.mask_values import MaskValues
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.types import (
     IGNORED,
@@ -106,6 +107,7 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
         classes: Number of classes, including the background if it is one; at most 255. By default the number of class
             names for mask files, and one more, for the background, for polygons.
         ignore_index: Value of ignored pixels in mask files. In batches it is 255.
+        mask_values: Values or colours of the classes in mask files; by default the numbers of the classes.
         **kwargs: Arguments of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
 
     Raises:
@@ -118,11 +120,13 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
         *,
         classes: int | None = None,
         ignore_index: int = IGNORED,
+        mask_values: MaskValues | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataset)
     ) -> None:
         super().__init__(index, **kwargs)
         self.classes = classes or len(index.class_names) + (index.masks is None)
         self.ignore_index = ignore_index
+        self.mask_values = mask_values
         if self.classes > IGNORED:
             message = f"The masks have {self.classes} classes; expected at most {IGNORED}: a pixel is one byte."
             raise ArgumentError(message)
@@ -148,7 +152,10 @@ class SegmentationDataset(FileDataset[SegmentationBatch]):
             message = f"{str(self.index.file(index))!r} has no mask file; expected one. Leave the image out."
             raise DataError(message)
         path = Path(self.index.root) / name
-        return check_mask(read_mask(path, self.max_pixels), path, size, self.classes, self.ignore_index)
+        most = self.reading.max_pixels
+        if self.mask_values is not None:
+            return check_mask(self.mask_values.read(path, most), path, size, self.classes, IGNORED)
+        return check_mask(read_mask(path, most), path, size, self.classes, self.ignore_index)
 
 
 class AutoencodingDataset(FileDataset[AutoencodingBatch]):

@@ -99,14 +99,14 @@ def _jpeg(content: bytes) -> Header | None:
 
 def _png(content: bytes) -> Header:
     width, height, bits, colour = struct.unpack_from(">IIBB", content, 16)
-    channels = {0: 1, 2: 3}.get(colour, 0)
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}.get(colour, 0)  # 0 for a palette
     # Of an animation, OpenCV 5 decodes the first frame, which may be another picture than the one that is no frame.
     other = b"eXIf" in content or content.find(b"acTL", 0, content.find(b"IDAT")) > 0
-    return Header(height, width, channels, bits, bits == 8 and channels > 0 and not other)
+    return Header(height, width, channels, bits, bits == 8 and channels in (1, 3) and not other)
 
 
 def without_text(content: bytes) -> bytes:
-    """Drop the text of a PNG file, which Pillow refuses to read from a megabyte on.
+    """Drop text and colour profile of a PNG file, which Pillow refuses to read from a megabyte on.
 
     Args:
         content: The file, which is returned as it is if it is not a PNG file or damaged.
@@ -117,7 +117,7 @@ def without_text(content: bytes) -> bytes:
     while position + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
         end = position + length + 12
-        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
             kept.append(content[position:end])
         position = end
     return b"".join(kept)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from visiontasks.data.images.reading import Pixels
+from visiontasks.data.images.arrays import Pixels
 from visiontasks.errors import ArgumentError
 
 

@@ -47,6 +47,32 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> Integer[np.ndar
         raise UnreadableFileError(message) from error
 
 
+def read_colours(path: str | Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "height width 3"]:
+    """Read the colours of a mask whose classes are colours, with the EXIF orientation of the file applied.
+
+    Args:
+        path: The file: a losslessly compressed image in RGB, grey or with a palette; alpha is dropped.
+        max_pixels: Maximum number of pixels of a mask.
+
+    Raises:
+        UnreadableFileError: If the file is missing, damaged, too large, has other values, or is compressed with loss.
+    """
+    try:
+        values, palette = _read(Path(path), max_pixels)
+        if palette is not None:
+            shown: UInt8[np.ndarray, "height width 3"] = palette[values]
+            return shown
+        values = values[:, :, None] if values.ndim == 2 else values
+        colours = values[:, :, : {2: 1, 4: 3}.get(values.shape[2], values.shape[2])]
+        if colours.dtype != np.uint8 or colours.shape[2] not in (1, 3):
+            message = f"it holds {values.dtype} values of shape {list(values.shape)}; expected colours of 8 bits"
+            raise ValueError(message)
+        return np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
+    except _DAMAGED as error:
+        message = f"{str(path)!r} could not be read as a mask: {error}"
+        raise UnreadableFileError(message) from error
+
+
 def read_palette(path: str | Path) -> UInt8[np.ndarray, "entries 3"] | None:
     """Read the colours that the values of a mask stand for.
 

@@ -14,25 +14,53 @@
 import io
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from visiontasks.data.images.arrays import Pixels, as_bytes, resize, to_tensor, with_channels
 from visiontasks.data.images.headers import check_content, check_size, read_header, without_text
-from visiontasks.data.images.tiff import ORIENTATION, SIGNATURES, TRANSPOSED, is_read_as_stored, read_tiff, tiff_size
+from visiontasks.data.images.tiff import (
+    ORIENTATION,
+    SIGNATURES,
+    TRANSPOSED,
+    is_read_as_stored,
+    read_tiff,
+    tiff_size,
+    unturned,
+    upright,
+)
 from visiontasks.errors import UnreadableFileError
 
 MAX_PIXELS = 178_956_970
 """Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
 
-Pixels = UInt8[np.ndarray, "height width channels"]
-
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
+
+
+class Reading(NamedTuple):
+    """How the image files of a data set are read.
+
+    Attributes:
+        channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
+        value_range: Values that become 0 and 255; None for the range of their type.
+        exif: Whether the EXIF orientation is applied.
+        max_pixels: Maximum number of pixels of an image.
+    """
+
+    channels: int = 3
+    value_range: tuple[float, float] | None = None
+    exif: bool = True
+    max_pixels: int = MAX_PIXELS
+
+    def pixels(self, path: Path) -> Pixels:
+        """Read an image; see :func:`read_pixels`."""
+        return read_pixels(path, self.channels, self.max_pixels, self.value_range, self.exif)
 
 
 def read_image(
@@ -56,13 +84,22 @@ def read_image(
     return to_tensor(pixels if size is None else resize(pixels, size))
 
 
-def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Pixels:
+def read_pixels(
+    path: str | Path,
+    channels: int = 3,
+    max_pixels: int = MAX_PIXELS,
+    value_range: tuple[float, float] | None = None,
+    exif: bool = True,
+) -> Pixels:
     """Read an image as an array.
 
     Args:
         path: The file.
         channels: Number of channels: 1 for grey, 3 for RGB, or that of the file.
         max_pixels: Maximum number of pixels of an image; larger images are rejected before they are decoded.
+        value_range: Values that become 0 and 255; those between them are mapped linearly, others clipped. By default
+            the range of the type of the values.
+        exif: Whether the EXIF orientation is applied.
 
     Returns:
         Pixels from 0 to 255, shape [H, W, C].
@@ -73,40 +110,39 @@ def read_pixels(path: str | Path, channels: int = 3, max_pixels: int = MAX_PIXEL
     """
     quiet_workers()
     try:
-        return _with_channels(_decode(Path(path), channels, max_pixels), channels)
+        values = _decode(Path(path), channels, max_pixels, exif)
+        return with_channels(as_bytes(values, value_range), channels)
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
 
 
-def as_pixels(array: np.ndarray, channels: int = 3) -> Pixels:
-    """Convert an array to the format in which files are read.
+def read_values(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read the values of an image as its file has them, before they are mapped to 0 to 255.
 
     Args:
-        array: Shape [H, W] or [H, W, C]; uint8, uint16, or floating point in 0 to 1.
-        channels: Number of channels: 1 for grey, 3 for RGB, or that of the array.
+        path: The file.
+        max_pixels: Maximum number of pixels of an image.
 
     Returns:
-        Pixels from 0 to 255, shape [H, W, C].
+        Shape [H, W] or [H, W, C]; truth values, integers or floating point.
 
     Raises:
-        UnreadableFileError: If its shape, values or number of channels are not as above.
+        UnreadableFileError: If the file is missing, damaged, too large or not an image.
     """
-    if array.ndim not in (2, 3) or not array.size:
-        message = f"An array of shape {list(array.shape)} is no image; expected [H, W] or [H, W, C]."
-        raise UnreadableFileError(message)
     try:
-        return _with_channels(_as_bytes(array), channels)
-    except ValueError as error:
-        message = f"An array is no image: {error}"
+        return _decode(Path(path), 0, max_pixels)
+    except _DAMAGED as error:
+        message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
 
 
-def read_size(path: str | Path) -> tuple[int, int]:
+def read_size(path: str | Path, exif: bool = True) -> tuple[int, int]:
     """Read the height and width of an image as displayed from the header of its file.
 
     Args:
         path: The file.
+        exif: Whether the EXIF orientation is applied.
 
     Returns:
         Height and width in pixels.
@@ -120,39 +156,26 @@ def read_size(path: str | Path) -> tuple[int, int]:
             return height, width
         with Path(path).open("rb") as file:
             if file.read(4) in SIGNATURES:
-                return tiff_size(path)
+                return tiff_size(path, exif)
         try:
-            return _size(path)
+            return _size(path, exif)
         except ValueError:  # as Pillow says of a PNG file with much text
-            return _size(io.BytesIO(without_text(Path(path).read_bytes())))
+            return _size(io.BytesIO(without_text(Path(path).read_bytes())), exif)
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
 
 
-def to_tensor(pixels: Pixels) -> UInt8[Tensor, "channels height width"]:
-    """Convert pixels [H, W, C] to a tensor [C, H, W] in channels-last memory, without a copy if possible."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
-
-
-def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> np.ndarray:
-    """Resize an image or a mask.
+def read_orientation(path: str | Path) -> int:
+    """Read the EXIF orientation of an image: 1 for one that is shown as it is stored; also for a damaged file.
 
     Args:
-        pixels: Shape [H, W, C], or [H, W].
-        size: Height and width to resize to.
-        nearest: Whether to take the value of the nearest pixel, as masks require. Otherwise values are interpolated
-            linearly, or averaged over areas if linear interpolation would skip pixels (to less than half the size).
-
-    Returns:
-        The array in its new size.
+        path: The file.
     """
-    height, width = pixels.shape[:2]
-    if (height, width) == size:
-        return pixels
-    shrinks = 2 * size[0] < height or 2 * size[1] < width
-    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (size[1], size[0]), interpolation=method).reshape(*size, *pixels.shape[2:])
+    try:
+        return 1 if Path(path).suffix.lower() == ".npy" else _orientation(Path(path).read_bytes())
+    except _DAMAGED:
+        return 1
 
 
 def quiet_workers() -> None:
@@ -161,20 +184,25 @@ def quiet_workers() -> None:
         cv2.setNumThreads(0)
 
 
-def _size(file: str | Path | io.BytesIO) -> tuple[int, int]:
+def _size(file: str | Path | io.BytesIO, exif: bool) -> tuple[int, int]:
     with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
-        turned = image.getexif().get(ORIENTATION) in TRANSPOSED
+        turned = exif and image.getexif().get(ORIENTATION) in TRANSPOSED
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
+def _orientation(content: bytes) -> int:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(without_text(content))) as image:
+        return int(image.getexif().get(ORIENTATION, 1))
+
+
+def _decode(path: Path, channels: int, max_pixels: int, exif: bool = True) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.ndim not in (2, 3):
             message = f"it holds an array of shape {list(array.shape)}; expected [H, W] or [H, W, C]"
             raise ValueError(message)
         check_size(array.shape[0], array.shape[1], max_pixels)
-        return _as_bytes(np.array(array))
+        return np.array(array)
     content = path.read_bytes()
     check_content(content)
     header = read_header(content)
@@ -182,26 +210,34 @@ def _decode(path: Path, channels: int, max_pixels: int) -> np.ndarray:
         check_size(header.height, header.width, max_pixels)
         if header.plain:
             flag = cv2.IMREAD_COLOR_RGB if header.channels == 3 else cv2.IMREAD_GRAYSCALE
+            flag |= 0 if exif else cv2.IMREAD_IGNORE_ORIENTATION
             decoded = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
             if decoded is not None:
                 return decoded
+        if header.bits == 16 and header.channels in (3, 4):  # Pillow keeps the upper byte
+            deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+            if deep is not None:
+                colours = deep[:, :, [2, 1, 0, 3][: header.channels if channels in (0, 4) else 3]]
+                return upright(colours, _orientation(content)) if exif else colours
+    if content.startswith(SIGNATURES) and not exif:
+        content = unturned(content)
     if content.startswith(SIGNATURES) and is_read_as_stored(content, channels):
-        return _as_bytes(read_tiff(content, channels, max_pixels))
+        return read_tiff(content, channels, max_pixels)
     try:
-        return _decode_by_pillow(content, channels, max_pixels)
+        return _decode_by_pillow(content, channels, max_pixels, exif)
     except UnidentifiedImageError:
         if content.startswith(SIGNATURES):
-            return _as_bytes(read_tiff(content, channels, max_pixels))
+            return read_tiff(content, channels, max_pixels)
         message = "its format is not known, or its header is damaged"
         raise ValueError(message) from None
 
 
-def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
+def _decode_by_pillow(content: bytes, channels: int, max_pixels: int, exif: bool) -> np.ndarray:
     # Pillow warns about large images, for which we have our own limit, and about damaged EXIF data, which is then
     # ignored.
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(without_text(content))) as opened:
         check_size(opened.height, opened.width, max_pixels)
-        image = ImageOps.exif_transpose(opened)
+        image = ImageOps.exif_transpose(opened) if exif else opened
         if image.mode in ("P", "PA", "RGBa"):
             image = image.convert("RGBA")
         if image.mode == "1" or (image.mode in ("LA", "La") and channels != 2):
@@ -211,40 +247,4 @@ def _decode_by_pillow(content: bytes, channels: int, max_pixels: int) -> np.ndar
         pixels = np.array(image)
         # For some formats, Pillow stores 16-bit values as 32-bit integers.
         sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
-        return _as_bytes(pixels.astype(np.uint16) if sixteen else pixels)
-
-
-def _as_bytes(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.bool_:
-        return pixels * np.uint8(255)
-    if pixels.dtype.kind in "iu" and pixels.itemsize == 2 and pixels.size and pixels.min() >= 0:
-        return (pixels >> 8).astype(np.uint8)
-    if pixels.dtype.kind == "f" and np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1:
-        scaled: np.ndarray = np.rint(pixels * 255).astype(np.uint8)
-        return scaled
-    message = (
-        f"its {pixels.dtype} values run from {pixels.min()} to {pixels.max()}; expected uint8, uint16, "
-        "or floating point in 0 to 1"
-    )
-    raise ValueError(message)
-
-
-def _with_channels(pixels: np.ndarray, channels: int) -> Pixels:
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    found = pixels.shape[2]
-    if found == channels or channels == 0:
-        return pixels
-    if found == 3 and channels == 1:
-        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
-    if found == 1 and channels == 3:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    remedy = f"Set in_channels to {found}, or convert the file"
-    if pixels.shape[0] == channels:
-        remedy = (
-            f"Its shape {list(pixels.shape)} looks like [C, H, W]; expected [H, W, C]: transpose(1, 2, 0) makes it so"
-        )
-    message = f"it has {found} channels, {channels} are asked for. {remedy}"
-    raise ValueError(message)
+        return pixels.astype(np.uint16) if sixteen else pixels

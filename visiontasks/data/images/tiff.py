@@ -24,6 +24,7 @@ TRANSPOSED = frozenset({5, 6, 7, 8})
 ORIENTATION = 0x0112
 """Number of the tag, also in EXIF data."""
 _WHITE = tifffile.PHOTOMETRIC.MINISWHITE
+_ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 _LOSSY = frozenset({tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY})
 
 
@@ -42,7 +43,10 @@ def is_read_as_stored(content: bytes, channels: int) -> bool:
             bands = tifffile.EXTRASAMPLE.UNSPECIFIED in page.extrasamples
             grey = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, _WHITE)
             premultiplied = tifffile.EXTRASAMPLE.ASSOCALPHA in page.extrasamples
-            deep = grey and page.samplesperpixel == 1 and page.bitspersample > 8  # of which Pillow makes int32
+            # Pillow makes int32 of deep greys and keeps the upper byte of deep colours.
+            colours = 1 if grey else 3 if page.photometric == tifffile.PHOTOMETRIC.RGB else 0
+            whole = not bands and page.samplesperpixel - len(page.extrasamples) == colours
+            deep = page.bitspersample > 8 and whole
     except ValueError:  # Pillow reports what is wrong
         return False
     return pages > 1 or deep or (channels == 4 and (bands or premultiplied)) or (channels == 3 and bands and grey)
@@ -69,6 +73,8 @@ def read_tiff(content: bytes, channels: int, max_pixels: int) -> np.ndarray:
             message = f"it has {pages} pages, and 1 channel is asked for. Set in_channels to {pages}, or split the file"
             raise ValueError(message)
         values = _read(content, file, max_pixels)
+        if page.extrasamples and page.extrasamples[-1] in _ALPHA and channels in (1, 3):
+            values = values[:, :, :-1].squeeze(2) if page.samplesperpixel == 2 else values[:, :, :-1]
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
             colours: np.ndarray = page.colormap.T[values]
             return colours
@@ -119,7 +125,22 @@ def upright(pixels: np.ndarray, orientation: int | None) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def tiff_size(file: str | Path) -> tuple[int, int]:
+def unturned(content: bytes) -> bytes:
+    """Change the orientation of all pages of a TIFF file to the one in which nothing is turned or mirrored.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    changed = bytearray(content)
+    with _open(content) as file:
+        for page in file.pages:
+            tag = page.aspage().tags.get(ORIENTATION)
+            if tag is not None:
+                struct.pack_into(f"{file.byteorder}H", changed, tag.valueoffset, 1)
+    return bytes(changed)
+
+
+def tiff_size(file: str | Path, exif: bool = True) -> tuple[int, int]:
     """Read the height and width of a TIFF file as it is shown.
 
     Raises:
@@ -128,7 +149,7 @@ def tiff_size(file: str | Path) -> tuple[int, int]:
     with _open(file) as opened:
         series = opened.series[0]
         height, width = (series.shape[series.axes.index(axis)] for axis in "YX")
-        turned = opened.pages.first.tags.valueof(ORIENTATION) in TRANSPOSED
+        turned = exif and opened.pages.first.tags.valueof(ORIENTATION) in TRANSPOSED
     return (width, height) if turned else (height, width)
 
 
@@ -176,13 +197,9 @@ def _by_opencv(content: bytes, series: tifffile.TiffPageSeries) -> np.ndarray:
 
 
 def _by_pillow(content: bytes, series: tifffile.TiffPageSeries) -> np.ndarray:
-    page, unturned = series.keyframe, bytearray(content)
-    for turned in series.pages:  # Pillow applies the orientation
-        tag = None if turned is None else turned.aspage().tags.get(ORIENTATION)
-        if tag is not None:
-            struct.pack_into(f"{page.parent.byteorder}H", unturned, tag.valueoffset, 1)
-    pages = []
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(unturned)) as image:
+    page, pages = series.keyframe, []
+    # Pillow applies the orientation.
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(unturned(content))) as image:
         for number in range(_pages(series)):
             image.seek(number)
             pages.append(np.array(image))

@@ -130,17 +130,23 @@ class MaskFolders:
             masks[_stem(name)] = name
         pairs = [(name, masks.pop(_stem(name))) for name in files if _stem(name) in masks]
         paired = {name for name, _ in pairs}
-        others = [name for name in files if name not in paired]
-        ending = _ending([_stem(name) for name in others], masks)
-        for name in others:
-            if _stem(name) + ending in masks:
-                pairs.append((name, masks.pop(_stem(name) + ending)))
+        unpaired = [name for name in files if name not in paired]
+        removed, ending, others = _endings([_stem(name) for name in unpaired], masks)
+        for name in unpaired:
+            mask = _stem(name).removesuffix(removed) + ending
+            if mask in masks:
+                pairs.append((name, masks.pop(mask)))
             else:
                 remedy = (
                     f"Put it into {mask_folder} by the name of the image, which all masks may have the same ending "
                     "behind (1_mask.png); or remove the image."
                 )
                 problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
+        for other in others:
+            left = [name for name in masks if name.endswith(other)]
+            kind, remedy = "other masks of the images", f"They were left out; those that end in {ending!r} are read."
+            problems.append(Problem("warning", kind, str(mask_folder), f"*{other}", _count(left), remedy))
+            masks = {stem: name for stem, name in masks.items() if not stem.endswith(other)}
         pairs.sort()
         kind, remedy = "mask without image", "It was left out."
         problems += [Problem("warning", kind, str(mask_folder), name, "", remedy) for name in masks.values()]
@@ -210,12 +216,35 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _ending(images: Sequence[str], masks: Collection[str]) -> str:
-    """Find the ending that most masks have after the stems of their images; "" if there is none."""
-    found = Counter(mask[len(image) :] for image in images[:20] for mask in masks if mask.startswith(image))
-    matches = {ending: sum(image + ending in masks for image in images) for ending in found}
-    best = max(matches, key=matches.__getitem__, default="")
-    return best if 2 * matches.get(best, 0) > len(images) else ""
+def _endings(images: Sequence[str], masks: Collection[str]) -> tuple[str, str, list[str]]:
+    """Find how the names of most masks follow from those of their images, as 1_mask from 1, or 1_labels from 1_image.
+
+    Returns:
+        The ending to remove from the stem of an image, the one to append, and other endings that the masks of most
+        images have as well, such as those of masks in colour.
+    """
+    for removed in ["", *_shared_endings(images)]:
+        stems = [image.removesuffix(removed) for image in images]
+        counts = Counter(mask[len(stem) :] for stem in stems[:20] for mask in masks if mask.startswith(stem))
+        matches = {ending: sum(stem + ending in masks for stem in stems) for ending in counts}
+        usual = sorted(ending for ending, count in matches.items() if 2 * count > len(images))
+        if usual:
+            best = min(usual, key=lambda ending: (_rank(ending), -matches[ending]))
+            return removed, best, [ending for ending in usual if ending != best]
+    return "", "", []
+
+
+def _shared_endings(stems: Sequence[str]) -> list[str]:
+    """List the endings, from a separator on, that all names share, the shortest first."""
+    first = stems[0].rpartition("/")[2] if stems else ""
+    endings = [first[start:] for start in range(len(first) - 1, 0, -1) if first[start] in "_-."]
+    return [ending for ending in endings if all(stem.endswith(ending) for stem in stems)]
+
+
+def _rank(ending: str) -> int:
+    """Order endings by how likely they are those of masks of classes: Cityscapes has four kinds of masks."""
+    names = ("labeltrainids", "labelids", "label", "mask", "color", "colour", "instance")
+    return next((rank for rank, name in enumerate(names) if name in ending.lower()), 4)
 
 
 def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list[str], list[Problem]]:

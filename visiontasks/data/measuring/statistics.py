@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from visiontasks.data.augmentation.resizing import Resizing, Stretch
 from visiontasks.data.datasets.tasks import AutoencodingDataset
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.cache import cache_folders
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.loading.loader import BatchLoader
@@ -35,17 +36,17 @@ def count_classes(index: ImageIndex, *, of_first: bool) -> ClassCounts:
 
 
 def load_statistics(
-    index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
+    index: ImageIndex, reading: Reading, resizing: Resizing, workers: int = 0, *, skip: bool = False
 ) -> Statistics:
     """Measure pixel statistics, or read the result of an earlier call.
 
     The result is stored with the index of the annotations. It is used as long as the names, sizes and modification
-    times of the images, their channels and their size in a batch are unchanged. If there are several processes, the
+    times of the images, how they are read and their size in a batch are unchanged. If there are several processes, the
     first one measures and sends the result to the others.
 
     Args:
         index: The images.
-        channels: Number of channels to read.
+        reading: How files are read.
         resizing: How images are brought to their size; must not be random.
         workers: Number of processes that read images.
         skip: Whether files that cannot be read are left out.
@@ -53,11 +54,11 @@ def load_statistics(
     Raises:
         DataError: If a file cannot be read.
     """
-    return on_first_process(lambda: _cached(index, channels, resizing, workers, skip))
+    return on_first_process(lambda: _cached(index, reading, resizing, workers, skip))
 
 
 def measure(
-    index: ImageIndex, channels: int, resizing: Resizing, workers: int = 0, *, skip: bool = False
+    index: ImageIndex, reading: Reading, resizing: Resizing, workers: int = 0, *, skip: bool = False
 ) -> Statistics:
     """Measure pixel statistics in one pass.
 
@@ -65,7 +66,7 @@ def measure(
 
     Args:
         index: The images.
-        channels: Number of channels to read.
+        reading: How files are read.
         resizing: How images are brought to their size.
         workers: Number of processes that read images.
         skip: Whether files that cannot be read are left out.
@@ -77,11 +78,11 @@ def measure(
         DataError: If a file cannot be read, or there are no images.
     """
     fixed = resizing.size if isinstance(resizing, Stretch) else None
-    dataset = AutoencodingDataset(index, channels=channels, resizing=resizing, on_error="skip" if skip else "raise")
+    dataset = AutoencodingDataset(index, reading=reading, resizing=resizing, on_error="skip" if skip else "raise")
     # Images of different sizes are read one by one; otherwise padding would be measured, too.
     sampler = EvaluationSampler(dataset, 16 if fixed else 1, num_replicas=1, rank=0)
-    total = torch.zeros(channels, *(fixed or (1, 1)), dtype=torch.float64)
-    squares = torch.zeros(channels, dtype=torch.float64)
+    total = torch.zeros(reading.channels, *(fixed or (1, 1)), dtype=torch.float64)
+    squares = torch.zeros(reading.channels, dtype=torch.float64)
     images = pixels = 0
     with tqdm(desc="pixel statistics", total=len(index), unit=" images", disable=None) as bar:
         for batch in BatchLoader(dataset, sampler, workers):
@@ -99,8 +100,8 @@ def measure(
     return Statistics(mean.float(), std.float(), (total / images).float() if fixed else None)
 
 
-def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, skip: bool) -> Statistics:
-    name = f"statistics-{_digest(index, channels, resizing)}.npz"
+def _cached(index: ImageIndex, reading: Reading, resizing: Resizing, workers: int, skip: bool) -> Statistics:
+    name = f"statistics-{_digest(index, reading, resizing)}.npz"
     folders = cache_folders(index.root)
     for folder in folders:
         try:
@@ -109,7 +110,7 @@ def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, 
             return Statistics(found["mean"], found["std"], found.get("mean_image"))
         except (OSError, ValueError, KeyError, EOFError):
             continue
-    statistics = measure(index, channels, resizing, workers, skip=skip)
+    statistics = measure(index, reading, resizing, workers, skip=skip)
     for folder in folders:
         try:
             values = {key: value.numpy() for key, value in statistics._asdict().items() if value is not None}
@@ -121,9 +122,9 @@ def _cached(index: ImageIndex, channels: int, resizing: Resizing, workers: int, 
     return statistics
 
 
-def _digest(index: ImageIndex, channels: int, resizing: Resizing) -> str:
+def _digest(index: ImageIndex, reading: Reading, resizing: Resizing) -> str:
     """Compute a digest of everything that the result depends on."""
-    digest = hashlib.sha256(f"{channels} {resizing}".encode())
+    digest = hashlib.sha256(f"{reading} {resizing}".encode())
     for image in range(len(index)):
         file = index.file(image)
         stat = file.stat() if file.exists() else None

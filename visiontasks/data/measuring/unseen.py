@@ -20,7 +20,7 @@ def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
     Args:
         dataset: The training split.
     """
-    if dataset.index.masks is None or dataset.ignore_index != IGNORED or dataset.classes < 2:
+    if dataset.index.masks is None or dataset.ignore_index != IGNORED or dataset.classes < 2 or dataset.mask_values:
         return []
     ignored = False
     for image in range(len(dataset)):
@@ -31,7 +31,10 @@ def binary_masks(dataset: SegmentationDataset) -> list[Problem]:
         if ((mask != 0) & (mask != IGNORED)).any():
             return []
         ignored = ignored or bool(mask.any())
-    remedy = "255 stands for pixels that are ignored: write 1, the class, instead, as in np.where(mask == 255, 1, 0)."
+    remedy = (
+        "255 stands for pixels that are ignored: name what it stands for by mask_values={'background': 0, 'object': "
+        "255} (or in classes.txt: '0 background' and '255 object'), or write 1 instead."
+    )
     value = "the masks hold 0 and 255 only"
     root = str(dataset.index.root)
     return [Problem("error", "every object is ignored", root, "train", value, remedy)] if ignored else []

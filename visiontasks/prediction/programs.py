@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from visiontasks.detection.boxes import clip_to, is_box, take
 from visiontasks.detection.nms import suppress
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.task import Task
 from visiontasks.types import DetectionPredictions
@@ -29,17 +29,34 @@ class Program(nn.Module):
     Attributes:
         inputs: Names of the inputs of :meth:`forward`.
         outputs: Names of its outputs.
+        score: Minimum score of a detection; None for results that are not detections.
+
+    Raises:
+        ExportError: If the task cannot be computed from images alone, or its predictions are not tensors.
     """
 
     inputs: tuple[str, ...] = ("images",)
+    score: float | None = None
 
     def __init__(self, task: Task, image_size: tuple[int, int]) -> None:
         super().__init__()
         self.task = task.eval()
         self.image_size = image_size
-        with torch.inference_mode():
-            fields: tuple[str, ...] = type(self.reference(*self.example(1)))._fields
-        self.outputs = tuple(_OTHERWISE.get(name, name) for name in fields)
+        name = type(task).__name__
+        try:
+            with torch.inference_mode():
+                predictions = self.reference(*self.example(1))
+        except Exception as error:  # whatever a task of one's own may raise
+            message = f"{name} cannot be exported, because predict(eval_forward(images)) fails: {error}"
+            raise ExportError(message) from error
+        fields = getattr(predictions, "_fields", ())
+        if not fields or not all(isinstance(value, Tensor) for value in predictions):
+            message = (
+                f"{name} cannot be exported, because its predictions are a {type(predictions).__name__}; expected a "
+                "NamedTuple of tensors."
+            )
+            raise ExportError(message)
+        self.outputs = tuple(_OTHERWISE.get(field, field) for field in fields)
 
     def example(self, count: int) -> tuple[Tensor, ...]:
         """Create inputs for a number of images."""
@@ -82,6 +99,7 @@ class DetectionProgram(Program):
             )
             raise ArgumentError(message)
         self.pairs = pairs
+        self.score = task.roi_head.score_thresh
         super().__init__(task, image_size)
 
     def example(self, count: int) -> tuple[Tensor, ...]:
@@ -92,14 +110,14 @@ class DetectionProgram(Program):
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
     ) -> DetectionPredictions:
         """Compute the predictions as the task does."""
-        return self.task.predict(self.task(images, sizes))
+        return self.task.predict(self.task.eval_forward(images, sizes))
 
     def forward(  # type: ignore[override]
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
     ) -> tuple[Tensor, ...]:
         """Compute boxes, scores and labels, in descending order of score, then padding."""
         head = self.task.roi_head
-        outputs = self.task(images, sizes)
+        outputs = self.task.eval_forward(images, sizes)
         batch, regions = outputs.proposals.shape[:2]
         owners = torch.arange(batch, device=images.device)[:, None].expand(batch, regions).flatten()
         logits, deltas = head(self.task.read(outputs.features, outputs.proposals.flatten(0, 1), owners))
@@ -113,20 +131,9 @@ class DetectionProgram(Program):
         boxes = clip_to(boxes, sizes)
         valid = (likely > head.score_thresh) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
         keep = suppress(boxes, valid, head.nms_thresh, labels)
-        kept, places = torch.where(keep, likely, 0.0).topk(min(head.detections_per_img, likely.shape[1]), 1)
-        found = kept > 0
-        room = (0, head.detections_per_img - kept.shape[1])
-        boxes = torch.where(found[..., None], take(boxes, places), 0.0)
-        labels = torch.where(found, labels.gather(1, places), -1)
-        return F.pad(boxes, (0, 0, *room)), F.pad(kept, room), F.pad(labels, room, value=-1)
-
-
-def make_program(task: Task, image_size: tuple[int, int]) -> Program:
-    """Choose the program of a task.
-
-    Args:
-        task: The task.
-        image_size: Height and width in pixels of the images.
-    """
-    kind = DetectionProgram if isinstance(task, DetectionTask) else Program
-    return kind(task, image_size)  # type: ignore[arg-type]  # the class follows from the task
+        scores, ranked = torch.where(keep, likely, 0.0).topk(min(head.detections_per_img, likely.shape[1]), 1)
+        detected = scores > 0
+        padding = (0, head.detections_per_img - scores.shape[1])
+        boxes = torch.where(detected[..., None], take(boxes, ranked), 0.0)
+        labels = torch.where(detected, labels.gather(1, ranked), -1)
+        return F.pad(boxes, (0, 0, *padding)), F.pad(scores, padding), F.pad(labels, padding, value=-1)

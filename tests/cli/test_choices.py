@@ -1,0 +1,13 @@
+from visiontasks import FolderDataModule, SegmentationTask, VisionDataModule
+from visiontasks.cli.choices import DATA_MODULES, TASKS
+from visiontasks.tasks.task import Task
+
+
+def test_public_tasks_and_data_modules_can_be_named() -> None:
+    assert all(issubclass(owner, Task) for owner in TASKS)
+    assert Task not in TASKS
+    assert all(issubclass(owner, VisionDataModule) for owner in DATA_MODULES)
+    assert VisionDataModule not in DATA_MODULES
+    assert (len(TASKS), len(DATA_MODULES)) == (5, 7)
+    assert SegmentationTask in TASKS
+    assert FolderDataModule in DATA_MODULES

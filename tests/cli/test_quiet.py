@@ -1,0 +1,38 @@
+"""Which warnings a command does not show."""
+
+import logging
+import warnings
+
+import pytest
+
+from visiontasks.cli.quiet import quiet
+
+SILENT: dict[str, type[Warning]] = {
+    "`isinstance(treespec, LeafSpec)` is deprecated": FutureWarning,
+    "The number of training batches (2) is smaller than the logging interval": UserWarning,
+    "Precision bf16-mixed is not supported by the model summary": UserWarning,
+    "The dirpath has changed from 'a' to 'b'": UserWarning,
+    "Be aware that when using `ckpt_path`, callbacks used": UserWarning,
+    "It is recommended to use `self.log('a', ..., sync_dist=True)` when logging on epoch level in": UserWarning,
+    "Found 3 module(s) in eval mode at the start of training": UserWarning,
+    "The 'train_dataloader' does not have many workers": UserWarning,
+}
+
+
+def test_what_a_user_cannot_mend_is_silent_and_the_rest_is_not(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    filters = list(logger.filters)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        quiet()
+        for text, category in SILENT.items():
+            warnings.warn(text, category, stacklevel=1)
+        assert caught == []
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        warnings.warn("LeafSpec", UserWarning, stacklevel=1)
+        assert [str(one.message) for one in caught] == ["something else", "LeafSpec"]
+    with caplog.at_level("INFO"):
+        logger.info("try installing [litlogger]")
+        logger.info("GPU available: False")
+    assert caplog.messages == ["GPU available: False"]
+    logger.filters = filters

@@ -1,0 +1,89 @@
+"""How images in files are prepared for each kind of task: one row for each, whatever form the annotations have."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+from visiontasks.data.augmentation.presets import detection_resizing
+from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole, Within
+from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.datasets.tasks import (
+    AutoencodingDataset,
+    ClassificationDataset,
+    DetectionDataset,
+    LocalizationDataset,
+    MultilabelDataset,
+    SegmentationDataset,
+)
+
+TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
+
+
+class Sizes(NamedTuple):
+    """What a user chooses about the size of images; see the arguments of ``FileDataModule``.
+
+    Attributes:
+        size: Height and width in pixels.
+        shorter: Shorter side in pixels of images that keep their aspect ratio.
+        longer: Their maximum longer side.
+        crop_scale: Minimum and maximum scale of the image from which a crop is taken.
+        preset: Name of the augmentation preset.
+    """
+
+    size: tuple[int, int]
+    shorter: int
+    longer: int
+    crop_scale: tuple[float, float]
+    preset: str
+
+
+class FileTask(NamedTuple):
+    """How images in files are prepared for one kind of task.
+
+    Attributes:
+        dataset: The data set that makes its samples.
+        training: How training images are brought to size.
+        evaluation: How the images of validation, test and prediction are.
+        size: Default height and width in pixels; None if images keep their aspect ratio by default.
+        multiple: The height and width of batches are padded to a multiple of this number.
+    """
+
+    dataset: type[FileDataset[Any]]
+    training: Callable[[Sizes], Resizing]
+    evaluation: Callable[[Sizes], Resizing]
+    size: tuple[int, int] | None
+    multiple: int = 1
+
+    def stretched(self) -> "FileTask":
+        """Return the preparation for images that are stretched to one size."""
+        return self._replace(training=_stretch, evaluation=_stretch, multiple=1)
+
+
+def _stretch(sizes: Sizes) -> Resizing:
+    return Stretch(sizes.size)
+
+
+def _crop_if_augmented(sizes: Sizes) -> Resizing:
+    return _stretch(sizes) if sizes.preset in ("none", "light") else RandomResizedCrop(sizes.size, area=(0.25, 1.0))
+
+
+FILE_TASKS = {
+    # A crop of an image shows its class if it has one, but not all of several classes.
+    "classification": FileTask(ClassificationDataset, _crop_if_augmented, _stretch, (224, 224)),
+    "multilabel classification": FileTask(MultilabelDataset, _stretch, _stretch, (224, 224)),
+    "localization": FileTask(LocalizationDataset, _stretch, _stretch, (224, 224)),
+    "detection": FileTask(
+        DetectionDataset,
+        training=lambda sizes: detection_resizing(sizes.preset, sizes.shorter, sizes.longer),
+        evaluation=lambda sizes: Within(sizes.shorter, sizes.longer),
+        size=None,
+        multiple=32,
+    ),
+    "segmentation": FileTask(
+        SegmentationDataset,
+        training=lambda sizes: RandomScaledCrop(sizes.size, sizes.crop_scale),
+        evaluation=lambda _: Whole(),
+        size=(384, 384),
+    ),
+    "autoencoding": FileTask(AutoencodingDataset, _stretch, _stretch, (128, 128)),
+}
+"""By what the batches hold."""
