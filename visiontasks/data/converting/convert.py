@@ -95,6 +95,8 @@ def convert(data: FileDataModule, form: str, output: str | Path, images: str = "
         options["task"] = "detection"
     elif form in ("yolo", "coco") and content.polygons:
         options["task"] = "segmentation"
+    if data.exif == "ignore":
+        options["exif"] = "ignore"
     if not target.ordered:
         options["class_names"] = list(content.class_names)
     return Conversion(content.counts, dict(+content.omitted), folder / target.images, options)

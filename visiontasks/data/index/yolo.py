@@ -48,6 +48,7 @@ class YoloLabels:
         class_names: Classes in the order of the labels, found among the names; None takes the names.
         key_points: Shape of the key points of pose data, which are left out; None if there are none.
         skip: Whether an image that cannot be read is a warning instead of an error.
+        exif: Whether the EXIF orientation of images is applied.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class YoloLabels:
     class_names: tuple[str, ...] | None = None
     key_points: KeyPoints | None = None
     skip: bool = False
+    exif: bool = True
 
     def sources(self) -> Sequence[Path]:
         """Return the description, the lists, the label files, and the images, whose sizes are part of the result."""
@@ -72,6 +74,7 @@ class YoloLabels:
             names=self.names,
             key_points=self.key_points,
             unreadable="warning" if self.skip else "error",
+            exif=self.exif,
         )
         contents = map_files(read, pairs)
         sizes = np.array([content.size for content in contents], np.int32).reshape(-1, 2)
