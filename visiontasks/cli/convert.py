@@ -8,7 +8,7 @@ from pathlib import Path
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
-from visiontasks.data.converting.convert import FORMATS, Conversion, convert
+from visiontasks.data.converting.convert import FORMATS, IMAGES, Conversion, convert
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.index.problems import count_kinds
 from visiontasks.errors import ArgumentError
@@ -51,7 +51,10 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--format", choices=FORMATS, required=True, help="form to write")
     parser.add_argument("--output", type=Path, required=True, help="folder to write, new or empty")
     parser.add_argument(
-        "--images", choices=("copy", "link", "none"), default="copy", help="what becomes of the images (default: copy)"
+        "--images",
+        choices=IMAGES,
+        default="copy",
+        help="copy the files, link them, or leave them (default: copy)",
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.data.index.yolo_writer import NAMES, parse, write
+from tests.data.index.yolo_writer import NAMES, boxes_of, parse, write
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.yolo import YoloLabels
 from visiontasks.data.index.yolo_lines import KeyPoints
@@ -22,25 +22,28 @@ def test_boxes_are_pixels_of_each_image(tmp_path: Path) -> None:
     assert list(index.files) == ["images/a.png", "images/b.png", "images/c.png"]
     assert index.sizes.tolist() == [[40, 80], [40, 80], [300, 1000]]
     assert [index.objects(image).labels.tolist() for image in range(3)] == [[1, 0], [], [1]]
-    np.testing.assert_array_equal(index.boxes, [[30, 10, 50, 30], [0, 0, 16, 16], [375, 75, 625, 225]])
+    np.testing.assert_array_equal(boxes_of(index), [[30, 10, 50, 30], [0, 0, 16, 16], [375, 75, 625, 225]])
     assert index.segments is None
 
 
-def test_the_size_is_that_of_the_image_as_displayed(tmp_path: Path) -> None:
+def test_the_size_is_that_of_the_image_as_it_is_shown(tmp_path: Path) -> None:
     write(tmp_path, {"a": "1 0.5 0.5 0.25 0.5\n"})
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (80, 40)).save(tmp_path / "images" / "a.png", exif=turned)
     index, _ = parse(tmp_path)
     assert index.sizes.tolist() == [[80, 40]]
-    np.testing.assert_array_equal(index.boxes, [[15, 20, 25, 60]])
+    np.testing.assert_array_equal(boxes_of(index), [[15, 20, 25, 60]])
+    stored = YoloLabels(tmp_path, (tmp_path / "images",), NAMES, exif=False).parse().index
+    assert stored.sizes.tolist() == [[40, 80]]
+    np.testing.assert_array_equal(boxes_of(stored), [[30, 10, 50, 30]])
 
 
 def test_a_polygon_has_the_box_around_it_and_covers_its_pixels(tmp_path: Path) -> None:
     write(tmp_path, {"a": TRIANGLE, "b": "1 -0.005 0.1 0.5 0.1 0.5 1.005 0.2 0.9 0 0.5\n1 0.9 0.9 1 0.9 1 1\n"})
     index, problems = parse(tmp_path)
     assert not problems
-    np.testing.assert_allclose(index.boxes, [[8, 8, 40, 32], [0, 4, 40, 40], [72, 36, 80, 40]], atol=1e-9)
+    np.testing.assert_allclose(boxes_of(index), [[8, 8, 40, 32], [0, 4, 40, 40], [72, 36, 80, 40]], atol=1e-9)
     drawn = Image.new("L", (80, 40))
     ImageDraw.Draw(drawn).polygon([(8, 8), (40, 8), (8, 32)], fill=1)
     (mask,) = index.instance_masks(0)
@@ -54,7 +57,7 @@ def test_a_box_among_polygons_has_no_mask(tmp_path: Path) -> None:
     write(tmp_path, {"a": f"{TRIANGLE}1 0.5 0.5 0.25 0.5\n"})
     index, (problem,) = parse(tmp_path)
     assert (problem.kind, problem.record) == ("object without segmentation", "line 2")
-    np.testing.assert_allclose(index.boxes, [[8, 8, 40, 32], [30, 10, 50, 30]], atol=1e-9)
+    np.testing.assert_allclose(boxes_of(index), [[8, 8, 40, 32], [30, 10, 50, 30]], atol=1e-9)
     assert index.instance_masks(0).any((1, 2)).tolist() == [True, False]
 
 
@@ -73,7 +76,7 @@ def test_boxes_of_pose_data_are_read_and_their_key_points_counted(tmp_path: Path
     )
     index, (problem,) = parse(tmp_path, key_points=KeyPoints(2, 3))
     assert (problem.kind, problem.value) == ("key points were left out", "those of 2 lines")
-    np.testing.assert_array_equal(index.boxes, [[30, 10, 50, 30]] * 3)
+    np.testing.assert_array_equal(boxes_of(index), [[30, 10, 50, 30]] * 3)
     problem = parse(tmp_path, key_points=KeyPoints(2, 2))[1][0]
     assert problem.kind == "line of 11 columns among key points"
 
@@ -84,9 +87,9 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(processes, "_PARALLEL", 10)
     monkeypatch.setattr(processes, "_CHUNK", 7)
     index, _ = parse(tmp_path)
-    np.testing.assert_array_equal(index.boxes, alone.boxes)
+    np.testing.assert_array_equal(boxes_of(index), boxes_of(alone))
     np.testing.assert_array_equal(index.sizes, alone.sizes)
-    assert len(np.unique(alone.boxes, axis=0)) == 30
+    assert len(np.unique(boxes_of(alone), axis=0)) == 30
 
 
 def test_the_cache_follows_labels_images_and_their_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,11 @@ def test_what_says_nothing_or_contradicts_itself_is_an_error(text: str, message:
 
 def test_a_list_of_names_has_one_in_a_line(tmp_path: Path) -> None:
     assert read_names(described(tmp_path, "\ufeffcat\r\nhot dog \r\n\r\n", "classes.txt")) == ("cat", "hot dog")
+    assert read_names(described(tmp_path, "0 cat\n1: hot dog", "classes.txt")) == ("cat", "hot dog")
+    for coins in ("5 cent\n10 cent", "0 cat"):
+        assert read_names(described(tmp_path, coins, "classes.txt")) == tuple(coins.splitlines())
+    with pytest.raises(DataError, match="the lines are numbered from 1; YOLO numbers classes from 0"):
+        read_names(described(tmp_path, "1 cat\n2 dog", "classes.txt"))
     for text, message in (("cat\n\ndog", "class 1 has no name"), ("a\na", "as class 0"), ("", "names no class")):
         with pytest.raises(DataError, match=message):
             read_names(described(tmp_path, text, "classes.txt"))

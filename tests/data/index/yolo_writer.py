@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from visiontasks.data.index.packed import ImageIndex
@@ -29,3 +30,9 @@ def parse(root: Path, *places: str, key_points: KeyPoints | None = None) -> tupl
     folders = tuple(root / place for place in places or ("images",))
     parsed = YoloLabels(root, folders, NAMES, key_points=key_points).parse()
     return parsed.index, list(parsed.problems)
+
+
+def boxes_of(index: ImageIndex) -> np.ndarray:
+    """Return the boxes, which an index of labels always has."""
+    assert index.boxes is not None
+    return index.boxes

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from jaxtyping import Float64
 
 from visiontasks.data.converting.content import Content, Picture
 from visiontasks.data.index.packed import ImageIndex
@@ -41,14 +40,6 @@ def write_coco(content: Content, folder: Path) -> None:
         (folder / "annotations" / f"instances_{split}.json").write_bytes(msgspec.json.encode(whole))
 
 
-def to_xywh(boxes: Float64[np.ndarray, "objects 4"]) -> Float64[np.ndarray, "objects 4"]:
-    """Convert corners to x, y, width, height, such that their sums are the corners again, to the last digit."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    sides = high - low
-    sides -= low + sides - high
-    return np.hstack([low, sides])
-
-
 def _category_ids(index: ImageIndex) -> list[int]:
     """Return the ids of the classes; the classes are read in the order of these ids."""
     ids: list[int] = index.category_ids.tolist()
@@ -59,7 +50,9 @@ def _category_ids(index: ImageIndex) -> list[int]:
 def _objects(index: ImageIndex, picture: Picture) -> list[dict[str, Any]]:
     assert picture.boxes is not None
     areas = (picture.boxes[:, 2:] - picture.boxes[:, :2]).prod(1) if index.areas is None else index.areas[picture.rows]
-    columns = (to_xywh(picture.boxes).tolist(), areas.tolist(), picture.ignore.tolist(), picture.rows)
+    low, high = picture.boxes[:, :2], picture.boxes[:, 2:]
+    # Reading adds the sides again, which gives the same corners: sides are never longer than the farther corner.
+    columns = (np.hstack([low, high - low]).tolist(), areas.tolist(), picture.ignore.tolist(), picture.rows)
     entries = []
     for box, area, ignored, row in zip(*columns, strict=True):
         segmentation: Any = []

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -18,7 +18,8 @@ from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.files import replacing_folder
 
-Images = Literal["copy", "link", "none"]
+IMAGES = ("copy", "link", "none")
+"""What becomes of the images."""
 
 
 class _Form(NamedTuple):
@@ -57,14 +58,14 @@ class Conversion:
     options: dict[str, object]
 
 
-def convert(data: FileDataModule, form: str, output: str | Path, images: Images = "copy") -> Conversion:
+def convert(data: FileDataModule, form: str, output: str | Path, images: str = "copy") -> Conversion:
     """Write all splits of a data set in another form.
 
     Args:
         data: The data set.
         form: ``"yolo"``, ``"coco"``, ``"voc"`` or ``"csv"``.
         output: Folder to write, which does not exist or is empty. It is there as a whole, or not at all.
-        images: Whether images are copied; ``"link"`` makes hard links, or symbolic ones where it cannot, and
+        images: ``"copy"`` copies the image files, ``"link"`` makes hard links, or symbolic ones where it cannot, and
             ``"none"`` leaves the folder of the images to you.
 
     Returns:
@@ -75,7 +76,7 @@ def convert(data: FileDataModule, form: str, output: str | Path, images: Images 
         DataError: If the annotations have errors.
     """
     check_choice("form", form, FORMATS)
-    check_choice("images", images, ("copy", "link", "none"))
+    check_choice("images", images, IMAGES)
     folder = Path(output)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         message = f"{str(folder)!r} is there and not empty; name a new folder."
@@ -94,6 +95,8 @@ def convert(data: FileDataModule, form: str, output: str | Path, images: Images 
         options["task"] = "detection"
     elif form in ("yolo", "coco") and content.polygons:
         options["task"] = "segmentation"
+    if data.exif == "ignore":
+        options["exif"] = "ignore"
     if not target.ordered:
         options["class_names"] = list(content.class_names)
     return Conversion(content.counts, dict(+content.omitted), folder / target.images, options)

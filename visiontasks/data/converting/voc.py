@@ -52,7 +52,8 @@ def _annotation(content: Content, picture: Picture) -> bytes:
         _add(entry, name=content.class_names[label], difficult=int(ignored))
         _add(SubElement(entry, "bndbox"), **corners)
     indent(root)
-    return tostring(root, encoding="utf-8")
+    text: bytes = tostring(root, encoding="utf-8")
+    return text
 
 
 def _add(parent: Element, **values: str | float) -> None:

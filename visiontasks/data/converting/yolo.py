@@ -12,7 +12,7 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.yolo_files import label_name
 from visiontasks.errors import ArgumentError, DataError
 
-_Polygon = Float64[np.ndarray, " values"]
+_Polygon = Float64[np.ndarray, "_"]
 
 
 def write_yolo(content: Content, folder: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule, TaskName
+from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
 from visiontasks.data.index.file_names import Folder, list_files
 from visiontasks.data.index.folders import subfolders
@@ -15,6 +16,7 @@ from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.index.yolo import YoloLabels
 from visiontasks.data.index.yolo_description import Description, read_description, read_names
 from visiontasks.data.index.yolo_files import find_below, label_name
+from visiontasks.data.index.yolo_lines import KeyPoints
 from visiontasks.errors import DataError
 
 _EXPECTED = (
@@ -88,8 +90,18 @@ class YOLODataModule(FileDataModule):
                 )
                 raise DataError(message)
             names = read_names(self.root / found)
-        skip = self.on_error == "skip"
-        return YoloLabels(self.root, images, names, file, class_names or None, description.key_points, skip)
+        return self._source(images, names, file, class_names, description.key_points)
+
+    def _source(
+        self,
+        images: tuple[Path, ...],
+        names: tuple[str, ...],
+        described: Path | None,
+        class_names: tuple[str, ...] | None,
+        key_points: KeyPoints | None = None,
+    ) -> YoloLabels:
+        skip, exif = self.on_error == "skip", self.exif == "apply"
+        return YoloLabels(self.root, images, names, described, class_names or None, key_points, skip, exif)
 
     def _description(self) -> Path | None:
         if self.yaml is not None:
@@ -152,7 +164,7 @@ class YOLODataModule(FileDataModule):
             )
             raise DataError(message)
         names = read_names(found) if found is not None else class_names or ()
-        return YoloLabels(self.root, (images,), names, found, class_names or None, skip=self.on_error == "skip")
+        return self._source((images,), names, found, class_names)
 
     def _candidates(self, split: str) -> Iterator[str]:
         for name in SPLIT_NAMES[split]:

@@ -48,6 +48,7 @@ class YoloLabels:
         class_names: Classes in the order of the labels, found among the names; None takes the names.
         key_points: Shape of the key points of pose data, which are left out; None if there are none.
         skip: Whether an image that cannot be read is a warning instead of an error.
+        exif: Whether the EXIF orientation of images is applied.
     """
 
     root: Path
@@ -57,13 +58,11 @@ class YoloLabels:
     class_names: tuple[str, ...] | None = None
     key_points: KeyPoints | None = None
     skip: bool = False
+    exif: bool = True
 
     def sources(self) -> Sequence[Path]:
         """Return the description, the lists, the label files, and the images, whose sizes are part of the result."""
-        images, labels, _ = self._listed
-        lists = [place for place in self.images if place.is_file()]
-        described = [] if self.described is None else [self.described]
-        return [*described, *lists, *filter(None, labels), *(self.root / name for name in images)]
+        return self._sources
 
     def parse(self) -> Parsed:
         """Read the sizes of the images and their label files."""
@@ -75,6 +74,7 @@ class YoloLabels:
             names=self.names,
             key_points=self.key_points,
             unreadable="warning" if self.skip else "error",
+            exif=self.exif,
         )
         contents = map_files(read, pairs)
         sizes = np.array([content.size for content in contents], np.int32).reshape(-1, 2)
@@ -117,6 +117,13 @@ class YoloLabels:
     @cached_property
     def _listed(self) -> ListedImages:
         return list_images(self.root, self.images)
+
+    @cached_property
+    def _sources(self) -> list[Path]:
+        images, labels, _ = self._listed
+        lists = [place for place in self.images if place.is_file()]
+        described = [] if self.described is None else [self.described]
+        return [*described, *lists, *filter(None, labels), *(Path(f"{self.root}/{name}") for name in images)]
 
     def _classes(self, used: Sequence[int]) -> tuple[tuple[str, ...], Int64[np.ndarray, " numbers"], list[Problem]]:
         """Return the class names, and the label of each number in the files: -1 for one that is not among them."""

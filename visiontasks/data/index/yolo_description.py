@@ -1,5 +1,6 @@
 """The file that describes a data set in YOLO's form: Ultralytics' ``data.yaml`` or Darknet's ``obj.data``."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from visiontasks.data.index.yolo_lines import KeyPoints
 from visiontasks.errors import DataError
 
 _NOTHING = ("", "null", "~", "None")
+_NUMBERED = re.compile(r"(\d+)[\s:.]+(.+)")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def read_description(file: Path) -> Description:
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """Read the names of classes, one in a line, in the order of their numbers.
+    """Read the names of classes, one in a line, in the order of their numbers, which may precede them.
 
     Raises:
         DataError: If the file cannot be read, or names a class twice or not at all.
@@ -80,7 +82,17 @@ def read_names(file: Path) -> tuple[str, ...]:
             f"{str(file)!r} cannot be read: {error}. Save it as text in UTF-8, with the name of a class in a line."
         )
         raise DataError(message) from error
-    return _distinct([line.strip() for line in lines], file)
+    names = [line.strip() for line in lines]
+    numbered = [found for name in names if (found := _NUMBERED.fullmatch(name))]
+    numbers = [int(found[1]) for found in numbered]
+    if len(names) > 1 and numbers == list(range(numbers[0], numbers[0] + len(names)) if numbers else ()):
+        if numbers[0] != 0:
+            message = (
+                f"{str(file)!r}: the lines are numbered from {numbers[0]}; YOLO numbers classes from 0. Correct it."
+            )
+            raise DataError(message)
+        names = [found[2] for found in numbered]
+    return _distinct(names, file)
 
 
 def _read_pairs(text: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -58,7 +58,7 @@ def label_name(image: str) -> str:
         if folders[position] in _LABEL_FOLDERS:
             folders[position] = _LABEL_FOLDERS[folders[position]]
             break
-    return "/".join([*folders, f"{PurePosixPath(file).stem}.txt"])
+    return "/".join([*folders, f"{file.rpartition('.')[0]}.txt"])
 
 
 def find_below(name: str, bases: Sequence[str], folder: Folder) -> str | None:
@@ -92,9 +92,9 @@ def find_below(name: str, bases: Sequence[str], folder: Folder) -> str | None:
 
 
 def _below(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
-    base = PurePosixPath(os.path.relpath(folder, root).replace(os.sep, "/"))
+    base = os.path.relpath(folder, root).replace(os.sep, "/")
     for name in list_files(folder):
-        yield str(base / name), ""
+        yield name if base == "." else f"{base}/{name}", ""
 
 
 def _read_list(root: Path, file: Path, problems: list[Problem]) -> Iterator[tuple[str, str]]:
@@ -126,7 +126,7 @@ def _find_labels(root: Path, images: Sequence[str]) -> tuple[list[Path | None], 
     for name in names:
         folder, _, file = name.rpartition("/")
         label = there[folder].get(normalize("NFC", file.removesuffix(".txt")))
-        labels.append(None if label is None else root / folder / label)
+        labels.append(None if label is None else Path(f"{root}/{folder}/{label}"))
     problems = []
     for folder, image_folder in folders.items():
         lost = there[folder].keys() - _stems(root / image_folder, IMAGE_SUFFIXES).keys()

@@ -17,7 +17,7 @@ _FORM = "A line is 'class cx cy w h' or 'class x1 y1 x2 y2 x3 y3 ...', of number
 class KeyPoints(NamedTuple):
     """Shape of the key points that follow the box in a line of pose data."""
 
-    count: int
+    points: int
     dimensions: int
 
 
@@ -64,6 +64,7 @@ def read_labelled_image(
     names: Sequence[str],
     key_points: KeyPoints | None,
     unreadable: Literal["error", "warning"],
+    exif: bool = True,
 ) -> LabelledImage:
     """Read the size of an image from its header, and its labels.
 
@@ -72,13 +73,14 @@ def read_labelled_image(
         names: Names of the classes by their numbers.
         key_points: Shape of the key points of pose data.
         unreadable: Severity of the problem that an image cannot be read.
+        exif: Whether the EXIF orientation of images is applied.
     """
     image, file = files
     labels = LabelFile([], [], 0, []) if file is None else read_label_file(file, names, key_points)
     if not image.exists():  # reported with all missing files
         return LabelledImage((0, 0), labels, [])
     try:
-        return LabelledImage(read_size(image), labels, [])
+        return LabelledImage(read_size(image, exif), labels, [])
     except UnreadableFileError as error:
         remedy = "Its objects were left out." if unreadable == "warning" else "Replace it, or say on_error='skip'."
         problem = Problem(unreadable, "size of an image cannot be read", str(image), "", str(error), remedy)
@@ -131,10 +133,10 @@ def _wrong_line(words: Sequence[str], names: Sequence[str], key_points: KeyPoint
     if values[0] not in range(len(names)):
         return "unknown class number", f"There are {len(names)} classes, numbered from 0 to {len(names) - 1}."
     if key_points is not None and count != 5:
-        expected = 5 + key_points.count * key_points.dimensions
+        expected = 5 + key_points.points * key_points.dimensions
         if count == expected:
             return None
-        remedy = f"By kpt_shape it is a class, a box and {key_points.count} points: {expected} columns."
+        remedy = f"By kpt_shape it is a class, a box and {key_points.points} points: {expected} columns."
         return f"line of {count} columns among key points", remedy
     if count == 6:
         return "line of 6 columns", "If the last number is a confidence, delete it: labels have none."
