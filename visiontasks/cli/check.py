@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from visiontasks.cli.advice import in_flags
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
@@ -57,7 +58,7 @@ def describe(report: Report) -> str:
 
 
 def _row(problem: Problem) -> str:
-    return " | ".join(filter(None, (problem.file, problem.record, problem.value, problem.remedy)))
+    return " | ".join(filter(None, (problem.file, problem.record, problem.value, in_flags(problem.remedy))))
 
 
 def _table(report: Report) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visiontasks.data.check_files import Seen, SplitReport, check_files, repeats
+from visiontasks.data.check_files import Origin, Seen, SplitReport, check_files, repeats
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.splits import SPLITS
@@ -157,5 +157,5 @@ def _check_memory(data: VisionDataModule) -> Report:
         splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
         for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):
             digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-            problems += repeats(seen, digest, split, f"image {image}", (split, f"image {image}"))
+            problems += repeats(seen, digest, Origin(split, f"image {image}"), (split, f"image {image}"))
     return Report(data.class_names, "images", splits, problems)
