@@ -1,0 +1,70 @@
+"""What is written while the network goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.prediction.small_tasks import TASKS
+from visiontasks.errors import ArgumentError
+from visiontasks.prediction import Prediction, create_predictor, predict_images
+from visiontasks.prediction.formats import JsonLines
+from visiontasks.prediction.writing import choose_format, write_predictions
+
+BOXES = ((0.0, 0.0, 4.0, 4.0), (1.0, 1.0, 3.0, 3.0))
+
+
+def prediction(number: int) -> Prediction:
+    pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    return Prediction(
+        Path(f"{number}.png"), (4, 4), (0, 1), ("cat", "dog"), (0.7, 0.4), BOXES, torch.zeros(4, 4, dtype=torch.uint8),
+        reconstruction=pixels, image=pixels, picture=pixels.clone,
+    )  # fmt: skip
+
+
+def test_what_is_passed_on_holds_no_pixels(tmp_path: Path) -> None:
+    with JsonLines(tmp_path / "x.jsonl") as writer:
+        (passed,) = write_predictions([prediction(0)], writer)
+    assert (passed.image, passed.mask, passed.reconstruction, passed.picture) == (None,) * 4
+    assert passed.scores == (0.7, 0.4)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_pictures_show_what_is_sure_unless_all_is_asked_for(everything: bool, tmp_path: Path) -> None:
+    drawn: list[Prediction] = []
+    failed = Prediction(Path("bad.png"), error="'bad.png' could not be read")
+    with JsonLines(tmp_path / "x.jsonl") as writer:
+        list(write_predictions([prediction(0), failed], writer, drawn.append, all_boxes=everything))
+    assert [one.class_names for one in drawn] == [("cat", "dog") if everything else ("cat",)]
+    assert '"dog"' in (tmp_path / "x.jsonl").read_text()
+
+
+def test_images_are_predicted_and_written_a_few_at_a_time(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def images() -> Iterator[torch.Tensor]:
+        for number in range(60):
+            taken.append(number)
+            yield torch.zeros(3, 20, 24, dtype=torch.uint8)
+
+    predictor = create_predictor(TASKS["multiclass"](), device="cpu")
+    predictions = predict_images(predictor, images(), batch_size=3, threads=2)
+    next(predictions)
+    assert len(taken) <= 3 + 3 + 2 + 1
+    with JsonLines(tmp_path / "x.jsonl") as writer:
+        written = write_predictions(predictions, writer)
+        next(written)
+        assert len(taken) < 30
+        list(written)
+    assert len(taken) == 60
+
+
+def test_a_folder_is_not_written_over_a_file(tmp_path: Path) -> None:
+    predictor = create_predictor(TASKS["segmentation"](), device="cpu")
+    (tmp_path / "masks").write_text("a file")
+    with pytest.raises(ArgumentError, match="give a folder to write into"):
+        choose_format(predictor, "png", tmp_path / "masks")
+    assert choose_format(predictor, None, tmp_path / "new") == "png"
+    assert choose_format(predictor, None, tmp_path / "x.JSONL") == "jsonl"
+    assert choose_format(create_predictor(TASKS["autoencoding"](), device="cpu"), None, tmp_path / "x.npz") == "npz"
