@@ -1,5 +1,6 @@
 """The choice of the arithmetic, and of what happens to freed memory."""
 
+import ctypes
 import sys
 from types import SimpleNamespace
 
@@ -52,7 +53,7 @@ def test_an_apple_chip_that_would_be_chosen_is_not_the_cpu(monkeypatch: pytest.M
 def test_freed_memory_is_kept_where_there_is_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[int, int]] = []
     library = SimpleNamespace(mallopt=lambda option, value: calls.append((option, value)))
-    monkeypatch.setattr(hardware.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(sys, "platform", "linux")
     keep_freed_memory()
     # malloc.h: M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD -3.

@@ -88,7 +88,7 @@ def test_a_schedule_of_a_function_steps_at_the_given_interval_and_a_named_one_at
         (partial(StepLR, step_size=2), "epoch", "epoch"),
         ("constant", "epoch", "step"),
     ):
-        task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=given, lr_interval=interval, warmup=0.0)  # type: ignore[arg-type]
+        task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=given, lr_interval=interval, warmup=0.0)
         task.trainer = make_trainer(max_epochs=1)
         config: Any = task._setup.make_schedule(task, SGD(task.parameters(), lr=0.1))
         assert config.keys() == {"scheduler", "interval"}
