@@ -56,10 +56,6 @@ def test_the_augmentation_is_described_and_raw_has_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-<<<<<<< HEAD
-    draw = show.draw_sample  # type: ignore[attr-defined]  # imported from elsewhere
-=======
->>>>>>> h4
 
     def note(batch: Any, names: Any) -> Any:  # noqa: ANN401 - as the function it stands in for
         seen.append(batch)

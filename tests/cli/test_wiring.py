@@ -97,11 +97,7 @@ def test_a_checkpoint_is_scored_on_the_split_of_the_command(command: str, calls:
 
 def callbacks_of(cli: TrainingCLI) -> dict[str, Any]:
     """The callbacks of a Trainer by the names of their classes, in their order."""
-<<<<<<< HEAD
-    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]  # set out of mypy's sight
-=======
     callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
->>>>>>> h4
     return {type(callback).__name__: callback for callback in callbacks}
 
 

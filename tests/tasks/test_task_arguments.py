@@ -24,14 +24,8 @@ def test_arguments_of_every_task() -> None:
     assert task._parts.unfreezing.freeze == 1
     assert task._parts.finite_updates.limit == 4
     assert task._setup == ("constant", "step", 0.25, 0.5, None)
-<<<<<<< HEAD
-    stages: Any = task.backbone.stages
-    frozen = [all(not p.requires_grad for p in stage.parameters()) for stage in stages]
-    assert frozen == [True, False]
-=======
     trained = {name.split(".")[1] for name, value in task.backbone.named_parameters() if value.requires_grad}
     assert trained == {"1"}
->>>>>>> h4
 
 
 def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
