@@ -200,7 +200,7 @@ def test_a_test_split_that_is_not_there_is_left_out_and_another_is_an_error(tmp_
 def test_images_outside_the_root_are_an_error_that_names_them(tmp_path: Path) -> None:
     in_folders(tmp_path / "pictures")
     describe(tmp_path / "set", "path: ../pictures\ntrain: images/train\nval: images/val\n")
-    with pytest.raises(DataError, match=r"name a root that holds '.*/pictures/images/val'\."):
+    with pytest.raises(DataError, match=r"name a root that holds '.*/pictures/images/train'\."):
         _ = YOLODataModule(tmp_path / "set").splits["train"]
     data = YOLODataModule(tmp_path / "pictures", yaml=str(tmp_path / "set" / "data.yaml"))
     assert len(data.splits["train"].index) == len(data.splits["val"].index) == 1

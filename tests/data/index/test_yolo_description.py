@@ -78,7 +78,7 @@ def test_a_list_of_names_has_one_in_a_line(tmp_path: Path) -> None:
     assert read_names(described(tmp_path, "0 cat\n1: hot dog", "classes.txt")) == ("cat", "hot dog")
     for coins in ("5 cent\n10 cent", "0 cat"):
         assert read_names(described(tmp_path, coins, "classes.txt")) == tuple(coins.splitlines())
-    with pytest.raises(DataError, match="the lines are numbered from 1; YOLO numbers classes from 0"):
+    with pytest.raises(DataError, match="its lines are numbered from 1; expected numbers from 0"):
         read_names(described(tmp_path, "1 cat\n2 dog", "classes.txt"))
     for text, message in (("cat\n\ndog", "class 1 has no name"), ("a\na", "as class 0"), ("", "names no class")):
         with pytest.raises(DataError, match=message):

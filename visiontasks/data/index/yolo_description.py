@@ -84,12 +84,10 @@ def read_names(file: Path) -> tuple[str, ...]:
         raise DataError(message) from error
     names = [line.strip() for line in lines]
     numbered = [found for name in names if (found := _NUMBERED.fullmatch(name))]
-    numbers = [int(found[1]) for found in numbered]
-    if len(names) > 1 and numbers == list(range(numbers[0], numbers[0] + len(names)) if numbers else ()):
-        if numbers[0] != 0:
-            message = (
-                f"{str(file)!r}: the lines are numbered from {numbers[0]}; YOLO numbers classes from 0. Correct it."
-            )
+    first = int(numbered[0][1]) if len(numbered) == len(names) > 1 else None
+    if first is not None and [int(found[1]) for found in numbered] == list(range(first, first + len(names))):
+        if first != 0:
+            message = f"{str(file)!r}: its lines are numbered from {first}; expected numbers from 0, as in the labels."
             raise DataError(message)
         names = [found[2] for found in numbered]
     return _distinct(names, file)
