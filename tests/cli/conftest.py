@@ -1,5 +1,8 @@
 """What the tests of commands share: a count of the checkpoints that a command reads."""
 
+import inspect
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +32,20 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("visiontasks.cli.propose.open_source", count)
     monkeypatch.setattr(torch, "load", watch)
     return opened
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], list[dict[str, Any]]]:
+    """Watch a function by the module that calls it: note the arguments of each call by name, and let it work."""
+
+    def watch(module: str, name: str) -> list[dict[str, Any]]:
+        function, noted = getattr(import_module(module), name), list[dict[str, Any]]()
+
+        def noting(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the function it stands in for
+            noted.append(inspect.signature(function).bind(*args, **kwargs).arguments)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(f"{module}.{name}", noting)
+        return noted
+
+    return watch

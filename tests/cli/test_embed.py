@@ -1,7 +1,9 @@
 """Codes of files and of data sets, and the nearest of an image."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 from tests.data.datamodules.image_sets import shapes
 from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
 from visiontasks.cli import main
-from visiontasks.data.images.reading import resize
+from visiontasks.data.images.reading import read_image, resize
 
 SMALL = {"filters": [4, 8], "depth": 1}
 
@@ -143,3 +145,46 @@ def test_a_checkpoint_of_another_task_is_refused(folder: Path, capsys: pytest.Ca
     save(ClassificationTask(num_classes=2, backbone_options=SMALL), folder / "task.ckpt")
     assert main(["embed", "task.ckpt", "images", "-o", "codes.npz"]) == 2
     assert "the checkpoint holds ClassificationTask" in capsys.readouterr().err
+
+
+def test_every_option_reaches_what_it_names(
+    folder: Path, calls: Callable[[str, str], list[dict[str, Any]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = calls("visiontasks.embedding.embedder", "create_predictor")
+    predicted = calls("visiontasks.embedding.embedder", "predict_images")
+    save(make(), folder / "task.ckpt")
+    words = [
+        "--device",
+        "cpu",
+        "--batch_size",
+        "2",
+        "--neighbours",
+        "images/1.png",
+        "--n",
+        "2",
+        "--picture",
+        "near.png",
+    ]
+    assert main(["embed", "task.ckpt", "images", *words]) == 0
+    assert str(created[0]["device"]) == "cpu"
+    assert predicted[0]["batch_size"] == 2
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert (folder / "near.png").is_file()
+    assert not (folder / "neighbours.png").exists()
+
+
+def test_maps_of_files_are_encoded_at_their_own_sizes(folder: Path) -> None:
+    task = make(code="map", image_size=None)
+    save(task, folder / "task.ckpt")
+    assert main(["embed", "task.ckpt", "images", "-o", "codes.npz", "--batch_size", "5"]) == 0
+    for file, code in zip(*(np.load(folder / "codes.npz")[name] for name in ("files", "codes")), strict=True):
+        with torch.no_grad():
+            expected = task.eval().encode(read_image(str(file))[None]).mean((0, 2, 3))
+        torch.testing.assert_close(torch.from_numpy(code), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_data_that_do_not_fit_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(make(), folder / "task.ckpt")
+    words = ["-o", "codes.npz", "--data", "ShapesDataModule", "--data.image_size", "[16, 16]", "--data.train_size", "2"]
+    assert main(["embed", "task.ckpt", *words]) == 2
+    assert "the code is a vector and was made for (24, 32)" in capsys.readouterr().err

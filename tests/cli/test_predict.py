@@ -5,15 +5,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from tests.prediction.small_tasks import TASKS, save_task, write_pictures
+from tests.prediction.small_tasks import NAMES, SMALL, TASKS, save_task, write_pictures
+from visiontasks import ClassificationTask, SegmentationTask
 from visiontasks.cli import main
 from visiontasks.data.images.mask_reading import read_mask
+from visiontasks.data.images.reading import read_image
+from visiontasks.data.index.proposal_files import ProposalFile, image_names
 from visiontasks.prediction import predict_images
 from visiontasks.visualization import voc_color_map
 
@@ -146,3 +152,100 @@ def test_in_a_process_of_its_own(folder: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert len(done.stdout.splitlines()) == 1 + GOOD
     assert "Traceback" not in done.stderr
+
+
+Calls = Callable[[str, str], list[dict[str, Any]]]
+
+
+class MySegmentation(SegmentationTask):
+    """A segmentation of a user."""
+
+
+def test_every_option_of_a_segmentation_reaches_what_it_names(folder: Path, calls: Calls) -> None:
+    watched = {name: calls("visiontasks.cli.predict", name) for name in ("create_predictor", "predict_images")}
+    save_task(MySegmentation(3, NAMES, backbone_options=SMALL), Path("x.ckpt"))
+    words = "--window 16 24 --overlap 0.5 --windows_at_once 2 --flips both --scales 1 0.5 --image_size 40 32"
+    more = f"--batch_size 3 --max_pixels 5000 --task {__name__}.MySegmentation -f png -o out"
+    assert run("x.ckpt", "in/grey.png", *words.split(), *more.split()) == 0
+    assert watched["create_predictor"] == [
+        {
+            "model": "x.ckpt",
+            "task_class": MySegmentation,
+            "device": "cpu",
+            "image_size": (40, 32),
+            "score": None,
+            "proposals": None,
+            "window": (16, 24),
+            "overlap": 0.5,
+            "flips": "both",
+            "scales": [1.0, 0.5],
+            "windows_at_once": 2,
+        }
+    ]
+    (predicted,) = watched["predict_images"]
+    predictor: Any = predicted["model"]
+    assert (predicted["batch_size"], predicted["max_pixels"], predicted["keep_images"]) == (3, 5000, False)
+    assert (predictor.window, predictor.overlap, predictor.windows_at_once) == ((16, 24), 0.5, 2)
+    assert predictor.forward_options == {"flips": "both", "scales": [1.0, 0.5]}
+    assert read_mask(Path("out/grey.png")).shape == (20, 31)
+
+
+def test_every_option_of_a_detector_reaches_what_it_names(folder: Path, calls: Calls) -> None:
+    watched = calls("visiontasks.cli.predict", "create_predictor")
+    save_task(TASKS["detection"](proposals="precomputed", image_size=(64, 64)), Path("x.ckpt"))
+    proposals = ProposalFile.create("p.npy", image_names([Path("in/grey.png")]), 2, {})
+    proposals.write(0, np.array([[0.0, 0, 20, 18], [5, 6, 31, 20]]))
+    images = [{"id": 70, "file_name": "grey.png"}]
+    categories = [{"id": 17, "name": "cat"}, {"id": 18, "name": "dog"}]
+    Path("a.json").write_text(json.dumps({"images": images, "categories": categories}))
+    words = ["in/grey.png", "--proposals", "p.npy", "--score", "0.1", "-f", "coco", "--annotations", "a.json"]
+    assert run("x.ckpt", *words, "-o", "all.json") == 0
+    assert (watched[0]["score"], watched[0]["proposals"]) == (0.1, Path("p.npy"))
+    entries = json.loads(Path("all.json").read_text())
+    assert {entry["image_id"] for entry in entries} == {70}
+    assert {entry["category_id"] for entry in entries} <= {17, 18}
+    assert 0.1 < min(entry["score"] for entry in entries) < 0.5
+
+
+def test_files_for_people_leave_out_what_is_unsure_unless_a_score_is_given(folder: Path) -> None:
+    task = TASKS["detection"](image_size=(48, 48), box_score_thresh=0.0)
+    save_task(task, Path("x.ckpt"))
+    scores = next(predict_images(task, "in/grey.png")).scores
+    assert max(scores) < 0.5
+    for words, count in (([], 0), (["--score", "0.05"], len(scores))):
+        assert run("x.ckpt", "in/grey.png", "-f", "voc", "-o", "out", *words) == 0
+        assert Path("out/grey.xml").read_text().count("<object>") == count
+    # A localization has one box, whatever its score.
+    save_task(TASKS["localization"](), Path("y.ckpt"))
+    assert run("y.ckpt", "in/grey.png", "-f", "voc", "-o", "one") == 0
+    assert Path("one/grey.xml").read_text().count("<object>") == 1
+
+
+def test_an_image_of_more_pixels_than_allowed_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(checkpoint("multiclass"), "in/grey.png", "--max_pixels", "619") == 1  # it has 620
+    assert run("x.ckpt", "in/grey.png", "--max_pixels", "620") == 0
+
+
+def test_an_unknown_size_is_given_by_a_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_task(ClassificationTask(3, NAMES, backbone_options=SMALL), Path("x.ckpt"))
+    assert run("x.ckpt", "in/grey.png") == 2
+    assert "--image_size H W" in capsys.readouterr().err
+    assert run("x.ckpt", "in/grey.png", "--image_size", "20", "24") == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold"), [("binary", 0.2), ("binary", 0.8), ("multilabel", 0.2), ("multilabel", 0.8)]
+)
+def test_masks_are_decided_by_the_threshold_of_the_task(kind: Any, threshold: float, folder: Path) -> None:  # noqa: ANN401 - a literal
+    classes = 2 if kind == "binary" else 3
+    task = SegmentationTask(classes, mode=kind, threshold=threshold, backbone_options=SMALL)
+    save_task(task, Path("x.ckpt"))
+    with torch.no_grad():
+        probabilities = task.eval()(read_image("in/a b.png")[None]).sigmoid()[0]
+    assert probabilities.min() > 0.2
+    assert probabilities.max() < 0.8
+    for words in ([], ["--window", "16", "16"]):
+        assert run("x.ckpt", "in/a b.png", "-o", "out", *words) == 0
+        files = ["a b"] if kind == "binary" else [f"a b_{label}" for label in range(3)]
+        for file in files:
+            assert (read_mask(Path("out") / f"{file}.png") == (threshold < 0.5)).all()

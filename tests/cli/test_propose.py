@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from lightning.pytorch import Trainer
 from tests.data.datamodules.image_sets import write_coco
 from visiontasks import ClassificationTask, DetectionTask, ShapesDataModule
 from visiontasks.cli import main
+from visiontasks.data.images.reading import read_image
 from visiontasks.data.index.proposal_files import ProposalFile
 
 SHAPES = ["--data", "ShapesDataModule", "--data.task", "detection", "--data.train_size", "3", "--data.val_size", "2"]
@@ -143,3 +145,69 @@ def test_a_checkpoint_without_a_network_of_proposals_is_refused(
     trainer.save_checkpoint(tmp_path / "classifier.ckpt")
     assert propose(*SHAPES, "--output", str(tmp_path / "x.npy"), "--checkpoint", str(tmp_path / "classifier.ckpt")) == 2
     assert "holds a ClassificationTask without a network of proposals" in capsys.readouterr().err
+
+
+def test_every_option_of_the_search_reaches_what_it_names(
+    tmp_path: Path, calls: Callable[[str, str], list[dict[str, Any]]]
+) -> None:
+    searched = calls("visiontasks.cli.propose", "selective_search")
+    options = ["--mode", "single", "--least", "17", "--count", "4", "--splits", '["val"]', "--workers", "1"]
+    assert main(["propose", *SHAPES, "--output", str(tmp_path / "x.npy"), *options]) == 0
+    assert [(call["mode"], call["least"], call["seed"]) for call in searched] == [
+        ("single", 17, 0),
+        ("single", 17, 1),
+    ]
+    file = ProposalFile(tmp_path / "x.npy")
+    assert file.array.shape == (2, 4, 4)
+    assert file.method == {"name": "selective-search", "mode": "single", "least": 17}
+
+
+def test_the_network_sees_images_as_in_its_training(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path / "data", 2)
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path / "data"), "--data.task", "detection"]
+    words += ["--checkpoint", str(checkpoint), "--splits", '["val"]', "--count", "30"]
+    assert propose(*words, "--output", str(tmp_path / "trained.npy")) == 0
+    assert propose(*words, "--output", str(tmp_path / "wide.npy"), "--image_size", "[64, 96]") == 0
+    task = DetectionTask.load_from_checkpoint(checkpoint).eval()
+    for name, size in (("trained", (64, 64)), ("wide", (64, 96))):
+        file = ProposalFile(tmp_path / f"{name}.npy")
+        assert file.method["view"] == {"policy": "Stretch", "size": list(size), "multiple": 1}
+        for row in range(2):
+            image = read_image(tmp_path / "data" / "val" / f"{row}.png")
+            height, width = image.shape[1:]
+            with torch.no_grad():
+                batch = read_image(tmp_path / "data" / "val" / f"{row}.png", 3, size)[None]
+                expected = task(batch, torch.tensor([size])).proposals[0]
+            expected = expected[(expected[:, 2:] > expected[:, :2]).all(1)][:30]
+            expected = expected * torch.tensor([width / size[1], height / size[0]] * 2)
+            np.testing.assert_allclose(file.boxes(row), expected.numpy(), rtol=1e-4, atol=0.02)
+    assert main(["propose", *SHAPES, "--output", str(tmp_path / "x.npy"), "--image_size", "[64, 64]"]) == 2
+    assert "give its --checkpoint" in capsys.readouterr().err
+
+
+def test_an_unreadable_file_ends_the_search_unless_it_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path / "data", count=2)
+    (tmp_path / "data" / "val" / "1.png").write_bytes(b"")
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path / "data"), "--data.task", "detection"]
+    assert propose(*words, "--output", str(tmp_path / "x.npy"), "--splits", '["val"]') != 0
+    assert "1.png" in capsys.readouterr().err
+
+
+def test_objects_that_are_ignored_need_no_proposals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(tmp_path, count=2)
+    file = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    # A crowd that no proposal covers.
+    crowd = {"segmentation": {"size": [40, 56], "counts": [0, 4, 2236]}, "bbox": [0, 0, 1, 4], "area": 4}
+    content["annotations"].append({**crowd, "id": 900, "image_id": 5, "category_id": 3, "iscrowd": 1})
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path), "--data.task", "detection"]
+    printed = []
+    for name in ("without", "with"):
+        assert propose(*words, "--output", str(tmp_path / f"{name}.npy"), "--splits", '["val"]') == 0
+        printed.append(re.findall(r"val: .*", capsys.readouterr().out))
+        file.write_text(json.dumps(content))
+    assert printed[0] == printed[1]

@@ -31,6 +31,7 @@ def by_hand(task: Any, file: Path) -> dict[str, Any]:  # noqa: ANN401 - a task o
     image = read_image(file)
     height, width = image.shape[1:]
     if isinstance(task, DetectionTask):
+        assert task.view is not None
         shorter, longer = task.view["shorter"], task.view["longer"]
         factor = min(shorter / min(height, width), longer / max(height, width))
         size = (round(height * factor), round(width * factor))

@@ -56,7 +56,9 @@ class EvaluationView:
         Raises:
             DataError: If it is not a description of a view.
         """
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in description.items()}
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
+        }
         policy, multiple = options.pop("policy", None), options.pop("multiple", 1)
         try:
             return cls(_POLICIES[policy](**options), multiple)
