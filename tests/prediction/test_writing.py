@@ -83,8 +83,8 @@ def test_a_format_follows_from_the_suffix_of_a_file_alone(tmp_path: Path) -> Non
 def test_the_background_of_a_segmentation_has_no_id(tmp_path: Path) -> None:
     files = [Path("7.png")]
     writers: list[Any] = [
-        create_writer("coco", create_predictor(TASKS[kind](**options), device="cpu"), files, tmp_path / "x.json")
-        for kind, options in (("segmentation", {}), ("localization", {}))
+        create_writer("coco", create_predictor(TASKS[kind](), device="cpu"), files, tmp_path / "x.json")
+        for kind in ("segmentation", "localization")
     ]
     assert [writer.ids.categories for writer in writers] == [
         {"cat": 1, "dog": 2},
