@@ -21,13 +21,13 @@ def encode(kind: str, mode: str = "RGB", **options: Any) -> bytes:  # noqa: ANN4
 @pytest.mark.parametrize(
     ("kind", "mode", "options", "expected"),
     [
-        ("JPEG", "RGB", {}, Header(20, 31, 3, True)),
-        ("JPEG", "L", {"progressive": True}, Header(20, 31, 1, True)),
-        ("JPEG", "CMYK", {}, Header(20, 31, 4, False)),
-        ("PNG", "RGB", {}, Header(20, 31, 3, True)),
-        ("PNG", "L", {}, Header(20, 31, 1, True)),
-        ("PNG", "P", {}, Header(20, 31, 0, False)),
-        ("PNG", "I;16", {}, Header(20, 31, 1, False)),
+        ("JPEG", "RGB", {}, Header(20, 31, 3, 8, True)),
+        ("JPEG", "L", {"progressive": True}, Header(20, 31, 1, 8, True)),
+        ("JPEG", "CMYK", {}, Header(20, 31, 4, 8, False)),
+        ("PNG", "RGB", {}, Header(20, 31, 3, 8, True)),
+        ("PNG", "L", {}, Header(20, 31, 1, 8, True)),
+        ("PNG", "P", {}, Header(20, 31, 0, 8, False)),
+        ("PNG", "I;16", {}, Header(20, 31, 1, 16, False)),
     ],
 )
 def test_size_channels_and_what_is_plain(kind: str, mode: str, options: dict[str, Any], expected: Header) -> None:
