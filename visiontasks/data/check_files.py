@@ -239,7 +239,7 @@ def repeats(seen: Seen, digest: bytes, split: str, name: str, record: tuple[str,
     first, other = seen[digest]
     kind, remedy = "same image in two splits", "Take it out of one of them: a score on a training image is too high."
     if first == split:
-        kind, remedy = "same image twice in a split", "It counts twice; take one out unless that is meant."
+        kind, remedy = "same image twice in a split", "It counts twice; remove one of them if that is not intended."
     return [Problem("warning", kind, *record, f"in {first} as {other}", remedy)]
 
 

@@ -17,7 +17,7 @@ def check_picture_file(file: Path) -> None:
         ArgumentError: If it does not.
     """
     if file.suffix.lower() not in Image.registered_extensions():
-        message = f"{str(file)!r} is no name of a picture; expected one that ends in .png, .jpg or another such format."
+        message = f"{str(file)!r} is not a file name of a picture; expected one that ends in .png, .jpg or similar."
         raise ArgumentError(message)
 
 
