@@ -277,7 +277,7 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), augmentation="strong")
     data.setup("fit")
     plain = [data.dataset("train")[BatchRequest([index], 0)].images for index in range(len(data.train_set))]
-    bank = torch.cat([batch.images for batch in data.bank_dataloader()])
+    bank = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert torch.equal(bank, torch.cat(plain))
     augmented = data.train_set[BatchRequest(list(range(len(data.train_set))), 0)].images
     assert not torch.equal(bank, augmented)
@@ -286,12 +286,12 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
 def test_a_bank_takes_the_decoded_images_of_training(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), cache=True, num_workers=0)
     data.setup("fit")
-    first = torch.cat([batch.images for batch in data.bank_dataloader()])
+    first = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert data.train_set.cache is not None
     assert data.train_set.cache.filled.all()
     for image in range(len(data.train_set)):
         data.train_set.index.file(image).unlink()
-    assert torch.equal(torch.cat([batch.images for batch in data.bank_dataloader()]), first)
+    assert torch.equal(torch.cat([batch.images for batch in data.unaugmented_dataloader()]), first)
 
 
 def test_masks_are_made_where_a_json_does_not_say_the_sizes(tmp_path: Path) -> None:
