@@ -127,7 +127,7 @@ def read_weights_file(weights: str | Path, argument: str, expected: str) -> Weig
     if not tensors:
         message = (
             f"{name_of(file)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
-            f"{sorted(map(str, contents)) if contents else type(found).__name__}."
+            f"{sorted(map(str, contents)) if contents else type(loaded).__name__}."
         )
         raise CheckpointError(message)
     return WeightsSource(repr(name_of(file)), tensors, contents if "state_dict" in contents else {})
