@@ -131,6 +131,16 @@ def test_a_file_is_short_and_named_for_what_it_does(path: Path) -> None:
     assert path.stem not in {"helpers", "misc", "util", "utils"}
 
 
+def test_the_page_of_the_architecture_names_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    files = re.findall(r"`((?:visiontasks|tests)/[\w/.]+)`", text)
+    assert len(files) > 10
+    assert not [file for file in files if not (ROOT / file).exists()]
+    for name, file in re.findall(r"`(\w+)` in `(\w+/[\w/.]+)`", text):
+        folder = ROOT if file.startswith("visiontasks/") else PACKAGE
+        assert re.search(rf"^(def |class )?{name}\b", (folder / file).read_text(), re.MULTILINE), (name, file)
+
+
 def test_ci_runs_the_command_of_the_readme() -> None:
     (command,) = re.findall(r"^python3 -m venv .*$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     assert command in (ROOT / "README.md").read_text().splitlines()

@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -21,7 +22,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 from torch.utils.data import DataLoader
-from torchmetrics import Metric
 from torchmetrics.classification import MulticlassStatScores
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ def launcher_of_processes(_: Trainer) -> bool:
 
 
 def iterator_of_workers(_: Trainer) -> bool:
-    loader = DataLoader([0, 1], num_workers=1, persistent_workers=True)  # type: ignore[arg-type]  # a list is enough
+    loader: Any = DataLoader([0, 1], num_workers=1, persistent_workers=True)  # type: ignore[arg-type]  # a list is enough
     assert loader._iterator is None
     iterator: Any = iter(loader)
     processes, kept = iterator._workers, loader._iterator
@@ -56,11 +56,11 @@ def iterator_of_workers(_: Trainer) -> bool:
     return same
 
 
-def metric() -> Metric:
+def metric() -> Any:  # noqa: ANN401 - with attributes that Metric does not declare
     return MulticlassStatScores(num_classes=3, average=None)
 
 
-RELIED_ON: dict[str, Callable[[Trainer], Any]] = {
+RELIED_ON: dict[str, Callable[[Any], Any]] = {
     "_C": lambda _: callable(import_module("torch._C")._error_if_any_worker_fails),
     "_IndexBatchSamplerWrapper": has_class("lightning.pytorch.overrides.distributed", "_IndexBatchSamplerWrapper"),
     "_LRCallback": has_class("lightning.pytorch.tuner.lr_finder", "_LRCallback"),
@@ -68,7 +68,7 @@ RELIED_ON: dict[str, Callable[[Trainer], Any]] = {
     "_WrappingCheckpointIO": has_class("lightning.pytorch.plugins.io.wrapper", "_WrappingCheckpointIO"),
     "_accelerator_connector": lambda trainer: (
         isinstance(trainer._accelerator_connector, _AcceleratorConnector)
-        and hasattr(trainer._accelerator_connector, "cluster_environment")
+        and trainer._accelerator_connector.cluster_environment is not None
     ),
     "_actions": lambda _: all(hasattr(action, "dest") for action in LightningArgumentParser()._actions),
     "_active_loop": lambda trainer: isinstance(inspect.getattr_static(Trainer, "_active_loop"), property),
@@ -118,7 +118,7 @@ RELIED_ON: dict[str, Callable[[Trainer], Any]] = {
     "_results": lambda trainer: isinstance(inspect.getattr_static(Trainer, "_results"), property),
     "_should_accumulate": lambda trainer: takes(trainer.fit_loop.epoch_loop._should_accumulate),
     "_should_check_val_fx": lambda trainer: takes(trainer.fit_loop.epoch_loop._should_check_val_fx, "data_fetcher"),
-    "_timeout": lambda _: DDPStrategy()._timeout.total_seconds() > 0,
+    "_timeout": lambda _: isinstance(DDPStrategy()._timeout, timedelta),
     "_update_learning_rates": lambda trainer: takes(
         trainer.fit_loop.epoch_loop._update_learning_rates, "interval", "update_plateau_schedulers"
     ),

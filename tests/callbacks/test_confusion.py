@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from visiontasks import ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, ShapesDataModule
+from visiontasks.callbacks import confusion
 from visiontasks.callbacks.confusion import ConfusionImages
 from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.worst_samples import WorstSamples
@@ -126,6 +129,47 @@ def test_tensorboard_gets_figures(tmp_path: Path) -> None:
     assert set(figures) == {"val/confusion", "val/worst"}
     assert all(shape[0] == 3 for shape in figures.values())
     assert (tmp_path / "tb" / "version_0" / "worst" / "val_epoch_0.png").is_file()
+
+
+def test_the_chart_of_weights_and_biases_has_a_row_for_each_pair_of_classes() -> None:
+    counts = torch.tensor([[3, 1], [0, 2]])
+    chart = confusion._chart(counts, ["cat", "dog"], "val")
+    rows = [["cat", "cat", 3], ["cat", "dog", 1], ["dog", "cat", 0], ["dog", "dog", 2]]
+    assert chart.table.data == rows
+    assert chart.table.columns == ["Actual", "Predicted", "nPredictions"]
+    most = 100
+    assert confusion._chart(torch.eye(most), [str(label) for label in range(most)], "val") is not None
+    assert confusion._chart(torch.eye(most + 1), [str(label) for label in range(most + 1)], "val") is None
+
+
+def test_two_evaluations_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def noted(counts: Tensor, *given: Any) -> Tensor:  # noqa: ANN401 (as the function it stands in for)
+        drawn.append(int(counts.sum()))
+        return draw_confusion(counts, *given)
+
+    monkeypatch.setattr("visiontasks.callbacks.confusion.draw_confusion", noted)
+    callback = ConfusionImages()
+    for name in ("first", "second"):
+        evaluate("classification", tmp_path / name, callback)
+    assert drawn == [7, 7]
+
+
+def test_an_image_without_an_object_is_not_counted_and_processes_are_summed() -> None:
+    callback = ConfusionImages()
+    batch, found = SimpleNamespace(labels=torch.tensor([-1, 0, 1])), SimpleNamespace(labels=torch.tensor([1, 1, 1]))
+    callback.look(Mock(Trainer), SimpleNamespace(num_classes=2), found, batch, 0, "val", "val_epoch_0")
+    assert callback._counts is not None
+    assert callback._counts.tolist() == [[0, 1], [0, 1]]
+    trainer: Any = Mock(Trainer, loggers=[1], is_global_zero=True)
+    trainer.strategy.reduce.side_effect = lambda counts, reduce_op: 2 * counts
+    task = SimpleNamespace(num_classes=2, display_names=["a", "b"], metrics={}, device="cpu")
+    callback.finish(trainer, task, "test", "test")
+    assert trainer.strategy.reduce.call_args.kwargs == {"reduce_op": "sum"}
+    shown = callback._shown["test"]
+    assert shown.tag == "test/confusion"
+    assert torch.equal(shown.picture, draw_confusion(torch.tensor([[0, 2], [0, 2]]), ["a", "b"], "test"))
 
 
 def test_pictures_of_many_classes_stay_small() -> None:

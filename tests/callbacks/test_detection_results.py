@@ -3,11 +3,13 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -16,6 +18,7 @@ from tests.data.datamodules.image_sets import write_coco
 from visiontasks import COCODataModule, DetectionTask, ShapesDataModule
 from visiontasks.callbacks.detection_results import DetectionResults
 from visiontasks.errors import ArgumentError
+from visiontasks.metrics.detection_records import DetectionMetric, Detections
 
 
 @pytest.fixture
@@ -83,3 +86,51 @@ def test_data_without_files_are_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(ArgumentError, match="a MemorySamples, have no files"):
         trainer.test(task, datamodule=data, verbose=False)
+
+
+def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 (one of two strings; a callback)
+    """Let a callback write what a metric holds of loaders with two images each."""
+    index = SimpleNamespace(
+        image_ids=["first", "second"], class_names=("cat", "dog"), category_ids=np.array([7, 9]), **options
+    )
+    boxes = np.array([[0.0, 1.0, 4.0, 6.0], [2.0, 2.0, 8.0, 5.0]])
+    found = Detections(np.array([0, 1]), boxes, np.array([0, 1]), np.array([0.75, 0.5]))
+    metric: Any = MagicMock(DetectionMetric)
+    metric.records.return_value = (np.array([0, 1]), None, found)
+    metric._defaults, metric._reductions = {}, {}
+    task: Any = Mock(LightningModule, scores=SimpleNamespace(test_metrics={"map": metric}))
+    trainer: Any = Mock(Trainer, log_dir="runs", is_global_zero=True)
+    sets = [SimpleNamespace(dataset=SimpleNamespace(index=index))] * loaders
+    trainer._evaluation_loop._combined_loader.flattened = sets
+    callback = DetectionResults(form)
+    for _ in range(2):  # two tests with the same callback
+        callback.on_test_start(trainer, task)
+        for loader in range(loaders):
+            callback.on_test_batch_start(trainer, task, None, 0, loader)
+        callback.on_test_epoch_end(trainer, task)
+        callback.on_test_end(trainer, task)
+    return callback
+
+
+def test_each_loader_has_a_folder_with_boxes_to_the_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    detect("coco", loaders=2)
+    expected = [
+        {"image_id": "first", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
+        {"image_id": "second", "category_id": 9, "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
+    ]
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["results", "results_dataloader_idx_1"]
+    for folder in Path("runs").iterdir():
+        assert json.loads((folder / "detections.json").read_text()) == expected
+
+
+def test_a_line_of_voc_counts_pixels_from_1_and_includes_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    detect("voc")
+    lines = {path.stem.split("_")[-1]: path.read_text().split() for path in Path("runs", "results").iterdir()}
+    assert {name: [line[0], *map(float, line[1:])] for name, line in lines.items()} == {
+        "cat": ["first", 0.75, 1.0, 2.0, 4.0, 6.0],
+        "dog": ["second", 0.5, 3.0, 3.0, 8.0, 5.0],
+    }

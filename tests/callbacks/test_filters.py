@@ -14,7 +14,7 @@ from visiontasks.visualization import draw_activations, draw_filters, first_conv
 
 
 def fit(folder: Path, callback: FilterImages) -> ClassificationTask:
-    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=8, image_size=(24, 24))
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=2, image_size=(24, 24))
     task = ClassificationTask(num_classes=4, backbone_options={"filters": [4, 8]}, normalization="unit")
     trainer = Trainer(
         max_epochs=2,
@@ -44,6 +44,26 @@ def test_the_pictures_show_the_filters_and_the_maps_of_the_given_image(tmp_path:
         features = [feature[0] for feature in task.backbone.eval()(task.normalize(image[None]))]
     expected = draw_activations(features, image).int()
     assert (read(files["activations_epoch_1.png"]).int() - expected).abs().max() <= 1
+
+
+def test_the_first_validation_image_and_as_many_channels_as_asked_are_drawn(tmp_path: Path) -> None:
+    task = fit(tmp_path, FilterImages(count=3))
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=2, image_size=(24, 24))
+    data.setup("fit")
+    image = next(iter(data.val_dataloader())).images[:1]
+    with torch.no_grad():
+        features = [feature[0] for feature in task.backbone.eval()(task.normalize(image))]
+    found = read(next(tmp_path.rglob("activations_epoch_1.png"))).int()
+    assert (found - draw_activations(features, image[0], 3).int()).abs().max() <= 1
+
+
+def test_a_test_draws_no_filters(tmp_path: Path) -> None:
+    data = ShapesDataModule(train_size=16, val_size=4, test_size=4, batch_size=2, image_size=(24, 24))
+    trainer = Trainer(
+        accelerator="cpu", logger=CSVLogger(tmp_path), callbacks=[FilterImages()], enable_progress_bar=False
+    )
+    trainer.test(ClassificationTask(num_classes=4, backbone_options={"filters": [4, 8]}), data, verbose=False)
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_without_a_run_folder_nothing_is_drawn(tmp_path: Path) -> None:

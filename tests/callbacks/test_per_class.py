@@ -5,8 +5,10 @@ import json
 import math
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
@@ -54,3 +56,29 @@ def test_weights_and_biases_gets_a_table(tmp_path: Path, monkeypatch: pytest.Mon
     table = json.loads((log.folder / log.last("test/per_class")["path"]).read_text())
     assert table["columns"][0] == "class"
     assert [row[0] for row in table["data"]] == task.class_names
+
+
+def test_each_loader_and_each_validation_has_a_table_of_its_own(tmp_path: Path) -> None:
+    written: dict[str, Any] = {}
+    task: Any = Mock(ClassificationTask, monitor="val/loss", monitor_mode="min")
+    logged = {
+        "val/recall/cat": 0.5, "val/recall/dog": math.nan, "val/loss": 1.0, "test/recall/cat": 0.1,
+        "val/recall/cat/dataloader_idx_1": 0.25, "val/recall/dog/dataloader_idx_1": 0.75,
+    }  # fmt: skip
+    trainer: Any = Mock(Trainer, is_global_zero=True, sanity_checking=False, loggers=[], current_epoch=3, state=Mock())
+    trainer.val_check_batch = float("inf")
+    trainer.num_training_batches = 1
+    trainer.callback_metrics = {name: torch.tensor(value) for name, value in logged.items()}
+    callback = PerClassTable()
+    callback._files.begin(tmp_path)
+    callback._files.write = lambda trainer, task, contents: written.update(contents)  # type: ignore[method-assign]
+    callback.on_validation_end(trainer, task)
+    assert {name: text.split() for name, text in written.items()} == {
+        "val_epoch_3.csv": ["class,recall", "cat,0.5", "dog,"],
+        "val_epoch_3_dataloader_idx_1.csv": ["class,recall", "cat,0.25", "dog,0.75"],
+    }
+    written.clear()
+    for stopped in ({"sanity_checking": True}, {"sanity_checking": False, "is_global_zero": False}):
+        trainer.configure_mock(**stopped)
+        callback.on_validation_end(trainer, task)
+    assert not written

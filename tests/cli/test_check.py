@@ -62,6 +62,7 @@ def test_everything_is_printed_as_json(
     printed = json.loads(capsys.readouterr().out)
     assert printed["splits"]["train"] == {
         "images": 1200,
+        "origin": "own",
         "objects": {"cat": 1500, "zebra": 2},
         "ignored": 3,
         "smallest_size": [30, 20],

@@ -120,7 +120,7 @@ def test_parquet_holds_the_same(folder: Path) -> None:
         (["images", "-o", "codes.npz", "--data", "ShapesDataModule"], "one of both"),
         (["images", "-o", "codes.csv"], "suffix .npz or .parquet; found 'codes.csv'"),
         (["images", "-o", "codes.npz", "--batch_size", "0"], "batch_size is 0"),
-        (["images", "--neighbours", "images/0.png", "--picture", "near"], "'near' is no name of a picture"),
+        (["images", "--neighbours", "images/0.png", "--picture", "near"], "'near' is not the name of a picture file"),
         (["images", "-o", "codes.npz", "--device", "gpu"], "device is 'gpu': "),
     ],
 )
@@ -182,3 +182,10 @@ def test_maps_of_files_are_encoded_at_their_own_sizes(folder: Path) -> None:
         with torch.no_grad():
             expected = task.eval().encode(read_image(str(file))[None]).mean((0, 2, 3))
         torch.testing.assert_close(torch.from_numpy(code), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_data_that_do_not_fit_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(make(), folder / "task.ckpt")
+    words = ["-o", "codes.npz", "--data", "ShapesDataModule", "--data.image_size", "[16, 16]", "--data.train_size", "2"]
+    assert main(["embed", "task.ckpt", *words]) == 2
+    assert "the code is a vector and was made for (24, 32)" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -184,3 +185,29 @@ def test_the_network_sees_images_as_in_its_training(
             np.testing.assert_allclose(file.boxes(row), expected.numpy(), rtol=1e-4, atol=0.02)
     assert main(["propose", *SHAPES, "--output", str(tmp_path / "x.npy"), "--image_size", "[64, 64]"]) == 2
     assert "give its --checkpoint" in capsys.readouterr().err
+
+
+def test_an_unreadable_file_ends_the_search_unless_it_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path / "data", count=2)
+    (tmp_path / "data" / "val" / "1.png").write_bytes(b"")
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path / "data"), "--data.task", "detection"]
+    assert propose(*words, "--output", str(tmp_path / "x.npy"), "--splits", '["val"]') != 0
+    assert "1.png" in capsys.readouterr().err
+
+
+def test_objects_that_are_ignored_need_no_proposals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_coco(tmp_path, count=2)
+    file = tmp_path / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    # A crowd that no proposal covers.
+    crowd = {"segmentation": {"size": [40, 56], "counts": [0, 4, 2236]}, "bbox": [0, 0, 1, 4], "area": 4}
+    content["annotations"].append({**crowd, "id": 900, "image_id": 5, "category_id": 3, "iscrowd": 1})
+    words = ["--data", "COCODataModule", "--data.root", str(tmp_path), "--data.task", "detection"]
+    printed = []
+    for name in ("without", "with"):
+        assert propose(*words, "--output", str(tmp_path / f"{name}.npy"), "--splits", '["val"]') == 0
+        printed.append(re.findall(r"val: .*", capsys.readouterr().out))
+        file.write_text(json.dumps(content))
+    assert printed[0] == printed[1]

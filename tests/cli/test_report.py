@@ -89,7 +89,7 @@ def test_a_folder_that_lacks_something_is_an_error(folder: Path, capsys: pytest.
         assert "Traceback" not in printed
         return printed
 
-    assert "'run' is no run folder: it has no config.yaml" in message()
+    assert "'run' is not a run folder: it has no config.yaml" in message()
     (run / "below" / "config.yaml").write_text("a: 1")
     assert "Below it are: run/below." in message()
     shutil.copy(run / "below" / "config.yaml", run)
@@ -133,7 +133,8 @@ def test_the_test_of_a_report_has_what_the_run_had(
             self.trainer = SimpleNamespace(test=test, is_global_zero=True)
 
     monkeypatch.setattr(report, "TrainingCLI", Noting)
-    arguments = ["a run", "--count", "3", "--ckpt_path", "a run/other.ckpt", "--data.batch_size", "7"]
+    count = ["--count", "3"] if precision else []
+    arguments = ["a run", *count, "--ckpt_path", "a run/other.ckpt", "--data.batch_size", "7"]
     assert main(["report", *arguments]) == 0
     command, words, (given, options) = noted
     assert command == "test"
@@ -145,7 +146,7 @@ def test_the_test_of_a_report_has_what_the_run_had(
     callback = json.loads(flags.pop("--trainer.callbacks+"))
     assert callback["class_path"].endswith(".RunReport")
     line = shlex.join(["visiontasks", "report", *arguments])
-    assert callback["init_args"] == {"folder": "a run", "count": 3, "command": line}
+    assert callback["init_args"] == {"folder": "a run", "count": 3 if precision else 8, "command": line}
     assert json.loads(flags.pop("--data")) == data
     expected = {"--seed_everything": "3", "--trainer.logger": "false", "--ckpt_path": "a run/other.ckpt"}
     assert flags == expected | ({"--trainer.precision": precision} if precision else {})

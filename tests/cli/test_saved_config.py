@@ -21,7 +21,7 @@ def test_a_configuration_that_differs_is_kept_beside_the_new_one(tmp_path: Path)
 def test_the_configuration_is_written_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cli = TrainingCLI("fit", ["--trainer.accelerator", "cpu", "--run", "night", "--data.train_size", "5"])
-    callbacks: list[object] = cli.trainer.callbacks  # type: ignore[attr-defined]  # set out of mypy's sight
+    callbacks: list[object] = cli.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
     (save,) = (callback for callback in callbacks if isinstance(callback, SaveConfig))
     save.setup(cli.trainer, cli.model, "fit")
     file = tmp_path / "runs" / "night" / "version_0" / "config.yaml"

@@ -9,19 +9,10 @@ import pytest
 
 from visiontasks.cli import main, show
 from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.visualization import draw_sample
 
-SHAPES = [
-    "--data.train_size",
-    "30",
-    "--data.val_size",
-    "5",
-    "--data.test_size",
-    "4",
-    "--data.image_size",
-    "[16,16]",
-    "--data.seed",
-    "4",
-]
+FLAGS = "--data.train_size 30 --data.val_size 5 --data.test_size 4 --data.image_size [16,16] --data.seed 4"
+SHAPES = FLAGS.split()
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +56,10 @@ def test_the_augmentation_is_described_and_raw_has_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    draw = show.draw_sample  # type: ignore[attr-defined]  # imported from elsewhere
 
     def note(batch: Any, names: Any) -> Any:  # noqa: ANN401 - as the function it stands in for
         seen.append(batch)
-        return draw(batch, names)
+        return draw_sample(batch, names)
 
     monkeypatch.setattr(show, "draw_sample", note)
     words = [*SHAPES, "--data.task", "detection", "--data.augmentation", "strong", "--n", "2"]

@@ -16,24 +16,11 @@ from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.training import TrainingCLI, run_recipe
 from visiontasks.cli.tune import TuningCLI
 
-SMALL = [
-    "--data.train_size",
-    "24",
-    "--data.val_size",
-    "8",
-    "--data.test_size",
-    "8",
-    "--data.batch_size",
-    "8",
-    "--data.image_size",
-    "[24,24]",
-    "--trainer.accelerator",
-    "cpu",
-    "--trainer.enable_progress_bar",
-    "false",
-    "--trainer.enable_model_summary",
-    "false",
-]
+FLAGS = (
+    "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_size 8 --data.image_size [24,24] "
+    "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
+)
+SMALL = FLAGS.split()
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +58,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
     return noted
 
 
-def test_a_recipe_trains_and_tests_the_best_checkpoint(calls: list[Call]) -> None:
+def test_a_recipe_trains_and_tests_the_best_checkpoint(calls: list[Call], capsys: pytest.CaptureFixture[str]) -> None:
     run_recipe("shapes", ClassificationTask, ShapesDataModule, {}, SMALL)
+    assert "Trained 0 epochs in 0 s.\n" in capsys.readouterr().out
     fit, test = calls
     assert (fit.method, fit.checkpoint) == ("fit", None)
     assert (test.method, test.checkpoint) == ("test", "the best by val/accuracy")
@@ -109,7 +97,7 @@ def test_a_checkpoint_is_scored_on_the_split_of_the_command(command: str, calls:
 
 def callbacks_of(cli: TrainingCLI) -> dict[str, Any]:
     """The callbacks of a Trainer by the names of their classes, in their order."""
-    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]  # set out of mypy's sight
+    callbacks: list[Any] = cli.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
     return {type(callback).__name__: callback for callback in callbacks}
 
 

@@ -87,3 +87,11 @@ def test_links_to_nothing_are_errors(tmp_path: Path) -> None:
     file.symlink_to(tmp_path / "gone.png")
     (problem,) = of_kind(FolderDataModule(tmp_path, num_workers=0), "image file is missing")
     assert problem.severity == "error"
+
+
+def test_an_image_in_two_classes_says_which(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    file = next((tmp_path / "train" / "circle").glob("*.png"))
+    (tmp_path / "train" / "star" / "again.png").write_bytes(file.read_bytes())
+    (problem,) = of_kind(FolderDataModule(tmp_path, num_workers=0), "same image in two classes")
+    assert problem.value.startswith("'star' here, 'circle' in train as ")

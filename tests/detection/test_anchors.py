@@ -38,3 +38,10 @@ def test_the_precision_of_the_weights_moves_no_anchor(dtype: torch.dtype) -> Non
     rounded = Anchors((8,)).to(dtype)(features)
     assert rounded.dtype == torch.float32
     assert torch.equal(rounded, exact)
+
+
+def test_by_default_they_are_half_as_high_as_wide_square_and_twice_as_high() -> None:
+    boxes = Anchors((8,))([torch.zeros(1, 1, 1, 1)])
+    width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(1)
+    assert (height / width).tolist() == pytest.approx([0.5, 1, 2], rel=0.05)
+    assert (width * height).tolist() == pytest.approx([64**2] * 3, rel=0.05)

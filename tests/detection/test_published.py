@@ -8,7 +8,7 @@ import torchvision
 
 from visiontasks import DetectionTask
 from visiontasks.detection.published import COCO_IDS, PUBLISHED, fit_classes, read_detector
-from visiontasks.errors import DownloadError
+from visiontasks.errors import CheckpointError, DownloadError
 
 SMALL: dict[str, Any] = {
     "backbone_options": {"filters": [4, 8, 8], "depth": 1},
@@ -97,3 +97,12 @@ def test_the_outputs_of_the_80_classes_of_coco_are_chosen_from_90() -> None:
     assert weights.keys() == outputs.keys()
     assert fit_classes(weights, 3)
     assert not weights
+
+
+def test_weights_without_outputs_are_not_those_of_a_detector(
+    source: tuple[DetectionTask, Path], tmp_path: Path
+) -> None:
+    state = {key: value for key, value in source[0].state_dict().items() if "cls_score" not in key}
+    torch.save(state, tmp_path / "part.pth")
+    with pytest.raises(CheckpointError, match=r"roi_head\.cls_score"):
+        DetectionTask(3, **SMALL, weights=tmp_path / "part.pth")

@@ -104,3 +104,13 @@ def test_five_guesses_of_five_classes_say_nothing_and_are_left_out() -> None:
 def test_arguments_out_of_range_are_an_error(make: object, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make()  # type: ignore[operator]  # a function
+
+
+def test_an_overlap_of_exactly_the_threshold_is_enough() -> None:
+    half, whole = torch.tensor([[[0.0, 0, 4, 2]]]), torch.tensor([[0.0, 0, 4, 4]])
+    case = {"probabilities": torch.ones(1, 1), "class_boxes": half, "labels": torch.tensor([0]), "boxes": whole}
+    for threshold, expected in ((0.5, 1), (0.51, 0)):
+        accuracy, error = BoxAccuracy(threshold), LocalizationError(threshold=threshold)
+        for metric in (accuracy, error):
+            metric.update(**case)
+        assert (accuracy.compute().item(), error.compute().item()) == (expected, 1 - expected)

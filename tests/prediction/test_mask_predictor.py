@@ -81,3 +81,14 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     # The image 286 MB, the result 95, probabilities of a row of windows and what is left of the one before 2 x 245;
     # those of the whole image would be 4,578.
     assert float(run.stdout) < 1200
+
+
+def test_windows_begin_at_multiples_of_the_coarsest_stride() -> None:
+    task = SegmentationTask(3, backbone_options={"filters": [4, 4, 4, 4], "depth": 1}).eval()
+    assert max(task.backbone.strides) == 16
+    starts: list[int] = []
+    image = torch.arange(200, dtype=torch.uint8).expand(3, 40, 200)
+    task.register_forward_pre_hook(lambda module, inputs: starts.append(int(inputs[0][0, 0, 0, 0])))
+    MaskPredictor(task, VIEW, window=(40, 60), overlap=0.3).segment(image)
+    assert len(starts) > 3
+    assert all(start % 16 == 0 for start in starts)

@@ -63,7 +63,7 @@ def test_a_detector_that_needs_more_than_the_image_is_refused(options: dict[str,
 def test_places_that_no_region_can_fill_are_padding() -> None:
     # Fewer pairs of region and class than detections of an image.
     task = make(box_score_thresh=0.0, box_detections_per_img=500, rpn_post_nms_top_n=(20, 20))
-    program = DetectionProgram(task, (64, 64))
+    program: Any = make_program(task, (64, 64))
     images, sizes = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8), torch.tensor([[64, 64], [40, 64]])
     boxes, scores, labels = program(images, sizes)
     expected = program.reference(images, sizes)

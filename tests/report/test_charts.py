@@ -20,3 +20,10 @@ def test_few_and_equal_values_have_a_chart(points: list[tuple[float, float]]) ->
     assert "nan" not in svg
     assert svg.count("<circle") == len(points)
     assert ("no values" in svg) == (not points)
+
+
+def test_single_epochs_are_marked_where_there_are_few() -> None:
+    few, many = ([(float(epoch), 1.0 / (epoch + 1)) for epoch in range(count)] for count in (30, 31))
+    assert svg_chart("loss", {"train": few}, "epoch").count("<circle") == 30
+    assert "<circle" not in svg_chart("loss", {"train": many}, "epoch")
+    assert "<circle" not in svg_chart("precision", {"train": few}, "recall")

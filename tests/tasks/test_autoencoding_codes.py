@@ -11,8 +11,8 @@ def test_the_logarithm_of_a_variance_is_bounded(bias: float, bound: float) -> No
     task = AutoencodingTask(
         code_size=3, variational=True, image_size=(8, 8), backbone_options={"filters": [4], "depth": 1}
     )
-    with torch.no_grad():
-        task.get_parameter("code.into.bias")[3:] = bias
+    assert task.code.into.bias is not None
+    task.code.into.bias.data[3:] = bias
     outputs = task.train()(torch.rand(2, 3, 8, 8))
     assert outputs.log_variances is not None
     assert (outputs.log_variances == bound).all()

@@ -36,6 +36,24 @@ def test_a_step_of_ones_own_logs_what_it_logs_and_nothing_else(make_trainer: Cal
     assert {name for name in trainer.callback_metrics if name.startswith("val/")} == {"val/accuracy", "val/loss"}
 
 
+def test_the_progress_bar_shows_the_losses_and_what_is_monitored(make_trainer: Callable[..., Trainer]) -> None:
+    class Watching(Callback):
+        shown: set[str]
+
+        def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.shown = {name for name in trainer.progress_bar_metrics if name.startswith("val/")}
+
+    watching, data = Watching(), shapes()
+    trainer = make_trainer(callbacks=[watching])
+    trainer.validate(ClassificationTask(4, **SMALL), data, verbose=False)
+    assert watching.shown == {"val/loss", "val/accuracy"}
+    assert "val/f1" in trainer.callback_metrics
+    # What belongs to the first of several loaders is shown under its own name alone.
+    trainer.validate(ClassificationTask(4, **SMALL), [data.val_dataloader()] * 2, verbose=False)
+    second = {f"val/{name}/dataloader_idx_1" for name in ("loss", "accuracy")}
+    assert watching.shown == {"val/loss", "val/accuracy"} | second
+
+
 def test_metrics_of_training_hold_no_graph(fit: Callable[..., Trainer]) -> None:
     seen = set()
 

@@ -24,9 +24,22 @@ def test_arguments_of_every_task() -> None:
     assert task._parts.unfreezing.freeze == 1
     assert task._parts.finite_updates.limit == 4
     assert task._setup == ("constant", "step", 0.25, 0.5, None)
-    stages: Any = task.backbone.stages
-    frozen = [all(not p.requires_grad for p in stage.parameters()) for stage in stages]
-    assert frozen == [True, False]
+    trained = {name.split(".")[1] for name, value in task.backbone.named_parameters() if value.requires_grad}
+    assert trained == {"1"}
+
+
+def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
+    task = ClassificationTask(3, **SMALL)
+    assert (task.head.dropout.p, task.head.pool, task.head.pool_size) == (0.0, "average", 1)
+    assert (task.label_smoothing, task.focal_gamma, task.auxiliary_weight, task.class_weights) == (0, 0, 0, None)
+    assert (task.test_time_flips, task.test_time_shift, bool(task.mixing)) == ("none", 0, False)
+    assert task.decision.fitted == []
+    assert ClassificationTask(3, mode="multilabel", **SMALL).decision.thresholds.tolist() == [0.5] * 3
+    assert (task._setup.interval, task._setup.warmup, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
+    assert task._setup.schedule == "cosine"
+    assert all(parameter.requires_grad for parameter in task.parameters())
+    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task, task.backbone)
+    assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
 
 
 def test_arguments_of_a_classifier() -> None:

@@ -196,3 +196,27 @@ def test_an_earlier_checkpoint_is_predicted_as_it_was(
     checkpoint["hyper_parameters"]["image_size"] = size
     torch.save(checkpoint, tmp_path / "earlier.ckpt")
     assert evaluation_view(load_task(tmp_path / "earlier.ckpt")) == expected
+
+
+def test_a_fit_forgets_what_an_earlier_one_saw(make_trainer: Callable[..., Trainer]) -> None:
+    task = ClassificationTask(2, **SMALL)
+    for size in ((16, 16), (24, 20)):
+        loader: DataLoader[Any] = DataLoader([labels(*size)], batch_size=None)  # type: ignore[arg-type]  # as above
+        make_trainer(max_epochs=1).fit(task, loader)
+        assert evaluation_view(task) == stretched(*size)
+    # Nor do images count that are only scored.
+    scored: DataLoader[Any] = DataLoader([labels(40, 40)], batch_size=None)  # type: ignore[arg-type]  # as above
+    make_trainer().validate(task, scored, verbose=False)
+    assert evaluation_view(task) == stretched(24, 20)
+
+
+def test_a_fit_that_goes_on_records_the_present_data(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "data", 4)
+    path = None
+    for shorter in (40, 48):
+        data = COCODataModule(root, "detection", batch_size=4, num_workers=0, shorter=shorter, longer=70)
+        trainer, task = make_trainer(max_steps=shorter // 40 + (path is not None)), DetectionTask(4, **DETECTOR)
+        trainer.fit(task, datamodule=data, ckpt_path=path)
+        path = tmp_path / f"{shorter}.ckpt"
+        trainer.save_checkpoint(path)
+        assert evaluation_view(DetectionTask.load_from_checkpoint(path)) == data.view

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from visiontasks.cli.advice import in_flags
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.cli.quiet import quiet
@@ -14,6 +15,7 @@ from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem, count_kinds
 
 _SHOWN = 10
+_ORIGINS = {"own": "its own", "list": "listed", "rest": "not listed", "dealt": "drawn at random"}
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -56,11 +58,13 @@ def describe(report: Report) -> str:
 
 
 def _row(problem: Problem) -> str:
-    return " | ".join(filter(None, (problem.file, problem.record, problem.value, problem.remedy)))
+    return " | ".join(filter(None, (problem.file, problem.record, problem.value, in_flags(problem.remedy))))
 
 
 def _table(report: Report) -> list[str]:
     rows = [["", *report.splits]]
+    if any(split.origin != "own" for split in report.splits.values()):
+        rows.append(["", *(_ORIGINS[split.origin] for split in report.splits.values())])
     rows.append(["images", *(f"{split.images:,}" for split in report.splits.values())])
     if report.counted:
         rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
@@ -97,6 +101,7 @@ def _plain(report: Report) -> dict[str, object]:
     splits = {
         name: {
             "images": split.images,
+            "origin": split.origin,
             **(
                 {report.counted: dict(zip(report.class_names, split.counts.tolist(), strict=True))}
                 if report.counted

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 
+from visiontasks.cli.advice import in_flags
 from visiontasks.errors import VisiontasksError
 from visiontasks.files import FULL, reason, system_error
 
@@ -50,7 +51,7 @@ def run_to_exit_code(command: Callable[[], int], debug: bool) -> int:
             raise
         if debug:
             traceback.print_exc()
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {in_flags(message)}", file=sys.stderr)
         return 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visiontasks.data.check_files import Seen, SplitReport, check_files, repeats
+from visiontasks.data.check_files import Origin, Seen, SplitReport, check_files, repeats
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.splits import SPLITS
@@ -76,7 +76,9 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         # In segmentation the last pixel values are the classes of the objects; a split may have others by mistake.
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
-        splits[split] = SplitReport(len(index), counts, known, sides, int(index.ignore.sum()))
+        splits[split] = SplitReport(
+            len(index), counts, known, sides, int(index.ignore.sum()), data.splits.origin(split)
+        )
         problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
             reported = {problem.record for problem in found}  # such as empty class folders
@@ -105,7 +107,7 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
         if split != "train" and index.root == trained.root:
             shared = len({*index.files} & {*trained.files})
             if shared:
-                remedy = "Scores on them say nothing: train on images of their own."
+                remedy = "Scores on images that were trained on are too good; use different images in each split."
                 value = f"{shared} of {len(index)}"
                 found.append(Problem("warning", "images are also trained on", str(index.root), split, value, remedy))
     return found
@@ -116,10 +118,10 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
     if not len(index):
         remedy = "Add images, or change the splits."
         return [Problem("error", "split without images", str(index.root), split, "", remedy)]
-    bare = np.flatnonzero(np.diff(index.offsets) == 0)
+    unlabelled = np.flatnonzero(np.diff(index.offsets) == 0)
     if data.yields == "classification":
         kind, remedy = "image without class", "Leave it out, or train multilabel."
-        problems = [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in bare.tolist()]
+        problems = [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
         if split == "train" and len(index.class_names) == 1:
             remedy = "Nothing is left to learn; name the folder that holds the folders of the classes, or correct them."
             problems.append(Problem("warning", "only one class", str(index.root), index.class_names[0], "", remedy))
@@ -131,8 +133,8 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
         dataset = data.dataset(split, cache=False)
         assert isinstance(dataset, SegmentationDataset)
         return [*(first_masks(dataset, split) if masks else ()), *(binary_masks(dataset) if split == "train" else ())]
-    if data.task == "localization" and len(bare):
-        value = f"{len(bare)} images, the first is {str(index.file(int(bare[0])))!r}"
+    if data.task == "localization" and len(unlabelled):
+        value = f"{len(unlabelled)} images, the first is {str(index.file(int(unlabelled[0])))!r}"
         remedy = "They count as images without an object."
         return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
     return []
@@ -155,5 +157,5 @@ def _check_memory(data: VisionDataModule) -> Report:
         splits[split] = SplitReport(len(dataset), counts, np.tile(size, (len(dataset), 1)))
         for image, pixels in zip(dataset.ids.tolist(), dataset.pixels.numpy(), strict=True):
             digest = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
-            problems += repeats(seen, digest, split, f"image {image}", (split, f"image {image}"))
+            problems += repeats(seen, digest, Origin(split, f"image {image}"), (split, f"image {image}"))
     return Report(data.class_names, "images", splits, problems)

@@ -38,6 +38,7 @@ class SplitReport:
         sizes: (height, width) of the images whose size is known.
         boxes: Side of each box in pixels: the square root of its area.
         ignored: Number of counted objects that are marked as ignored.
+        origin: Where its images come from, as :meth:`~visiontasks.data.datamodules.splits.Splits.origin` says.
     """
 
     images: int
@@ -45,10 +46,25 @@ class SplitReport:
     sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
     ignored: int = 0
+    origin: str = "own"
 
 
-Seen = dict[bytes, tuple[str, str]]
-"""Split and name of the first image with each content."""
+class Origin(NamedTuple):
+    """Where an image is.
+
+    Attributes:
+        split: Its split.
+        name: Its name in messages about other images.
+        label: Name of its class, if each image has one.
+    """
+
+    split: str
+    name: str
+    label: str = ""
+
+
+Seen = dict[bytes, Origin]
+"""The first image with each content."""
 
 
 class _File(NamedTuple):
@@ -162,7 +178,8 @@ def check_files(
                     palettes.add(read.palette, read.pixels, str(index.file(image)))
                 if read.digest:
                     file = str(index.file(image))
-                    problems += repeats(seen, read.digest, split, file, (file, split))
+                    label = _class_of(index, image) if data.yields == "classification" else ""
+                    problems += repeats(seen, read.digest, Origin(split, file, label), (file, split))
             problems += noticed.problems()
             known = np.array(sizes, np.int64).reshape(-1, 2)
             splits[split].sizes = known[(known > 0).all(1)]
@@ -201,7 +218,7 @@ class _Noticed:
         if self.turned and placed:
             remedy = (
                 "Boxes and masks are taken for those of the images as they are displayed; if they were drawn on the "
-                "pixels as they are stored, read them with exif='ignore' (--data.exif ignore)."
+                "pixels as they are stored, read them with exif='ignore'."
             )
             value = f"{self._value(self.turned)} (orientation {self.orientation})"
             yield self._problem("annotated images have an EXIF orientation", value, remedy)
@@ -211,7 +228,7 @@ class _Noticed:
         if 2 * len(self.deep) > len(self.index):
             remedy = (
                 f"Only the upper byte is kept, {(self.maximum >> 8) + 1} grey levels. Map them by "
-                f"value_range=(0, {self.maximum}) (--data.value_range [0,{self.maximum}]) or 'percentiles'."
+                f"value_range=(0, {self.maximum}) or 'percentiles'."
             )
             value = f"{self._value(self.deep)}, the maximum {self.maximum} of 65535"
             yield self._problem("16-bit values that use few of their bits", value, remedy)
@@ -223,24 +240,31 @@ class _Noticed:
         return Problem("warning", kind, str(self.index.root), self.split, value, remedy)
 
 
-def repeats(seen: Seen, digest: bytes, split: str, name: str, record: tuple[str, str]) -> list[Problem]:
+def repeats(seen: Seen, digest: bytes, origin: Origin, record: tuple[str, str]) -> list[Problem]:
     """Report an image whose content was seen before.
 
     Args:
         seen: The first image with each content, to which this one is added.
         digest: Of its content.
-        split: Its split.
-        name: Its name in messages about later images.
+        origin: Where this one is.
         record: File and record of the problem.
     """
-    if digest not in seen:
-        seen[digest] = (split, name)
+    first = seen.setdefault(digest, origin)
+    if first is origin:
         return []
-    first, other = seen[digest]
     kind, remedy = "same image in two splits", "Take it out of one of them: a score on a training image is too high."
-    if first == split:
-        kind, remedy = "same image twice in a split", "It counts twice; take one out unless that is meant."
-    return [Problem("warning", kind, *record, f"in {first} as {other}", remedy)]
+    if first.split == origin.split:
+        kind, remedy = "same image twice in a split", "It counts twice; take one out unless that is intended."
+    value = f"in {first.split} as {first.name}"
+    if first.label != origin.label:
+        kind, remedy = "same image in two classes", "At most one of them is right; take it out of the other."
+        value = f"{origin.label!r} here, {first.label!r} {value}"
+    return [Problem("warning", kind, *record, value, remedy)]
+
+
+def _class_of(index: ImageIndex, image: int) -> str:
+    labels = index.objects(image).labels
+    return index.class_names[labels[0]] if len(labels) else ""
 
 
 def _read(dataset: FileDataset[Any], split: str, workers: int) -> Iterator[_File]:

@@ -1,5 +1,6 @@
 """Augmentation of images, boxes and masks together."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -213,3 +214,27 @@ def test_transforms_that_look_at_boxes_take_an_image_without_any() -> None:
     pixels, boxes, _ = scene(0)
     assert len(crop(pixels, 0, boxes).boxes) == len(boxes)
     assert crop(pixels, 0, boxes[:0]).boxes.shape == (0, 4)
+
+
+def test_what_is_relied_on_of_albumentations() -> None:
+    """Albumentations is archived: a release or a fork that changes one of these is noticed here."""
+    steps = {json.dumps(step): step for task in PRESETS.values() for preset in task.values() for step in preset}
+    for name, arguments in steps.values():
+        if name == "ColorMatrix":  # of our own
+            continue
+        transform = getattr(A, name)(**arguments)  # warns, which is an error here, of an argument that it does not know
+        assert set(arguments) - {"p"} <= set(transform.get_transform_init_args())
+    pipeline = A.Compose([A.HorizontalFlip(p=0.5)], bbox_params=A.BboxParams("pascal_voc", label_fields=["labels"]))
+    image, boxes = np.arange(60, dtype=np.uint8).reshape(4, 5, 3), np.array([[0.0, 1.0, 2.0, 3.0]])
+    flipped = []
+    for seed in range(8):
+        pipeline.set_random_seed(seed)
+        found = pipeline(image=image, bboxes=boxes, labels=[7], mask=image[:, :, 0])
+        flipped.append(bool((found["image"] != image).any()))
+        turned = image[:, ::-1] if flipped[-1] else image
+        assert np.array_equal(found["image"], turned)
+        assert np.array_equal(found["mask"], turned[:, :, 0])
+        assert np.allclose(found["bboxes"], [[3, 1, 5, 3]] if flipped[-1] else boxes)
+        assert found["labels"] == [7]
+    assert 0 < sum(flipped) < 8
+    assert A.from_dict(A.to_dict(pipeline)).transforms[0].p == 0.5

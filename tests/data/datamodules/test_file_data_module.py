@@ -142,8 +142,30 @@ def test_lists_name_the_images_of_each_split(tmp_path: Path) -> None:
     data = make(VOCDataModule, root, lists={split: str(tmp_path / f"{split}.txt") for split in lists})
     assert list(data.splits["train"].index.files) == ["0.png", "1.png", "2.png"]
     assert list(data.splits["val"].index.files) == list(data.splits["test"].index.files) == ["7.png", "3.png"]
-    with pytest.raises(ArgumentError, match=r"lists names files for \['train'\]; expected train and val"):
-        make(VOCDataModule, root, lists={"train": "a.txt"})
+    with pytest.raises(ArgumentError, match=r"lists names files for \['dev'\]; expected some of train, val and test"):
+        make(VOCDataModule, root, lists={"dev": "a.txt"})
+
+
+@pytest.mark.parametrize("listed", [("train",), ("val",), ("test",), ("train", "test"), ("val", "test")])
+def test_lists_may_name_some_of_the_splits(listed: tuple[str, ...], tmp_path: Path) -> None:
+    root = write_voc(tmp_path)
+    names = {"train": [*"01245"], "val": [*"37"], "test": [*"6"]}
+    for split in listed:
+        (tmp_path / f"{split}.txt").write_text("\n".join(names[split]))
+    splits = make(VOCDataModule, root, lists={split: f"{split}.txt" for split in listed}).splits
+    files = {split: {Path(name).stem for name in splits[split].index.files} for split in ("train", "val", "test")}
+    everything = {Path(name).stem for name in splits.own("train").index.files}
+    for split in listed:
+        if split != "train" or "val" in listed:
+            assert files[split] == set(names[split])
+    if "test" not in listed:
+        assert files["test"] == files["val"]
+    assert not files["train"] & files["val"]
+    assert files["val"]
+    taken = set().union(*(names[split] for split in listed if split != "train"))
+    assert files["train"] | files["val"] - taken == (set(names["train"]) if "train" in listed else everything - taken)
+    if "val" not in listed:
+        assert splits.origin("val") == splits.origin("train") == "dealt"
 
 
 def test_folders_are_dealt_with_the_same_share_of_each_class(tmp_path: Path) -> None:
@@ -255,7 +277,7 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), augmentation="strong")
     data.setup("fit")
     plain = [data.dataset("train")[BatchRequest([index], 0)].images for index in range(len(data.train_set))]
-    bank = torch.cat([batch.images for batch in data.bank_dataloader()])
+    bank = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert torch.equal(bank, torch.cat(plain))
     augmented = data.train_set[BatchRequest(list(range(len(data.train_set))), 0)].images
     assert not torch.equal(bank, augmented)
@@ -264,12 +286,12 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
 def test_a_bank_takes_the_decoded_images_of_training(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), cache=True, num_workers=0)
     data.setup("fit")
-    first = torch.cat([batch.images for batch in data.bank_dataloader()])
+    first = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert data.train_set.cache is not None
     assert data.train_set.cache.filled.all()
     for image in range(len(data.train_set)):
         data.train_set.index.file(image).unlink()
-    assert torch.equal(torch.cat([batch.images for batch in data.bank_dataloader()]), first)
+    assert torch.equal(torch.cat([batch.images for batch in data.unaugmented_dataloader()]), first)
 
 
 def test_masks_are_made_where_a_json_does_not_say_the_sizes(tmp_path: Path) -> None:

@@ -50,3 +50,8 @@ def test_empty_masks_and_another_value_of_what_is_ignored_are_none(data: MaskFol
         Image.new("L", (4, 4)).save(file)
     data.ignore_index = 255
     assert found(data) == [("warning", "class without pixels in training", "thing")]
+
+
+def test_of_one_class_there_may_be_nothing_but_what_is_ignored(data: MaskFolderDataModule) -> None:
+    alone = MaskFolderDataModule(data.root, class_names=["ground"], num_workers=0)
+    assert not task_problems(alone, ["train"])

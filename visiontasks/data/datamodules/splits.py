@@ -25,7 +25,9 @@ class Splits:
     Args:
         find: Finds the annotations of a split.
         class_names: Classes in the order of the labels; None takes those of the training split.
-        lists: Files that list the images of each split; they replace the splits of the data set.
+        lists: Files that list the images of some of the splits; they replace the splits of the data set. Without a list
+            for it, training takes what no list names, validation is drawn from training at random, and a test takes the
+            images of validation.
         root: Folder that the lists are relative to; by default the working directory.
         fractions: Fractions of train, val and test among images that are split at random.
         seed: Seed of the random splits.
@@ -33,7 +35,7 @@ class Splits:
         strict: Whether errors in annotations are raised; otherwise they are listed among the problems.
 
     Raises:
-        ArgumentError: If the lists are for splits other than train, val and test.
+        ArgumentError: If the lists are for splits other than train, val and test, or there is none.
     """
 
     def __init__(
@@ -48,8 +50,8 @@ class Splits:
         select: Callable[[ImageIndex], ImageIndex] = lambda index: index,
         strict: bool = True,
     ) -> None:
-        if lists is not None and not {"train", "val"} <= set(lists) <= set(SPLITS):
-            message = f"lists names files for {sorted(lists)}; expected train and val, and test if there is one."
+        if lists is not None and not set() < set(lists) <= set(SPLITS):
+            message = f"lists names files for {sorted(lists)}; expected some of train, val and test."
             raise ArgumentError(message)
         if len(fractions) != len(SPLITS) or not min(fractions[:2]) > 0:
             message = (
@@ -74,9 +76,15 @@ class Splits:
         return self._class_names or self.own("train").index.class_names
 
     def origin(self, split: str) -> str:
-        """Return the origin of the images of a split: ``"own"``, ``"list"``, ``"dealt"``, or the split they repeat."""
+        """Return the origin of the images of a split.
+
+        ``"own"``; ``"list"``; ``"rest"``: what no list names; ``"dealt"``: drawn at random from those of training;
+        ``"val"``: those of validation.
+        """
         if self.lists:
-            return "list" if split in self.lists else "val"
+            if "val" not in self.lists and split != "test":
+                return "dealt"
+            return "list" if split in self.lists else {"train": "rest", "test": "val"}[split]
         if split == "train":
             return "dealt" if not self._has("val") else "own"
         if self._has(split):
@@ -93,16 +101,12 @@ class Splits:
         if origin == "val":
             return self["val"]
         if origin == "list":
-            assert self.lists is not None
-            everything = self.own("train")
-            below = self.root / self.lists[split]
-            listed = split_by_list(everything.index, below if below.is_file() else Path(self.lists[split]))
-            parsed = Parsed(listed.index, [*everything.problems, *listed.problems])
-            if self.strict:
-                parsed.require()
+            parsed = self._listed(split)
+        elif origin == "rest":
+            parsed = self._pool()
         elif origin == "dealt":
-            everything = self.own("train")
-            parsed = Parsed(self._deal(everything.index)[split], everything.problems if split == "train" else [])
+            pool = self._pool()
+            parsed = Parsed(self._deal(pool.index)[split], pool.problems if split == "train" else [])
         else:
             parsed = self.own(split)
         return Parsed(self.select(parsed.index), parsed.problems)
@@ -140,9 +144,30 @@ class Splits:
             self._sources[split] = self.find(split, names)
         return self._sources[split]
 
+    def _listed(self, split: str) -> Parsed:
+        assert self.lists is not None
+        everything = self.own("train")
+        below = self.root / self.lists[split]
+        listed = split_by_list(everything.index, below if below.is_file() else Path(self.lists[split]))
+        parsed = Parsed(listed.index, [*everything.problems, *listed.problems])
+        if self.strict:
+            parsed.require()
+        return parsed
+
+    def _pool(self) -> Parsed:
+        """Return the images of training, from which those of validation may still be drawn."""
+        everything = self.own("train")
+        if not self.lists:
+            return everything
+        if "train" in self.lists:
+            return self._listed("train")
+        listed = {name for split in self.lists for name in self._listed(split).index.files}
+        rest = [image for image, name in enumerate(everything.index.files) if name not in listed]
+        return Parsed(everything.index.subset(rest), everything.problems)
+
     def _deal(self, index: ImageIndex) -> dict[str, ImageIndex]:
         if not self._dealt:
-            names = [split for split in SPLITS if split != "test" or not self._has("test")]
+            names = [split for split in SPLITS if split != "test" or not (self.lists or self._has("test"))]
             shares = [share for split, share in zip(SPLITS, self.fractions, strict=True) if split in names]
             parts = split_by_fractions(index, [share / sum(shares) for share in shares], self.seed)
             self._dealt = dict(zip(names, parts, strict=True))

@@ -183,7 +183,7 @@ class CsvTable:
         except ValueError:
             pass
         value = f"width={row.get('width')!r}, height={row.get('height')!r}"
-        problems.append(self._problem("size is no number of pixels", line, value, "Correct it, or leave it empty."))
+        problems.append(self._problem("size is not a number of pixels", line, value, "Correct it, or leave it empty."))
         return 0, 0
 
     def _box(self, row: dict[str, str], line: int, problems: list[Problem]) -> tuple[float, ...] | None:

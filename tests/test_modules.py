@@ -1,0 +1,71 @@
+"""Every module is tested by a file of its name, or by one that is named here."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "visiontasks"
+MODULES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob("*.py")) if path.stem != "__init__"]
+
+# Modules without a file of their name, the file that tests them, and why that one; the first row that fits counts.
+TESTED_BY = [
+    ("__main__.py", "cli/test_main.py", "is one call of the command line"),
+    ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
+    (
+        "callbacks/p[ao]*.py",
+        "callbacks/test_saving.py",
+        "positions in a training are those that checkpoints are saved at",
+    ),
+    ("callbacks/wandb_run.py", "callbacks/test_wandb_images.py", "reads the log of a run"),
+    ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
+    ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
+    ("cli/*.py", "cli/test_main.py", "messages, help and figures are those of the commands"),
+    ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
+    ("data/converting/*.py", "data/converting/test_round_trip.py", "what is written is read back in every form"),
+    ("data/images/arrays.py", "data/images/test_reading.py", "images in memory are read as those in files"),
+    ("data/index/yolo_lines.py", "data/index/test_yolo.py", "the lines of its files"),
+    ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
+    ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),
+    ("data/index/source.py", "data/index/test_csv_table.py", "builds the index of every format, of which this is one"),
+    ("data/loading/sharing.py", "data/loading/test_collate.py", "the memory that batches are collated in"),
+    ("decoders/decoder.py", "decoders/test_contract.py", "what all decoders share"),
+    ("decoders/weights.py", "tasks/test_segmentation_weights.py", "weights of a whole network"),
+    ("detection/operators.py", "export/test_program_files.py", "operators that only an export keeps"),
+    ("detection/outputs.py", "tasks/test_detection.py", "what a detector returns"),
+    ("embedding/embedder.py", "cli/test_embed.py", "embeddings by the command"),
+    ("losses/*.py", "losses/test_segmentation.py", "losses of pixels are held against loops together"),
+    ("metrics/coco_average_precision.py", "metrics/test_detection_records.py", "scores of the records of detections"),
+    ("prediction/*.py", "prediction/test_predicting.py", "from files to results in one go"),
+    ("report/*.py", "report/test_page.py", "what the page shows"),
+    ("tasks/agreement.py", "tasks/test_preparation.py", "what task and data have to agree on before a step"),
+    ("tasks/parts.py", "tasks/test_detection.py", "the parts of a detector"),
+    ("testing/backbones.py", "backbones/test_backbone.py", "the contract, held and broken"),
+    ("testing/comparison.py", "tasks/test_task.py", "comparisons of the contracts"),
+    ("testing/datamodules.py", "data/test_data_module.py", "the contract, held and broken"),
+    ("testing/tasks.py", "tasks/test_task.py", "the contract, held and broken"),
+    ("visualization/*.py", "test_visualization.py", "pictures are compared pixel by pixel in one file"),
+]
+
+
+def namesake(module: str) -> Path:
+    """Return the test file of a module's name: ``tests/tasks/test_task.py`` of ``tasks/task.py``."""
+    path = Path(module)
+    return TESTS / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_its_test(module: str) -> None:
+    if namesake(module).is_file():
+        return
+    files = [file for pattern, file, _ in TESTED_BY if fnmatch(module, pattern)]
+    assert files, f"no {namesake(module).relative_to(TESTS.parent)}, and no row of TESTED_BY says what tests {module}"
+    assert "def test_" in (TESTS / files[0]).read_text()
+
+
+def test_every_row_is_needed() -> None:
+    without = [module for module in MODULES if not namesake(module).is_file()]
+    first = {next((row for row in TESTED_BY if fnmatch(module, row[0])), None) for module in without}
+    unneeded = [pattern for pattern, file, reason in TESTED_BY if (pattern, file, reason) not in first]
+    assert not unneeded, f"every module that these rows fit has a file of its name: {unneeded}"
