@@ -96,5 +96,6 @@ def test_by_default_a_window_overlaps_the_next_by_a_quarter() -> None:
         starts.extend(int(window[0, 0, 0]) for window in windows)
         return windows.float()
 
-    list(slide(predict, torch.arange(224, dtype=torch.uint8).expand(1, 64, 224), window=(128, 128)))
-    assert starts == [0, 96]
+    image = torch.arange(160, dtype=torch.uint8).expand(1, 64, 160)
+    list(slide(predict, image, window=(64, 64), multiple=4))
+    assert starts == [0, 48, 96]
