@@ -62,7 +62,7 @@ def test_a_run_folder_is_read_once(checkpoint: Path, reads: list[str]) -> None:
 def test_size_form_and_images_are_flags(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--image_size", "16", "20", "-o", "a.pt2", "--images", "no_such_folder"]
     assert main(["export", str(checkpoint), *flags]) == 2
-    assert "'no_such_folder' is no file" in capsys.readouterr().err
+    assert "'no_such_folder' is not a file" in capsys.readouterr().err
     assert main(["export", str(checkpoint), "--image_size", "0", "20"]) == 2
     assert "image_size is (0, 20); expected positive numbers" in capsys.readouterr().err
     assert main(["export", str(checkpoint), *flags[:5]]) == 0

@@ -19,24 +19,29 @@ from visiontasks.tasks.averaging import average_logits
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 
 
+def scripted_logits(pixels: Tensor) -> Tensor:
+    """Logits of -10 to 10 from pixels of 0 to 1."""
+    return 20 * pixels - 10
+
+
 class Scripted(ClassificationTask):
     """Reads its logits off the first pixel of an image; they are 8 times as sure as they should be."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return 8 * images[..., 0, 0] + 0 * self.head.linear.bias
+        return 8 * scripted_logits(images[..., 0, 0]) + 0 * self.head.linear.bias
 
 
 def scripted_batches(several: bool = False) -> list[ClassificationBatch]:
     """Draw labels from the probabilities of the logits before they were made surer."""
-    pixels = torch.randn(300, 3, 1, 1)
-    logits = pixels[..., 0, 0]
+    pixels = torch.randn(300, 3, 1, 1) / 20 + 0.5
+    logits = scripted_logits(pixels[..., 0, 0])
     labels = logits.sigmoid().bernoulli().to(torch.uint8) if several else logits.softmax(1).multinomial(1)[:, 0]
     parts = torch.arange(300).split(70)
     return [ClassificationBatch(pixels[part], labels[part], part) for part in parts]
 
 
 def everything(batches: list[ClassificationBatch]) -> tuple[Tensor, Tensor]:
-    logits = torch.cat([8 * batch.images[..., 0, 0] for batch in batches])
+    logits = torch.cat([8 * scripted_logits(batch.images[..., 0, 0]) for batch in batches])
     return logits, torch.cat([batch.labels for batch in batches])
 
 
@@ -136,12 +141,12 @@ def test_without_validation_data_there_is_nothing_to_fit_to(make_trainer: Callab
 def test_it_is_fitted_to_the_views_that_predictions_average(
     flips: Literal["none", "horizontal"], fit: Callable[..., Trainer]
 ) -> None:
-    pixels = torch.randn(200, 3, 1, 2)
-    labels = pixels[..., 0, 0].softmax(1).multinomial(1)[:, 0]
+    pixels = torch.randn(200, 3, 1, 2) / 20 + 0.5
+    labels = scripted_logits(pixels[..., 0, 0]).softmax(1).multinomial(1)[:, 0]
     batch = ClassificationBatch(pixels, labels, torch.arange(200))
     task = Scripted(3, calibrate=True, normalization="unit", backbone_options=SMALL, test_time_flips=flips)
     fit(task, [batch], max_epochs=1)
-    left, right = 8 * pixels[..., 0, 0], 8 * pixels[..., 0, 1]
+    left, right = (8 * scripted_logits(pixels[..., 0, side]) for side in (0, 1))
     seen = [left] if flips == "none" else [left, right]
     expected = fit_temperature(average_logits(seen, softmax=True), labels)
     assert task.decision.temperature.item() == pytest.approx(expected, rel=1e-4)

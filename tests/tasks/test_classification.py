@@ -135,7 +135,7 @@ def test_metrics_are_what_their_definitions_say(stage: str, make_trainer: Callab
     # Class c occurs in no label, class d is never predicted, and class e neither.
     labels = torch.tensor([0, 1, 3, 5, 6, 7])[torch.randint(6, (41,))]
     images = torch.rand(41, 8, 2, 2)
-    images[:, 3:5] -= 1
+    images[:, 3:5] /= 100
     everything = ClassificationBatch(images, labels, torch.arange(41))
     batches = [ClassificationBatch(*(field[start : start + 9] for field in everything)) for start in range(0, 41, 9)]
     trainer = make_trainer()

@@ -68,7 +68,7 @@ class Scripted(ClassificationTask):
     """Reads its logits off the first pixel of an image."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return 4 * images[..., 0, 0]
+        return 8 * images[..., 0, 0] - 4
 
 
 def average_precision(scores: list[float], present: list[int]) -> float:
@@ -104,10 +104,10 @@ def test_metrics_are_what_their_definitions_say(
     task = Scripted(
         len(names), names, mode, thresholds, in_channels=count, normalization="unit", backbone_options=SMALL
     )
-    images, present = torch.randn(41, count, 2, 2), torch.randint(2, (41, count), dtype=torch.uint8)
+    images, present = torch.rand(41, count, 2, 2), torch.randint(2, (41, count), dtype=torch.uint8)
     if mode == "multilabel":
         present[:, 2] = 0
-        images[:, 2] = -1
+        images[:, 2] = 0
     labels = present if mode == "multilabel" else present[:, 0].long()
     everything = ClassificationBatch(images, labels, torch.arange(41))
     batches = [ClassificationBatch(*(field[start : start + 9] for field in everything)) for start in range(0, 41, 9)]
@@ -115,7 +115,8 @@ def test_metrics_are_what_their_definitions_say(
     evaluate = trainer.validate if stage == "val" else trainer.test
     (found,) = evaluate(task, DataLoader(batches, batch_size=None), verbose=False)  # type: ignore[arg-type]  # a list
 
-    probabilities, right = (4 * images[..., 0, 0]).sigmoid(), 0
+    logits, right = 8 * images[..., 0, 0] - 4, 0
+    probabilities = logits.sigmoid()
     precision: list[float] = []
     f1: list[float] = []
     for column in range(count):
@@ -132,7 +133,7 @@ def test_metrics_are_what_their_definitions_say(
         "calibration_error": calibration_error(probabilities.flatten().tolist(), present.flatten().tolist()),
         "loss": sum(
             math.log1p(math.exp(-z if y else z))
-            for z, y in zip((4 * images[..., 0, 0]).flatten().tolist(), present.flatten().tolist(), strict=True)
+            for z, y in zip(logits.flatten().tolist(), present.flatten().tolist(), strict=True)
         )
         / present.numel(),
     }

@@ -169,7 +169,8 @@ class Scripted(LocalizationTask):
     """Reads its outputs off the first pixels of an image."""
 
     def forward(self, images: Tensor) -> LocalizationOutputs:
-        return LocalizationOutputs(10 * images[:, :6, 0, 0], images[:, None, :4, 0, 1], (40, 80))
+        values = 4 * images - 1
+        return LocalizationOutputs(10 * values[:, :6, 0, 0], values[:, None, :4, 0, 1], (40, 80))
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
@@ -178,10 +179,11 @@ def test_metrics_are_logged_as_their_definitions_say(stage: str, make_trainer: C
     task.add_metrics({"auroc": MulticlassAUROC(6, ignore_index=-1)})
     corners = torch.rand(41, 2) * 0.5
     boxes = torch.cat([corners, corners + 0.2 + torch.rand(41, 2) * 0.3], 1)
-    images, labels = torch.rand(41, 6, 1, 2), torch.randint(-1, 6, (41,))
-    images[:, :4, 0, 1] = boxes + torch.randn(41, 4) * 0.04
+    values, labels = torch.rand(41, 6, 1, 2), torch.randint(-1, 6, (41,))
+    values[:, :4, 0, 1] = boxes + torch.randn(41, 4) * 0.04
     # Half of the classes are guessed right.
-    images[torch.arange(0, 41, 2), labels[::2].clamp(min=0), 0, 0] = 2
+    values[torch.arange(0, 41, 2), labels[::2].clamp(min=0), 0, 0] = 2
+    images = (values + 1) / 4
     pixels = boxes * torch.tensor([80, 40, 80, 40]) * (labels >= 0)[:, None]
     everything = LocalizationBatch(
         images, labels, pixels, torch.tensor([[40, 80]] * 41), torch.ones(41, 2), torch.arange(41)
