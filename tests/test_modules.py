@@ -13,11 +13,6 @@ MODULES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob
 TESTED_BY = [
     ("__main__.py", "cli/test_main.py", "is one call of the command line"),
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
-    (
-        "callbacks/p[ao]*.py",
-        "callbacks/test_saving.py",
-        "positions in a training are those that checkpoints are saved at",
-    ),
     ("callbacks/wandb_run.py", "callbacks/test_wandb_images.py", "reads the log of a run"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),

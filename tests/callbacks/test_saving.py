@@ -198,3 +198,10 @@ def test_processes_that_see_different_checkpoints_are_refused(tmp_path: Path) ->
     train(tmp_path / "run", max_epochs=1)
     with pytest.raises(CheckpointError, match="Process 0 of 1 would train on from step 4, process 0 from step 8"):
         train(tmp_path / "run", ckpt_path=tmp_path / "run" / "checkpoints" / "last.ckpt", strategy=Elsewhere("cpu"))
+
+
+def test_processes_are_joined_before_the_first_step(tmp_path: Path) -> None:
+    last = LastCheckpoint()
+    last.file, last._signals = tmp_path / "last.ckpt", Mock()
+    last.on_train_start(Mock(Trainer, ckpt_path=None), Mock(ClassificationTask))
+    assert [name for name, *_ in last._signals.method_calls] == ["install", "connect", "begin"]

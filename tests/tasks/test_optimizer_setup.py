@@ -6,14 +6,17 @@ from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ReduceLROnPlateau as LightningReduceLROnPlateau
+from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from tests.tasks.test_unfreezing import Notes
 from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.errors import ArgumentError
+from visiontasks.tasks.optimization import set_rate
 from visiontasks.tasks.optimizer_setup import OptimizerSetup
 
 Fit = Callable[..., Trainer]
@@ -99,3 +102,12 @@ def test_a_plateau_is_not_of_a_step(fit: Fit, batch: ClassificationBatch) -> Non
     task = ClassificationTask(3, backbone_options=SMALL, lr_scheduler=ReduceLROnPlateau, lr_interval="step")
     with pytest.raises(ArgumentError, match="ReduceLROnPlateau looks at a metric of an epoch"):
         fit(task, [batch], max_epochs=1)
+
+
+def test_a_rate_keeps_the_ratios_of_the_groups() -> None:
+    optimizer = SGD([{"params": [nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.1, 0.02, 0.3)])
+    set_rate(optimizer, 0.05)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.01, 0.15])
+    optimizer.param_groups[0]["lr"] = 0.0
+    set_rate(optimizer, 0.4)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.4] * 3
