@@ -18,7 +18,6 @@ TESTED_BY = [
         "callbacks/test_saving.py",
         "positions in a training are those that checkpoints are saved at",
     ),
-    ("callbacks/wandb_run.py", "callbacks/test_wandb_images.py", "reads the log of a run"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
     ("cli/*.py", "cli/test_main.py", "messages, help and figures are those of the commands"),
@@ -43,7 +42,6 @@ TESTED_BY = [
     ("testing/comparison.py", "tasks/test_task.py", "comparisons of the contracts"),
     ("testing/datamodules.py", "data/test_data_module.py", "the contract, held and broken"),
     ("testing/tasks.py", "tasks/test_task.py", "the contract, held and broken"),
-    ("visualization/*.py", "test_visualization.py", "pictures are compared pixel by pixel in one file"),
 ]
 
 

@@ -44,14 +44,14 @@ COCO = {
         boxes(lambda box: [box[0], box[1], box[0] + box[2], box[1] + box[3]]),
         2,
         "look like [x0, y0, x1, y1]",
-        "Say box_format='xyxy'",
+        "Say --data.box_format xyxy",
     ),
     "sides declared as corners": Case(
         "coco",
         lambda root: None,
         2,
         "look like [x, y, width, height]",
-        "Say box_format='xywh'",
+        "Say --data.box_format xywh",
         flags="--data.box_format xyxy",
     ),
     "fractions": Case(
