@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from visiontasks.metrics.coco_scoring import coco_scores
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 
 CLASSES, OBJECTS, DETECTIONS = 80, 7, 100
 
 
-def make(images: int) -> tuple[Objects, Detections]:
+def make(images: int) -> tuple[TrueObjects, Detections]:
     """Draw objects, and detections near and far from them."""
     generator = np.random.default_rng(0)
 
@@ -42,7 +42,7 @@ def make(images: int) -> tuple[Objects, Detections]:
     owners = np.repeat(np.arange(images), counts)
     own, labels = boxes(len(owners)), generator.integers(0, CLASSES, len(owners))
     areas = (own[:, 2:] - own[:, :2]).prod(1) * generator.uniform(0.4, 1, len(owners))
-    objects = Objects(owners, own, labels, generator.random(len(owners)) < 0.03, areas)
+    objects = TrueObjects(owners, own, labels, generator.random(len(owners)) < 0.03, areas)
     near = np.repeat(np.arange(len(owners)), 3)
     sides = (own[near, 2:] - own[near, :2]).repeat(2, 1).reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1, 4)
     moved = own[near] + generator.normal(0, 0.08, (len(near), 4)) * sides
@@ -62,7 +62,7 @@ def make(images: int) -> tuple[Objects, Detections]:
     return objects, detections
 
 
-def by_coco_api(objects: Objects, detections: Detections, images: int, faster: bool) -> list[float]:
+def by_coco_api(objects: TrueObjects, detections: Detections, images: int, faster: bool) -> list[float]:
     """Evaluate by pycocotools or its replacement, from annotations in its format."""
     if faster:
         from faster_coco_eval import COCO  # no dependency

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_disk import full_disk
-from visiontasks.files import OptionalFiles, reason, replacing, system_error, write_atomically
+from visiontasks.files import OptionalFiles, reason, replacing, replacing_folder, system_error, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -48,6 +48,33 @@ def test_a_full_disk_leaves_what_was_there_before(tmp_path: Path) -> None:
         write_atomically(file, bytes(100_000))
     assert names(tmp_path) == ["a.txt"]
     assert file.read_text() == "before"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_is_there_as_a_whole_or_as_it_was(exists: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "set"
+    if exists:
+        folder.mkdir(parents=True)
+
+    def fill() -> None:
+        with replacing_folder(folder) as part:
+            (part / "a").mkdir()
+            (part / "a" / "1.txt").write_text("1")
+            assert folder.exists() == exists
+            if not failures:
+                return
+            (part / failures.pop()).read_text()
+
+    failures = ["gone.txt"]
+    with pytest.raises(FileNotFoundError) as caught:
+        fill()
+    assert caught.value.filename == str(folder)
+    assert names(tmp_path / "new") == (["set"] if exists else [])
+    fill()
+    assert (names(tmp_path / "new"), names(folder / "a")) == (["set"], ["1.txt"])
+    with pytest.raises(OSError, match="not empty"):
+        fill()
+    assert names(folder) == ["a"]
 
 
 def test_the_incomplete_file_can_be_kept(tmp_path: Path) -> None:

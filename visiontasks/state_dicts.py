@@ -10,11 +10,11 @@ COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
 
 
-def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
+def mismatches(expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
     """List the keys that prevent weights from being loaded into a model.
 
     Args:
-        own: The model's state dict.
+        expected: The model's state dict.
         loaded: The weights.
         file: Name of the origin of the weights in the messages, such as ``"checkpoint"``.
         model: Name of the model in the messages.
@@ -28,21 +28,21 @@ def mismatches(own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: st
         ['a: [3] in the file, [2] in the model', 'b: not in the model']
     """
     shapes = [
-        f"{key}: {list(loaded[key].shape)} in the {file}, {list(own[key].shape)} in the {model}"
-        for key in own.keys() & loaded.keys()
-        if own[key].shape != loaded[key].shape
+        f"{key}: {list(loaded[key].shape)} in the {file}, {list(expected[key].shape)} in the {model}"
+        for key in expected.keys() & loaded.keys()
+        if expected[key].shape != loaded[key].shape
     ]
-    missing = [f"{key}: not in the {file}" for key in own.keys() - loaded.keys()]
-    return sorted(shapes + missing + [f"{key}: not in the {model}" for key in loaded.keys() - own.keys()])
+    missing = [f"{key}: not in the {file}" for key in expected.keys() - loaded.keys()]
+    return sorted(shapes + missing + [f"{key}: not in the {model}" for key in loaded.keys() - expected.keys()])
 
 
 def check_fit(
-    own: Mapping[str, Tensor], loaded: Mapping[str, Tensor], problem: str, remedy: str, *, file: str, model: str
+    expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor], problem: str, remedy: str, *, file: str, model: str
 ) -> None:
     """Check that weights fit a model before any is copied.
 
     Args:
-        own: The model's state dict.
+        expected: The model's state dict.
         loaded: The weights.
         problem: First part of the message, such as ``"The checkpoint was made for another model"``.
         remedy: Last part of the message.
@@ -52,7 +52,7 @@ def check_fit(
     Raises:
         CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
     """
-    problems = mismatches(own, loaded, file, model)
+    problems = mismatches(expected, loaded, file, model)
     if problems:
         listed = "\n  ".join(problems)
         message = f"{problem}; nothing was loaded:\n  {listed}\n{remedy}"

@@ -266,7 +266,7 @@ class DataDescription(Protocol):
 class OffersTrainingImages(Protocol):
     """A data module that loads unaugmented training images, as ``VisionDataModule`` does."""
 
-    def bank_dataloader(self, count: int | None = None) -> Iterable[NamedTuple]:
+    def unaugmented_dataloader(self, count: int | None = None) -> Iterable[NamedTuple]:
         """Load training images once each and without augmentation: ``count`` of them, evenly spaced, or all."""
         ...
 

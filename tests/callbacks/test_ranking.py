@@ -38,3 +38,20 @@ def test_none_are_kept_when_none_are_asked_for() -> None:
     ranking = Ranking(0)
     offer(ranking, [0.5], [0])
     assert not ranking.kept
+
+
+def test_a_sample_is_a_copy_of_its_own_image_and_predictions() -> None:
+    images = torch.arange(3.0)[:, None, None, None].expand(3, 1, 4, 4).contiguous() / 2
+    batch = ClassificationBatch(images, torch.tensor([5, 6, 7]), torch.arange(3))
+    probabilities = torch.rand(3, 2, requires_grad=True)
+    ranking = Ranking(2)
+    predictions = ClassificationPredictions(probabilities, batch.labels, torch.rand(3))
+    ranking.offer([0.3, 0.1, 0.2], [3.0, 1.0, 2.0], predictions, batch)
+    expected = probabilities.detach().clone()
+    images.zero_()
+    for sample, index in zip(ranking.kept, (1, 2), strict=True):
+        assert sample.quality == float(index)
+        assert sample.batch.images.unique().tolist() == [index / 2]
+        assert sample.batch.labels.tolist() == [5 + index]
+        assert torch.equal(sample.predictions.probabilities[0], expected[index])
+        assert not sample.predictions.probabilities.requires_grad

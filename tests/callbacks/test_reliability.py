@@ -1,6 +1,9 @@
 """Pictures of reliability."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import torch
@@ -51,3 +54,13 @@ def test_without_a_run_folder_nothing_is_drawn(tmp_path: Path) -> None:
     )
     trainer.fit(ClassificationTask(num_classes=4), data)
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_each_stage_has_a_picture_of_its_own_on_the_first_process() -> None:
+    metric: Any = MagicMock(CalibrationError)
+    metric.reliability.return_value = (torch.tensor([1.0, 3.0]), torch.tensor([0.2, 0.9]), torch.tensor([0.5, 0.7]))
+    task: Any = SimpleNamespace(metrics={"calibration_error": metric})
+    for first, expected in ((True, ["test/reliability"]), (False, [])):
+        callback = ReliabilityDiagram()
+        callback.finish(Mock(Trainer, is_global_zero=first, loggers=[1]), task, "test", "test")
+        assert [shown.tag for shown in callback._shown.values()] == expected

@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from visiontasks.callbacks import samples
 from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.samples import SampleGalleries
+from visiontasks.kinds import Kind
+from visiontasks.report import Gallery
 from visiontasks.types import ClassificationBatch, ClassificationPredictions, SegmentationBatch, SegmentationPredictions
 
 TASK = SimpleNamespace(kind=None)
@@ -23,6 +26,10 @@ def offer(galleries: SampleGalleries, probabilities: torch.Tensor, ids: torch.Te
     batch = ClassificationBatch(images, torch.zeros(count, dtype=torch.int64), ids)
     predictions = ClassificationPredictions(both, labels, scores)
     galleries.offer(kind_of(TASK, predictions, batch), predictions, batch)
+
+
+def draw(galleries: SampleGalleries) -> list[Gallery]:
+    return galleries.draw(["no", "yes"], lambda index: f"#{index}")
 
 
 def shown(galleries: SampleGalleries) -> dict[str, list[int]]:
@@ -69,3 +76,36 @@ def test_pictures_of_noise_stay_small_together() -> None:
         for sample in gallery.samples:
             assert len(sample.jpeg) <= 6 * 2**20 / 150
             assert np.asarray(Image.open(io.BytesIO(sample.jpeg))).shape[1] == sample.width
+
+
+def test_a_caption_has_name_prediction_and_quality_and_large_pictures_are_reduced() -> None:
+    galleries = SampleGalleries(2)
+    images = torch.randint(256, (3, 3, 1200, 40), dtype=torch.uint8)
+    labels = torch.tensor([0, 1, 0])
+    batch = ClassificationBatch(images, labels, torch.arange(3))
+    probabilities = torch.tensor([[0.9, 0.1], [0.75, 0.25], [0.6, 0.4]])
+    predictions = ClassificationPredictions(probabilities, torch.zeros(3, dtype=torch.int64), probabilities[:, 0])
+    galleries.offer(kind_of(TASK, predictions, batch), predictions, batch)
+    captions = {gallery.title: [sample.caption for sample in gallery.samples] for gallery in draw(galleries)}
+    assert captions["Best 2"] == ["#0 · no 0.90 · quality 0.900", "#2 · no 0.60 · quality 0.600"]
+    assert captions["Worst 2"][0] == "#1 · no 0.75, true: yes · quality 0.250"
+    heights = {
+        np.asarray(Image.open(io.BytesIO(sample.jpeg))).shape[0] for one in draw(galleries) for sample in one.samples
+    }
+    assert heights == {960}
+    assert galleries.quality == "probability of the true class"
+
+
+def test_quality_is_lowered_before_size() -> None:
+    noise = torch.randint(256, (3, 400, 400), dtype=torch.uint8)
+    jpegs = [samples._jpeg(noise, most) for most in (10**9, 100_000, 40_000)]
+    assert [width for _, width in jpegs] == [400, 400, 200]
+    assert len(jpegs[0][0]) > 100_000 >= len(jpegs[1][0]) > 40_000 >= len(jpegs[2][0])
+
+
+def test_what_is_not_drawn_is_not_kept() -> None:
+    galleries = SampleGalleries(2)
+    batch = ClassificationBatch(torch.zeros(1, 1, 8, 8), torch.tensor([0]), torch.tensor([0]))
+    predictions = ClassificationPredictions(torch.eye(2)[:1], torch.tensor([0]), torch.ones(1))
+    galleries.offer(Kind(), predictions, batch)
+    assert draw(galleries) == []

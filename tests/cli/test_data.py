@@ -118,7 +118,7 @@ MESSAGES = {
     ),
     "show --data COCODataModule --data.task detecton": "error: --data.task detecton: unknown. Did you mean 'detection'",
     "show --data COCODataModule --data.root coco --n 0": "error: --n is 0; expected at least 1.",
-    "show --output samples": "error: 'samples' is no name of a picture; expected one that ends in .png",
+    "show --output samples": "error: 'samples' is not the name of a picture file; expected one that ends in .png",
     "fit --data COCODataModule --data.root coco": (
         "error: COCODataModule yields batches of detection, ClassificationTask takes classification."
     ),

@@ -114,7 +114,7 @@ WRONG = {
     "x.ckpt in": "The format 'png' is a file for each image: give a folder to write into",
     "x.ckpt in -o in": "is an image to be predicted, and a result of that name would replace it",
     "x.ckpt in -f jsonl -o in": "The format 'jsonl' is one file, and 'in' is a folder",
-    "x.ckpt nowhere -o out": "'nowhere' is no file, folder with images, list of them, or pattern",
+    "x.ckpt nowhere -o out": "'nowhere' is not a file, a folder with images, a list of them or a pattern",
     "x.ckpt in -o out --score 0.5": "score is for a DetectionTask",
     "x.ckpt in -o out --annotations a.json": "annotations are for the format 'coco'",
     "x.ckpt in -o out --batch_size 0": "batch_size is 0",

@@ -89,7 +89,7 @@ def test_a_folder_that_lacks_something_is_an_error(folder: Path, capsys: pytest.
         assert "Traceback" not in printed
         return printed
 
-    assert "'run' is no run folder: it has no config.yaml" in message()
+    assert "'run' is not a run folder: it has no config.yaml" in message()
     (run / "below" / "config.yaml").write_text("a: 1")
     assert "Below it are: run/below." in message()
     shutil.copy(run / "below" / "config.yaml", run)

@@ -211,16 +211,16 @@ def test_a_bank_is_of_training_images_that_are_not_augmented() -> None:
     data = Noise(train_size=9, eval_batch_size=2)
     data.setup("fit")
     data.train_set.augmentation = lambda images, ids, epoch: images * 0
-    assert ids_of(data.bank_dataloader()) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
-    assert ids_of(data.bank_dataloader(4)) == [[0, 2], [4, 6]]
-    assert ids_of(data.bank_dataloader(20)) == ids_of(data.bank_dataloader())
-    pixels = torch.cat([batch.images for batch in data.bank_dataloader()])
+    assert ids_of(data.unaugmented_dataloader()) == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
+    assert ids_of(data.unaugmented_dataloader(4)) == [[0, 2], [4, 6]]
+    assert ids_of(data.unaugmented_dataloader(20)) == ids_of(data.unaugmented_dataloader())
+    pixels = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert torch.equal(pixels, data.train_set.pixels.permute(0, 3, 1, 2))
     assert data.train_set.augmentation is not None
 
 
 def test_a_bank_is_read_where_only_tests_were_set_up() -> None:
-    assert ids_of(Noise(train_size=3).bank_dataloader()) == [[0, 1, 2]]
+    assert ids_of(Noise(train_size=3).unaugmented_dataloader()) == [[0, 1, 2]]
 
 
 class Learner(ClassificationTask):

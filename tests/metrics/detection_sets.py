@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 from visiontasks.types import DetectionBatch, DetectionPredictions
 
 
@@ -14,7 +14,7 @@ class Setting(NamedTuple):
 
     images: int
     classes: int
-    objects: Objects
+    objects: TrueObjects
     detections: Detections
 
 
@@ -33,7 +33,7 @@ def random_setting(seed: int) -> Setting:
     labels = generator.integers(0, classes, len(own))
     ignore = generator.random(len(own)) < 0.25
     areas = (own[:, 2:] - own[:, :2]).prod(1) * generator.uniform(0.4, 1, len(own))
-    objects = Objects(np.array(owners, np.int64), own, labels, ignore, areas)
+    objects = TrueObjects(np.array(owners, np.int64), own, labels, ignore, areas)
     for image in range(images):
         if generator.random() < 0.15:
             continue

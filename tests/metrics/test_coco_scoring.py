@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 
 from tests.metrics.detection_sets import Setting, random_setting
 from visiontasks.metrics.coco_scoring import coco_scores
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 
 
 def by_pycocotools(setting: Setting, limits: tuple[int, ...]) -> Any:  # noqa: ANN401 (it has no types)
@@ -80,11 +80,11 @@ def test_the_random_sets_hold_what_is_hard() -> None:
 def test_perfect_detections_score_one_and_nothing_is_undefined_without_reason() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [0, 0, 50, 50], [0, 0, 200, 200]])
     labels, images = np.array([0, 1, 1]), np.array([0, 0, 1])
-    objects = Objects(images, boxes, labels, np.zeros(3, bool), np.array([100.0, 2500, 40000]))
+    objects = TrueObjects(images, boxes, labels, np.zeros(3, bool), np.array([100.0, 2500, 40000]))
     scores = coco_scores(Detections(images, boxes, labels, np.ones(3)), objects, 3)
     assert list(scores.summary().values()) == pytest.approx([1.0] * 12)
     np.testing.assert_allclose(scores.class_map(), [1, 1, np.nan])
     nothing = coco_scores(Detections(images[:0], boxes[:0], labels[:0], np.ones(0)), objects, 3)
     assert nothing.summary()["map"] == 0
-    without = Objects(*(field[:0] for field in objects))
+    without = TrueObjects(*(field[:0] for field in objects))
     assert np.isnan(coco_scores(Detections(images, boxes, labels, np.ones(3)), without, 3).summary()["map"])

@@ -5,7 +5,7 @@ from torchvision.ops import box_iou
 
 from tests.metrics.detection_sets import as_batches, random_setting
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 from visiontasks.metrics.sample_quality import (
     classification_quality,
     detection_quality,
@@ -78,7 +78,7 @@ def test_a_detection_has_the_f1_of_each_image_alone() -> None:
                 own, there = setting.detections, setting.objects
                 counts = detection_counts(
                     Detections(*(field[own.images == image] for field in own)),
-                    Objects(*(field[there.images == image] for field in there)),
+                    TrueObjects(*(field[there.images == image] for field in there)),
                     setting.classes,
                 )
                 right, wrong = counts.right[:, 50].sum(), counts.wrong[:, 50].sum()

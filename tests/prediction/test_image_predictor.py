@@ -1,12 +1,8 @@
 """Images reach the network in files as in validation, and its decisions are those of the task."""
 
-import csv
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +18,6 @@ from visiontasks import (
     COCODataModule,
     DetectionTask,
     FolderDataModule,
-    Kind,
     LocalizationTask,
     SegmentationTask,
     Task,
@@ -146,151 +141,6 @@ class Strict(DetectionTask):
         return super().predict(outputs)
 
 
-# A task of a user's own, in a file of its own.
-
-ANGLE = """
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
-
-from visiontasks import Kind, Task
-
-
-class AngleBatch(NamedTuple):
-    images: Tensor
-    angles: Tensor
-    ids: Tensor
-
-
-class AnglePredictions(NamedTuple):
-    angles: Tensor
-
-
-def draw(batch, predictions, class_names):
-    assert batch.angles.isnan().all() and len(predictions.angles) == 1
-    return torch.full_like(batch.images[0], int(10 * predictions.angles[0]) % 256)
-
-
-class AngleTask(Task):
-    batch_type = AngleBatch
-    kind = Kind(batch=AngleBatch, predictions=AnglePredictions, draw=draw,
-                row=lambda predictions, names: {"angle": round(float(predictions.angles[0]), 3)})
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.head = torch.nn.Linear(self.backbone.channels[-1], 1)
-
-    def forward(self, images):
-        return self.head(self.backbone(self.normalize(images))[-1].mean((2, 3)))[:, 0].float()
-
-    def losses(self, outputs, batch):
-        return {"square": (outputs - batch.angles).square().mean()}
-
-    def predict(self, outputs):
-        return AnglePredictions(outputs)
-"""
-
-TRAIN = """
-import warnings; warnings.simplefilter("ignore")
-import torch
-from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader
-from my_angles import AngleBatch, AngleTask
-
-batches = [AngleBatch(torch.randint(256, (4, 3, 16, 20), dtype=torch.uint8), torch.rand(4), torch.arange(4))] * 3
-trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
-trainer.fit(AngleTask(backbone_options={"filters": [4], "depth": 1}), DataLoader(batches, batch_size=None))
-trainer.save_checkpoint("angles.ckpt")
-"""
-
-
-def test_a_task_of_ones_own_predicts_files_by_the_command_line(tmp_path: Path) -> None:
-    (tmp_path / "my_angles.py").write_text(ANGLE)
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "", "OMP_NUM_THREADS": "1"}
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *words], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
-        )
-
-    done = run("-c", TRAIN)
-    assert done.returncode == 0, done.stderr
-    for name, size in (("a.png", (30, 44)), ("b.png", (20, 16))):
-        Image.effect_noise(size, 90).convert("RGB").save(tmp_path / name)
-    (tmp_path / "c.png").write_bytes(b"broken")
-    words = ["-m", "visiontasks", "predict", "angles.ckpt", "a.png", "b.png", "c.png", "--task", "my_angles.AngleTask"]
-    code = (
-        "import torch; from my_angles import AngleTask; from visiontasks.data.images.reading import read_image\n"
-        "task = AngleTask.load_from_checkpoint('angles.ckpt').eval()\n"
-        "for file in ('a.png', 'b.png'): print(float(task(read_image(file, 3, (16, 20))[None])[0]))"
-    )
-    expected = [float(line) for line in run("-c", code).stdout.split()]
-    done = run(*words, "-o", "out.jsonl", "--overlays", "drawn", "--batch_size", "2")
-    assert done.returncode == 1, done.stderr
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [line.get("values", {}).get("angle") for line in lines] == [
-        *(pytest.approx(value, abs=1e-3) for value in expected),
-        None,
-    ]
-    assert (lines[0]["height"], lines[0]["width"]) == (44, 30)
-    assert "c.png" in lines[2]["error"]
-    assert sorted(file.name for file in (tmp_path / "drawn").iterdir()) == ["a.jpg", "b.jpg"]
-    with Image.open(tmp_path / "drawn" / "a.jpg") as picture:
-        assert picture.size == (20, 16)  # as the network sees it
-    done = run(*words, "-f", "csv")
-    rows = list(csv.DictReader(done.stdout.splitlines()))
-    assert [row["file"] for row in rows] == ["a.png", "b.png"]
-    assert [float(row["angle"]) for row in rows] == pytest.approx(expected, abs=1e-3)
-
-
-class Brightness(Task):
-    """Predicts how bright an image is, as a bare tensor."""
-
-    kind: ClassVar[Kind | None] = Kind(row=lambda predictions, names: {"brightness": float(predictions[0])})
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.float().mean((1, 2, 3))
-
-    def losses(self, outputs: Tensor, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401 - as the base
-        return {}
-
-    def predict(self, outputs: Tensor) -> Any:  # noqa: ANN401 - as the base
-        return outputs
-
-
-class Pair(NamedTuple):
-    means: Tensor
-    more: tuple[Tensor, Tensor]
-
-
-class Nested(Brightness):
-    kind = Kind(row=lambda predictions, names: {"brightness": float(predictions.more[1][0])})
-
-    def predict(self, outputs: Tensor) -> Pair:
-        return Pair(outputs, (outputs + 1, outputs))
-
-
-@pytest.mark.parametrize("own", [Brightness, Nested])
-def test_predictions_of_ones_own_are_taken_apart(own: type[Brightness]) -> None:
-    images = [torch.full((3, 8, 8), value, dtype=torch.uint8) for value in (3, 5, 9)]
-    task = own(image_size=(8, 8), backbone_options=SMALL)
-    values = [prediction.values for prediction in predict_images(task, images, batch_size=2)]
-    assert values == [{"brightness": 3.0}, {"brightness": 5.0}, {"brightness": 9.0}]
-
-
-def test_a_kind_of_ones_own_writes_what_one_of_our_tasks_predicts() -> None:
-    class Certain(ClassificationTask):
-        kind = Kind(row=lambda predictions, names: {names[int(predictions.labels[0])]: 1})
-
-    task = Certain(3, NAMES, image_size=(20, 24), backbone_options=SMALL)
-    (prediction,) = predict_images(task, torch.zeros(3, 30, 30, dtype=torch.uint8))
-    (plain,) = predict_images(TASKS["multiclass"](), torch.zeros(3, 30, 30, dtype=torch.uint8))
-    assert plain.values is None
-    assert prediction.values is not None
-    assert set(prediction.values) <= set(NAMES)
-
-
 def test_images_of_their_own_sizes_are_computed_with_others_of_the_same() -> None:
     task = AutoencodingTask(5, "map", backbone_options=SMALL)
     counts: list[tuple[int, ...]] = []
@@ -307,6 +157,10 @@ def test_a_mask_has_the_size_of_its_file(layers: int) -> None:
     mode: Any = "multilabel" if layers else "multiclass"
     task = SegmentationTask(3, mode=mode, backbone_options=SMALL)
     image = torch.randint(256, (3, 32, 48), dtype=torch.uint8)
+    # Every class occurs.
+    *_, bias = (value for value in task.decoder.parameters() if value.shape == (3,))
+    with torch.no_grad():
+        bias.sub_(task.eval()(image[None]).mean((0, 2, 3)))
     predictor = create_predictor(task, device="cpu", image_size=(16, 24))
     (whole,) = predict_images(predictor, image)
     assert whole.mask is not None
@@ -316,6 +170,8 @@ def test_a_mask_has_the_size_of_its_file(layers: int) -> None:
     (half,) = predict_images(create_predictor(task, device="cpu"), small)
     assert half.mask is not None
     assert torch.equal(whole.mask[..., ::2, ::2], half.mask)
+    assert torch.equal(whole.mask[..., 1::2, 1::2], half.mask)
+    assert len(half.labels) == 3
     (parts,) = predict_images(create_predictor(task, device="cpu", image_size=(16, 24), window=(16, 16)), image)
     assert parts.mask is not None
     assert parts.mask.shape == whole.mask.shape

@@ -23,7 +23,7 @@ def test_files_folders_patterns_and_lists(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_files([listed])[0] == Path("pictures/a b.png")
     (tmp_path / "empty").mkdir()
     for nothing in ("nowhere", "*.tiff", "empty"):
-        with pytest.raises(ArgumentError, match="is no file, folder with images"):
+        with pytest.raises(ArgumentError, match="is not a file, a folder with images"):
             find_files([nothing])
 
 

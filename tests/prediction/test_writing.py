@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from tests.prediction.small_tasks import TASKS
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction, create_predictor, predict_images
 from visiontasks.prediction.formats import JsonLines
-from visiontasks.prediction.writing import choose_format, write_predictions
+from visiontasks.prediction.overlays import draw_prediction
+from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
 
 BOXES = ((0.0, 0.0, 4.0, 4.0), (1.0, 1.0, 3.0, 3.0))
 
@@ -68,3 +70,40 @@ def test_a_folder_is_not_written_over_a_file(tmp_path: Path) -> None:
     assert choose_format(predictor, None, tmp_path / "new") == "png"
     assert choose_format(predictor, None, tmp_path / "x.JSONL") == "jsonl"
     assert choose_format(create_predictor(TASKS["autoencoding"](), device="cpu"), None, tmp_path / "x.npz") == "npz"
+
+
+def test_a_format_follows_from_the_suffix_of_a_file_alone(tmp_path: Path) -> None:
+    predictor = create_predictor(TASKS["multiclass"](), device="cpu")
+    assert choose_format(predictor, None, tmp_path / "x.png") == "csv"
+    assert choose_format(predictor, None, tmp_path / "x.jsonl") == "jsonl"
+    with pytest.raises(ArgumentError, match="format is 'npz', which a ClassificationTask has no results for"):
+        choose_format(predictor, None, tmp_path / "x.npz")
+
+
+def test_the_background_of_a_segmentation_has_no_id(tmp_path: Path) -> None:
+    files = [Path("7.png")]
+    writers: list[Any] = [
+        create_writer("coco", create_predictor(TASKS[kind](), device="cpu"), files, tmp_path / "x.json")
+        for kind in ("segmentation", "localization")
+    ]
+    assert [writer.ids.categories for writer in writers] == [
+        {"cat": 1, "dog": 2},
+        {"background": 1, "cat": 2, "dog": 3},
+    ]
+    assert writers[0].ids.images == {Path("7.png"): 7}
+
+
+def test_a_score_of_the_minimum_is_enough() -> None:
+    assert prediction(0).at_least(0.4).scores == (0.7, 0.4)
+    assert prediction(0).at_least(0.41).boxes == BOXES[:1]
+
+
+def test_the_most_probable_box_is_on_top() -> None:
+    box = (10.0, 10.0, 90.0, 90.0)
+    both = Prediction(
+        0, (100, 100), (1, 2), ("cat", "dog"), (0.9, 0.8), (box, box), image=torch.zeros(3, 100, 100, dtype=torch.uint8)
+    )
+    picture = draw_prediction(both, [])
+    alone = draw_prediction(both.at_least(0.85), [])
+    assert torch.equal(picture[:, 50], alone[:, 50])
+    assert picture[:, 50].any()

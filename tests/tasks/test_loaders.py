@@ -204,9 +204,9 @@ def test_detections_of_each_loader_are_files_of_their_own(tmp_path: Path) -> Non
     options: Any = {"accelerator": "cpu", "enable_progress_bar": False, "callbacks": [DetectionResults()]}
     trainer = Trainer(**options, logger=CSVLogger(tmp_path, name="", version="both"))
     # Without the data module: the files are those of the loader.
-    trainer.test(task, [data.val_dataloader(), data.bank_dataloader()], verbose=False)
+    trainer.test(task, [data.val_dataloader(), data.unaugmented_dataloader()], verbose=False)
     alone = Trainer(**options, logger=CSVLogger(tmp_path, name="", version="alone"))
-    alone.test(task, data.bank_dataloader(), verbose=False)
+    alone.test(task, data.unaugmented_dataloader(), verbose=False)
     second = (tmp_path / "both" / "results_dataloader_idx_1" / "detections.json").read_text()
     assert second == (tmp_path / "alone" / "results" / "detections.json").read_text() != "[]"
     assert second != (tmp_path / "both" / "results" / "detections.json").read_text()

@@ -48,6 +48,10 @@ def test_the_progress_bar_shows_the_losses_and_what_is_monitored(make_trainer: C
     trainer.validate(ClassificationTask(4, **SMALL), data, verbose=False)
     assert watching.shown == {"val/loss", "val/accuracy"}
     assert "val/f1" in trainer.callback_metrics
+    # What belongs to the first of several loaders is shown under its own name alone.
+    trainer.validate(ClassificationTask(4, **SMALL), [data.val_dataloader()] * 2, verbose=False)
+    second = {f"val/{name}/dataloader_idx_1" for name in ("loss", "accuracy")}
+    assert watching.shown == {"val/loss", "val/accuracy"} | second
 
 
 def test_metrics_of_training_hold_no_graph(fit: Callable[..., Trainer]) -> None:

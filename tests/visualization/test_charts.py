@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from visiontasks.visualization import class_color, line_chart
+from visiontasks.visualization import bar_chart, class_color, line_chart
 from visiontasks.visualization.charts import ticks
 
 
@@ -44,3 +44,10 @@ def test_the_names_of_the_lines_fit_into_the_picture() -> None:
     short, long = (line_chart("", ["10"], {name: [(5.0, 1.0)]}) for name in ("a", "propagated and fine-tuned at once"))
     assert long.shape[2] > short.shape[2] + 100
     assert (long[:, :, -3:] == 255).all()
+
+
+def test_bars_are_as_long_as_their_counts() -> None:
+    picture = bar_chart("objects", ["cat", "dog"], {"train": [40, 20]})
+    color = torch.tensor(class_color(0), dtype=torch.uint8)[:, None, None]
+    lengths = sorted((picture == color).all(0).sum(1).unique().tolist())
+    assert lengths[-1] == pytest.approx(2 * lengths[-2], abs=3)

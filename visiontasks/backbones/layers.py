@@ -100,7 +100,7 @@ class ConvBlock(nn.Module):
                 f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
             )
             raise ArgumentError(message)
-        self.lack = 0 if padding is None else same - padding
+        self.missing_padding = 0 if padding is None else same - padding
         self.stride = stride
         bias = norm == "none"
         self.conv = (
@@ -113,7 +113,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch _ height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Apply the block, shape [B, C, H, W] to [B, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        if not self.lack:
+        if not self.missing_padding:
             activated: Tensor = self.activation(self.norm(self.conv(x)))
             return activated
         rows, columns = (self._covered(size, self.stride) for size in x.shape[-2:])
@@ -125,5 +125,5 @@ class ConvBlock(nn.Module):
     def _covered(self, size: int, stride: int) -> tuple[int, int]:
         """Return the first output position along a side that has a value, and the first position after the last one."""
         places = -(-size // stride)
-        first = min(-(-self.lack // stride), places)
-        return first, max(first, (size - 1 - self.lack) // stride + 1)
+        first = min(-(-self.missing_padding // stride), places)
+        return first, max(first, (size - 1 - self.missing_padding) // stride + 1)

@@ -120,14 +120,14 @@ def read_weights_file(weights: str | Path, argument: str, expected: str) -> Weig
         missing = "there is no such file" if not Path(weights).exists() else "that folder holds no checkpoint"
         message = f"{argument} is {str(weights)!r}, and {missing}. Expected {expected}."
         raise ArgumentError(message) from error
-    found = load_file(file)
-    contents = found if isinstance(found, dict) else {}
+    loaded = load_file(file)
+    contents = loaded if isinstance(loaded, dict) else {}
     state = contents.get("state_dict", contents)
     tensors = {str(key).replace(COMPILED, ""): value for key, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         message = (
             f"{name_of(file)!r} holds no weights: expected a state dict or a checkpoint with a 'state_dict', found "
-            f"{sorted(map(str, contents)) if contents else type(found).__name__}."
+            f"{sorted(map(str, contents)) if contents else type(loaded).__name__}."
         )
         raise CheckpointError(message)
     return WeightsSource(repr(name_of(file)), tensors, contents if "state_dict" in contents else {})
@@ -179,38 +179,38 @@ def load_weights(backbone: Backbone, source: WeightsSource) -> LoadReport:
         CheckpointError: If weights are missing, have other shapes, or belong to no known head; in that case nothing is
             copied.
     """
-    own = backbone.state_dict()
-    found = source.weights
+    expected = backbone.state_dict()
+    loaded = source.weights
     # A file may hold a backbone, or a task that contains one.
-    prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in found) else [""]
-    prefix = max(prefixes, key=lambda prefix: sum(prefix + key in found for key in own))
-    weights, left_out = _select(found, own, prefix)
+    prefixes = [_BACKBONE, ""] if any(key.startswith(_BACKBONE) for key in loaded) else [""]
+    prefix = max(prefixes, key=lambda prefix: sum(prefix + key in loaded for key in expected))
+    weights, left_out = _select(loaded, expected, prefix)
     adapted = adapt_first(backbone, weights)
     # Older files lack the number of batches behind the statistics, which is not needed here.
-    missing = {key for key in own.keys() - weights.keys() if key.endswith(_COUNTER)}
+    missing = {key for key in expected.keys() - weights.keys() if key.endswith(_COUNTER)}
     check_fit(
-        {key: own[key] for key in own.keys() - missing},
+        {key: expected[key] for key in expected.keys() - missing},
         weights,
         f"The weights from {source.origin} are not those of this {type(backbone).__name__}",
         "Create the backbone with the name and the options that the weights were made with.",
         file="source",
         model="backbone",
     )
-    backbone.load_state_dict({**{key: own[key] for key in missing}, **weights})
+    backbone.load_state_dict({**{key: expected[key] for key in missing}, **weights})
     report = LoadReport(source.origin, sorted(weights), left_out, adapted)
     logger.info("%s", report)
     return report
 
 
 def _select(
-    found: Mapping[str, Tensor], own: Mapping[str, Tensor], prefix: str
+    loaded: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """Split weights into those of the backbone, matching or not, and those of other parts."""
     weights: dict[str, Tensor] = {}
     left_out: dict[str, list[str]] = {}
-    for key, value in found.items():
+    for key, value in loaded.items():
         part = key.partition(".")[0]
-        if key.startswith(prefix) and (prefix or key in own or part not in _HEADS):
+        if key.startswith(prefix) and (prefix or key in expected or part not in _HEADS):
             weights[key.removeprefix(prefix)] = value
         else:
             owner = f"other parts of the task ({part})" if prefix else _HEADS[part]

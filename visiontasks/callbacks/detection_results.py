@@ -81,10 +81,10 @@ class DetectionResults(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the files. All processes agree on the folder, one writes."""
-        found, self._rows = self._rows, []
+        rows_of_loaders, self._rows = self._rows, []
         if not (log_dir := trainer.log_dir) or not trainer.is_global_zero:
             return
-        for loader, (index, rows) in enumerate(zip(self._indices, found, strict=True)):
+        for loader, (index, rows) in enumerate(zip(self._indices, rows_of_loaders, strict=True)):
             folder = Path(log_dir) / f"results{loader_suffix(loader)}"
             with self._optional.in_folder(folder):
                 self._write(folder, index, rows)
@@ -94,7 +94,7 @@ class DetectionResults(Callback):
             write_atomically(folder / "detections.json", json.dumps(_coco(rows, index)))
             return
         for label, name in enumerate(index.class_names):
-            lines = [_voc_line(image, score, box) for image, own, score, box in rows if own == label]
+            lines = [_voc_line(image, score, box) for image, number, score, box in rows if number == label]
             write_atomically(folder / f"comp4_det_test_{name}.txt", "".join(lines))
 
 

@@ -102,11 +102,11 @@ def choose(validations: Sequence[Validation], keep: int, mode: str) -> list[Vali
     best = min(scored, key=lambda validation: (sign * (validation.score or 0.0), validation.step), default=newest)
     kept = sorted(validations, key=lambda validation: validation.step)
 
-    def gap(place: int) -> float:
-        return kept[place + 1].step - kept[place - 1].step if 0 < place < len(kept) - 1 else math.inf
+    def gap(index: int) -> float:
+        return kept[index + 1].step - kept[index - 1].step if 0 < index < len(kept) - 1 else math.inf
 
     for _ in range(len(kept) - keep - (1 if best is newest else 2)):
-        del kept[min((place for place, one in enumerate(kept) if one is not newest and one is not best), key=gap)]
+        del kept[min((index for index, one in enumerate(kept) if one is not newest and one is not best), key=gap)]
     return kept
 
 
@@ -133,7 +133,7 @@ def _make_room(folder: Path, newest: Validation, keep: int, mode: str) -> None:
 def _read(folder: Path) -> list[Validation]:
     """Read what was recorded; nothing if the record is missing or damaged, so that all files are left alone."""
     try:
-        found = msgspec.json.decode((folder / RECORD).read_bytes(), type=list[Validation])
+        validations = msgspec.json.decode((folder / RECORD).read_bytes(), type=list[Validation])
     except (OSError, msgspec.MsgspecError):
         return []
-    return [one for one in found if all(Path(name).name == name for name in one.files)]
+    return [one for one in validations if all(Path(name).name == name for name in one.files)]

@@ -110,8 +110,10 @@ def kind_of(task: Any, predictions: Any, batch: Any) -> Kind:
     else:
         rows = [task.kind] if task.kind else []
         rows += [row for row in KINDS if _is_of(row, predictions, batch)]
-        found = {field.name: [value for row in rows if (value := getattr(row, field.name))] for field in fields(Kind)}
-        kind = Kind(**{name: values[0] for name, values in found.items() if values})
+        functions = {
+            field.name: [value for row in rows if (value := getattr(row, field.name))] for field in fields(Kind)
+        }
+        kind = Kind(**{name: values[0] for name, values in functions.items() if values})
     missing = tuple(name for name in _SHOWN if getattr(kind, name) is None)
     if missing:
         _log_missing(missing, type(task), type(predictions), type(batch))  # type: ignore[arg-type]  # classes are hashable

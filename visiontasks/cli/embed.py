@@ -73,7 +73,7 @@ def _data_set(embedder: Embedder, data: VisionDataModule, split: str) -> tuple[E
     data.prepare_data()
     data.setup("test" if split == "test" else "fit")
     dataset: Any = data.plain_train_set() if split == "train" else getattr(data, f"{split}_set")
-    loaders = {"train": data.bank_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
+    loaders = {"train": data.unaugmented_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
 
     def name(image: int) -> str:
         return str(dataset.index.file(image)) if isinstance(dataset, FileDataset) else f"{split}/{image}"

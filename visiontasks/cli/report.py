@@ -83,7 +83,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         found = ", ".join(sorted(str(path.parent) for path in folder.glob("**/config.yaml"))[:5])
         hint = f" Below it are: {found}." if found else ""
-        message = f"{str(folder)!r} is no run folder: it has no config.yaml, which fit and recipes write.{hint}"
+        message = f"{str(folder)!r} is not a run folder: it has no config.yaml, which fit and recipes write.{hint}"
         raise ArgumentError(message)
     try:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -107,7 +107,7 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
         if split != "train" and index.root == trained.root:
             shared = len({*index.files} & {*trained.files})
             if shared:
-                remedy = "Scores on them say nothing: train on images of their own."
+                remedy = "Scores on images that were trained on are too good; use different images in each split."
                 value = f"{shared} of {len(index)}"
                 found.append(Problem("warning", "images are also trained on", str(index.root), split, value, remedy))
     return found
@@ -118,11 +118,11 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
     if not len(index):
         remedy = "Add images, or change the splits."
         return [Problem("error", "split without images", str(index.root), split, "", remedy)]
-    bare = np.flatnonzero(np.diff(index.offsets) == 0)
+    unlabelled = np.flatnonzero(np.diff(index.offsets) == 0)
     problems = similar_classes(data.splits.class_names, str(index.root)) if split == "train" else []
     if data.yields == "classification":
         kind, remedy = "image without class", "Leave it out, or train multilabel."
-        problems += [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in bare.tolist()]
+        problems += [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
         if split == "train" and len(index.class_names) == 1:
             remedy = "Nothing is left to learn; name the folder that holds the folders of the classes, or correct them."
             problems.append(Problem("error", "only one class", str(index.root), index.class_names[0], "", remedy))
@@ -144,8 +144,8 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
             *(first_masks(dataset, split) if masks else ()),
             *(binary_masks(dataset) if split == "train" else ()),
         ]
-    if data.task == "localization" and len(bare):
-        value = f"{len(bare)} images, the first is {str(index.file(int(bare[0])))!r}"
+    if data.task == "localization" and len(unlabelled):
+        value = f"{len(unlabelled)} images, the first is {str(index.file(int(unlabelled[0])))!r}"
         remedy = "They count as images without an object."
         problems.append(Problem("warning", "nothing to localize", str(index.root), split, value, remedy))
     return problems

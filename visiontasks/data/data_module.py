@@ -176,7 +176,7 @@ class VisionDataModule(LightningDataModule, ABC):
         """Load test batches, every image once on any number of processes."""
         return self._loader(self.test_set, EvaluationSampler(self.test_set, self.eval_batch_size))
 
-    def bank_dataloader(self, count: int | None = None) -> DataLoader[Any]:
+    def unaugmented_dataloader(self, count: int | None = None) -> DataLoader[Any]:
         """Load training images as in validation: not augmented, every image once on any number of processes.
 
         Args:

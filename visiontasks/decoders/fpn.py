@@ -11,15 +11,15 @@ from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import crop, enlarge
 from visiontasks.errors import ArgumentError
-from visiontasks.necks.fpn import FPN as Pyramid
+from visiontasks.necks.fpn import FeaturePyramid
 
 
 class FPN(Decoder):
     """A feature pyramid whose levels are upsampled to one stride and summed.
 
     Kirillov et al., Panoptic feature pyramid networks (CVPR 2019), section 3: the pyramid of
-    :class:`visiontasks.necks.fpn.FPN`; then for each level one block of 3x3 convolution, normalisation, ReLU and
-    bilinear upsampling by two per doubling of its stride; the sum of all levels, a 1x1 convolution and bilinear
+    :class:`visiontasks.necks.fpn.FeaturePyramid`; then for each level one block of 3x3 convolution, normalisation, ReLU
+    and bilinear upsampling by two per doubling of its stride; the sum of all levels, a 1x1 convolution and bilinear
     upsampling to the pixels. In the paper the finest level has stride 4; here it is the first map of at least that
     stride.
 
@@ -62,7 +62,7 @@ class FPN(Decoder):
         first = min(sum(own < stride for own in strides), len(strides) - 1)
         self.levels = len(strides) - first
         used = strides[first:]
-        self.pyramid = Pyramid(channels[first:], used, width, extra=False)
+        self.pyramid = FeaturePyramid(channels[first:], used, width, extra=False)
         self.heads = nn.ModuleList(_Head(width, head_width, own // used[0], norm) for own in used)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from visiontasks.types import Images
 
-Pixels = Float[Tensor, "batch channels height width"]
+PixelBatch = Float[Tensor, "batch channels height width"]
 Sizes = Int64[Tensor, "batch 2"]
 
 
-def mean_of_pixels(values: Pixels, sizes: Sizes | None = None) -> Float[Tensor, " batch"]:
+def mean_of_pixels(values: PixelBatch, sizes: Sizes | None = None) -> Float[Tensor, " batch"]:
     """Compute the mean over the pixels of each image.
 
     Args:

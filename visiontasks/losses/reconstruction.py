@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visiontasks.losses.factors import parse_factors
-from visiontasks.losses.pixels import Pixels, Sizes, mean_of_pixels
+from visiontasks.losses.pixels import PixelBatch, Sizes, mean_of_pixels
 from visiontasks.losses.ssim import structural_similarity
 
 ReconstructionLossName = Literal["mse", "l1", "ssim", "binary_cross_entropy"]
@@ -44,7 +44,9 @@ class ReconstructionLoss:
     def __init__(self, loss: ReconstructionLossName | Mapping[str, float]) -> None:
         self.factors = parse_factors(loss, _LOSSES)
 
-    def __call__(self, logits: Pixels, target: Pixels, sizes: Sizes | None = None) -> dict[str, Float[Tensor, ""]]:
+    def __call__(
+        self, logits: PixelBatch, target: PixelBatch, sizes: Sizes | None = None
+    ) -> dict[str, Float[Tensor, ""]]:
         """Compute the terms of the loss, each multiplied by its factor.
 
         Args:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -59,7 +59,7 @@ class CocoScores(NamedTuple):
 
 
 def coco_scores(
-    detections: Detections, objects: Objects, num_classes: int, limits: Sequence[int] = (1, 10, 100)
+    detections: Detections, objects: TrueObjects, num_classes: int, limits: Sequence[int] = (1, 10, 100)
 ) -> CocoScores:
     """Compute precision and recall of detections.
 
@@ -108,7 +108,7 @@ def coco_scores(
 
 
 def coco_hits(
-    detections: Detections, objects: Objects, num_classes: int, limit: int = 100
+    detections: Detections, objects: TrueObjects, num_classes: int, limit: int = 100
 ) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
     """Determine which detections are matched with an object of their class at IoU 0.5.
 
@@ -130,11 +130,11 @@ def coco_hits(
 
 
 def _sorted(
-    objects: Objects, detections: Detections, classes: int, limit: int
-) -> tuple[Objects, Detections, Int64[np.ndarray, " kept"]]:
+    objects: TrueObjects, detections: Detections, classes: int, limit: int
+) -> tuple[TrueObjects, Detections, Int64[np.ndarray, " kept"]]:
     """Sort objects by image and class, detections by image, class and score; drop detections beyond the limit."""
     order = np.argsort(objects.images * classes + objects.labels, kind="stable")
-    objects = Objects(*(field[order] for field in objects))
+    objects = TrueObjects(*(field[order] for field in objects))
     group = detections.images * classes + detections.labels
     order = np.lexsort((-detections.scores, group))
     group = group[order]
@@ -146,7 +146,7 @@ def _sorted(
 
 def _match(
     detections: Detections,
-    objects: Objects,
+    objects: TrueObjects,
     ranks: Int64[np.ndarray, " detections"],
     left_out: Bool[np.ndarray, "areas objects"],
     classes: int,
@@ -191,7 +191,7 @@ def _match(
 
 
 def _pairs(
-    detections: Detections, objects: Objects, classes: int
+    detections: Detections, objects: TrueObjects, classes: int
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """List pairs of detections and objects of one image and class above the lowest threshold, with their overlaps."""
     groups = objects.images * classes + objects.labels

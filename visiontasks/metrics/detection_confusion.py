@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects, Records
+from visiontasks.metrics.detection_records import DetectionMetric, Detections, Records, TrueObjects
 
 _TINY = np.finfo(np.float64).tiny
 
@@ -50,13 +50,13 @@ def count_confusion(
     counted = Detections(*(field[detections.scores >= score] for field in detections))
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for image in np.union1d(objects.images, counted.images):
-        own = Objects(*(field[objects.images == image] for field in objects))
+        own = TrueObjects(*(field[objects.images == image] for field in objects))
         found = Detections(*(field[counted.images == image] for field in counted))
         _count(found, own, counts, threshold)
     return torch.from_numpy(counts)
 
 
-def _count(found: Detections, own: Objects, counts: np.ndarray, threshold: float) -> None:
+def _count(found: Detections, own: TrueObjects, counts: np.ndarray, threshold: float) -> None:
     overlap = overlaps(found.boxes, own.boxes)
     covered = _shared(found.boxes, own.boxes[own.ignore]) / np.maximum(_areas(found.boxes), _TINY)[:, None]
     ignored = (covered >= threshold).any(1)

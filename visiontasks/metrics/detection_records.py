@@ -34,7 +34,7 @@ class Detections(NamedTuple):
     scores: Float64[np.ndarray, " detections"]
 
 
-class Objects(NamedTuple):
+class TrueObjects(NamedTuple):
     """The objects of a data set.
 
     Attributes:
@@ -62,7 +62,7 @@ class Records(NamedTuple):
     """
 
     ids: Int64[np.ndarray, " images"]
-    objects: Objects
+    objects: TrueObjects
     detections: Detections
 
 
@@ -129,7 +129,9 @@ class DetectionMetric(Metric, ABC):
         objects, found = rows[:, 0] == _OBJECT, rows[:, 0] == _DETECTION
         return Records(
             ids,
-            Objects(images[objects], values[objects, 1:], rows[objects, 2], rows[objects, 3] != 0, values[objects, 0]),
+            TrueObjects(
+                images[objects], values[objects, 1:], rows[objects, 2], rows[objects, 3] != 0, values[objects, 0]
+            ),
             Detections(images[found], values[found, 1:], rows[found, 2], values[found, 0]),
         )
 

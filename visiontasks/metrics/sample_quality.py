@@ -11,7 +11,7 @@ from visiontasks.losses.box import paired_iou
 from visiontasks.losses.pixels import mean_of_pixels, pixels_of
 from visiontasks.metrics.coco_scoring import coco_hits
 from visiontasks.metrics.confusion import segmentation_scores
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 from visiontasks.types import (
     IGNORED,
     AutoencodingPredictions,
@@ -68,7 +68,7 @@ def detection_quality(batch: DetectionBatch, predictions: DetectionPredictions) 
     detections = Detections(*_on_host(images, *(field[images, rows] for field in fields)))
     images, rows = torch.nonzero(batch.labels >= 0, as_tuple=True)
     annotated = (field[images, rows] for field in (batch.boxes, batch.labels, batch.ignore, batch.areas))
-    objects = Objects(*_on_host(images, *annotated))
+    objects = TrueObjects(*_on_host(images, *annotated))
     count = len(batch.labels)
     classes = int(max(detections.labels.max(initial=0), objects.labels.max(initial=0))) + 1
     detections, hit, skipped = coco_hits(detections, objects, classes)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from visiontasks.metrics.coco_scoring import coco_hits
-from visiontasks.metrics.detection_records import Detections, Objects
+from visiontasks.metrics.detection_records import Detections, TrueObjects
 
 STEPS = 101
 """Number of thresholds: 0, 0.01, ... 1."""
@@ -73,7 +73,7 @@ class DecisionCounts(Metric):
         return ThresholdCounts(right, wrong, right[:, 0])
 
 
-def detection_counts(detections: Detections, objects: Objects, num_classes: int) -> ThresholdCounts:
+def detection_counts(detections: Detections, objects: TrueObjects, num_classes: int) -> ThresholdCounts:
     """Count the true and false positives of each class at every score threshold, at IoU 0.5.
 
     Detections are matched with objects of their class as in COCO: in descending order of score, so that detections

@@ -27,8 +27,8 @@ def best_f1_thresholds(
     """
     ranked, order = probabilities.sort(0, descending=True)
     hits = present.gather(0, order).cumsum(0)
-    said = torch.arange(1, len(ranked) + 1, device=ranked.device)[:, None]
-    f1 = 2 * hits / (said + hits[-1])
+    predicted = torch.arange(1, len(ranked) + 1, device=ranked.device)[:, None]
+    f1 = 2 * hits / (predicted + hits[-1])
     following = torch.cat((ranked[1:], torch.zeros_like(ranked[:1])))
     # Images of equal probability are on the same side of a threshold.
     f1 = f1.where(ranked > following, -1)

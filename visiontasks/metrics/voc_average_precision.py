@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from visiontasks.metrics.detection_records import DetectionMetric, Detections, Objects
+from visiontasks.metrics.detection_records import DetectionMetric, Detections, TrueObjects
 
 VocRule = Literal["area", "11_points"]
 
@@ -44,7 +44,7 @@ class VocAveragePrecision(DetectionMetric):
 
 
 def voc_average_precision(
-    detections: Detections, objects: Objects, num_classes: int, rule: VocRule = "area", threshold: float = 0.5
+    detections: Detections, objects: TrueObjects, num_classes: int, rule: VocRule = "area", threshold: float = 0.5
 ) -> Float64[np.ndarray, " classes"]:
     """Compute the average precision of each class; NaN without objects. See :class:`VocAveragePrecision`.
 
@@ -57,7 +57,7 @@ def voc_average_precision(
     """
     found = np.full(num_classes, np.nan)
     for label in range(num_classes):
-        own = Objects(*(field[objects.labels == label] for field in objects))
+        own = TrueObjects(*(field[objects.labels == label] for field in objects))
         count = int((~own.ignore).sum())
         if not count:
             continue
@@ -78,7 +78,7 @@ def voc_average_precision(
     return found
 
 
-def best_overlaps(detections: Detections, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
+def best_overlaps(detections: Detections, objects: TrueObjects) -> tuple[np.ndarray, np.ndarray]:
     """Find the object with the highest IoU for each detection within its image, regardless of class, and that IoU.
 
     Returns:

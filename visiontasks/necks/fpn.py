@@ -9,7 +9,7 @@ from torchvision.ops import Conv2dNormActivation
 from visiontasks.backbones.backbone import Features
 
 
-class FPN(nn.Module):
+class FeaturePyramid(nn.Module):
     """A feature pyramid: maps with equal numbers of channels, in which coarse maps are merged into finer ones.
 
     Lin et al., Feature pyramid networks for object detection (CVPR 2017), section 3: 1x1 convolutions, a top-down path
@@ -28,7 +28,7 @@ class FPN(nn.Module):
 
     Example:
         >>> import torch
-        >>> fpn = FPN(channels=(16, 32), strides=(4, 8), width=8)
+        >>> fpn = FeaturePyramid(channels=(16, 32), strides=(4, 8), width=8)
         >>> [tuple(x.shape) for x in fpn([torch.zeros(1, 16, 9, 5), torch.zeros(1, 32, 5, 3)])]
         [(1, 8, 9, 5), (1, 8, 5, 3), (1, 8, 3, 2)]
     """

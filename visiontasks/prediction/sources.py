@@ -37,7 +37,7 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
         else:
             found = sorted(file for file in _glob(path) if not file.is_dir())
         if not found:
-            message = f"{str(source)!r} is no file, folder with images, list of them, or pattern that matches any."
+            message = f"{str(source)!r} is not a file, a folder with images, a list of them or a pattern of files."
             raise ArgumentError(message)
         files |= dict.fromkeys(found)
     return list(files)

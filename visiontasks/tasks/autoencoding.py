@@ -21,7 +21,7 @@ from visiontasks.tasks.task import Task
 from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
-Pixels = Float32[Tensor, "batch channels height width"]
+PixelBatch = Float32[Tensor, "batch channels height width"]
 
 _WIDEST = 256
 _LOG_VARIANCES = (-20.0, 10.0)
@@ -160,7 +160,7 @@ class AutoencodingTask(Task):
         """
         return self._encode(images)[0]
 
-    def decode(self, codes: Codes, size: tuple[int, int] | None = None) -> Pixels:
+    def decode(self, codes: Codes, size: tuple[int, int] | None = None) -> PixelBatch:
         """Decode codes to images, pixels in 0 to 1.
 
         Args:
@@ -177,7 +177,7 @@ class AutoencodingTask(Task):
             raise ArgumentError(message)
         return self._decode(codes, size).sigmoid()
 
-    def sample(self, count: int, size: tuple[int, int] | None = None) -> Pixels:
+    def sample(self, count: int, size: tuple[int, int] | None = None) -> PixelBatch:
         """Generate random images; needs a variational autoencoder in evaluation mode.
 
         Args:
@@ -191,7 +191,7 @@ class AutoencodingTask(Task):
             ArgumentError: If the autoencoder is not variational, or the size is needed but missing.
         """
         if not self.variational:
-            message = "sample draws codes that look like those of images, which only variational=True makes them do."
+            message = "sample draws random codes, which only a task with variational=True learns to decode to images."
             raise ArgumentError(message)
         shape: tuple[int, ...] = (count, self.code_size)
         if self.fixed_size is None and size is not None:
@@ -287,6 +287,6 @@ class AutoencodingTask(Task):
             count = 64
         # A loader draws a random number, which must not affect the random state of training.
         with torch.random.fork_rng(devices=()), strategy.precision_plugin.val_step_context():
-            for loaded in data.bank_dataloader(count):
+            for loaded in data.unaugmented_dataloader(count):
                 batch: Any = self.as_batch(strategy.batch_to_device(loaded, self.device))
                 accuracy.remember(embedding(self.encode(batch.images)), labels_of(batch))

@@ -12,24 +12,24 @@ from visiontasks.errors import ArgumentError, check_choice
 
 Denoising = Literal["gaussian", "salt_and_pepper", "erased_patches"]
 
-Pixels = Float[Tensor, "batch channels height width"]
+PixelBatch = Float[Tensor, "batch channels height width"]
 
 _ROWS = 7
 
 
-def gaussian(images: Pixels, amount: float) -> Pixels:
+def gaussian(images: PixelBatch, amount: float) -> PixelBatch:
     """Add Gaussian noise of standard deviation ``amount`` to every pixel value, and clip to 0 to 1."""
     noise = torch.randn(images.shape, device=images.device)
     return (images + amount * noise).clamp(0, 1)
 
 
-def salt_and_pepper(images: Pixels, amount: float) -> Pixels:
+def salt_and_pepper(images: PixelBatch, amount: float) -> PixelBatch:
     """Set a share of the pixels to black or white, the same in all channels."""
     drawn = torch.rand((len(images), 1, *images.shape[-2:]), device=images.device)
     return images.masked_fill(drawn < amount / 2, 0.0).masked_fill(drawn > 1 - amount / 2, 1.0)
 
 
-def erased_patches(images: Pixels, amount: float) -> Pixels:
+def erased_patches(images: PixelBatch, amount: float) -> PixelBatch:
     """Set a share of the squares of a grid to black, with seven squares along the shorter side."""
     height, width = images.shape[-2:]
     side = max(1, min(height, width) // _ROWS)
@@ -39,7 +39,7 @@ def erased_patches(images: Pixels, amount: float) -> Pixels:
     return images * (1 - erased[..., :height, :width])
 
 
-CORRUPTIONS: dict[str, Callable[[Pixels, float], Pixels]] = {
+CORRUPTIONS: dict[str, Callable[[PixelBatch, float], PixelBatch]] = {
     "gaussian": gaussian,
     "salt_and_pepper": salt_and_pepper,
     "erased_patches": erased_patches,
@@ -72,7 +72,7 @@ class Corruption:
         self.kind = kind
         self.amount = amount
 
-    def __call__(self, images: Pixels) -> Pixels:
+    def __call__(self, images: PixelBatch) -> PixelBatch:
         """Corrupt images with random numbers from torch's global generator.
 
         Args:

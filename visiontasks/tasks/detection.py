@@ -21,7 +21,7 @@ from visiontasks.detection.rpn import RPN
 from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
-from visiontasks.necks.fpn import FPN
+from visiontasks.necks.fpn import FeaturePyramid
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.starting import start_network
 from visiontasks.tasks.task import Task
@@ -142,11 +142,11 @@ class DetectionTask(Task):
         elif neck == "fpn":
             self.levels = pyramid_levels(strides, stride)
             chosen, steps = ([values[level] for level in self.levels] for values in (channels, strides))
-            self.neck = FPN(chosen, steps, fpn_width, batch_norm=design == "v2", extra=proposals == "rpn")
+            self.neck = FeaturePyramid(chosen, steps, fpn_width, batch_norm=design == "v2", extra=proposals == "rpn")
         else:
             self.levels = [only_level(self.backbone)]
-        all_strides = self.neck.strides if isinstance(self.neck, FPN) else (strides[self.levels[0]],)
-        width = fpn_width if isinstance(self.neck, FPN) else channels[self.levels[0]]
+        all_strides = self.neck.strides if isinstance(self.neck, FeaturePyramid) else (strides[self.levels[0]],)
+        width = fpn_width if isinstance(self.neck, FeaturePyramid) else channels[self.levels[0]]
         self.region_strides = all_strides[: len(self.levels)]
         usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
         scales = usual if anchor_scales is None else anchor_scales
@@ -229,7 +229,7 @@ class DetectionTask(Task):
         """Compute the feature maps of normalised images, fine to coarse."""
         maps = self.backbone(images)
         found = [maps[level] for level in self.levels]
-        return self.neck(found) if isinstance(self.neck, FPN) else found
+        return self.neck(found) if isinstance(self.neck, FeaturePyramid) else found
 
     def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
         """Compute the losses of both stages on samples, which are random in training and fixed in evaluation.

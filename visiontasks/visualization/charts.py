@@ -29,11 +29,11 @@ def bar_chart(title: str, names: Sequence[str], series: Mapping[str, Sequence[fl
     draw = ImageDraw.Draw(canvas)
     draw.text((MARGIN, MARGIN), title, fill=INK, font=font)
     most = max((max(counts, default=0) for counts in series.values()), default=0) or 1
-    place = left
+    x = left
     for position, name in enumerate(series):
-        draw.rectangle((place, 28, place + 10, 38), fill=class_color(position))
-        draw.text((place + 15, 25), name, fill=INK, font=font)
-        place += 40 + round(draw.textlength(name, font=font))
+        draw.rectangle((x, 28, x + 10, 38), fill=class_color(position))
+        draw.text((x + 15, 25), name, fill=INK, font=font)
+        x += 40 + round(draw.textlength(name, font=font))
     for row, name in enumerate(names):
         top = 50 + row * group
         while len(name) > 1 and draw.textlength(name, font=font) > left - 2 * MARGIN:
@@ -56,7 +56,7 @@ def line_chart(
     Args:
         title: What is drawn.
         names: Places along the horizontal axis, at equal distances.
-        series: Mean and standard deviation for each place, by the name of the series.
+        series: Mean and standard deviation for each name, by the name of the series.
         unit: Written after the numbers of the vertical axis.
 
     Returns:
@@ -82,8 +82,8 @@ def line_chart(
         color = class_color(position)
         # A few pixels apart, so that the error bars of one name do not hide each other.
         shift = 4 * (position - (len(series) - 1) / 2)
-        places = [left + width * (index + 0.5) / len(names) + shift for index in range(len(names))]
-        drawn = [(x, y_of(mean)) for x, (mean, _) in zip(places, points, strict=True)]
+        xs = [left + width * (index + 0.5) / len(names) + shift for index in range(len(names))]
+        drawn = [(x, y_of(mean)) for x, (mean, _) in zip(xs, points, strict=True)]
         draw.line(drawn, fill=color, width=2)
         for (x, y), (mean, std) in zip(drawn, points, strict=True):
             draw.line((x, y_of(mean - std), x, y_of(mean + std)), fill=color)
@@ -121,5 +121,5 @@ def ticks(low: float, high: float, whole: bool = False) -> list[float]:
     step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 5.5)
     step = max(step, 1.0) if whole else step
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    found = [round(index * step, 12) for index in range(first, last + 1)]
-    return found if len(found) > 1 or (whole and found) else [low, high]
+    numbers = [round(index * step, 12) for index in range(first, last + 1)]
+    return numbers if len(numbers) > 1 or (whole and numbers) else [low, high]

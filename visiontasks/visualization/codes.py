@@ -90,7 +90,7 @@ def code_map(
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-    places, shares = principal_plane(codes)
+    positions, shares = principal_plane(codes)
     font, small = ImageFont.load_default(13), ImageFont.load_default(11)
     legend = _LEGEND if class_names else 0
     top = 24 + MARGIN
@@ -98,10 +98,10 @@ def code_map(
     draw = ImageDraw.Draw(canvas)
     percent = f"{shares[0]:.0%} and {shares[1]:.0%} of the variance" if shares.isfinite().all() else "codes are equal"
     draw.text((MARGIN, MARGIN), f"{len(codes):,} codes, two principal components: {percent}", fill=INK, font=font)
-    low, high = places.amin(0), places.amax(0)
+    low, high = positions.amin(0), positions.amax(0)
     # Both axes have one scale, so that distances in the picture are distances.
     scale = (_SIDE - 10) / (high - low).max().clamp(min=1e-12)
-    points = (places - (low + high) / 2) * scale + _SIDE / 2
+    points = (positions - (low + high) / 2) * scale + _SIDE / 2
     radius = 2 if len(codes) > 500 else 3
     for (x, y), label in zip(points.tolist(), labels.tolist(), strict=True):
         color = class_color(label) if label >= 0 else IGNORED_COLOR
@@ -125,14 +125,16 @@ def principal_plane(codes: Float[Tensor, "images code"]) -> tuple[Float[Tensor, 
         variance explained by each component; NaN if there is no variance.
 
     Example:
-        >>> places, shares = principal_plane(torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [1.0, 0.0, 0.0]]))
-        >>> places.shape, bool(shares[0] > 0.9)
+        >>> positions, shares = principal_plane(torch.tensor([[0.0, 0.0, 3.0], [0.0, 0.0, -3.0], [1.0, 0.0, 0.0]]))
+        >>> positions.shape, bool(shares[0] > 0.9)
         (torch.Size([3, 2]), True)
     """
     centred = codes.double() - codes.double().mean(0)
     variances, components = torch.linalg.eigh(centred.T @ centred)
     variances, components = variances.flip(0).clamp(min=0), components.flip(1)[:, :2]
     components = components * components.gather(0, components.abs().argmax(0, keepdim=True)).sign()
-    places, shares = centred @ components, (variances / variances.sum())[:2]
-    missing = 2 - places.shape[1]
-    return torch.nn.functional.pad(places, (0, missing)).float(), torch.nn.functional.pad(shares, (0, missing)).float()
+    positions, shares = centred @ components, (variances / variances.sum())[:2]
+    missing = 2 - positions.shape[1]
+    return torch.nn.functional.pad(positions, (0, missing)).float(), torch.nn.functional.pad(
+        shares, (0, missing)
+    ).float()

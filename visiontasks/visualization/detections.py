@@ -35,11 +35,11 @@ def draw_detections(
     pictures, titles = [], []
     for index in range(len(fields["images"])):
         sample = type(batch)._make(field[index : index + 1] for field in batch)
-        found = predictions.scores[index] >= score
+        likely = predictions.scores[index] >= score
         shown = sample._replace(
-            boxes=predictions.boxes[index : index + 1, found],
-            labels=predictions.labels[index : index + 1, found],
-            ignore=torch.zeros(1, int(found.sum()), dtype=torch.bool),
+            boxes=predictions.boxes[index : index + 1, likely],
+            labels=predictions.labels[index : index + 1, likely],
+            ignore=torch.zeros(1, int(likely.sum()), dtype=torch.bool),
         )
         for name, drawn in (("annotated", sample), ("found", shown)):
             picture, title = draw_sample(drawn, class_names, side)

@@ -35,9 +35,9 @@ def draw_localization(
     height, width = batch.images.shape[-2:]
     factor = side / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    found = zip(predictions.labels.tolist(), predictions.scores.tolist(), predictions.boxes.tolist(), strict=True)
+    guesses = zip(predictions.labels.tolist(), predictions.scores.tolist(), predictions.boxes.tolist(), strict=True)
     truth = zip(batch.labels.tolist(), batch.boxes.tolist(), strict=True)
-    for image, (label, box), (guess, score, predicted) in zip(batch.images, truth, found, strict=True):
+    for image, (label, box), (guess, score, predicted) in zip(batch.images, truth, guesses, strict=True):
         picture = to_pillow(image).resize(size)
         overlap = _iou(predicted, box)
         right = guess == label and overlap >= 0.5

@@ -87,13 +87,17 @@ def draw_segmentation(
     titles: list[str] = []
     height, width = batch.sizes.amax(0).tolist()
     for image, mask, labels in zip(batch.images, batch.masks, predictions.labels, strict=True):
-        shown, truth, found = image[:, :height, :width], one_layer(mask), one_layer(labels)
-        truth, found = truth[:height, :width], found[:height, :width]
+        shown, truth, predicted = image[:, :height, :width], one_layer(mask), one_layer(labels)
+        truth, predicted = truth[:height, :width], predicted[:height, :width]
         counted = truth != IGNORED
-        right = (truth == found)[counted].float().mean().item() if counted.any() else 0.0
+        right = (truth == predicted)[counted].float().mean().item() if counted.any() else 0.0
         # On a small image the legend would hide what it explains; then the title names the classes.
         legend = min(height, width) >= _LEGEND_FROM
-        tiles += [to_rgb(shown), overlay(shown, truth, class_names, legend), overlay(shown, found, class_names, False)]
+        tiles += [
+            to_rgb(shown),
+            overlay(shown, truth, class_names, legend),
+            overlay(shown, predicted, class_names, False),
+        ]
         present = [class_names[value] for value in torch.unique(truth).tolist() if value < len(class_names)]
         named = ", ".join(name for name in present if name != "background")
         titles += ["image", "truth" if legend else named, f"{right:.0%} right"]

@@ -17,7 +17,7 @@ def check_picture_file(file: Path) -> None:
         ArgumentError: If it does not.
     """
     if file.suffix.lower() not in Image.registered_extensions():
-        message = f"{str(file)!r} is no name of a picture; expected one that ends in .png, .jpg or another such format."
+        message = f"{str(file)!r} is not the name of a picture file; expected one that ends in .png, .jpg or the like."
         raise ArgumentError(message)
 
 

@@ -122,10 +122,10 @@ def draw_classification(
         uint8 RGB, shape [3, H, W].
     """
     titles, colors = [], []
-    for labels, found, score in zip(batch.labels, predictions.labels, predictions.scores, strict=True):
-        wrong = bool((labels != found).any())
-        probability = "" if found.ndim else f" {score:.2f}"
+    for labels, predicted, score in zip(batch.labels, predictions.labels, predictions.scores, strict=True):
+        wrong = bool((labels != predicted).any())
+        probability = "" if predicted.ndim else f" {score:.2f}"
         true = f" ({label_names(labels, class_names)})" if wrong else ""
-        titles.append(label_names(found, class_names) + probability + true)
+        titles.append(label_names(predicted, class_names) + probability + true)
         colors.append(WRONG if wrong else RIGHT)
     return grid(list(batch.images), titles, colors, columns)

@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.data.datamodules.image_sets import write_masks
+from visiontasks import MaskFolderDataModule
 from visiontasks.data.converting.content import name_images
-from visiontasks.errors import DataError
+from visiontasks.data.converting.convert import convert
+from visiontasks.errors import ArgumentError, DataError
 
 
 def named(*names: str) -> list[str]:
@@ -31,3 +34,9 @@ def test_names_are_short_and_differ_without_their_suffixes(names: list[str], exp
 def test_a_name_that_is_not_unicode_is_an_error() -> None:
     with pytest.raises(DataError, match="not valid Unicode"):
         named("a\udcff.jpg")
+
+
+def test_masks_in_files_are_refused(tmp_path: Path) -> None:
+    data = MaskFolderDataModule(write_masks(tmp_path / "set"), class_names=["a", "b", "c", "d", "e"])
+    with pytest.raises(ArgumentError, match="masks in files, which none of the forms holds"):
+        convert(data, "coco", tmp_path / "coco")

@@ -14,11 +14,6 @@ from visiontasks.data.converting.convert import convert
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISIONTASKS_CACHE", str(tmp_path / "cache"))
-
-
 def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 

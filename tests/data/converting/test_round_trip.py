@@ -25,11 +25,6 @@ READERS: dict[str, type[FileDataModule]] = {
 SMALL: dict[str, Any] = {"num_workers": 0, "batch_size": 3, "shorter": 40, "longer": 64, "seed": 5}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VISIONTASKS_CACHE", str(tmp_path / "cache"))
-
-
 def again(data: FileDataModule, form: str, folder: Path, **options: Any) -> FileDataModule:  # noqa: ANN401 (arguments)
     """Convert a data set, and read the result as the conversion says."""
     done = convert(data, form, folder)

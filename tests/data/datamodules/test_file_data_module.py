@@ -10,23 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.data.datamodules.image_sets import (
-    shapes,
-    write_coco,
-    write_folders,
-    write_masks,
-    write_table,
-    write_voc,
-    write_yolo,
-)
-from visiontasks import (
-    COCODataModule,
-    CSVDataModule,
-    FolderDataModule,
-    MaskFolderDataModule,
-    VOCDataModule,
-    YOLODataModule,
-)
+from tests.data.datamodules.image_sets import shapes, write_coco, write_folders, write_masks, write_table, write_voc
+from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, VOCDataModule
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler
@@ -47,14 +32,6 @@ CASES: list[tuple[type[FileDataModule], Write, dict[str, Any], str]] = [
     (MaskFolderDataModule, write_masks, {"class_names": MASK_CLASSES, "image_size": (32, 32)}, "segmentation"),
     (CSVDataModule, write_table, {"task": "detection", "shorter": 32, "longer": 64}, "detection"),
     (CSVDataModule, lambda root: write_table(root, boxes=False), {"image_size": (32, 32)}, "classification"),
-    (YOLODataModule, write_yolo, {"shorter": 32, "longer": 64}, "detection"),
-    (YOLODataModule, write_yolo, {"task": "localization", "image_size": (32, 32)}, "localization"),
-    (
-        YOLODataModule,
-        lambda root: write_yolo(root, polygons=True),
-        {"task": "segmentation", "image_size": (32, 32)},
-        "segmentation",
-    ),
 ]
 IDS = [f"{owner.__name__}-{yields}" for owner, _, _, yields in CASES]
 
@@ -277,7 +254,7 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), augmentation="strong")
     data.setup("fit")
     plain = [data.dataset("train")[BatchRequest([index], 0)].images for index in range(len(data.train_set))]
-    bank = torch.cat([batch.images for batch in data.bank_dataloader()])
+    bank = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert torch.equal(bank, torch.cat(plain))
     augmented = data.train_set[BatchRequest(list(range(len(data.train_set))), 0)].images
     assert not torch.equal(bank, augmented)
@@ -286,12 +263,12 @@ def test_a_bank_shows_whole_images_as_validation_does(tmp_path: Path) -> None:
 def test_a_bank_takes_the_decoded_images_of_training(tmp_path: Path) -> None:
     data = make(FolderDataModule, write_folders(tmp_path), image_size=(32, 32), cache=True, num_workers=0)
     data.setup("fit")
-    first = torch.cat([batch.images for batch in data.bank_dataloader()])
+    first = torch.cat([batch.images for batch in data.unaugmented_dataloader()])
     assert data.train_set.cache is not None
     assert data.train_set.cache.filled.all()
     for image in range(len(data.train_set)):
         data.train_set.index.file(image).unlink()
-    assert torch.equal(torch.cat([batch.images for batch in data.bank_dataloader()]), first)
+    assert torch.equal(torch.cat([batch.images for batch in data.unaugmented_dataloader()]), first)
 
 
 def test_masks_are_made_where_a_json_does_not_say_the_sizes(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_number_that_is_not_finite_is_named(tmp_path: Path, number: str) -> No
         ('{"images": [', "file is not JSON"),
         ("[]", "file holds a list instead of an object"),
         ('{"images": [], "categories": []}', "file has no 'annotations'"),
-        ('{"images": {}, "categories": [], "annotations": []}', "file has 'images' that is no list"),
+        ('{"images": {}, "categories": [], "annotations": []}', "file has 'images' that is not a list"),
     ],
 )
 def test_what_is_no_instances_file(tmp_path: Path, text: str, kind: str) -> None:

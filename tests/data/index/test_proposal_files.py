@@ -58,7 +58,7 @@ def test_files_that_do_not_belong_together_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text('{"images": ["a"], "method": {}}')
     with pytest.raises(DataError, match=r"has shape \(2, 3, 4\) for 1 images"):
         ProposalFile(tmp_path / "boxes.npy")
-    with pytest.raises(DataError, match="are no file of proposals"):
+    with pytest.raises(DataError, match="are not a file of proposals"):
         ProposalFile(tmp_path / "missing.npy")
 
 

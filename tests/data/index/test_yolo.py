@@ -44,6 +44,9 @@ def test_a_polygon_has_the_box_around_it_and_covers_its_pixels(tmp_path: Path) -
     index, problems = parse(tmp_path)
     assert not problems
     np.testing.assert_allclose(boxes_of(index), [[8, 8, 40, 32], [0, 4, 40, 40], [72, 36, 80, 40]], atol=1e-9)
+    assert index.segments is not None
+    points = index.segments.polygons(1)[0].reshape(-1, 2)
+    np.testing.assert_array_equal(points, [[0, 4], [40, 4], [40, 40], [16, 36], [0, 20]])  # clipped
     drawn = Image.new("L", (80, 40))
     ImageDraw.Draw(drawn).polygon([(8, 8), (40, 8), (8, 32)], fill=1)
     (mask,) = index.instance_masks(0)

@@ -120,7 +120,7 @@ def _read_leniently(data: bytes, file: Path) -> Records:
     for key in ("images", "annotations", "categories"):
         entries = content.get(key)
         if not isinstance(entries, list):
-            found = f"has no {key!r}" if entries is None else f"has {key!r} that is no list"
+            found = f"has no {key!r}" if entries is None else f"has {key!r} that is not a list"
             remedy = "An instances file has the lists images, annotations and categories."
             problems.append(Problem("error", f"file {found}", str(file), "", ", ".join(map(repr, content)), remedy))
             content[key] = []

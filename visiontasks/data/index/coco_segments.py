@@ -59,11 +59,13 @@ def pack_segments(
         parts = [unpack_coordinates(part) for part in parts]
     runs = [text for chunk in chunks for text in chunk.runs]
     object_lengths = [length for chunk in chunks for length in chunk.object_lengths]
-    bare = [row for row, (length, text) in enumerate(zip(object_lengths, runs, strict=True)) if not length and not text]
-    if len(bare) == len(texts):
+    boxed = [
+        row for row, (length, text) in enumerate(zip(object_lengths, runs, strict=True)) if not length and not text
+    ]
+    if len(boxed) == len(texts):
         return None, problems
     named = {problem.record for problem in problems}
-    for where in map(place, bare):
+    for where in map(place, boxed):
         if where[1] not in named:
             problems.append(Problem("warning", "object without segmentation", *where, "", "Its mask is empty."))
     segments = Segments(

@@ -62,7 +62,7 @@ class ProposalFile:
             self.method: dict[str, Any] = description["method"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = (
-                f"{str(self.path)!r} and the .json file beside it are no file of proposals ({type(error).__name__}: "
+                f"{str(self.path)!r} and the .json file beside it are not a file of proposals ({type(error).__name__}: "
                 f"{error}). Make one with visiontasks propose."
             )
             raise DataError(message) from error

@@ -161,10 +161,10 @@ class YoloLabels:
         if key_points := sum(content.labels.key_points for content in contents):
             kind, remedy = "key points were left out", "The boxes were read."
             yield Problem("warning", kind, source, "", f"those of {key_points} lines", remedy)
-        bare = [image for image, label in pairs if label is None]
-        if len(bare) > _MANY * len(pairs):
-            wanted = self.root / label_name(os.path.relpath(bare[0], self.root).replace(os.sep, "/"))
-            value = f"{len(bare)} of {len(pairs)}; that of {str(bare[0])!r} would be {str(wanted)!r}"
+        unlabelled = [image for image, label in pairs if label is None]
+        if len(unlabelled) > _MANY * len(pairs):
+            wanted = self.root / label_name(os.path.relpath(unlabelled[0], self.root).replace(os.sep, "/"))
+            value = f"{len(unlabelled)} of {len(pairs)}; that of {str(unlabelled[0])!r} would be {str(wanted)!r}"
             remedy = "They count as images without objects; an empty file says so, too."
             yield Problem("warning", "images without label file", source, "", value, remedy)
 

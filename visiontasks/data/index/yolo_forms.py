@@ -33,9 +33,12 @@ def outside_lines(outside: Sequence[tuple[Path, Line]], count: int, source: str)
         value = f"{len(pixels)} of {count} lines, the first is {_show(line)} in {str(file)!r}, line {line.number}"
         remedy = "Divide x and widths by the width of the image, y and heights by its height."
         return [Problem("error", "coordinates are pixels instead of fractions", source, "", value, remedy)]
-    remedy = "Coordinates are fractions of the width and height of the image; correct or delete the line."
-    kind = "coordinate outside 0 to 1"
-    return [Problem("error", kind, str(file), f"line {line.number}", _show(line), remedy) for file, line in outside]
+    kind, remedy = "coordinate outside 0 to 1", "Coordinates are fractions of the width and height of the image"
+    remedies = [f"{remedy}{', not pixels' * (max(line.coordinates) > _PIXELS)}." for _, line in outside]
+    return [
+        Problem("error", kind, str(file), f"line {line.number}", _show(line), remedy)
+        for (file, line), remedy in zip(outside, remedies, strict=True)
+    ]
 
 
 def mistaken_polygons(shapes: Sequence[Sequence[float]], source: str) -> list[Problem]:

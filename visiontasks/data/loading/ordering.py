@@ -36,8 +36,8 @@ def class_balanced_weights(
     weights = np.zeros(images)
     frequency: Int64[np.ndarray, " classes"] = np.bincount(label)
     np.maximum.at(weights, image, np.reciprocal(frequency.astype(np.float64))[label])
-    bare = weights == 0
-    weights[bare] = 1 / max(1, int(bare.sum()))
+    without_objects = weights == 0
+    weights[without_objects] = 1 / max(1, int(without_objects.sum()))
     return weights
 
 
