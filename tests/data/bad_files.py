@@ -76,7 +76,10 @@ FOLDERS = {
         "\\udcff.png' could not be read",
     ),
     "image twice in a split": Case(
-        "folders", copy("train/circle/0.png", "train/star/copied.png"), 1, "same image in two classes (1)"
+        "folders", copy("train/circle/0.png", "train/circle/copied.png"), 1, "same image twice in a split (1)"
+    ),
+    "image in two classes": Case(
+        "folders", copy("train/circle/0.png", "train/star/copied.png"), 1, "'star' here, 'circle' in train as"
     ),
     "image in two splits": Case(
         "folders", copy("train/circle/0.png", "test/circle/copied.png"), 1, "same image in two splits (1)"

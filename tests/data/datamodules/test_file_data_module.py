@@ -205,14 +205,14 @@ MESSAGES: list[tuple[type[FileDataModule], dict[str, Any], str]] = [
     (
         COCODataModule,
         {},
-        r"- annotations/instances_train\.json\n.*(.|\n)*It holds: picture\.png\. Name the annotations",
+        r"- annotations/instances_train\.json \(COCO, CVAT, Datumaro\)\n(.|\n)*: picture\.png\. Name the annotations",
     ),
     (COCODataModule, {"train": "x.json"}, r"train is 'x\.json', but there is no file"),
     (VOCDataModule, {}, r"- VOCdevkit/VOC2012/ \(or another year\)"),
     (VOCDataModule, {"year": "2012"}, r"- VOCdevkit/VOC2012/ImageSets\n"),
     (MaskFolderDataModule, {}, r"nothing says which classes they are\. Give class_names=\['background', \.\.\.\]"),
     (MaskFolderDataModule, {"class_names": ["a"]}, r"- train\.txt, val\.txt, test\.txt with an image and its mask"),
-    (CSVDataModule, {}, r"- train\.csv, val\.csv"),
+    (CSVDataModule, {}, r"- train\.csv \(Kaggle\)"),
 ]
 
 
