@@ -97,7 +97,8 @@ class ConvBlock(nn.Module):
         same = (kernel_size - 1) // 2
         if padding is not None and not 0 <= padding <= same:
             message = (
-                f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
+                f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: with more, filters would "
+                "see only padding."
             )
             raise ArgumentError(message)
         self.missing_padding = 0 if padding is None else same - padding

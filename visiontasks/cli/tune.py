@@ -102,9 +102,9 @@ class TuningCLI(TrainingCLI):
             update_attr=False,
         )
         rates, losses = finder.results["lr"], unsmoothed(finder.results["loss"])
-        found = suggest_rate(rates, losses)
+        rate = suggest_rate(rates, losses)
         print(f"Learning rate: {len(rates)} steps from {options.min_lr:g} to {rates[-1]:.2g}; so far it is {before:g}.")
-        return found
+        return rate
 
     def _batch_size(self) -> int:
         data = self.datamodule
@@ -113,8 +113,8 @@ class TuningCLI(TrainingCLI):
         most = min(self.config_init.max_batch_size, max(1, len(data.train_set) // 2))
         largest = 1 << (most.bit_length() - 1)
         # Lightning returns the size at which it gives up without having tried it.
-        found = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
-        size: int = min(int(found or before), largest)
+        suggested = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
+        size: int = min(int(suggested or before), largest)
         data.batch_size = size
         bound = "is the largest that fits into memory" if size < largest else "fits; larger ones were not tried"
         print(f"Batch size: {size} {bound}; so far it is {before}.")

@@ -104,8 +104,8 @@ def nearest_classes(codes: Codes, bank: Bank, labels: BankLabels, neighbours: in
     chosen = []
     with torch.autocast(codes.device.type, enabled=False):
         for some in F.normalize(codes).split(max(1, _SIMILARITIES // len(bank))):
-            similarity, found = (some @ bank.T).topk(min(neighbours, len(bank)))
-            votes = F.one_hot(labels[found], classes)
+            similarity, nearest = (some @ bank.T).topk(min(neighbours, len(bank)))
+            votes = F.one_hot(labels[nearest], classes)
             # A cosine is at most 1, so that nearness never outweighs a vote.
             nearness = (votes * similarity[:, :, None]).sum(1) / (4 * neighbours)
             chosen.append((votes.sum(1) + nearness).argmax(1))
