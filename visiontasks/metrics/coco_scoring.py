@@ -108,21 +108,20 @@ def coco_scores(
 
 
 def coco_hits(
-    detections: Detections, objects: TrueObjects, num_classes: int, limit: int = 100
+    detections: Detections, objects: TrueObjects, num_classes: int
 ) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
-    """Determine which detections are matched with an object of their class at IoU 0.5.
+    """Determine which of the best 100 detections of a class per image are matched with an object at IoU 0.5.
 
     Args:
         detections: The detections.
         objects: The objects.
         num_classes: Number of classes.
-        limit: Maximum number of detections of a class per image.
 
     Returns:
         The detections by image and class, in descending order of score; whether each is matched with an object; and
         whether with an ignored one.
     """
-    objects, detections, ranks = _sorted(objects, detections, num_classes, limit)
+    objects, detections, ranks = _sorted(objects, detections, num_classes, 100)
     near, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
     hit, skip = np.zeros(len(ranks), bool), np.zeros(len(ranks), bool)
     hit[near], skip[near] = hits[0][0], skipped[0][0]
