@@ -81,7 +81,7 @@ COCO = {
         "coco",
         edit(alone),
         1,
-        "coco/train | circle | Nothing is learnt of it",
+        "coco/train | circle | It cannot be learnt",
         holds=lambda batch: (batch.labels == -1).all(1).sum() == 1,
     ),
     "nothing but crowds": Case(

@@ -48,7 +48,10 @@ class DetectionResults(Callback):
         self._indices = [getattr(dataset, "index", None) for dataset in sets]
         for dataset, index in zip(sets, self._indices, strict=True):
             if index is None:
-                message = f"The test data, a {type(dataset).__name__}, have no files, whose names results would need."
+                message = (
+                    f"The test data, a {type(dataset).__name__}, have no files; results are written by the names of "
+                    "files."
+                )
                 raise ArgumentError(message)
 
     def on_test_batch_start(

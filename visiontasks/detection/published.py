@@ -139,16 +139,18 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     Raises:
         CheckpointError: If the weights do not fit this detector; in that case nothing is loaded.
     """
-    own = task.state_dict()
+    current = task.state_dict()
     tensors = {key: value for key, value in source.weights.items() if key.startswith(_PARTS)}
     dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
     adapted = adapt_first(task.get_submodule("backbone"), tensors, "backbone.")
-    of_anchors = {key for key in _OF_ANCHORS & own.keys() & tensors.keys() if len(own[key]) != len(tensors[key])}
+    of_anchors = {
+        key for key in _OF_ANCHORS & current.keys() & tensors.keys() if len(current[key]) != len(tensors[key])
+    }
     tensors = {key: value for key, value in tensors.items() if key not in of_anchors}
     # Frozen batch norm has no count of batches, and none is needed here.
-    left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
+    left = {key for key in current if key.endswith("num_batches_tracked") and key not in tensors}
     left |= of_anchors | (_OUTPUTS if dropped else set())
-    expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
+    expected = {key: value for key, value in current.items() if key.startswith(_PARTS) and key not in left}
     check_fit(
         expected,
         tensors,
@@ -158,8 +160,8 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
         file="source",
         model="task",
     )
-    task.load_state_dict({**own, **tensors})
-    others = [name for name, found in (("classes", dropped), ("anchors", of_anchors)) if found]
+    task.load_state_dict({**current, **tensors})
+    others = [name for name, keys in (("classes", dropped), ("anchors", of_anchors)) if keys]
     left_out = f"its outputs for other {' and '.join(others)} were left out" if others else None
     return f"Weights of the detector from {'; '.join(filter(None, (source.origin, adapted, left_out)))}."
 

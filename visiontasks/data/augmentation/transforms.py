@@ -210,9 +210,9 @@ class Augmentation:
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         if boxes is not None:
-            found = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
-            moved, inside = clip_boxes(found[:, :4], (pixels.shape[0], pixels.shape[1]))
-            return Augmented(pixels, moved[inside], kept[found[inside, 4].astype(np.int64)], data.get("mask"))
+            bboxes = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
+            moved, inside = clip_boxes(bboxes[:, :4], (pixels.shape[0], pixels.shape[1]))
+            return Augmented(pixels, moved[inside], kept[bboxes[inside, 4].astype(np.int64)], data.get("mask"))
         return Augmented(pixels, np.empty((0, 4)), kept, data.get("mask"))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -144,10 +144,10 @@ def read_classes(root: Path, ignore_index: int = IGNORED) -> tuple[str, ...] | M
 
 def _from_lines(lines: Sequence[str], ignore_index: int) -> tuple[str, ...] | MaskValues:
     for pattern in (_COLOURED, _NUMBERED):
-        matches = [found for line in lines if (found := pattern.fullmatch(line))]
+        matches = [match for line in lines if (match := pattern.fullmatch(line))]
         if matches and len(matches) == len(lines):
             classes: dict[str, list[int | str]] = {}
-            for *numbers, name in (found.groups() for found in matches):
+            for *numbers, name in (match.groups() for match in matches):
                 classes.setdefault(name.strip(), []).append(int(numbers[0]) if len(numbers) == 1 else ",".join(numbers))
             return MaskValues(classes, ignore_index)
     return tuple(lines)

@@ -94,11 +94,11 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
         remedy = "Name a text file in UTF-8, relative to the root or to the working folder."
         problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
     for number, name in enumerate(map(str.strip, lines), 1):
-        found = next((named[name] for named in forms if name in named), [])
-        kind = "listed image is not in the data set" if not found else "name fits several images"
-        if name and len(found) == 1:
-            kind = "image is listed twice" if found[0] in chosen else ""
-            chosen[found[0]] = None
+        matches = next((named[name] for named in forms if name in named), [])
+        kind = "listed image is not in the data set" if not matches else "name fits several images"
+        if name and len(matches) == 1:
+            kind = "image is listed twice" if matches[0] in chosen else ""
+            chosen[matches[0]] = None
         if name and kind:
             remedy = "Write the file's name relative to the folder of the images, once."
             problems.append(Problem("error", kind, str(file), f"line {number}", repr(name), remedy))

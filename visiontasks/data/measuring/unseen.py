@@ -56,7 +56,7 @@ def unseen_classes(
         of: What was counted.
         root: Folder of the data set.
     """
-    kind, remedy = f"class without {of} in training", "Nothing is learnt of it: annotate some, or leave the class out."
+    kind, remedy = f"class without {of} in training", "It cannot be learnt: annotate some, or leave the class out."
     unseen = np.flatnonzero(counts == 0).tolist()
     return [Problem("warning", kind, root, class_names[label], "", remedy) for label in unseen]
 
