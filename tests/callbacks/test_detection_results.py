@@ -89,10 +89,16 @@ def test_data_without_files_are_an_error(tmp_path: Path) -> None:
 
 
 def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 (one of two strings; a callback)
-    """Let a callback write what a metric holds of loaders with two images each."""
-    index = SimpleNamespace(
-        image_id=("0005", 2**70).__getitem__, class_names=("cat", "dog"), category_id=(7, "9").__getitem__, **options
-    )
+    """Let a callback write what a metric holds of loaders with two batches of an image each."""
+    indices = [
+        SimpleNamespace(
+            image_id=(f"first{loader or ''}", 2**70 + loader).__getitem__,
+            class_names=("cat", "dog"),
+            category_id=(7, "9").__getitem__,
+            **options,
+        )
+        for loader in range(loaders)
+    ]
     boxes = np.array([[0.0, 1.0, 4.0, 6.0], [2.0, 2.0, 8.0, 5.0]])
     found = Detections(np.array([0, 1]), boxes, np.array([0, 1]), np.array([0.75, 0.5]))
     metric: Any = MagicMock(DetectionMetric)
@@ -100,13 +106,14 @@ def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 
     metric._defaults, metric._reductions = {}, {}
     task: Any = Mock(LightningModule, scores=SimpleNamespace(test_metrics={"map": metric}))
     trainer: Any = Mock(Trainer, log_dir="runs", is_global_zero=True)
-    sets = [SimpleNamespace(dataset=SimpleNamespace(index=index))] * loaders
+    sets = [SimpleNamespace(dataset=SimpleNamespace(index=index)) for index in indices]
     trainer._evaluation_loop._combined_loader.flattened = sets
     callback = DetectionResults(form)
     for _ in range(2):  # two tests with the same callback
         callback.on_test_start(trainer, task)
         for loader in range(loaders):
-            callback.on_test_batch_start(trainer, task, None, 0, loader)
+            for number in range(2):
+                callback.on_test_batch_start(trainer, task, None, number, loader)
         callback.on_test_epoch_end(trainer, task)
         callback.on_test_end(trainer, task)
     return callback
@@ -115,13 +122,12 @@ def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 
 def test_each_loader_has_a_folder_with_boxes_to_the_pixel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     detect("coco", loaders=2)
-    expected = [
-        {"image_id": "0005", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
-        {"image_id": 2**70, "category_id": "9", "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
-    ]
     assert sorted(path.name for path in Path("runs").iterdir()) == ["results", "results_dataloader_idx_1"]
-    for folder in Path("runs").iterdir():
-        assert json.loads((folder / "detections.json").read_text()) == expected
+    for folder, loader in (("results", 0), ("results_dataloader_idx_1", 1)):
+        assert json.loads(Path("runs", folder, "detections.json").read_text()) == [
+            {"image_id": f"first{loader or ''}", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
+            {"image_id": 2**70 + loader, "category_id": "9", "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
+        ]
 
 
 def test_a_line_of_voc_counts_pixels_from_1_and_includes_the_last(

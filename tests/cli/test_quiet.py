@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from visiontasks.cli.quiet import quiet
+from visiontasks.cli.failures import run_to_exit_code
 
 SILENT: dict[str, type[Warning]] = {
     "`isinstance(treespec, LeafSpec)` is deprecated": FutureWarning,
@@ -24,9 +24,13 @@ def test_what_a_user_cannot_mend_is_silent_and_the_rest_is_not(caplog: pytest.Lo
     filters = list(logger.filters)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        quiet()
-        for text, category in SILENT.items():
-            warnings.warn(text, category, stacklevel=1)
+
+        def command() -> int:
+            for text, category in SILENT.items():
+                warnings.warn(text, category, stacklevel=1)
+            return 3
+
+        assert run_to_exit_code(command, debug=False) == 3
         assert caught == []
         warnings.warn("something else", UserWarning, stacklevel=1)
         warnings.warn("LeafSpec", UserWarning, stacklevel=1)

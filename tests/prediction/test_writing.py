@@ -36,8 +36,9 @@ def test_what_is_passed_on_holds_no_pixels(tmp_path: Path) -> None:
 def test_pictures_show_what_is_sure_unless_all_is_asked_for(everything: bool, tmp_path: Path) -> None:
     drawn: list[Prediction] = []
     failed = Prediction(Path("bad.png"), error="'bad.png' could not be read")
+    asked = {"all_boxes": True} if everything else {}
     with JsonLines(tmp_path / "x.jsonl") as writer:
-        list(write_predictions([prediction(0), failed], writer, drawn.append, all_boxes=everything))
+        list(write_predictions([prediction(0), failed], writer, drawn.append, **asked))
     assert [one.class_names for one in drawn] == [("cat", "dog") if everything else ("cat",)]
     assert '"dog"' in (tmp_path / "x.jsonl").read_text()
 

@@ -10,7 +10,6 @@ from torchvision.models import get_model_weights
 from visiontasks.backbones import list_backbones
 from visiontasks.backbones.summary import BackboneSummary, summarize
 from visiontasks.backbones.weights import PUBLISHED
-from visiontasks.cli.quiet import quiet
 from visiontasks.errors import ArgumentError
 
 _BAR = 24
@@ -42,7 +41,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     if min(options.size) < 1 or options.in_channels < 1:
         message = f"--size is {options.size} and --in_channels {options.in_channels}; expected at least 1."
         raise ArgumentError(message)
-    quiet()
     size = tuple(options.size)
     if options.name is not None:
         summary = summarize(options.name, options.in_channels, size)

@@ -9,7 +9,6 @@ import numpy as np
 from visiontasks.cli.advice import in_flags
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.check import Report, check
 from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem, count_kinds
@@ -28,7 +27,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 for clean data, 1 with warnings, 2 with errors.
     """
-    quiet()
     description = "Validate a data set: annotations, files, and what the splits have in common."
     data, options = parse_data(command, description, arguments, _add_options)
     report = check(data, files=not options.quick)

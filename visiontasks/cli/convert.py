@@ -7,7 +7,6 @@ from pathlib import Path
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.converting.convert import FORMATS, IMAGES, Conversion, convert
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.index.problems import count_kinds
@@ -27,7 +26,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Raises:
         ArgumentError: If the data are not in files, or an option is wrong.
     """
-    quiet()
     description = "Write a data set in the form of YOLO, COCO, VOC or a table, with all its splits."
     data, options = parse_data(command, description, arguments, _add_options)
     if not isinstance(data, FileDataModule):

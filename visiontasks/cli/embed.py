@@ -10,7 +10,6 @@ from torch.nn.functional import interpolate
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser, flag_value
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.loading.samplers import BatchRequest
@@ -30,7 +29,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 when every file was encoded, 1 when some could not be read.
     """
-    quiet()
     description = "Encode image files, or a data set (--data and its flags), with the checkpoint of an autoencoder."
     data, options = parse_data(command, description, arguments, _add_options)
     configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 from visiontasks.cli.advice import in_flags
+from visiontasks.cli.quiet import quiet
 from visiontasks.errors import VisiontasksError
 from visiontasks.files import FULL, reason, system_error
 
@@ -30,7 +31,7 @@ _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def run_to_exit_code(command: Callable[[], int], debug: bool) -> int:
-    """Run a command, and turn errors that its user can mend into one message.
+    """Run a command, without the warnings that its user can do nothing about; errors to mend become one message.
 
     Args:
         command: What to run; it returns its exit code.
@@ -40,6 +41,7 @@ def run_to_exit_code(command: Callable[[], int], debug: bool) -> int:
         The exit code: that of the command; 2 for an error in the user's input, or if the machine lacks room, memory
         or a permission; 130 if the user interrupts it. All other errors are raised.
     """
+    quiet()
     try:
         return command()
     except KeyboardInterrupt:

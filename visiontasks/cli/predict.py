@@ -9,7 +9,6 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.files import write_atomically
 from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
@@ -37,7 +36,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
-    quiet()
     options = _parser(command).parse_args(arguments)
     predictor = create_predictor(
         options.checkpoint,

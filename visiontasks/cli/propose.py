@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
@@ -71,7 +70,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Raises:
         ArgumentError: If the data set has no boxes, or an option is wrong.
     """
-    quiet()
     data, options = parse_data(command, "Propose boxes for the images of a data set.", arguments, _add_options)
     images, rows = _list_images(data, options.splits)
     method = {"name": "selective-search", "mode": options.mode, "least": options.least}

@@ -12,7 +12,6 @@ import yaml
 from visiontasks.callbacks.report import RunReport
 from visiontasks.cli.checkpoint_model import FROM_DATA
 from visiontasks.cli.hardware import keep_freed_memory
-from visiontasks.cli.quiet import quiet
 from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
 from visiontasks.prediction import find_task, import_path
@@ -69,7 +68,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
         *flags,
         f"--trainer.callbacks+={json.dumps(callback)}",
     ]
-    quiet()
     keep_freed_memory()
     cli = TrainingCLI("test", words)
     cli.trainer.test(cli.model, cli.datamodule, ckpt_path=str(checkpoint), verbose=False)

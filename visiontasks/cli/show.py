@@ -11,7 +11,6 @@ import numpy as np
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
-from visiontasks.cli.quiet import quiet
 from visiontasks.data.augmentation.resizing import Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.check import Report, check
@@ -36,7 +35,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code, 0.
     """
-    quiet()
     description = "Draw samples of a data set as the model gets them, with their annotations."
     data, options = parse_data(command, description, arguments, _add_options)
     if options.n < 1:

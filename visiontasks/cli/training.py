@@ -27,7 +27,6 @@ from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, defaul
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
-from visiontasks.cli.quiet import quiet
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
@@ -252,7 +251,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code, 0.
     """
-    quiet()
     keep_freed_memory()
     TrainingCLI(command, arguments).run()
     return 0
@@ -277,7 +275,6 @@ def run_recipe(
     words, debug = without_debug(sys.argv[1:] if arguments is None else arguments)
 
     def run() -> int:
-        quiet()
         keep_freed_memory()
         TrainingCLI(name, words, task, data, defaults).run()
         return 0

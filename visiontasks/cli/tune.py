@@ -11,7 +11,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.tuner import Tuner
 
 from visiontasks.cli.hardware import keep_freed_memory
-from visiontasks.cli.quiet import quiet
 from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import ArgumentError
 
@@ -181,7 +180,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0, or 1 if no learning rate can be suggested.
     """
-    quiet()
     keep_freed_memory()
     # Its steps are reported by Lightning as if they were a training.
     logger = logging.getLogger("lightning.pytorch")
