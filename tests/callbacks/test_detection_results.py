@@ -92,7 +92,7 @@ def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 
     """Let a callback write what a metric holds of loaders with two batches of an image each."""
     indices = [
         SimpleNamespace(
-            image_id=(f"first{loader or ''}", 2**70 + loader).__getitem__,
+            image_id=(f"000{5 + loader}", 2**70 + loader).__getitem__,
             class_names=("cat", "dog"),
             category_id=(7, "9").__getitem__,
             **options,
@@ -125,7 +125,7 @@ def test_each_loader_has_a_folder_with_boxes_to_the_pixel(tmp_path: Path, monkey
     assert sorted(path.name for path in Path("runs").iterdir()) == ["results", "results_dataloader_idx_1"]
     for folder, loader in (("results", 0), ("results_dataloader_idx_1", 1)):
         assert json.loads(Path("runs", folder, "detections.json").read_text()) == [
-            {"image_id": f"first{loader or ''}", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
+            {"image_id": f"000{5 + loader}", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
             {"image_id": 2**70 + loader, "category_id": "9", "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
         ]
 
