@@ -99,3 +99,12 @@ def test_the_split_is_the_same_in_every_form() -> None:
     expected = split("set/pictures", "", list(range(50)), ("a", "b", "c"))
     for folder in ("JPEGImages/", "data/images/"):
         assert split("set", folder, list(range(49, -1, -1)), ("c", "a", "b")) == expected
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 9])
+def test_few_images_leave_no_split_empty(count: int) -> None:
+    index = build_index(Path("root"), [f"{number}.png" for number in range(count)], ("a", "b"))
+    parts = split_by_fractions(index, (0.8, 0.1, 0.1))
+    assert all(map(len, parts))
+    assert sum(map(len, parts)) == len({name for part in parts for name in part.files}) == count
+    assert [len(part) for part in split_by_fractions(index, (1, 0, 0))] == [count, 0, 0]

@@ -11,6 +11,7 @@ from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import described, first_existing, holds_xml, layout_error, places
 from visiontasks.data.download.public import VOC, download_archives
+from visiontasks.data.images.mask_values import LABEL_MAP, MaskValues, read_label_map
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -35,7 +36,8 @@ class VOCDataModule(FileDataModule):
     Both a devkit below ``root`` and folders of images and XML files without lists are recognised. The classes are those
     that occur, sorted; in a devkit they are the 20 of VOC if no other occurs. Difficult objects are marked as ignored.
 
-    In segmentation a pixel has a class or is ``background``; classification is multilabel.
+    In segmentation a pixel has a class or is ``background``; the classes are the values of the masks, or the colours
+    that ``labelmap.txt`` of CVAT gives them. Classification is multilabel.
 
     Args:
         root: Folder of the data set.
@@ -139,8 +141,21 @@ class VOCDataModule(FileDataModule):
                 return None
             there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
             name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
+        if self.task == "segmentation" and (devkit / LABEL_MAP).is_file():
+            class_names = self._by_colours(devkit / LABEL_MAP, class_names)
         source = VocDevkit(devkit, name, kind, class_names)
         return source if class_names is not None else replace(source, class_names=_classes(source))
+
+    def _by_colours(self, file: Path, class_names: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Take the classes of masks from the colours of a label map; return their names without the background."""
+        colours = read_label_map(file)
+        names = class_names or tuple(name for name in colours if name != "background")
+        missing = [name for name in ("background", *names) if name not in colours]
+        if missing:
+            message = f"{str(file)!r} has no colour for {missing[0]!r}. {near_matches(missing[0], colours)}"
+            raise DataError(message)
+        self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
+        return names
 
     def _devkits(self) -> list[Path]:
         devkits = []

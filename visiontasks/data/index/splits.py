@@ -33,9 +33,10 @@ def split_of(name: str) -> str | None:
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
     """Split the images at random.
 
-    If every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
-    split of an image depends on the seed, the names of all files below the folder that holds them all, and the names of
-    the classes only: not on the process, the platform, the form of the annotations or the order of the index.
+    If every image has exactly one object, or objects of one class, each split gets its fraction of each class. Each
+    gets at least one image if there are as many images as splits. The split of an image depends on the seed, the names
+    of all files below the folder that holds them all, and the names of the classes only: not on the process, the
+    platform, the form of the annotations or the order of the index.
 
     Args:
         index: All images.
@@ -68,6 +69,11 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
             counts[np.argmax(np.round(shares * seen - given - counts, 9))] += 1
         given += counts
         split_of[members] = np.repeat(np.arange(len(shares)), counts)
+    if len(index) >= len(shares):
+        # Of few images, one each for the splits that would have none.
+        for split in np.flatnonzero((np.bincount(split_of, minlength=len(shares)) == 0) & (shares > 0)).tolist():
+            largest = np.bincount(split_of, minlength=len(shares)).argmax()
+            split_of[order[split_of[order] == largest][-1]] = split
     return tuple(index.subset(np.flatnonzero(split_of == split)) for split in range(len(shares)))
 
 
