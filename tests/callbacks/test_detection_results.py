@@ -91,7 +91,7 @@ def test_data_without_files_are_an_error(tmp_path: Path) -> None:
 def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 (one of two strings; a callback)
     """Let a callback write what a metric holds of loaders with two images each."""
     index = SimpleNamespace(
-        image_ids=["first", "second"], class_names=("cat", "dog"), category_ids=np.array([7, 9]), **options
+        image_id=("0005", 2**70).__getitem__, class_names=("cat", "dog"), category_id=(7, "9").__getitem__, **options
     )
     boxes = np.array([[0.0, 1.0, 4.0, 6.0], [2.0, 2.0, 8.0, 5.0]])
     found = Detections(np.array([0, 1]), boxes, np.array([0, 1]), np.array([0.75, 0.5]))
@@ -116,8 +116,8 @@ def test_each_loader_has_a_folder_with_boxes_to_the_pixel(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     detect("coco", loaders=2)
     expected = [
-        {"image_id": "first", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
-        {"image_id": "second", "category_id": 9, "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
+        {"image_id": "0005", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
+        {"image_id": 2**70, "category_id": "9", "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
     ]
     assert sorted(path.name for path in Path("runs").iterdir()) == ["results", "results_dataloader_idx_1"]
     for folder in Path("runs").iterdir():
@@ -131,6 +131,6 @@ def test_a_line_of_voc_counts_pixels_from_1_and_includes_the_last(
     detect("voc")
     lines = {path.stem.split("_")[-1]: path.read_text().split() for path in Path("runs", "results").iterdir()}
     assert {name: [line[0], *map(float, line[1:])] for name, line in lines.items()} == {
-        "cat": ["first", 0.75, 1.0, 2.0, 4.0, 6.0],
-        "dog": ["second", 0.5, 3.0, 3.0, 8.0, 5.0],
+        "cat": ["0005", 0.75, 1.0, 2.0, 4.0, 6.0],
+        "dog": [str(2**70), 0.5, 3.0, 3.0, 8.0, 5.0],
     }

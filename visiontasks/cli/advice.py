@@ -54,6 +54,6 @@ def _owners() -> dict[str, str]:
         }
         for owner, kinds in (("data", choices.DATA_MODULES), ("model", choices.TASKS))
     }
-    names["model"].discard("class_names")  # which a task adopts from the data
+    names["model"] -= {"class_names", "num_classes"}  # which a task adopts from the data
     both = names["data"] & names["model"]
     return {name: owner for owner, known in names.items() for name in known - both}

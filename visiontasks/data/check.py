@@ -15,7 +15,7 @@ from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
 from visiontasks.data.measuring.masks import first_masks
-from visiontasks.data.measuring.unseen import binary_masks, unseen_classes
+from visiontasks.data.measuring.unseen import binary_masks, similar_classes, unseen_classes
 from visiontasks.errors import DataError
 
 
@@ -121,25 +121,36 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
         remedy = "Add images, or change the splits."
         return [Problem("error", "split without images", str(index.root), split, "", remedy)]
     unlabelled = np.flatnonzero(np.diff(index.offsets) == 0)
+    problems = similar_classes(data.splits.class_names, str(index.root)) if split == "train" else []
     if data.yields == "classification":
         kind, remedy = "image without class", "Leave it out, or train multilabel."
-        problems = [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
+        problems += [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
         if split == "train" and len(index.class_names) == 1:
             remedy = "With one class there is nothing to learn; name the folder that holds the folders of the classes."
-            problems.append(Problem("warning", "only one class", str(index.root), index.class_names[0], "", remedy))
+            problems.append(Problem("error", "only one class", str(index.root), index.class_names[0], "", remedy))
         return problems
+    if data.task in ("detection", "localization") and not len(index.labels):
+        if split == "train":
+            remedy = "Nothing is left to learn: annotate some, or correct what describes them."
+            return [*problems, Problem("error", "no objects to train on", str(index.root), split, "", remedy)]
+        remedy = "Its scores are not defined: annotate some, or name another split."
+        return [*problems, Problem("warning", "split without objects", str(index.root), split, "", remedy)]
     if data.task == "segmentation":
         if index.masks is None and index.segments is None:
             remedy = "Use data with them, or task='detection'."
-            return [Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
+            return [*problems, Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
         dataset = data.dataset(split, cache=False)
         assert isinstance(dataset, SegmentationDataset)
-        return [*(first_masks(dataset, split) if masks else ()), *(binary_masks(dataset) if split == "train" else ())]
+        return [
+            *problems,
+            *(first_masks(dataset, split) if masks else ()),
+            *(binary_masks(dataset) if split == "train" else ()),
+        ]
     if data.task == "localization" and len(unlabelled):
         value = f"{len(unlabelled)} images, the first is {str(index.file(int(unlabelled[0])))!r}"
         remedy = "They count as images without an object."
-        return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
-    return []
+        problems.append(Problem("warning", "nothing to localize", str(index.root), split, value, remedy))
+    return problems
 
 
 def _check_memory(data: VisionDataModule) -> Report:

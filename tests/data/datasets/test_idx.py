@@ -60,6 +60,17 @@ def test_folder_of_any_other_name(tmp_path: Path) -> None:
     assert find_raw_folder(tmp_path / "digits", "mnist") == tmp_path / "digits"
 
 
+@pytest.mark.parametrize("form", ["{0}", "{1}", "{0}/{0}", "{1}/{1}"])
+def test_files_are_found_by_the_names_that_kaggle_has(tmp_path: Path, form: str) -> None:
+    images = some_images(10, 28, 28)
+    write_set(tmp_path / "mnist", "mnist", images, DIGITS)
+    for file in list((tmp_path / "mnist").iterdir()):
+        other = tmp_path / "kaggle" / form.format(file.name, file.name.replace("-idx", ".idx"))
+        other.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(other)
+    assert torch.equal(load_idx(tmp_path / "kaggle", "mnist", "train")[0][:, 0], torch.from_numpy(images))
+
+
 @pytest.mark.parametrize("root", ["MNIST", "MNIST/raw"])
 def test_one_set_is_not_taken_for_another(tmp_path: Path, root: str) -> None:
     write_set(tmp_path / "MNIST" / "raw", "mnist", some_images(10, 28, 28), DIGITS)

@@ -82,3 +82,20 @@ def test_lists_name_files_with_or_without_folder_and_suffix(tmp_path: Path) -> N
     assert list(split_by_list(nested, file).require().files) == ["0.jpg", "sub/0.jpg", "sub/1.jpg"]
     (problem,) = split_by_list(index, tmp_path / "none.txt").problems
     assert problem.kind == "list cannot be read"
+
+
+def test_the_split_is_the_same_in_every_form() -> None:
+    names = [f"{number}.png" for number in range(50)]
+    classes = [number % 3 for number in range(50)]
+
+    def split(root: str, folder: str, order: list[int], class_names: tuple[str, ...]) -> list[set[str]]:
+        labels = [class_names.index("abc"[classes[number]]) for number in order]
+        files = [f"{folder}{names[number]}" for number in order]
+        index = build_index(Path(root), files, class_names, image_of=range(50), labels=labels)
+        return [
+            {file.removeprefix(folder) for file in part.files} for part in split_by_fractions(index, (0.7, 0.2, 0.1))
+        ]
+
+    expected = split("set/pictures", "", list(range(50)), ("a", "b", "c"))
+    for folder in ("JPEGImages/", "data/images/"):
+        assert split("set", folder, list(range(49, -1, -1)), ("c", "a", "b")) == expected

@@ -116,7 +116,10 @@ def _existing_folder(root: str | Path, dataset: IdxDataset) -> Path | None:
 
 
 def _existing_file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """Find a file, plain or compressed; Kaggle has train-images.idx3-ubyte, or the file in a folder of its name."""
+    dotted = name.replace("-idx", ".idx")
+    names = (name, f"{name}.gz", dotted, f"{dotted}.gz", f"{name}/{name}", f"{dotted}/{dotted}")
+    return next((folder / form for form in names if (folder / form).is_file()), None)
 
 
 def _missing(folder: Path, names: Sequence[str], others: Sequence[Path] = ()) -> DataError:

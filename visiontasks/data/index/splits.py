@@ -1,6 +1,7 @@
 """Splits of an index: by a list, or at random by fractions."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -33,8 +34,8 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
     """Split the images at random.
 
     If every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
-    split of an image depends on the seed and the names of all files only, not on the process, the platform or the order
-    of the index.
+    split of an image depends on the seed, the names of all files below the folder that holds them all, and the names of
+    the classes only: not on the process, the platform, the form of the annotations or the order of the index.
 
     Args:
         index: All images.
@@ -106,10 +107,12 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
 
 def _drawn_keys(index: ImageIndex, seed: int) -> list[tuple[bytes, int]]:
     """Draw a number for each image from its name; the position breaks ties."""
-    salt = str(seed).encode()
+    salt, names = str(seed).encode(), list(index.files)
+    folders = {name.rpartition("/")[0] for name in names}
+    common = len(os.path.commonpath(folders)) if folders and "" not in folders else 0
+    below = (name[common + 1 if common else 0 :].encode(errors="surrogateescape") for name in names)
     return [
-        (hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16, key=salt[:64]).digest(), position)
-        for position, name in enumerate(index.files)
+        (hashlib.blake2b(name, digest_size=16, key=salt[:64]).digest(), position) for position, name in enumerate(below)
     ]
 
 
@@ -117,7 +120,10 @@ def _strata(index: ImageIndex) -> Int64[np.ndarray, " images"]:
     """Return the class of each image, or one class for all if an image may have several or none."""
     lengths = np.diff(index.offsets)
     if len(index) and lengths.all():
-        first: Int64[np.ndarray, " images"] = index.labels[index.offsets[:-1]].astype(np.int64)
+        first = index.labels[index.offsets[:-1]].astype(np.int64)
         if (np.repeat(first, lengths) == index.labels).all():
-            return first
+            # Forms may have their classes in different orders.
+            rank: Int64[np.ndarray, " classes"] = np.argsort(np.argsort(np.array(index.class_names)))
+            strata: Int64[np.ndarray, " images"] = rank[first]
+            return strata
     return np.zeros(len(index), np.int64)
