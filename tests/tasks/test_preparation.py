@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, CheckpointError, DataError
@@ -62,7 +62,7 @@ def test_values_of_images_are_checked_in_the_first_batch_of_every_stage(
     stage: str, make_trainer: Callable[..., Trainer]
 ) -> None:
     task = ClassificationTask(4, backbone_options=SMALL, normalization="unit")
-    samples = [(torch.full((3, 16, 16), 200.0), label) for label in range(4)]
+    samples = TensorDataset(torch.full((4, 3, 16, 16), 200.0), torch.arange(4))
     trainer = make_trainer(max_epochs=1, log_every_n_steps=1, num_sanity_val_steps=0)
     loaders = [DataLoader(samples, batch_size=2)] * (2 if stage == "fit" else 1)
     with pytest.raises(DataError, match="float32 values from 200 to 200"):
