@@ -116,7 +116,7 @@ def test_parquet_holds_the_same(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["images"], "nothing to do with the codes"),
-        (["-o", "codes.npz"], "Give image files"),
+        (["-o", "codes.npz"], "Give either image files"),
         (["images", "-o", "codes.npz", "--data", "ShapesDataModule"], "Give either image files"),
         (["images", "-o", "codes.csv"], "suffix .npz or .parquet; found 'codes.csv'"),
         (["images", "-o", "codes.npz", "--batch_size", "0"], "batch_size is 0"),

@@ -157,7 +157,9 @@ def test_a_damaged_file_is_named(content: str, saved: Path, fit: Fit, batch: Cla
         "scrambled": whole[:100] + b"?" * 50 + whole[150:],
     }
     saved.write_bytes(contents[content])
-    message = r"task.ckpt' is damaged( or no checkpoint \(\w+\)|: .* record 'archive/data.pkl' .*)\. Use an earlier one"
+    message = (
+        r"task.ckpt' is damaged( or not a checkpoint \(\w+\)|: .* record 'archive/data.pkl' .*)\. Use an earlier one"
+    )
     with pytest.raises(CheckpointError, match=message):
         ClassificationTask.load_from_checkpoint(saved)
     with pytest.raises(CheckpointError, match=message):

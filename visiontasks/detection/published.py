@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
-from visiontasks.errors import DownloadError
+from visiontasks.backbones.weights import WeightsSource, adapt_first, download_published, read_weights_file
 from visiontasks.state_dicts import check_fit
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
@@ -57,7 +56,8 @@ def read_detector(weights: str | Path) -> WeightsSource:
     """
     name = str(weights)
     if name in PUBLISHED:
-        return WeightsSource(f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0]))
+        source = download_published(name)
+        return source._replace(weights=from_torchvision(source.weights, frozen=name == PUBLISHED[0]))
     expected = f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN or of a checkpoint"
     source = read_weights_file(weights, "weights", expected)
     if not any(key.startswith("roi_heads.") for key in source.weights):
@@ -164,19 +164,3 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     others = [name for name, keys in (("classes", dropped), ("anchors", of_anchors)) if keys]
     left_out = f"its outputs for other {' and '.join(others)} were left out" if others else None
     return f"Weights of the detector from {'; '.join(filter(None, (source.origin, adapted, left_out)))}."
-
-
-def _download(name: str) -> dict[str, Tensor]:
-    # Imported here because it takes seconds and only published weights need it.
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(name).DEFAULT
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(map_location="cpu", check_hash=True, weights_only=True)
-    except Exception as error:  # of the network, the disk, or the file
-        message = (
-            f"The weights of {name!r} could not be downloaded from {weights.url} ({error}). Without a network, put the "
-            f"file into {str(Path(torch.hub.get_dir(), 'checkpoints'))!r}."
-        )
-        raise DownloadError(message) from error
-    return state

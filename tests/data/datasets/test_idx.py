@@ -191,16 +191,23 @@ def test_download_of_single_files(tmp_path: Path, mirror: tuple[str, Path], monk
     write_set(served, "kmnist", images, DIGITS, ".gz")
     serve(monkeypatch, "kmnist", served, address + "absent/", address)
     root = tmp_path / "root"
-    download_idx(root, "kmnist", ("test",))
+    download_idx(root, "kmnist")
     found, _ = load_idx(root, "kmnist", "test")
     assert torch.equal(found, torch.from_numpy(images).flip(0)[:, None])
     raw = root / "KMNIST" / "raw"
-    assert {path.name for path in raw.glob("*.gz")} == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
-    download_idx(raw, "kmnist")
+    assert {path.name for path in raw.glob("*.gz")} == set(IDX_DATASETS["kmnist"].md5)
+    for path in served.glob("train*"):
+        path.unlink()
+    for path in raw.glob("t10k*"):
+        path.unlink()
+    download_idx(raw, "kmnist")  # what is missing, and nothing else
     assert {path.name for path in raw.glob("*.gz")} == set(IDX_DATASETS["kmnist"].md5)
     for path in served.iterdir():
         path.unlink()
-    download_idx(root / "KMNIST", "kmnist")  # everything is there: no address is asked
+    for path in raw.glob("t10k*"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    download_idx(root / "KMNIST", "kmnist")  # everything is there, plain or compressed: no address is asked
 
 
 @pytest.mark.parametrize("root", ["root", "root/KMNIST", "root/KMNIST/raw"])
@@ -221,7 +228,7 @@ def test_download_of_another_file_is_refused(
     write_set(served, "kmnist", some_images(10, 28, 28), DIGITS, ".gz")
     monkeypatch.setitem(IDX_DATASETS, "kmnist", replace(IDX_DATASETS["kmnist"], mirrors=(address,)))
     with pytest.raises(DownloadError, match=r"train-images-idx3-ubyte\.gz could not be downloaded"):
-        download_idx(tmp_path / "root", "kmnist", ("train",))
+        download_idx(tmp_path / "root", "kmnist")
     assert not list(tmp_path.glob("root/KMNIST/raw/*.gz"))
 
 
@@ -233,7 +240,7 @@ def test_download_of_an_archive(tmp_path: Path, mirror: tuple[str, Path], monkey
         for path in (tmp_path / "gzip").iterdir():
             file.write(path, f"gzip/{path.name}")
     serve(monkeypatch, "emnist-mnist", served, address)
-    download_idx(tmp_path / "root", "emnist-mnist", ("train",))
+    download_idx(tmp_path / "root", "emnist-mnist")
     found, _ = load_idx(tmp_path / "root", "emnist-mnist", "train")
     assert torch.equal(found[:, 0], torch.from_numpy(images).mT)
     (served / "gzip.zip").unlink()
@@ -241,6 +248,8 @@ def test_download_of_an_archive(tmp_path: Path, mirror: tuple[str, Path], monkey
         tmp_path / "root", "emnist-mnist"
     )  # the archive is kept, and gives the other split and the other subsets
     raw = tmp_path / "root" / "EMNIST" / "raw"
+    next(raw.glob("emnist*")).unlink()
+    download_idx(tmp_path / "root", "emnist-mnist")  # the archive is kept, and gives missing files and other subsets
     assert {path.name for path in raw.glob("emnist*")} == {path.name for path in (tmp_path / "gzip").iterdir()}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -34,17 +33,16 @@ def find_raw_folder(root: str | Path, dataset: str) -> Path:
     folder = _existing_folder(root, described)
     if folder is None:
         first, *others = _candidate_folders(root, described)
-        raise _missing(first, described.files("train") + described.files("test"), others)
+        raise _missing(first, _all_files(described), others)
     return folder
 
 
-def download_idx(root: str | Path, dataset: str, splits: Sequence[Split] = get_args(Split)) -> None:
+def download_idx(root: str | Path, dataset: str) -> None:
     """Download the missing files of a data set and verify their checksums.
 
     Args:
         root: As in `find_raw_folder`; new files go to torchvision's layout, ``root/MNIST/raw``.
         dataset: Name of the data set.
-        splits: Splits to download.
 
     Raises:
         ArgumentError: A name is unknown.
@@ -52,7 +50,7 @@ def download_idx(root: str | Path, dataset: str, splits: Sequence[Split] = get_a
     """
     described = get_idx_dataset(dataset)
     folder = _existing_folder(root, described) or _candidate_folders(root, described)[0]
-    names = [name for split in splits for name in described.files(split) if _existing_file(folder, name) is None]
+    names = [name for name in _all_files(described) if _existing_file(folder, name) is None]
     remote = [described.archive] if described.archive else [f"{name}.gz" for name in names]
     for name in remote if names else []:
         download([f"{mirror}{name}" for mirror in described.mirrors], folder / name, f"md5:{described.md5[name]}")
@@ -108,11 +106,12 @@ def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
 
 
 def _existing_folder(root: str | Path, dataset: IdxDataset) -> Path | None:
-    names = [name for split in get_args(Split) for name in dataset.files(split)]
-    for folder in _candidate_folders(root, dataset):
-        if any(_existing_file(folder, name) for name in names):
-            return folder
-    return None
+    folders, names = _candidate_folders(root, dataset), _all_files(dataset)
+    return next((folder for folder in folders if any(_existing_file(folder, name) for name in names)), None)
+
+
+def _all_files(dataset: IdxDataset) -> tuple[str, ...]:
+    return dataset.files("train") + dataset.files("test")
 
 
 def _existing_file(folder: Path, name: str) -> Path | None:
