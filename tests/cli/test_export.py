@@ -43,6 +43,7 @@ def test_a_checkpoint_alone_becomes_a_file_that_runs(checkpoint: Path, capsys: p
     said = capsys.readouterr().out
     assert "takes images: uint8 [batch, 3, 24, 32]" in said
     assert "gives probabilities, labels, scores" in said
+    assert re.search(r"^largest differences from the checkpoint: probabilities \S+, labels 0, scores \S+$", said, re.M)
     images = torch.randint(256, (3, 3, 24, 32), dtype=torch.uint8)
     session = onnxruntime.InferenceSession(checkpoint.with_suffix(".onnx"))
     probabilities, labels, _ = session.run(None, {"images": images.numpy()})

@@ -50,6 +50,9 @@ def test_files_get_proposals(tmp_path: Path) -> None:
     file = ProposalFile(tmp_path / "found.npy")
     assert not file.missing()
     assert not np.isnan(file.array).any()
+    # The search sees the colours, whatever the network of these data is to see.
+    assert propose(*words, "--output", str(tmp_path / "gray.npy"), "--splits", '["train"]', "--data.in_channels", "1") == 0
+    assert np.array_equal(ProposalFile(tmp_path / "gray.npy").array, file.array)
 
 
 @pytest.fixture

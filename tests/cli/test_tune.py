@@ -75,6 +75,7 @@ def test_a_loss_that_does_not_fall_gives_no_suggestion(folder: Path, capsys: pyt
     assert main(["tune", *SMALL.split(), "--min_lr", "1e-20", "--max_lr", "1e-19", "--steps", "20"]) == 1
     assert "No learning rate is suggested: the loss did not fall." in capsys.readouterr().out
     assert suggest_rate([1.0] * 30, [float(step) for step in range(30)]) is None
+    assert suggest_rate([1.0] * 30, [float("nan")] * 30) is None
 
 
 class Searcher:

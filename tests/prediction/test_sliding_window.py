@@ -87,3 +87,15 @@ def test_wrong_windows_are_an_error(window: tuple[int, int], overlap: float) -> 
     image = torch.zeros(1, 100, 100, dtype=torch.uint8)
     with pytest.raises(ArgumentError, match="expected sides of at least 32 pixels"):
         list(slide(lambda x: x.float(), image, window=window, overlap=overlap))
+
+
+def test_by_default_a_window_overlaps_the_next_by_a_quarter() -> None:
+    starts: list[int] = []
+
+    def predict(windows: Tensor) -> Tensor:
+        starts.extend(int(window[0, 0, 0]) for window in windows)
+        return windows.float()
+
+    image = torch.arange(160, dtype=torch.uint8).expand(1, 64, 160)
+    list(slide(predict, image, window=(64, 64), multiple=4))
+    assert starts == [0, 48, 96]

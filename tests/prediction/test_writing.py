@@ -11,7 +11,6 @@ from tests.prediction.small_tasks import TASKS
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction, create_predictor, predict_images
 from visiontasks.prediction.formats import JsonLines
-from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
 
 BOXES = ((0.0, 0.0, 4.0, 4.0), (1.0, 1.0, 3.0, 3.0))
@@ -63,11 +62,14 @@ def test_images_are_predicted_and_written_a_few_at_a_time(tmp_path: Path) -> Non
     assert len(taken) == 60
 
 
-def test_a_folder_is_not_written_over_a_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_written_over_a_file_nor_a_file_over_a_folder(tmp_path: Path) -> None:
     predictor = create_predictor(TASKS["segmentation"](), device="cpu")
     (tmp_path / "masks").write_text("a file")
+    (tmp_path / "folder").mkdir()
     with pytest.raises(ArgumentError, match="give a folder to write into"):
         choose_format(predictor, "png", tmp_path / "masks")
+    with pytest.raises(ArgumentError, match=r"'coco' is one file, and .*folder' is a folder"):
+        choose_format(predictor, "coco", tmp_path / "folder")
     assert choose_format(predictor, None, tmp_path / "new") == "png"
     assert choose_format(predictor, None, tmp_path / "x.JSONL") == "jsonl"
     assert choose_format(create_predictor(TASKS["autoencoding"](), device="cpu"), None, tmp_path / "x.npz") == "npz"
@@ -99,12 +101,7 @@ def test_a_score_of_the_minimum_is_enough() -> None:
     assert prediction(0).at_least(0.41).boxes == BOXES[:1]
 
 
-def test_the_most_probable_box_is_on_top() -> None:
-    box = (10.0, 10.0, 90.0, 90.0)
-    both = Prediction(
-        0, (100, 100), (1, 2), ("cat", "dog"), (0.9, 0.8), (box, box), image=torch.zeros(3, 100, 100, dtype=torch.uint8)
-    )
-    picture = draw_prediction(both, [])
-    alone = draw_prediction(both.at_least(0.85), [])
-    assert torch.equal(picture[:, 50], alone[:, 50])
-    assert picture[:, 50].any()
+def test_annotations_are_for_the_format_that_has_their_ids(tmp_path: Path) -> None:
+    predictor = create_predictor(TASKS["segmentation"](), device="cpu")
+    with pytest.raises(ArgumentError, match="annotations are for the format 'coco'; this one writes files"):
+        create_writer("png", predictor, [], tmp_path, tmp_path / "a.json")

@@ -61,6 +61,7 @@ def test_batches_are_skipped_up_to_a_limit_in_a_row(kind: str, fit: Callable[...
 
 def test_nothing_is_counted_where_nothing_was_skipped(fit: Callable[..., Trainer]) -> None:
     task = made({}, skip_nonfinite=2)
+    assert not task._parts.finite_updates.state_dict()
     trainer = fit(task, batches(2), max_epochs=1)
     assert "train/skipped" not in trainer.callback_metrics
     assert not task._parts.finite_updates.state_dict()
