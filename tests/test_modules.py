@@ -13,14 +13,11 @@ MODULES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob
 TESTED_BY = [
     ("__main__.py", "cli/test_main.py", "is one call of the command line"),
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
-    ("callbacks/wandb_run.py", "callbacks/test_wandb_images.py", "reads the log of a run"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
     ("cli/*.py", "cli/test_main.py", "messages, help and figures are those of the commands"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
-    ("data/converting/*.py", "data/converting/test_round_trip.py", "what is written is read back in every form"),
     ("data/images/arrays.py", "data/images/test_reading.py", "images in memory are read as those in files"),
-    ("data/index/yolo_lines.py", "data/index/test_yolo.py", "the lines of its files"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
     ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),
     ("data/index/source.py", "data/index/test_csv_table.py", "builds the index of every format, of which this is one"),
@@ -40,7 +37,6 @@ TESTED_BY = [
     ("testing/comparison.py", "tasks/test_task.py", "comparisons of the contracts"),
     ("testing/datamodules.py", "data/test_data_module.py", "the contract, held and broken"),
     ("testing/tasks.py", "tasks/test_task.py", "the contract, held and broken"),
-    ("visualization/*.py", "test_visualization.py", "pictures are compared pixel by pixel in one file"),
 ]
 
 

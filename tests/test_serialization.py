@@ -158,9 +158,9 @@ def test_each_flipped_bit_anywhere_is_found_or_changes_nothing(file: Path) -> No
 @pytest.mark.parametrize("content", [b"", b"text", bytes(range(256)), b"\x80", b"PK\x03\x04"])
 def test_a_damaged_file_is_named(content: bytes, file: Path) -> None:
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"file.pt' is damaged or no checkpoint \(\w+\)"):
+    with pytest.raises(CheckpointError, match=r"file.pt' is damaged or not a checkpoint \(\w+\)"):
         load_file(file)
-    with pytest.raises(CheckpointError, match=r"file.pt' is damaged or no checkpoint \(\w+\)"):
+    with pytest.raises(CheckpointError, match=r"file.pt' is damaged or not a checkpoint \(\w+\)"):
         read_values(file)
 
 

@@ -179,9 +179,9 @@ class OptionalFiles:
             if folder in self._warned:
                 return
             self._warned.add(folder)
-            place = "" if (file := error.filename or folder) is None else f" to {str(file)!r}"
+            where = "" if (file := error.filename or folder) is None else f" to {str(file)!r}"
             message = (
-                f"The {self.kind} could not be written{place}: {reason(error)}. The run goes on without; there is no "
+                f"The {self.kind} could not be written{where}: {reason(error)}. The run goes on without; there is no "
                 "further warning of this kind."
             )
             warnings.warn(message, stacklevel=3)
@@ -196,10 +196,10 @@ def _hidden(file: Path) -> str:
 @cache
 def _left_over(folder: Path) -> dict[str, list[Path]]:
     """Find the abandoned files in a folder, by the file that they are of; once, since a folder may hold many files."""
-    found = defaultdict(list)
+    groups = defaultdict(list)
     for name, part in _abandoned(folder):
-        found[name].append(part)
-    return found
+        groups[name].append(part)
+    return groups
 
 
 def _remove(part: Path) -> None:

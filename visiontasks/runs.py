@@ -132,23 +132,23 @@ def resolve_checkpoint(path_or_address: str | os.PathLike[str], *, going_on: boo
     if not path.is_dir():
         return path
     folder = path if is_run_folder(path) else _newest_version(path)
-    found = newest_checkpoint(folder) if going_on else best_checkpoint(folder)
-    if found is None:
+    checkpoint = newest_checkpoint(folder) if going_on else best_checkpoint(folder)
+    if checkpoint is None:
         raise CheckpointError(_nothing_in(folder))
-    return found
+    return checkpoint
 
 
 def _saved_in(folder: Path) -> list[_Saved]:
     files = [file for place in (folder, folder / "checkpoints") for file in place.glob("*.ckpt") if file.is_file()]
-    found = [saved for file in files if (saved := _look_into(file))]
-    steps = [(saved.modified, saved.step) for saved in found if saved.step is not None]
+    checkpoints = [saved for file in files if (saved := _look_into(file))]
+    steps = [(saved.modified, saved.step) for saved in checkpoints if saved.step is not None]
 
     def age(saved: _Saved) -> tuple[int, bool, int]:
         before = (step for modified, step in steps if modified <= saved.modified)
         step = max(before, default=-1) if saved.step is None else saved.step
         return step, saved.path.name.startswith("last"), saved.modified
 
-    return sorted(found, key=age)
+    return sorted(checkpoints, key=age)
 
 
 def _look_into(path: Path) -> _Saved | None:

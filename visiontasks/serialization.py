@@ -209,4 +209,4 @@ def read_values(path: Path) -> Any:  # noqa: ANN401 (whatever was saved)
 
 
 def _no_checkpoint(name: str, error: Exception) -> CheckpointError:
-    return CheckpointError(f"{name!r} is damaged or no checkpoint ({type(error).__name__}). Use an earlier one.")
+    return CheckpointError(f"{name!r} is damaged or not a checkpoint ({type(error).__name__}). Use an earlier one.")

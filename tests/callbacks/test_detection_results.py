@@ -92,9 +92,9 @@ def detect(form: Any, loaders: int = 1, **options: Any) -> Any:  # noqa: ANN401 
     """Let a callback write what a metric holds of loaders with two batches of an image each."""
     indices = [
         SimpleNamespace(
-            image_ids=[f"first{loader or ''}", f"second{loader or ''}"],
+            image_id=(f"000{5 + loader}", 2**70 + loader).__getitem__,
             class_names=("cat", "dog"),
-            category_ids=np.array([7, 9]),
+            category_id=(7, "9").__getitem__,
             **options,
         )
         for loader in range(loaders)
@@ -123,10 +123,10 @@ def test_each_loader_has_a_folder_with_boxes_to_the_pixel(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     detect("coco", loaders=2)
     assert sorted(path.name for path in Path("runs").iterdir()) == ["results", "results_dataloader_idx_1"]
-    for folder, number in (("results", ""), ("results_dataloader_idx_1", "1")):
+    for folder, loader in (("results", 0), ("results_dataloader_idx_1", 1)):
         assert json.loads(Path("runs", folder, "detections.json").read_text()) == [
-            {"image_id": f"first{number}", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
-            {"image_id": f"second{number}", "category_id": 9, "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
+            {"image_id": f"000{5 + loader}", "category_id": 7, "bbox": [0.0, 1.0, 4.0, 5.0], "score": 0.75},
+            {"image_id": 2**70 + loader, "category_id": "9", "bbox": [2.0, 2.0, 6.0, 3.0], "score": 0.5},
         ]
 
 
@@ -137,6 +137,6 @@ def test_a_line_of_voc_counts_pixels_from_1_and_includes_the_last(
     detect("voc")
     lines = {path.stem.split("_")[-1]: path.read_text().split() for path in Path("runs", "results").iterdir()}
     assert {name: [line[0], *map(float, line[1:])] for name, line in lines.items()} == {
-        "cat": ["first", 0.75, 1.0, 2.0, 4.0, 6.0],
-        "dog": ["second", 0.5, 3.0, 3.0, 8.0, 5.0],
+        "cat": ["0005", 0.75, 1.0, 2.0, 4.0, 6.0],
+        "dog": [str(2**70), 0.5, 3.0, 3.0, 8.0, 5.0],
     }

@@ -31,7 +31,8 @@ MESSAGES = {
     "takes multilabel classification. Use --model.mode multiclass.",
     f"{SHAPES} --model.mode binary": "error: num_classes is 4; expected 2, the second of which is the positive one.",
     f"{SHAPES} --model.mode multilable": "error: --model.mode multilable: unknown. Did you mean 'multilabel'",
-    f"{SHAPES} --model.thresholds 0.3": "error: thresholds is 0.3, but mode 'multiclass' says the most probable class",
+    f"{SHAPES} --model.thresholds "
+    "0.3": "error: thresholds is 0.3, but mode 'multiclass' predicts the most probable class",
     f"{SHAPES} --model.class_weights [1,2]": "error: class_weights has 2 entries for num_classes=4; expected one per",
     f"{SHAPES} --model.mixup -1": "error: mixup is -1.0; expected its alpha, such as 0.2, or 0 for none.",
     f"{SHAPES} --model.focal_gamma -1": "error: focal_gamma is -1.0; expected at least 0.",

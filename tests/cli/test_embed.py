@@ -116,8 +116,8 @@ def test_parquet_holds_the_same(folder: Path) -> None:
     ("arguments", "message"),
     [
         (["images"], "nothing to do with the codes"),
-        (["-o", "codes.npz"], "Give image files"),
-        (["images", "-o", "codes.npz", "--data", "ShapesDataModule"], "one of both"),
+        (["-o", "codes.npz"], "Give either image files"),
+        (["images", "-o", "codes.npz", "--data", "ShapesDataModule"], "Give either image files"),
         (["images", "-o", "codes.csv"], "suffix .npz or .parquet; found 'codes.csv'"),
         (["images", "-o", "codes.npz", "--batch_size", "0"], "batch_size is 0"),
         (["images", "--neighbours", "images/0.png", "--picture", "near"], "'near' is not the name of a picture file"),

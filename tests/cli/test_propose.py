@@ -51,9 +51,8 @@ def test_files_get_proposals(tmp_path: Path) -> None:
     assert not file.missing()
     assert not np.isnan(file.array).any()
     # The search sees the colours, whatever the network of these data is to see.
-    assert (
-        propose(*words, "--output", str(tmp_path / "gray.npy"), "--splits", '["train"]', "--data.in_channels", "1") == 0
-    )
+    grey = ["--splits", '["train"]', "--data.in_channels", "1"]
+    assert propose(*words, "--output", str(tmp_path / "gray.npy"), *grey) == 0
     assert np.array_equal(ProposalFile(tmp_path / "gray.npy").array, file.array)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -57,7 +58,8 @@ def check_contents(log: Log) -> None:
     assert pictures["_type"] == "images/separated"
     assert pictures["count"] == 8
     assert all((log.folder / name).is_file() for name in pictures["filenames"])
-    assert all("(true: " in caption for caption in pictures["captions"])
+    names = ("circle", "square", "triangle", "star")
+    assert all(re.match(rf"({'|'.join(names)}) [01]\.\d\d(, true: |$)", caption) for caption in pictures["captions"])
     worst = log.last("val/worst")
     table: dict[str, Any] = json.loads((log.folder / worst["path"]).read_text())
     assert table["columns"] == ["image", "number", "quality", "predicted"]

@@ -23,7 +23,13 @@ HEADER = "split,filename,class,xmin,ymin,xmax,ymax\n"
 COCO = {
     "as it is, with an object of id 0": Case("coco", lambda root: None, 0, holds=shows()),
     "box of no width": Case(
-        "coco", thing(bbox=[3, 4, 0, 5]), 1, "box of zero area (1)", counted="1 x box of zero area"
+        "coco", thing(bbox=[3, 4, 0, 5], segmentation=[]), 1, "box of zero area (1)", counted="1 x box of zero area"
+    ),
+    "box too thin for single precision": Case(
+        "coco", thing(bbox=[55.99999999, 5, 20, 20]), 1, "box thinner than 0.01 pixels", counted="1 x box thinner than"
+    ),
+    "no objects": Case(
+        "coco", edit(lambda c: c["annotations"].clear()), 2, "no objects to train on (1)", "no objects to train on"
     ),
     "box outside": Case(
         "coco", thing(bbox=[300, 300, 5, 5]), 1, "box outside the image (1)", counted="1 x box outside the image"
@@ -44,14 +50,14 @@ COCO = {
         boxes(lambda box: [box[0], box[1], box[0] + box[2], box[1] + box[3]]),
         2,
         "look like [x0, y0, x1, y1]",
-        "Say box_format='xyxy'",
+        "Say --data.box_format xyxy",
     ),
     "sides declared as corners": Case(
         "coco",
         lambda root: None,
         2,
         "look like [x, y, width, height]",
-        "Say box_format='xywh'",
+        "Say --data.box_format xywh",
         flags="--data.box_format xyxy",
     ),
     "fractions": Case(
@@ -75,7 +81,7 @@ COCO = {
         "coco",
         edit(alone),
         1,
-        "coco/train | circle | Nothing is learnt of it",
+        "coco/train | circle | It cannot be learnt",
         holds=lambda batch: (batch.labels == -1).all(1).sum() == 1,
     ),
     "nothing but crowds": Case(
@@ -103,7 +109,7 @@ COCO = {
         flags="--data.images train",
     ),
     "unusual name": Case("coco", picture(lambda opened, path: opened.save(path), "naïve 😀 1.png"), 0, holds=shows()),
-    "no json": Case("coco", write("annotations/instances_train.json", "{"), 2, "file is no JSON", "file is no JSON"),
+    "no json": Case("coco", write("annotations/instances_train.json", "{"), 2, "file is not JSON", "file is not JSON"),
     "results": Case("coco", write("annotations/instances_train.json", "[]"), 2, "holds a list", "not results"),
 }
 VOC = {
@@ -120,7 +126,10 @@ VOC = {
         "voc", replace("<xmin>", "<xmin>0</xmin><xmin>"), 0, holds=lambda batch: (batch.boxes >= 0).all()
     ),
     "billion laughs": Case("voc", write("0.xml", billion_laughs()), 2, "XML declares entities", "declares entities"),
-    "half an XML file": Case("voc", cut("0.xml", 0.5), 2, "file is no XML", "file is no XML"),
+    "no objects": Case(
+        "voc", replace("object>", "thing>"), 2, "XML without object but with other", "no objects to train on"
+    ),
+    "half an XML file": Case("voc", cut("0.xml", 0.5), 2, "file is not XML", "file is not XML"),
     "corner of words": Case("voc", replace("<xmin>", "<xmin>left ", "0.xml"), 2, "malformed box", "malformed box"),
     "misspelt class": Case(
         "voc",
@@ -143,6 +152,13 @@ VOC = {
     ),
 }
 TABLE = {
+    "no objects": Case(
+        "table",
+        write("labels.csv", HEADER + "train,0.png,,,,,\nval,1.png,,,,,\n"),
+        2,
+        "no objects to train on (1)",
+        "no objects to train on",
+    ),
     "box of words": Case("table", write("labels.csv", HEADER + "train,0.png,star,a,b,c,d\n"), 2, "line 2", "malformed"),
     "row too short": Case("table", write("labels.csv", HEADER + "train,0.png\n"), 2, "line 2", "row of another length"),
     "not in UTF-8": Case("table", write("labels.csv", HEADER.encode() + b"train,\xff"), 2, "in UTF-8", "in UTF-8"),

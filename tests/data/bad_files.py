@@ -25,13 +25,19 @@ LABELS = {0, 1, 2, 3, 4, 255}
 
 IMAGES = {
     "CMYK": Case("coco", picture(lambda p, path: p.convert("CMYK").save(path, quality=95), "0.jpg"), 0, holds=shows()),
-    "lying on its side": Case("coco", picture(turned, "0.jpg"), 0, holds=shows()),
+    "lying on its side": Case(
+        "coco",
+        picture(turned, "0.jpg"),
+        1,
+        "annotated images have an EXIF orientation (1)",
+        holds=shows(),
+    ),
     "annotated lying on its side": Case(
         "coco",
         several(picture(turned, "0.jpg"), image(height=56, width=40)),
         2,
-        "annotate it as it is displayed",
-        "annotate it as it is displayed",
+        "annotate it as displayed, or read it with exif='ignore'",
+        "annotate it as displayed, or read it with --data.exif ignore",
     ),
     "16 bits": Case(
         "coco",
@@ -70,7 +76,10 @@ FOLDERS = {
         "\\udcff.png' could not be read",
     ),
     "image twice in a split": Case(
-        "folders", copy("train/circle/0.png", "train/star/copied.png"), 1, "same image twice in a split (1)"
+        "folders", copy("train/circle/0.png", "train/circle/copied.png"), 1, "same image twice in a split (1)"
+    ),
+    "image in two classes": Case(
+        "folders", copy("train/circle/0.png", "train/star/copied.png"), 1, "'star' here, 'circle' in train as"
     ),
     "image in two splits": Case(
         "folders", copy("train/circle/0.png", "test/circle/copied.png"), 1, "same image in two splits (1)"
@@ -115,8 +124,13 @@ MASKS = {
     ),
     "all ignored": Case("masks", mask(lambda values: Image.fromarray(values | 255)), 1, "every pixel is ignored (1)"),
     "JPEG": Case("masks", mask(Image.fromarray, "0.jpg"), 2, "JPEG changes the values", "JPEG changes the values"),
+    "equal channels": Case("masks", mask(lambda values: Image.fromarray(values).convert("RGB")), 0),
     "colours": Case(
-        "masks", mask(lambda values: Image.fromarray(values).convert("RGB")), 2, "its mode is RGB", "its mode is RGB"
+        "masks",
+        mask(lambda values: Image.fromarray(np.stack([values, values + 1, values], 2))),
+        2,
+        "it has 3 channels that differ",
+        "it has 3 channels that differ",
     ),
     "50000 x 50000": Case(
         "masks", write("masks/train/0.png", huge_png()), 2, "= 2,500,000,000 pixels", "more than max_pixels"

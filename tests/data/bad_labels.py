@@ -88,7 +88,7 @@ YOLO = {
         "yolo", line("0 .9 .5 .4 .1"), 1, "box reaches out of the image (1)", counted="1 x box reaches out of the image"
     ),
     "not text": Case("yolo", write(LABELS, b"\xff\xfe\x00"), 2, "label file cannot be read", "Save it as text"),
-    "image that cannot be read": Case("yolo", image_of_no_size, 2, "size of an image cannot be read", "='skip'"),
+    "image that cannot be read": Case("yolo", image_of_no_size, 2, "size of an image cannot be read", "on_error skip"),
     "image that is left out": Case(
         "yolo", image_of_no_size, 1, "size of an image cannot be read", counted="1 x size", flags="--data.on_error skip"
     ),

@@ -83,7 +83,7 @@ def test_an_error_is_found_and_training_refuses(kind: str, tmp_path: Path) -> No
 
 
 WARNINGS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "box of zero area": box([3, 4, 0, 5]),
+    "box of zero area": lambda content: content["annotations"][0].update(bbox=[3, 4, 0, 5], segmentation=[]),
     "box outside the image": box([300, 300, 5, 5]),
     "box reaches out of the image": box([20, 20, 900, 5]),
 }
@@ -116,6 +116,14 @@ def test_classes_of_validation_are_those_of_training(tmp_path: Path) -> None:
     ((kind, value),) = found(report)
     assert (kind, value.split(" of ")[0]) == ("unknown class", "'blob'")
     assert describe(report)
+
+
+def test_a_broken_training_file_says_nothing_of_validation(tmp_path: Path) -> None:
+    root = write_coco(tmp_path, 4)
+    (root / "annotations" / "instances_train.json").write_text("{")
+    problems = check(COCODataModule(root, num_workers=0), files=False).problems
+    assert "instances_train.json" in problems[0].file
+    assert not [problem for problem in problems if problem.record == "val" or "instances_val" in problem.file]
 
 
 def test_ignored_objects_are_counted(tmp_path: Path) -> None:

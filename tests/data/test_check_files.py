@@ -32,7 +32,7 @@ def test_annotated_images_with_an_orientation_are_counted(orientation: int, tmp_
     assert problem.severity == "warning"
     assert problem.value.startswith("2 of 12, the first is '")
     assert problem.value.endswith(f"3.png' (orientation {orientation})")
-    assert "--data.exif ignore" in problem.remedy
+    assert "exif='ignore'" in problem.remedy
     assert not of_kind(COCODataModule(tmp_path, num_workers=0, exif="ignore"), kind)
 
 

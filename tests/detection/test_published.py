@@ -54,8 +54,18 @@ def test_outputs_for_other_anchors_are_left_at_random(source: tuple[DetectionTas
     assert all(torch.equal(found[key], given[key]) for key in found if found[key].shape == given[key].shape)
 
 
+class FakeWeights(SimpleNamespace):
+    """Stands for an entry of torchvision's table of weights."""
+
+    def __str__(self) -> str:
+        return "COCO_V1"
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_weights_are_verified_and_converted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_weights_are_verified_and_converted(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     asked: list[Any] = []
 
     def state_dict(**options: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - as torchvision has it
@@ -65,16 +75,20 @@ def test_published_weights_are_verified_and_converted(name: str, monkeypatch: py
             raise OSError(message)
         return {"backbone.body.bn1.running_var": torch.ones(2), "backbone.fpn.x": torch.zeros(1)}
 
-    entry = SimpleNamespace(url="https://some.where", get_state_dict=state_dict)
+    entry = FakeWeights(url="https://some.where/x.pth", get_state_dict=state_dict)
     monkeypatch.setattr(torchvision.models, "get_model_weights", {name: SimpleNamespace(DEFAULT=entry)}.__getitem__)
     source = read_detector(name)
-    assert source.origin == f"torchvision's {name}"
+    assert source.origin == "torchvision's COCO_V1"
     assert list(source.weights) == ["backbone.bn1.running_var", "neck.x"]
     # The older ones were trained with a batch norm whose epsilon is 0.
     lowered = 1e-5 if name == "fasterrcnn_resnet50_fpn" else 0
     assert (1 - source.weights["backbone.bn1.running_var"]).tolist() == pytest.approx([lowered] * 2, rel=0.01)
     assert asked == [{"map_location": "cpu", "check_hash": True, "weights_only": True}]
-    with pytest.raises(DownloadError, match=r"be downloaded from https://some.where \(no network\)\. Without"):
+    with pytest.raises(DownloadError, match=r"be downloaded from https://some.where/x.pth \(no network\)\. Without"):
+        read_detector(name)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "x.pth").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match=r"x\.pth', the downloaded weights of .* is damaged"):
         read_detector(name)
 
 

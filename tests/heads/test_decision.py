@@ -68,8 +68,8 @@ def test_what_is_not_to_be_fitted_stays() -> None:
         (("multilabel", 3, 1.5), "thresholds is 1.5; expected a number from 0 to 1"),
         (("binary", 2, [0.5, 0.5]), "expected a number from 0 to 1, or 'best_f1'"),
         (("multilabel", 3, "best"), "thresholds is 'best'; expected"),
-        (("multiclass", 3, 0.3), "mode 'multiclass' says the most probable class, which has none"),
-        (("multiclass", 3, "best_f1"), "mode 'multiclass' says the most probable class, which has none"),
+        (("multiclass", 3, 0.3), "mode 'multiclass' predicts the most probable class, without a threshold"),
+        (("multiclass", 3, "best_f1"), "mode 'multiclass' predicts the most probable class, without a threshold"),
     ],
 )
 def test_thresholds_that_do_not_fit_are_an_error(arguments: tuple[Any, ...], message: str) -> None:

@@ -29,6 +29,20 @@ def test_records_are_in_pixels_of_the_original_images_and_sorted_by_id() -> None
     )
 
 
+def test_boxes_are_scaled_in_float64() -> None:
+    predictions, batch = as_batches(random_setting(3), list(range(10)), size=10)[0]
+    batch = batch._replace(scale=torch.tensor([[0.3, 1.7]]).expand(len(batch.ids), -1))
+    metric = CocoAveragePrecision(5)
+    metric.update(predictions, batch)
+    records, factors = metric.records(), batch.scale[0, [1, 0, 1, 0]].double()
+    for result, boxes, labels in (
+        (records.objects, batch.boxes, batch.labels),
+        (records.detections, predictions.boxes, predictions.labels),
+    ):
+        assert len(result.boxes) > 0
+        np.testing.assert_array_equal(result.boxes, (boxes.double() * factors)[labels >= 0].numpy())
+
+
 def test_an_image_that_is_seen_twice_counts_once() -> None:
     setting = random_setting(7)
     once, twice = CocoAveragePrecision(setting.classes), CocoAveragePrecision(setting.classes)

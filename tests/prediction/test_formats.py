@@ -92,6 +92,17 @@ def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.Captur
     # A whole path ends as the annotations call the image.
     far = [Path("/data") / file for file in FILES]
     assert list(read_ids(path, far, NAMES).images.values()) == [70, 71, 72]
+    # Ids stay what they are, addresses name files, and a root category is not the class of its name.
+    ids: dict[str, list[dict[str, Any]]] = {
+        "images": [],
+        "annotations": [{"category_id": "c0"}],
+        "categories": [{"id": "c0", "name": NAMES[0]}],
+    }
+    ids["images"] = [{"id": f"00{number}", "coco_url": f"http://a.org/{file}"} for number, file in enumerate(FILES)]
+    ids["categories"] += [{"id": number, "name": name} for number, name in enumerate(NAMES)]
+    path.write_text(json.dumps(ids))
+    found = read_ids(path, far, NAMES)
+    assert (list(found.images.values()), found.categories[NAMES[0]]) == (["000", "001", "002"], "c0")
     with pytest.raises(ArgumentError, match=r"such as in/other\.jpg, zebra"):
         read_ids(path, [Path("in/other.jpg")], ["zebra"])
     path.write_text("{}")

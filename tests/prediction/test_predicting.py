@@ -12,10 +12,13 @@ from torch import Tensor
 
 from tests.prediction.small_tasks import SMALL, TASKS, write_pictures
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, Task
+from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.images.reading import read_image
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction, create_predictor, predict_images
+from visiontasks.prediction.predicting import view_of
 
 BAD = {"half.jpg", "text.jpg"}
 WITHIN: dict[str, Any] = {"policy": "Within", "shorter": 64, "longer": 96, "multiple": 32}
@@ -261,3 +264,10 @@ def test_codes_that_keep_place_are_of_images_in_their_own_size(files: list[Path]
         with torch.no_grad():
             code = task.eval().encode(image[None]).mean((0, 2, 3))
         torch.testing.assert_close(torch.tensor(prediction.code), code, rtol=1e-4, atol=1e-5)
+
+
+def test_a_size_that_is_given_keeps_the_range_of_values() -> None:
+    task = ClassificationTask(2, backbone_options={"filters": [4], "depth": 1})
+    task.view = {"policy": "Whole", "multiple": 1, "value_range": [0, 4095]}
+    assert view_of(task, (8, 9)) == EvaluationView(Stretch((8, 9)), value_range=(0, 4095))
+    assert view_of(task).value_range == (0, 4095)

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, TensorDataset
 
 from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.errors import ArgumentError, CheckpointError, DataError
 
 SMALL: dict[str, Any] = {"filters": [4], "depth": 1}
 
@@ -53,3 +55,15 @@ def test_nothing_is_scored_with_a_normalisation_that_was_not_measured(
     task = ClassificationTask(4, backbone_options=SMALL, normalization="dataset")
     with pytest.raises(ArgumentError, match=r"normalization 'dataset' is measured .* when a fit begins, and was not"):
         getattr(make_trainer(), stage)(task, datamodule=data, verbose=False)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test"])
+def test_values_of_images_are_checked_in_the_first_batch_of_every_stage(
+    stage: str, make_trainer: Callable[..., Trainer]
+) -> None:
+    task = ClassificationTask(4, backbone_options=SMALL, normalization="unit")
+    samples = TensorDataset(torch.full((4, 3, 16, 16), 200.0), torch.arange(4))
+    trainer = make_trainer(max_epochs=1, log_every_n_steps=1, num_sanity_val_steps=0)
+    loaders = [DataLoader(samples, batch_size=2)] * (2 if stage == "fit" else 1)
+    with pytest.raises(DataError, match="float32 values from 200 to 200"):
+        getattr(trainer, stage)(task, *loaders)

@@ -157,7 +157,9 @@ def test_a_damaged_file_is_named(content: str, saved: Path, fit: Fit, batch: Cla
         "scrambled": whole[:100] + b"?" * 50 + whole[150:],
     }
     saved.write_bytes(contents[content])
-    message = r"task.ckpt' is damaged( or no checkpoint \(\w+\)|: .* record 'archive/data.pkl' .*)\. Use an earlier one"
+    message = (
+        r"task.ckpt' is damaged( or not a checkpoint \(\w+\)|: .* record 'archive/data.pkl' .*)\. Use an earlier one"
+    )
     with pytest.raises(CheckpointError, match=message):
         ClassificationTask.load_from_checkpoint(saved)
     with pytest.raises(CheckpointError, match=message):
@@ -167,7 +169,7 @@ def test_a_damaged_file_is_named(content: str, saved: Path, fit: Fit, batch: Cla
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2]])
 def test_a_file_of_something_else_is_no_checkpoint(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(CheckpointError, match=r"other.ckpt' is no Lightning checkpoint: it has no 'state_dict'"):
+    with pytest.raises(CheckpointError, match=r"other.ckpt' is not a Lightning checkpoint: it has no 'state_dict'"):
         read_checkpoint(tmp_path / "other.ckpt")
 
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.layers import outputs_of, split_before
 
 
 class AlexNet(Backbone):
@@ -54,19 +55,8 @@ class AlexNet(Backbone):
 
     def stage_modules(self) -> list[list[nn.Module]]:
         """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
-        stages: list[list[nn.Module]] = [[]]
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                stages.append([])
-            stages[-1].append(layer)
-        return stages
+        return split_before(self.features, nn.MaxPool2d)
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps; see :meth:`Backbone.forward`."""
-        features = []
-        x = images
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                features.append(x)
-            x = layer(x)
-        return [*features, x]
+        return outputs_of(self.stage_modules(), images)

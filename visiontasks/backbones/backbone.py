@@ -120,10 +120,10 @@ class Backbone(nn.Module, ABC):
                 still.append(module)
                 continue
             for part in module.modules():
-                own = list(part.parameters(recurse=False))
-                for parameter in own:
+                own_parameters = list(part.parameters(recurse=False))
+                for parameter in own_parameters:
                     parameter.requires_grad_(id(parameter) in trained)
-                if own and not any(parameter.requires_grad for parameter in own):
+                if own_parameters and not any(parameter.requires_grad for parameter in own_parameters):
                     still.append(part)
         if len(still) != len(frozen) or any(a is not b for a, b in zip(still, frozen, strict=True)):
             self._keep_frozen(still)

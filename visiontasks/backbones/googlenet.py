@@ -79,11 +79,10 @@ class GoogLeNet(Backbone):
         """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
         stem: list[nn.Module] = [self.conv2, self.conv3]
         first: list[list[nn.Module]] = [[self.conv1, *stem]] if self.small_images else [[self.conv1], stem]
-        fourth = [self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e]
         return [
             *first,
             [self.inception3a, self.inception3b],
-            [*fourth],
+            [self.inception4a, self.inception4b, self.inception4c, self.inception4d, self.inception4e],
             [self.inception5a, self.inception5b],
         ]
 

@@ -1,5 +1,6 @@
 """Layers that backbones are built from."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch.nn.functional as F
@@ -97,7 +98,8 @@ class ConvBlock(nn.Module):
         same = (kernel_size - 1) // 2
         if padding is not None and not 0 <= padding <= same:
             message = (
-                f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: more would see no image."
+                f"padding is {padding}; expected 0 to {same} for kernel_size {kernel_size}: with more, filters would "
+                "see only padding."
             )
             raise ArgumentError(message)
         self.missing_padding = 0 if padding is None else same - padding
@@ -127,3 +129,23 @@ class ConvBlock(nn.Module):
         places = -(-size // stride)
         first = min(-(-self.missing_padding // stride), places)
         return first, max(first, (size - 1 - self.missing_padding) // stride + 1)
+
+
+def split_before(layers: Iterable[nn.Module], kind: type[nn.Module]) -> list[list[nn.Module]]:
+    """Split layers into stages, each of which but the first begins with a layer of a kind, such as a pooling."""
+    stages: list[list[nn.Module]] = [[]]
+    for layer in layers:
+        if isinstance(layer, kind):
+            stages.append([])
+        stages[-1].append(layer)
+    return stages
+
+
+def outputs_of(stages: Iterable[Iterable[nn.Module]], x: Tensor) -> list[Tensor]:
+    """Apply stages one after another; return what each gives."""
+    outputs = []
+    for stage in stages:
+        for layer in stage:
+            x = layer(x)
+        outputs.append(x)
+    return outputs

@@ -128,12 +128,13 @@ class PaddedBackbone(Backbone):
             )
             raise ArgumentError(message) from error
         for x, (channels_last, first), stride in zip(maps, self.layouts, self.strides, strict=True):
-            found = tuple(x.shape[1:3] if channels_last else x.shape[2:])
+            map_size = tuple(x.shape[1:3] if channels_last else x.shape[2:])
             least = [first + side * self.strides[-1] // stride for side in (1, 3)]
-            if found[0] < least[0] or found[1] < least[1]:
+            if map_size[0] < least[0] or map_size[1] < least[1]:
                 message = (
-                    f"{title}: the map of stride {stride} has {found[0]} x {found[1]} places for images of {height} x "
-                    f"{width} pixels; expected {least[0]} x {least[1]} by its growth from {_SIDES[0]} to {_SIDES[1]}."
+                    f"{title}: the map of stride {stride} has {map_size[0]} x {map_size[1]} pixels for images of "
+                    f"{height} x {width} pixels; expected {least[0]} x {least[1]} by its growth from {_SIDES[0]} to "
+                    f"{_SIDES[1]}."
                 )
                 raise ArgumentError(message)
 
@@ -172,6 +173,6 @@ def check_maps(title: str, maps: Sequence[object]) -> None:
     """
     for index, x in enumerate(maps):
         if not isinstance(x, Tensor) or x.ndim != 4:
-            found = f"of shape {list(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-            message = f"{title}: map {index} is {found}; expected a tensor of shape [B, C, H, W] or [B, H, W, C]."
+            described = f"of shape {list(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            message = f"{title}: map {index} is {described}; expected a tensor of shape [B, C, H, W] or [B, H, W, C]."
             raise ArgumentError(message)

@@ -97,7 +97,8 @@ def timm_weights(name: str) -> dict[str, Tensor]:
     if (mean, std) not in _NORMALIZATIONS:
         message = (
             f"timm's weights of {name!r} expect images normalised with mean {mean} and standard deviation {std}, which "
-            "no normalization here stands for. Choose weights for ImageNet's or 0.5 and 0.5: timm.list_pretrained()."
+            "no normalization of this library matches. Choose weights for ImageNet's or 0.5 and 0.5: "
+            "timm.list_pretrained()."
         )
         raise ArgumentError(message)
     try:

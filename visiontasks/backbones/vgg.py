@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.layers import outputs_of, split_before
 from visiontasks.backbones.pooling import MaxPool
 
 
@@ -50,22 +51,11 @@ class VGG(Backbone):
 
     def stage_modules(self) -> list[list[nn.Module]]:
         """List the modules of each feature map; see :meth:`Backbone.stage_modules`."""
-        stages: list[list[nn.Module]] = [[]]
-        for layer in self.features:
-            if isinstance(layer, MaxPool):
-                stages.append([])
-            stages[-1].append(layer)
-        return stages
+        return split_before(self.features, MaxPool)
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps; see :meth:`Backbone.forward`."""
-        features = []
-        x = images
-        for layer in self.features:
-            if isinstance(layer, MaxPool):
-                features.append(x)
-            x = layer(x)
-        return [*features, x]
+        return outputs_of(self.stage_modules(), images)
 
 
 def vgg11(in_channels: int = 3, *, batch_norm: bool = False) -> VGG:

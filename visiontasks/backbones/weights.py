@@ -143,22 +143,35 @@ def _published(name: str | None) -> WeightsSource:
             f"{', '.join(PUBLISHED)}. A file is given by its path."
         )
         raise ArgumentError(message)
+    return download_published(PUBLISHED[name])
+
+
+def download_published(model: str) -> WeightsSource:
+    """Read the newest weights that torchvision publishes for a model; what is downloaded is kept by ``torch.hub``.
+
+    Args:
+        model: Torchvision's name of it.
+
+    Raises:
+        DownloadError: If they are not in the cache and cannot be downloaded.
+        CheckpointError: If the file in the cache is damaged.
+    """
     # Imported here because it takes seconds and only published weights need it.
     from torchvision.models import get_model_weights
 
-    weights = get_model_weights(PUBLISHED[name]).DEFAULT
+    weights = get_model_weights(model).DEFAULT
     try:
         state = weights.get_state_dict(map_location="cpu", check_hash=True, weights_only=True)
     except Exception as error:  # of the network, the disk, or the file
         cached = Path(torch.hub.get_dir(), "checkpoints", PurePosixPath(urlsplit(weights.url).path).name)
         if cached.is_file():
             message = (
-                f"{str(cached)!r}, the downloaded weights of {name!r}, is damaged ({type(error).__name__}). Delete it; "
-                f"it is then downloaded again from {weights.url}."
+                f"{str(cached)!r}, the downloaded weights of {model!r}, is damaged ({type(error).__name__}). Delete "
+                f"it; it is then downloaded again from {weights.url}."
             )
             raise CheckpointError(message) from error
         message = (
-            f"The weights of {name!r} could not be downloaded from {weights.url} ({error}). Without a network, put "
+            f"The weights of {model!r} could not be downloaded from {weights.url} ({error}). Without a network, put "
             f"this file at {str(cached)!r}."
         )
         raise DownloadError(message) from error

@@ -104,8 +104,8 @@ class WrappedBackbone(PaddedBackbone):
         left = [name for name, value in self.module.named_parameters() if value in unused and value.requires_grad]
         if left:
             message = (
-                f"{title}: no feature map depends on the parameters {left}; training on several processes would stop "
-                "at them. Take requires_grad from them, or name nodes that depend on them."
+                f"{title}: no feature map depends on the parameters {left}; training on several processes would fail. "
+                "Set their requires_grad to False, or name nodes that depend on them."
             )
             raise ArgumentError(message)
 

@@ -48,7 +48,10 @@ class DetectionResults(Callback):
         self._indices = [getattr(dataset, "index", None) for dataset in sets]
         for dataset, index in zip(sets, self._indices, strict=True):
             if index is None:
-                message = f"The test data, a {type(dataset).__name__}, have no files, whose names results would need."
+                message = (
+                    f"The test data, a {type(dataset).__name__}, have no files; results are written by the names of "
+                    "files."
+                )
                 raise ArgumentError(message)
 
     def on_test_batch_start(
@@ -66,7 +69,7 @@ class DetectionResults(Callback):
         fill_empty_states([metric])
         with metric.sync_context():
             ids, _, detections = metric.records()
-        images = [self._indices[self._loader].image_ids[int(position)] for position in ids]
+        images = [self._indices[self._loader].image_id(int(position)) for position in ids]
         rows = [
             (images[image], int(label), float(score), box)
             for image, box, label, score in zip(
@@ -91,18 +94,18 @@ class DetectionResults(Callback):
 
     def _write(self, folder: Path, index: Any, rows: list[_Row]) -> None:
         if self.form == "coco":
-            write_atomically(folder / "detections.json", json.dumps(_coco(rows, index.category_ids.tolist())))
+            write_atomically(folder / "detections.json", json.dumps(_coco(rows, index)))
             return
         for label, name in enumerate(index.class_names):
             lines = [_voc_line(image, score, box) for image, number, score, box in rows if number == label]
             write_atomically(folder / f"comp4_det_test_{name}.txt", "".join(lines))
 
 
-def _coco(rows: Iterable[_Row], category_ids: list[int]) -> list[dict[str, Any]]:
+def _coco(rows: Iterable[_Row], index: Any) -> list[dict[str, Any]]:
     return [
         {
-            "image_id": int(image) if isinstance(image, int | np.integer) else image,
-            "category_id": category_ids[label],
+            "image_id": image,
+            "category_id": index.category_id(label),
             "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
             "score": score,
         }

@@ -23,9 +23,9 @@ def in_flags(message: str) -> str:
     """
     owners = _owners()
 
-    def rewrite(found: re.Match[str]) -> str:
-        owner = owners.get(found[1])
-        return f"--{owner}.{found[1]} {_value(found[2])}" if owner else found[0]
+    def rewrite(match: re.Match[str]) -> str:
+        owner = owners.get(match[1])
+        return f"--{owner}.{match[1]} {_value(match[2])}" if owner else match[0]
 
     return _ARGUMENT.sub(rewrite, message)
 
@@ -54,6 +54,6 @@ def _owners() -> dict[str, str]:
         }
         for owner, kinds in (("data", choices.DATA_MODULES), ("model", choices.TASKS))
     }
-    names["model"].discard("class_names")  # which a task adopts from the data
+    names["model"] -= {"class_names", "num_classes"}  # which a task adopts from the data
     both = names["data"] & names["model"]
     return {name: owner for owner, known in names.items() for name in known - both}

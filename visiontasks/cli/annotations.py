@@ -29,8 +29,8 @@ def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
     problems += task_problems(data, ["train", "val", *(["test"] if tests else [])])
     Parsed(train.index, problems).require()
     kinds = [f"{count} x {kind}" for kind, count in count_kinds(problems).items()]
-    found = f"; {', '.join(kinds)} (visiontasks check lists them)" if kinds else ""
+    known = f"; {', '.join(kinds)} (visiontasks check lists them)" if kinds else ""
     counts = f"{len(train.index)} training and {len(val.index)} validation images"
     if tests:
         counts = f"{len(train.index)} training, {len(val.index)} validation and {len(more[-1].index)} test images"
-    print(f"Annotations: {counts}{found}.")
+    print(f"Annotations: {counts}{known}.")

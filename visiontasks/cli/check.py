@@ -43,10 +43,10 @@ def describe(report: Report) -> str:
     """Format a report as text: problems by kind, then the contents of the splits."""
     lines = []
     for severity in ("error", "warning"):
-        found = [problem for problem in report.problems if problem.severity == severity]
-        for kind, count in count_kinds(found).items():
+        chosen = [problem for problem in report.problems if problem.severity == severity]
+        for kind, count in count_kinds(chosen).items():
             lines.append(f"{severity}: {kind} ({count})")
-            rows = [problem for problem in found if problem.kind == kind]
+            rows = [problem for problem in chosen if problem.kind == kind]
             lines += [f"  {_row(problem)}" for problem in rows[:_SHOWN]]
             lines += [f"  and {len(rows) - _SHOWN} more; --json lists all"] if len(rows) > _SHOWN else []
     lines += ["", *_table(report)]

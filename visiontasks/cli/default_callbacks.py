@@ -51,4 +51,4 @@ def default_callbacks(
     """
     report = [] if command is None else [RunReport(command=command)]
     usual = [*(_SHOWS[name](keep=keep) for name in shown), WandbRun({"arguments": dict(arguments)}), *report]
-    return [callback for callback in usual if not any(isinstance(own, type(callback)) for own in given)]
+    return [callback for callback in usual if not any(isinstance(other, type(callback)) for other in given)]

@@ -33,7 +33,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     data, options = parse_data(command, description, arguments, _add_options)
     configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))
     if bool(options.sources) == configured:
-        message = "Give image files, folders or patterns after the checkpoint, or a data set by --data; one of both."
+        message = "Give either image files, folders or patterns after the checkpoint, or a data set by --data."
         raise ArgumentError(message)
     if options.output is None and options.neighbours is None:
         message = "There is nothing to do with the codes: give --output codes.npz, or --neighbours IMAGE."

@@ -76,8 +76,8 @@ def explain_machine(error: BaseException) -> str | None:
         >>> explain_machine(OSError(errno.EROFS, "Read-only file system", "/data/a.png"))
         "'/data/a.png': Read-only file system. Choose another place to write to. (--debug shows where it happened.)"
     """
-    found = next((text for one in _behind(error) if (text := _of_system(one) or _of_memory(one))), None)
-    return found and f"{found} (--debug shows where it happened.)"
+    explanation = next((text for one in _behind(error) if (text := _of_system(one) or _of_memory(one))), None)
+    return explanation and f"{explanation} (--debug shows where it happened.)"
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
@@ -113,8 +113,8 @@ def _of_memory(error: BaseException) -> str | None:
         return f"Out of memory{f' ({size})' if size else ''}. {_LESS_MEMORY}"
     if not isinstance(error, RuntimeError):
         return None
-    if found := re.search(r"you tried to allocate (\d+) bytes", text):
-        return f"Out of memory: {_with_unit(int(found[1]))} were asked for at once. {_LESS_MEMORY}"
+    if match := re.search(r"you tried to allocate (\d+) bytes", text):
+        return f"Out of memory: {_with_unit(int(match[1]))} were asked for at once. {_LESS_MEMORY}"
     if re.search(r"out of memory|_ALLOC_FAILED", text, re.IGNORECASE):
         # torch goes on with its own settings.
         told = re.search(r"Tried to allocate .*?\. .*? free\.", text, re.DOTALL)

@@ -31,53 +31,53 @@ def explain(message: str, options: Sequence[str]) -> str:
 
 
 def _unknown_flag(message: str, options: Sequence[str]) -> str | None:
-    found = re.search(r"[Uu]nrecognized arguments?: (\S+)", message)
-    if found is None:
+    match = re.search(r"[Uu]nrecognized arguments?: (\S+)", message)
+    if match is None:
         return None
-    flag = found[1].partition("=")[0]
+    flag = match[1].partition("=")[0]
     if flag.endswith((".num_classes", ".in_channels")):
-        return f"{flag} comes from the data and is not given: it is what the data module says."
+        return f"{flag} cannot be given: it is taken from the data module."
     return f"There is no option {flag!r}. {near_matches(flag, options)}"
 
 
 def _unknown_argument(message: str, options: Sequence[str]) -> str | None:
-    found = re.search(r"Option '([^']+)' is not accepted", message)
+    match = re.search(r"Option '([^']+)' is not accepted", message)
     owner = re.findall(r"Problem with given class_path '([^']+)'", message)
-    if found is None or not owner:
+    if match is None or not owner:
         return None
     key = _full_key(message)
     if "." in key:
         # Nested deeper than the named class, such as an argument of the optimiser.
-        return f"--{key}.{found[1]}: there is no such argument."
+        return f"--{key}.{match[1]}: there is no such argument."
     name = owner[-1].rpartition(".")[2]
-    near = near_matches(found[1], _arguments(owner[-1]))
-    return f"--{key}.{found[1]}: {name} has no argument {found[1]!r}. {near}"
+    near = near_matches(match[1], _arguments(owner[-1]))
+    return f"--{key}.{match[1]}: {name} has no argument {match[1]!r}. {near}"
 
 
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:
-    found = re.search(r"Expected a dot import path string: (\S+)", message)
-    if found is None:
+    match = re.search(r"Expected a dot import path string: (\S+)", message)
+    if match is None:
         return None
     key = _full_key(message)
     # The type is given only if it is one of several; optimisers and schedules are callables that create them.
-    bases = re.findall(r"<class '([\w.]+)'>|Union\[([\w.]+)|\], ([\w.]+)\]", message[: found.start()])
+    bases = re.findall(r"<class '([\w.]+)'>|Union\[([\w.]+)|\], ([\w.]+)\]", message[: match.start()])
     names = {name for base in bases for part in base if "." in part for name in _subclasses(_import(part))}
     if key.endswith("optimizer"):
         names = _subclasses(_import("torch.optim.Optimizer"))
     literals = {
         name for listed in re.findall(r"Literal\[([^\]]+)\]", message) for name in re.findall(r"'(\w+)'", listed)
     }
-    near = near_matches(found[1], names | literals)
-    own = "A class of your own is given by its import path, such as 'my_module.MyClass'."
-    return f"--{key} {found[1]}: unknown. {near} {own}"
+    near = near_matches(match[1], names | literals)
+    remedy = "A class of your own is given by its import path, such as 'my_module.MyClass'."
+    return f"--{key} {match[1]}: unknown. {near} {remedy}"
 
 
 def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
-    found = re.search(r"Expected a typing\.Literal\[([^\]]+)\]\. Got value: (.*)", message)
-    if found is None:
+    match = re.search(r"Expected a typing\.Literal\[([^\]]+)\]\. Got value: (.*)", message)
+    if match is None:
         return None
-    known = re.findall(r"'([^']+)'", found[1])
-    return f"--{_full_key(message)} {found[2]}: unknown. {near_matches(found[2], known)}"
+    known = re.findall(r"'([^']+)'", match[1])
+    return f"--{_full_key(message)} {match[2]}: unknown. {near_matches(match[2], known)}"
 
 
 def _wrong_value(message: str, options: Sequence[str]) -> str | None:
@@ -116,10 +116,10 @@ def _arguments(path: str) -> list[str]:
 
 def _subclasses(parent: type) -> set[str]:
     """Return the names of the concrete subclasses, at any depth."""
-    found: set[str] = set()
+    names: set[str] = set()
     children: list[type] = parent.__subclasses__()
     for child in children:
-        found |= _subclasses(child)
+        names |= _subclasses(child)
         if not getattr(child, "__abstractmethods__", None) and not child.__name__.startswith("_"):
-            found.add(child.__name__)
-    return found
+            names.add(child.__name__)
+    return names

@@ -79,8 +79,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
 def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.yaml"
     if not file.is_file():
-        found = ", ".join(sorted(str(path.parent) for path in folder.glob("**/config.yaml"))[:5])
-        hint = f" Below it are: {found}." if found else ""
+        runs = ", ".join(sorted(str(path.parent) for path in folder.glob("**/config.yaml"))[:5])
+        hint = f" Below it are: {runs}." if runs else ""
         message = f"{str(folder)!r} is not a run folder: it has no config.yaml, which fit and recipes write.{hint}"
         raise ArgumentError(message)
     try:

@@ -113,8 +113,8 @@ def line_that_goes_on(line: str) -> str:
     """Change a command line so that it goes on in the newest run of its name."""
     words = shlex.split(line)
     if "--ckpt_path" in words:
-        place = words.index("--ckpt_path")
-        words[place : place + 2] = []
+        position = words.index("--ckpt_path")
+        words[position : position + 2] = []
     words = [word for word in words if not word.startswith("--ckpt_path=")]
     return shlex.join([*words, "--ckpt_path", "last"])
 

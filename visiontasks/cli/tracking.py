@@ -48,8 +48,8 @@ def prepare_loggers(config: Namespace, run: Run, saved_runs: Mapping[str, str]) 
         entry.dict_kwargs = {}
         entries.append(entry)
         config.trainer.logger = entries
-    found = [entry for entry in entries if str(entry.class_path).rpartition(".")[2] == WandbLogger.__name__]
-    if not found:
+    of_wandb = [entry for entry in entries if str(entry.class_path).rpartition(".")[2] == WandbLogger.__name__]
+    if not of_wandb:
         return
     if "WANDB_MODE" not in os.environ:
         if not _has_key() and not sys.stdin.isatty():
@@ -59,7 +59,7 @@ def prepare_loggers(config: Namespace, run: Run, saved_runs: Mapping[str, str]) 
     if os.environ.get("WANDB_MODE") == "offline":
         # Even then the client reports its own errors to its developers.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    for entry in found:
+    for entry in of_wandb:
         arguments = entry.init_args
         # If it is missing, the client uses the folder for temporary files.
         Path(arguments.get("save_dir") or ".").mkdir(parents=True, exist_ok=True)
@@ -108,10 +108,10 @@ def _has_key() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     host = urlsplit(_server()).hostname or ""
-    places = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
-    for place in places:
+    files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
+    for file in files:
         try:
-            if place and netrc.netrc(str(place)).authenticators(host):
+            if file and netrc.netrc(str(file)).authenticators(host):
                 return True
         except (OSError, netrc.NetrcParseError):
             continue

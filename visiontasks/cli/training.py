@@ -181,7 +181,7 @@ class TrainingCLI(LightningCLI):
             assert isinstance(last, LastCheckpoint)
             last.command = line_that_goes_on(self.line)
             for callback, kind in ((best, ModelCheckpoint), (last, LastCheckpoint)):
-                if not any(isinstance(own, kind) for own in config.callbacks or []):
+                if not any(isinstance(other, kind) for other in config.callbacks or []):
                     callbacks.append(callback)
         self.trainer_defaults["callbacks"] = callbacks
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.

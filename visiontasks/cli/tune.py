@@ -101,9 +101,9 @@ class TuningCLI(TrainingCLI):
             update_attr=False,
         )
         rates, losses = finder.results["lr"], unsmoothed(finder.results["loss"])
-        found = suggest_rate(rates, losses)
+        rate = suggest_rate(rates, losses)
         print(f"Learning rate: {len(rates)} steps from {options.min_lr:g} to {rates[-1]:.2g}; so far it is {before:g}.")
-        return found
+        return rate
 
     def _batch_size(self) -> int:
         data = self.datamodule
@@ -112,33 +112,33 @@ class TuningCLI(TrainingCLI):
         most = min(self.config_init.max_batch_size, max(1, len(data.train_set) // 2))
         largest = 1 << (most.bit_length() - 1)
         # Lightning returns the size at which it gives up without having tried it.
-        found = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
-        size: int = min(int(found or before), largest)
+        suggested = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
+        size: int = min(int(suggested or before), largest)
         data.batch_size = size
         bound = "is the largest that fits into memory" if size < largest else "fits; larger ones were not tried"
         print(f"Batch size: {size} {bound}; so far it is {before}.")
         return size
 
 
-def unsmoothed(smoothed: Sequence[float], beta: float = 0.98) -> list[float]:
+def unsmoothed(smoothed: Sequence[float]) -> list[float]:
     """Recover the losses of single steps from Lightning's running mean of them.
 
     Lightning divides the mean of step k by 1 - beta^(k + 1) instead of 1 - beta^k, so that the first values are half as
     large as they should be, and it averages over 50 steps, of 100 in all.
 
     Args:
-        smoothed: The running mean.
-        beta: Share of the previous mean in it.
+        smoothed: The running mean, in which the previous one has a share of 0.98.
 
     Example:
         >>> [round(loss, 6) for loss in unsmoothed([0.02 * 5 / (1 - 0.98**2), (0.98 * 0.1 + 0.02 * 7) / (1 - 0.98**3)])]
         [5.0, 7.0]
     """
+    beta = 0.98
     means = [0.0, *(value * (1 - beta ** (step + 2)) for step, value in enumerate(smoothed))]
     return [(mean - beta * previous) / (1 - beta) for previous, mean in pairwise(means)]
 
 
-def suggest_rate(rates: Sequence[float], losses: Sequence[float], beta: float = 0.9) -> float | None:
+def suggest_rate(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     """Suggest a learning rate from the losses at rising rates: in the middle of the longest fall of their running mean.
 
     This is the "valley" of fastai. Lightning's own suggestion, the steepest slope over the rate itself instead of its
@@ -147,7 +147,6 @@ def suggest_rate(rates: Sequence[float], losses: Sequence[float], beta: float = 
     Args:
         rates: The rates, in ascending order.
         losses: The loss of the step at each; what follows the first that is not finite is left out.
-        beta: Share of the previous mean in a running mean.
 
     Returns:
         A rate; None if the loss falls for fewer than ten steps.
@@ -159,7 +158,7 @@ def suggest_rate(rates: Sequence[float], losses: Sequence[float], beta: float = 
         1e-05
     """
     means: list[float] = []
-    mean = 0.0
+    mean, beta = 0.0, 0.9
     for step, loss in enumerate(takewhile(math.isfinite, losses), 1):
         mean = beta * mean + (1 - beta) * loss
         means.append(mean / (1 - beta**step))

@@ -15,7 +15,7 @@ from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
 from visiontasks.data.measuring.masks import first_masks
-from visiontasks.data.measuring.unseen import binary_masks, unseen_classes
+from visiontasks.data.measuring.unseen import binary_masks, similar_classes, unseen_classes
 from visiontasks.errors import DataError
 
 
@@ -67,9 +67,9 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     for split in SPLITS:
         if data.splits.origin(split) == "val":
             continue
-        index, found = data.splits[split].index, data.splits[split].problems
+        index, of_split = data.splits[split].index, data.splits[split].problems
         # Problems that splits of one table or folder share are reported once.
-        problems += [problem for problem in found if problem not in problems] if len(found) < 1000 else found
+        problems += [problem for problem in of_split if problem not in problems] if len(of_split) < 1000 else of_split
         indices[split] = index
         sides = np.zeros(0) if index.boxes is None else (index.boxes[:, 2:] - index.boxes[:, :2]).clip(0).prod(1) ** 0.5
         known = index.sizes[(index.sizes > 0).all(1)].astype(np.int64)
@@ -81,7 +81,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
         )
         problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
-            reported = {problem.record for problem in found}  # such as empty class folders
+            reported = {problem.record for problem in of_split}  # such as empty class folders
             unseen = unseen_classes(data.class_names, counts, "objects", str(index.root))
             problems += [problem for problem in unseen if problem.record not in reported]
     counted: str | None = "objects"
@@ -99,18 +99,20 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
         data: The data module.
         splits: The splits to check.
     """
-    own = [split for split in splits if data.splits.origin(split) != "val"]
-    found = [problem for split in own for problem in _task_problems(data, split, data.splits[split].index, masks=True)]
+    separate = [split for split in splits if data.splits.origin(split) != "val"]
+    problems = [
+        problem for split in separate for problem in _task_problems(data, split, data.splits[split].index, masks=True)
+    ]
     trained = data.splits["train"].index
-    for split in own:
+    for split in separate:
         index = data.splits[split].index
         if split != "train" and index.root == trained.root:
             shared = len({*index.files} & {*trained.files})
             if shared:
                 remedy = "Scores on images that were trained on are too good; use different images in each split."
                 value = f"{shared} of {len(index)}"
-                found.append(Problem("warning", "images are also trained on", str(index.root), split, value, remedy))
-    return found
+                problems.append(Problem("warning", "images are also trained on", str(index.root), split, value, remedy))
+    return problems
 
 
 def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks: bool) -> list[Problem]:
@@ -119,25 +121,36 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
         remedy = "Add images, or change the splits."
         return [Problem("error", "split without images", str(index.root), split, "", remedy)]
     unlabelled = np.flatnonzero(np.diff(index.offsets) == 0)
+    problems = similar_classes(data.splits.class_names, str(index.root)) if split == "train" else []
     if data.yields == "classification":
         kind, remedy = "image without class", "Leave it out, or train multilabel."
-        problems = [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
+        problems += [Problem("error", kind, str(index.file(image)), split, "", remedy) for image in unlabelled.tolist()]
         if split == "train" and len(index.class_names) == 1:
-            remedy = "Nothing is left to learn; name the folder that holds the folders of the classes, or correct them."
-            problems.append(Problem("warning", "only one class", str(index.root), index.class_names[0], "", remedy))
+            remedy = "With one class there is nothing to learn; name the folder that holds the folders of the classes."
+            problems.append(Problem("error", "only one class", str(index.root), index.class_names[0], "", remedy))
         return problems
+    if data.task in ("detection", "localization") and not len(index.labels):
+        if split == "train":
+            remedy = "Nothing is left to learn: annotate some, or correct what describes them."
+            return [*problems, Problem("error", "no objects to train on", str(index.root), split, "", remedy)]
+        remedy = "Its scores are not defined: annotate some, or name another split."
+        return [*problems, Problem("warning", "split without objects", str(index.root), split, "", remedy)]
     if data.task == "segmentation":
         if index.masks is None and index.segments is None:
             remedy = "Use data with them, or task='detection'."
-            return [Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
+            return [*problems, Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
         dataset = data.dataset(split, cache=False)
         assert isinstance(dataset, SegmentationDataset)
-        return [*(first_masks(dataset, split) if masks else ()), *(binary_masks(dataset) if split == "train" else ())]
+        return [
+            *problems,
+            *(first_masks(dataset, split) if masks else ()),
+            *(binary_masks(dataset) if split == "train" else ()),
+        ]
     if data.task == "localization" and len(unlabelled):
         value = f"{len(unlabelled)} images, the first is {str(index.file(int(unlabelled[0])))!r}"
         remedy = "They count as images without an object."
-        return [Problem("warning", "nothing to localize", str(index.root), split, value, remedy)]
-    return []
+        problems.append(Problem("warning", "nothing to localize", str(index.root), split, value, remedy))
+    return problems
 
 
 def _check_memory(data: VisionDataModule) -> Report:

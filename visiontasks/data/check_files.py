@@ -130,7 +130,7 @@ class _Files(Dataset[_File]):
                 counts = np.bincount(self.dataset.mask(index).ravel(), minlength=IGNORED + 1)
                 palette = self._palette(index)
                 if not counts[:IGNORED].any():
-                    remedy = "Training takes nothing from it; leave it out, or annotate it."
+                    remedy = "It does not contribute to training; leave it out, or annotate it."
                     problems.append(Problem("warning", "every pixel is ignored", str(file), self.split, "", remedy))
             except ArgumentError:  # there are no masks at all, which is reported once
                 pass

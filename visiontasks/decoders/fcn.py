@@ -46,7 +46,7 @@ class FCN(Decoder):
         if stride < 1:
             message = f"stride is {stride}; expected that of the finest map to be used, such as 8 for FCN-8s."
             raise ArgumentError(message)
-        used = sum(own >= stride for own in strides[:-1]) + 1
+        used = sum(reduction >= stride for reduction in strides[:-1]) + 1
         coarse_first = strides[: -used - 1 : -1]
         scores = [nn.Conv2d(width, num_outputs, 1) for width in channels[: -used - 1 : -1]]
         for skip in scores[1:]:

@@ -59,11 +59,11 @@ class FPN(Decoder):
         if min(width, head_width, stride) < 1:
             message = f"width is {width}, head_width {head_width} and stride {stride}; expected at least 1 each."
             raise ArgumentError(message)
-        first = min(sum(own < stride for own in strides), len(strides) - 1)
+        first = min(sum(reduction < stride for reduction in strides), len(strides) - 1)
         self.levels = len(strides) - first
         used = strides[first:]
         self.pyramid = FeaturePyramid(channels[first:], used, width, extra=False)
-        self.heads = nn.ModuleList(_Head(width, head_width, own // used[0], norm) for own in used)
+        self.heads = nn.ModuleList(_Head(width, head_width, reduction // used[0], norm) for reduction in used)
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
 

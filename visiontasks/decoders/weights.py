@@ -45,14 +45,18 @@ def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> s
     state = task.state_dict()
     both = all(any(key.startswith(_AUXILIARY) for key in keys) for keys in (state, source.weights))
     parts = (_BACKBONE, "decoder.", _AUXILIARY) if both else (_BACKBONE, "decoder.")
-    own, given = ({key: value for key, value in of.items() if key.startswith(parts)} for of in (state, source.weights))
+    expected, given = (
+        {key: value for key, value in of.items() if key.startswith(parts)} for of in (state, source.weights)
+    )
     adapted = adapt_first(task.get_submodule("backbone"), given, _BACKBONE)
-    differ = {key for key in own.keys() & given.keys() if own[key].shape != given[key].shape}
-    per_class = {key for key in differ if not key.startswith(_BACKBONE) and len(own[key]) == outputs}
+    differ = {key for key in expected.keys() & given.keys() if expected[key].shape != given[key].shape}
+    per_class = {key for key in differ if not key.startswith(_BACKBONE) and len(expected[key]) == outputs}
     if len({len(given[key]) for key in per_class}) == 1:
-        own, given = ({key: value for key, value in of.items() if key not in per_class} for of in (own, given))
+        expected, given = (
+            {key: value for key, value in of.items() if key not in per_class} for of in (expected, given)
+        )
     check_fit(
-        own,
+        expected,
         given,
         f"The weights from {source.origin} are not those of this segmentation",
         "Create the task with the backbone and the decoder that they were made with, or start from the backbone alone "

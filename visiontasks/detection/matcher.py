@@ -68,8 +68,8 @@ class Matcher(NamedTuple):
 
     def __call__(self, targets: Targets, candidates: Float[Tensor, "batch_or_1 candidates 4"]) -> Matches:
         """Match the candidates, per image or shared by all, with the objects of each image (padded to at least one)."""
-        found = (targets.labels >= 0) & ~targets.ignore
-        iou = box_iou(targets.boxes, candidates).masked_fill_(~found[..., None], -1)
+        real = (targets.labels >= 0) & ~targets.ignore
+        iou = box_iou(targets.boxes, candidates).masked_fill_(~real[..., None], -1)
         best, objects = iou.max(1)
         states = torch.where(best >= self.positive, POSITIVE, torch.where(best < self.negative, NEGATIVE, NEITHER))
         if self.allow_low_quality_matches:

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
-from visiontasks.errors import DownloadError
+from visiontasks.backbones.weights import WeightsSource, adapt_first, download_published, read_weights_file
 from visiontasks.state_dicts import check_fit
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
@@ -57,7 +56,8 @@ def read_detector(weights: str | Path) -> WeightsSource:
     """
     name = str(weights)
     if name in PUBLISHED:
-        return WeightsSource(f"torchvision's {name}", from_torchvision(_download(name), frozen=name == PUBLISHED[0]))
+        source = download_published(name)
+        return source._replace(weights=from_torchvision(source.weights, frozen=name == PUBLISHED[0]))
     expected = f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN or of a checkpoint"
     source = read_weights_file(weights, "weights", expected)
     if not any(key.startswith("roi_heads.") for key in source.weights):
@@ -139,16 +139,18 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     Raises:
         CheckpointError: If the weights do not fit this detector; in that case nothing is loaded.
     """
-    own = task.state_dict()
+    current = task.state_dict()
     tensors = {key: value for key, value in source.weights.items() if key.startswith(_PARTS)}
     dropped = fit_classes(tensors, num_classes) if tensors.keys() >= _OUTPUTS else False
     adapted = adapt_first(task.get_submodule("backbone"), tensors, "backbone.")
-    of_anchors = {key for key in _OF_ANCHORS & own.keys() & tensors.keys() if len(own[key]) != len(tensors[key])}
+    of_anchors = {
+        key for key in _OF_ANCHORS & current.keys() & tensors.keys() if len(current[key]) != len(tensors[key])
+    }
     tensors = {key: value for key, value in tensors.items() if key not in of_anchors}
     # Frozen batch norm has no count of batches, and none is needed here.
-    left = {key for key in own if key.endswith("num_batches_tracked") and key not in tensors}
+    left = {key for key in current if key.endswith("num_batches_tracked") and key not in tensors}
     left |= of_anchors | (_OUTPUTS if dropped else set())
-    expected = {key: value for key, value in own.items() if key.startswith(_PARTS) and key not in left}
+    expected = {key: value for key, value in current.items() if key.startswith(_PARTS) and key not in left}
     check_fit(
         expected,
         tensors,
@@ -158,23 +160,7 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
         file="source",
         model="task",
     )
-    task.load_state_dict({**own, **tensors})
-    others = [name for name, found in (("classes", dropped), ("anchors", of_anchors)) if found]
+    task.load_state_dict({**current, **tensors})
+    others = [name for name, keys in (("classes", dropped), ("anchors", of_anchors)) if keys]
     left_out = f"its outputs for other {' and '.join(others)} were left out" if others else None
     return f"Weights of the detector from {'; '.join(filter(None, (source.origin, adapted, left_out)))}."
-
-
-def _download(name: str) -> dict[str, Tensor]:
-    # Imported here because it takes seconds and only published weights need it.
-    from torchvision.models import get_model_weights
-
-    weights = get_model_weights(name).DEFAULT
-    try:
-        state: dict[str, Tensor] = weights.get_state_dict(map_location="cpu", check_hash=True, weights_only=True)
-    except Exception as error:  # of the network, the disk, or the file
-        message = (
-            f"The weights of {name!r} could not be downloaded from {weights.url} ({error}). Without a network, put the "
-            f"file into {str(Path(torch.hub.get_dir(), 'checkpoints'))!r}."
-        )
-        raise DownloadError(message) from error
-    return state

@@ -139,12 +139,12 @@ def _points(
     """Compute the pixels around the points of each cell along one axis, [regions, cells, points], and their weights."""
     length = (end - start).clamp(min=1) / cells
     points = (torch.arange(cells * SAMPLES, dtype=start.dtype) + 0.5) / SAMPLES
-    place = (start[:, None] + points * length[:, None]).view(-1, cells, SAMPLES)
+    position = (start[:, None] + points * length[:, None]).view(-1, cells, SAMPLES)
     side = sides[:, None, None]
-    inside = (place >= -1) & (place <= side)
-    place = torch.minimum(place.clamp(min=0), (side - 1).to(place.dtype))
-    low = place.long()
-    share = place - low
+    inside = (position >= -1) & (position <= side)
+    position = torch.minimum(position.clamp(min=0), (side - 1).to(position.dtype))
+    low = position.long()
+    share = position - low
     weights = torch.stack([1 - share, share], -1) * inside[..., None]
     return low, torch.minimum(low + 1, side - 1), weights
 

@@ -112,8 +112,8 @@ class RoIHead(nn.Module):
             proposals: The proposals, padded.
             targets: The objects.
         """
-        found = (targets.labels >= 0) & ~targets.ignore
-        candidates = torch.cat([proposals, torch.where(found[..., None], targets.boxes, 0.0)], 1)
+        real = (targets.labels >= 0) & ~targets.ignore
+        candidates = torch.cat([proposals, torch.where(real[..., None], targets.boxes, 0.0)], 1)
         states, objects = self.matcher(targets, candidates)
         states = torch.where(is_box(candidates), states, -1)
         indices, valid = self.sampler(states, at_random=self.training)
@@ -147,9 +147,9 @@ class RoIHead(nn.Module):
         terms = F.cross_entropy(logits, labels, reduction="none")
         positive = labels < self.num_classes
         boxed = torch.where(positive, labels, 0) if deltas.shape[1] > 1 else torch.zeros_like(labels)
-        own = deltas.gather(1, boxed[:, None, None].expand(-1, 1, 4))[:, 0]
+        predicted = deltas.gather(1, boxed[:, None, None].expand(-1, 1, 4))[:, 0]
         target = self.coder.encode(sample.objects.flatten(0, 1), sample.boxes.flatten(0, 1))
-        distance = F.smooth_l1_loss(own, target, beta=BETA, reduction="none").sum(-1)
+        distance = F.smooth_l1_loss(predicted, target, beta=BETA, reduction="none").sum(-1)
         return {"classification": (terms * weight).sum(), "box": (distance * (weight * positive)).sum()}
 
     @torch.no_grad()
@@ -187,10 +187,10 @@ class RoIHead(nn.Module):
         counts = torch.bincount(owners[kept], minlength=len(sizes))
         rank = torch.arange(len(kept), device=kept.device) - (counts.cumsum(0) - counts)[owners[kept]]
         kept, rank = kept[rank < self.detections_per_img], rank[rank < self.detections_per_img]
-        place = owners[kept], rank
+        position = owners[kept], rank
         shape = (len(sizes), self.detections_per_img)
         return DetectionPredictions(
-            decoded.new_zeros(*shape, 4).index_put(place, decoded[kept]),
-            likely.new_zeros(shape).index_put(place, likely[kept]),
-            labels.new_full(shape, -1).index_put(place, labels[kept]),
+            decoded.new_zeros(*shape, 4).index_put(position, decoded[kept]),
+            likely.new_zeros(shape).index_put(position, likely[kept]),
+            labels.new_full(shape, -1).index_put(position, labels[kept]),
         )

@@ -77,9 +77,9 @@ class Sampler(NamedTuple):
         most = min(int(self.batch_size_per_image * self.positive_fraction), count)
         # The candidates with the highest keys are sampled: positives up to their limit have keys above 1, then
         # background.
-        found, positives = torch.where(states == POSITIVE, order, -1.0).topk(most, 1)
+        drawn, positives = torch.where(states == POSITIVE, order, -1.0).topk(most, 1)
         key = torch.where(states == NEGATIVE, order, -1.0)
-        key = key.scatter(1, positives, torch.where(found >= 0, found + 1.0, key.gather(1, positives)))
+        key = key.scatter(1, positives, torch.where(drawn >= 0, drawn + 1.0, key.gather(1, positives)))
         best, indices = key.topk(size, 1)
         valid = best >= 0
         places = torch.arange(size, device=states.device) % valid.sum(1, keepdim=True).clamp(min=1)

@@ -72,10 +72,10 @@ def selective_search(
             for similarity in similarities:
                 boxes = _merge(regions, neighbours, similarity.split(), image.shape[0] * image.shape[1])
                 order = generator.random(len(boxes)) * np.arange(len(boxes), 0, -1)
-                for box, place in zip(boxes, order.tolist(), strict=True):
-                    ranked[box] = min(place, ranked.get(box, math.inf))
-    found = sorted(ranked, key=ranked.__getitem__)
-    kept = [box for box in found if min(box[2] - box[0], box[3] - box[1]) >= least]
+                for box, rank in zip(boxes, order.tolist(), strict=True):
+                    ranked[box] = min(rank, ranked.get(box, math.inf))
+    distinct = sorted(ranked, key=ranked.__getitem__)
+    kept = [box for box in distinct if min(box[2] - box[0], box[3] - box[1]) >= least]
     return np.array(kept, np.float64).reshape(-1, 4)
 
 
@@ -120,9 +120,9 @@ def _measure(
         (columns + 1, np.maximum, 0),
         (rows + 1, np.maximum, 0),
     ):
-        found = np.full(count, start)
-        reduce.at(found, labels, values)
-        extremes.append(found)
+        extreme = np.full(count, start)
+        reduce.at(extreme, labels, values)
+        extremes.append(extreme)
     color = _histograms(labels, pixels.reshape(labels.size, -1), count, _COLOR_BINS)
     largest = max(float(differences.max()), 1e-9)
     texture = _histograms(labels, differences.reshape(labels.size, -1) / largest, count, _TEXTURE_BINS)

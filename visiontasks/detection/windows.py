@@ -8,21 +8,15 @@ from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.boxes import clip_to, is_box
 
 
-def sliding_windows(
-    sizes: Int64[Tensor, "batch 2"],
-    size: tuple[int, int],
-    smallest: int = 32,
-    overlap: float = 0.75,
-) -> Float[Tensor, "batch windows 4"]:
-    """Create windows of three shapes, whose sides double until they are as large as the image.
+def sliding_windows(sizes: Int64[Tensor, "batch 2"], size: tuple[int, int]) -> Float[Tensor, "batch windows 4"]:
+    """Create windows of three shapes, whose sides double from 32 pixels until they are as large as the image.
 
+    A square overlaps the next one by three quarters of its side.
     This is the dense baseline for proposals, as in Viola and Jones (2001) and Dalal and Triggs (2005).
 
     Args:
         sizes: Height and width of each image.
         size: Height and width of the batch.
-        smallest: Side of the smallest square in pixels.
-        overlap: Share of its side by which a square overlaps the next one, 0 to 1.
 
     Returns:
         Windows, clipped to the images; those outside are padding.
@@ -32,9 +26,9 @@ def sliding_windows(
         torch.Size([1, 240, 4])
     """
     levels: list[Tensor] = []
-    side = smallest
+    side = 32
     while not levels or side <= max(size):
-        stride = max(1, round(side * (1 - overlap)))
+        stride = side // 4
         anchors = Anchors((stride,), (side / stride,)).to(sizes.device, non_blocking=True)
         # An empty tensor of the shape of a feature map with this stride.
         shape = (1, 0, -(-size[0] // stride), -(-size[1] // stride))

@@ -45,9 +45,9 @@ def neighbourhoods(
     for start in range(0, len(codes), 500):
         cosines = codes[start : start + 500] @ codes.T
         cosines.diagonal(start).fill_(-2)
-        found = cosines.topk(neighbours)
-        weights.append(found.values.clamp(min=0) ** power)
-        columns.append(found.indices)
+        nearest = cosines.topk(neighbours)
+        weights.append(nearest.values.clamp(min=0) ** power)
+        columns.append(nearest.indices)
     weight, column = torch.cat(weights).flatten(), torch.cat(columns).flatten()
     row = torch.arange(len(codes), device=codes.device).repeat_interleave(neighbours)
     both = torch.stack([torch.cat([row, column]), torch.cat([column, row])])

@@ -16,7 +16,7 @@ _DISAGREEING = 1e-3
 
 
 def compare(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], file: str, score: float | None = None
+    expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], file: str, score: float | None = None
 ) -> dict[str, float]:
     """Compare results by name.
 
@@ -25,7 +25,7 @@ def compare(
 
     Args:
         expected: What the task computes.
-        found: What the file computes.
+        actual: What the file computes.
         file: Its name, for the message.
         score: Minimum score of a detection; None for results that are not detections.
 
@@ -35,12 +35,12 @@ def compare(
     Raises:
         ExportError: If a result differs by more.
     """
-    found = {name: torch.as_tensor(value) for name, value in found.items()}
+    actual = {name: torch.as_tensor(value) for name, value in actual.items()}
     for name, value in expected.items():
-        if found[name].shape != value.shape:
-            message = f"{file!r} gives {name} of shape {list(found[name].shape)}, the task {list(value.shape)}."
+        if actual[name].shape != value.shape:
+            message = f"{file!r} gives {name} of shape {list(actual[name].shape)}, the task {list(value.shape)}."
             raise ExportError(message)
-    differences = _of_values(expected, found) if score is None else _of_detections(expected, found, score)
+    differences = _of_values(expected, actual) if score is None else _of_detections(expected, actual, score)
     for name, difference in differences.items():
         if score is not None and math.isnan(difference):
             continue
@@ -54,23 +54,23 @@ def compare(
     return differences
 
 
-def _of_values(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> dict[str, float]:
+def _of_values(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> dict[str, float]:
     differences = {}
     for name, value in expected.items():
         if value.is_floating_point():
-            differences[name] = (found[name] - value).abs().max().item()
+            differences[name] = (actual[name] - value).abs().max().item()
         else:
-            differences[name] = (found[name].to(value.dtype) != value).double().mean().item()
+            differences[name] = (actual[name].to(value.dtype) != value).double().mean().item()
     return differences
 
 
-def _of_detections(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], score: float) -> dict[str, float]:
+def _of_detections(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], score: float) -> dict[str, float]:
     """Match each detection with one of the same class in the other set; those at the minimum score may be missing."""
     boxes: list[float] = []
     scores: list[float] = []
     unmatched = total = 0
     for image in range(len(expected["labels"])):
-        one, other = ({name: values[name][image] for name in expected} for values in (expected, found))
+        one, other = ({name: values[name][image] for name in expected} for values in (expected, actual))
         for left, right in ((one, other), (other, one)):
             left, right = (_real(side) for side in (left, right))
             sure = left["scores"] > score + TOLERANCE

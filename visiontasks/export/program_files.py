@@ -142,9 +142,9 @@ def check(program: Program, run: Callable[..., Iterable[Tensor]], images: Tensor
     for batch in (images[:1], torch.cat([images, images[:1]])):
         inputs = (batch, *program.example(len(batch))[1:])
         expected = named(program.outputs, program.reference(*inputs))
-        found = compare(expected, named(program.outputs, list(run(*inputs))), file, program.score)
+        measured = compare(expected, named(program.outputs, list(run(*inputs))), file, program.score)
         # If nothing was found in the single image, the result of the batch counts.
-        differences = {name: max(value, differences.get(name, value)) for name, value in found.items()}
+        differences = {name: max(value, differences.get(name, value)) for name, value in measured.items()}
     return differences
 
 
@@ -232,8 +232,8 @@ def _suppress(boxes: Any, valid: Any, threshold: float, labels: Any = None) -> A
     if labels is not None:
         # Every class gets all boxes, those of other classes with score 0.
         classes = op.Add(op.ReduceMax(labels, keepdims=0), op.Constant(value_int=1))
-        own = op.OneHot(labels, classes, op.Constant(value_floats=[0.0, 1.0]), axis=1)
-        scores = op.Mul(scores, own)
+        one_hot = op.OneHot(labels, classes, op.Constant(value_floats=[0.0, 1.0]), axis=1)
+        scores = op.Mul(scores, one_hot)
     bounds = (op.Constant(value_float=value) for value in (threshold, 0.0))
     chosen = op.NonMaxSuppression(boxes, scores, count, *bounds)
     places = op.Gather(chosen, op.Constant(value_ints=[0, 2]), axis=1)
@@ -248,11 +248,11 @@ def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, si
     rows, columns = size
     cells = None
     for level, (feature, stride) in enumerate(zip(features, strides, strict=True)):
-        own = op.Transpose(op.NonZero(op.Equal(levels, op.Constant(value_int=level))), perm=[1, 0])
+        of_level = op.Transpose(op.NonZero(op.Equal(levels, op.Constant(value_int=level))), perm=[1, 0])
         read = op.RoiAlign(
             feature,
-            op.GatherND(boxes, own),
-            op.GatherND(images, own),
+            op.GatherND(boxes, of_level),
+            op.GatherND(images, of_level),
             coordinate_transformation_mode="output_half_pixel",
             output_height=rows,
             output_width=columns,
@@ -264,7 +264,7 @@ def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, si
                 op.Shape(boxes, end=1), op.Shape(feature, start=1, end=2), op.Constant(value_ints=size), axis=0
             )
             cells = op.ConstantOfShape(shape)
-        cells = op.ScatterND(cells, own, read)
+        cells = op.ScatterND(cells, of_level, read)
     return cells
 
 
@@ -274,7 +274,7 @@ def _load_onnx(path: Path) -> Callable[..., Iterable[Tensor]]:
 
     def run(*inputs: Tensor) -> list[Tensor]:
         given = {name: value.numpy() for name, value in zip(names, inputs, strict=True)}
-        return [torch.from_numpy(found) for found in session.run(None, given)]
+        return [torch.from_numpy(array) for array in session.run(None, given)]
 
     return run
 

@@ -57,8 +57,8 @@ class Decision(nn.Module):
             given = [thresholds] * count if isinstance(thresholds, int | float) else list(thresholds)
         if mode == "multiclass" and thresholds != 0.5:
             message = (
-                f"thresholds is {thresholds!r}, but mode 'multiclass' says the most probable class, which has none. "
-                "Leave it out, or use mode 'binary' or 'multilabel'."
+                f"thresholds is {thresholds!r}, but mode 'multiclass' predicts the most probable class, without a "
+                "threshold. Leave it out, or use mode 'binary' or 'multilabel'."
             )
             raise ArgumentError(message)
         if len(given) != count or not all(0 <= value <= 1 for value in given):
@@ -89,14 +89,14 @@ class Decision(nn.Module):
             The fitted values: ``temperature``; ``threshold``, one for each class (binary: one).
         """
         targets = labels[:, None] if self.mode == "binary" else labels
-        found = {}
+        fitted = {}
         if "temperature" in self.fitted:
             self.temperature.fill_(fit_temperature(logits, targets))
-            found["temperature"] = self.temperature.clone()
+            fitted["temperature"] = self.temperature.clone()
         if "thresholds" in self.fitted:
             self.thresholds.copy_(best_f1_thresholds((logits / self.temperature).sigmoid(), targets))
-            found["threshold"] = self.thresholds[0].clone() if self.mode == "binary" else self.thresholds.clone()
-        return found
+            fitted["threshold"] = self.thresholds[0].clone() if self.mode == "binary" else self.thresholds.clone()
+        return fitted
 
     def forward(self, logits: Float[Tensor, "batch outputs"]) -> ClassificationPredictions:
         """Convert logits to probabilities and predicted classes.

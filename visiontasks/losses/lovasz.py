@@ -54,9 +54,9 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
     """
     # The largest errors first; the sum is exact in float32, and the fraction is cut off by the conversion.
     level = torch.add(_LEVELS - 0.5, errors.detach().float(), alpha=1 - _LEVELS).long()
-    place = level.add_(foreground, alpha=_LEVELS)
+    cell = level.add_(foreground, alpha=_LEVELS)
     counts = torch.zeros(2 * _LEVELS, dtype=torch.int64, device=errors.device)
-    counts = counts.scatter_add_(0, place, torch.ones_like(place)).view(2, _LEVELS)
+    counts = counts.scatter_add_(0, cell, torch.ones_like(cell)).view(2, _LEVELS)
     after = counts.cumsum(1).double()
     wrong, missed = after
     wrong_before, missed_before = after - counts
@@ -72,7 +72,7 @@ def lovasz_extension(errors: Float[Tensor, " pixels"], foreground: Bool[Tensor, 
     first, second = jaccard(missed, wrong_before), jaccard(missed_before, wrong)
     growth = torch.stack([end - first + second - start, first - start + end - second]) / 2
     weights = (growth / counts.clamp(min=1)).to(errors.dtype).flatten()
-    return (errors * weights[place]).sum()
+    return (errors * weights[cell]).sum()
 
 
 def _mean(probabilities: Tensor, foreground: Tensor, counted: Tensor, class_weights: Tensor | None) -> Tensor:

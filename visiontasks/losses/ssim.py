@@ -14,7 +14,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 def _gaussian() -> list[float]:
-    weights = [math.exp(-0.5 * ((place - _SIDE // 2) / _SIGMA) ** 2) for place in range(_SIDE)]
+    weights = [math.exp(-0.5 * ((offset - _SIDE // 2) / _SIGMA) ** 2) for offset in range(_SIDE)]
     return [weight / sum(weights) for weight in weights]
 
 
@@ -84,8 +84,8 @@ def _blur(x: Tensor) -> Tensor:
         for axis in (2, 3):
             length = x.shape[axis] - _SIDE + 1
             total = _WEIGHTS[0] * x.narrow(axis, 0, length)
-            for place in range(1, _SIDE):
-                total = total.add(x.narrow(axis, place, length), alpha=_WEIGHTS[place])
+            for offset in range(1, _SIDE):
+                total = total.add(x.narrow(axis, offset, length), alpha=_WEIGHTS[offset])
             x = total
         return x
     window = x.new_tensor(_WEIGHTS)

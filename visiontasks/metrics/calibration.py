@@ -77,9 +77,9 @@ class CalibrationError(Metric):
             confidence, right = preds.flatten().contiguous(), target.flatten()
         bins = len(self.count)
         edges = torch.linspace(0, 1, bins + 1, dtype=confidence.dtype, device=confidence.device)
-        place = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=bins - 1)
-        counted = torch.stack((torch.ones_like(place), (confidence * _ONE).round().long(), right.long()))
-        sums = torch.zeros(3, bins, dtype=torch.int64, device=confidence.device).index_add_(1, place, counted)
+        index = (torch.bucketize(confidence, edges, right=True) - 1).clamp(max=bins - 1)
+        counted = torch.stack((torch.ones_like(index), (confidence * _ONE).round().long(), right.long()))
+        sums = torch.zeros(3, bins, dtype=torch.int64, device=confidence.device).index_add_(1, index, counted)
         self.count, self.confidence, self.right = self.count + sums[0], self.confidence + sums[1], self.right + sums[2]
 
     def compute(self) -> Float[Tensor, ""]:

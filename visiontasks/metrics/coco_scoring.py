@@ -79,7 +79,7 @@ def coco_scores(
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     areas = sides[:, 0] * sides[:, 1]
     outside = (areas < bounds[:, :1]) | (areas > bounds[:, 1:])
-    found, hits, skipped = _match(detections, objects, ranks, left_out, num_classes)
+    near, hits, skipped = _match(detections, objects, ranks, left_out, num_classes)
     precision = np.full((len(THRESHOLDS), len(RECALLS), num_classes, len(AREAS)), np.nan)
     recall = np.full((len(THRESHOLDS), num_classes, len(AREAS), len(limits)), np.nan)
     # By class, then in descending order of score; detections are sorted by image and rank already.
@@ -87,7 +87,7 @@ def coco_scores(
     starts = np.searchsorted(detections.labels[order], np.arange(num_classes + 1))
     present = [np.bincount(objects.labels[~out], minlength=num_classes) for out in left_out]
     where = np.full(len(ranks), -1)
-    where[found] = np.arange(len(found))
+    where[near] = np.arange(len(near))
     for label in range(num_classes):
         chosen = order[starts[label] : starts[label + 1]]
         pairs, rank = where[chosen], ranks[chosen]
@@ -108,24 +108,23 @@ def coco_scores(
 
 
 def coco_hits(
-    detections: Detections, objects: TrueObjects, num_classes: int, limit: int = 100
+    detections: Detections, objects: TrueObjects, num_classes: int
 ) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
-    """Determine which detections are matched with an object of their class at IoU 0.5.
+    """Determine which of the best 100 detections of a class per image are matched with an object at IoU 0.5.
 
     Args:
         detections: The detections.
         objects: The objects.
         num_classes: Number of classes.
-        limit: Maximum number of detections of a class per image.
 
     Returns:
         The detections by image and class, in descending order of score; whether each is matched with an object; and
         whether with an ignored one.
     """
-    objects, detections, ranks = _sorted(objects, detections, num_classes, limit)
-    found, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
+    objects, detections, ranks = _sorted(objects, detections, num_classes, 100)
+    near, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
     hit, skip = np.zeros(len(ranks), bool), np.zeros(len(ranks), bool)
-    hit[found], skip[found] = hits[0][0], skipped[0][0]
+    hit[near], skip[near] = hits[0][0], skipped[0][0]
     return detections, hit, skip
 
 
@@ -155,17 +154,17 @@ def _match(
 
     Returns:
         The detections that overlap enough with any object, and for each range of areas whether they are matched with a
-        counted object, and whether with an excluded one [thresholds, found].
+        counted object, and whether with an excluded one [thresholds, near].
     """
     pair_detection, pair_object, overlap = _pairs(detections, objects, classes)
-    found, detection = np.unique(pair_detection, return_inverse=True)
+    near, detection = np.unique(pair_detection, return_inverse=True)
     rank = ranks[pair_detection]
     order = np.argsort(rank, kind="stable")
     steps = np.searchsorted(rank[order], np.arange(rank.max() + 2)) if len(rank) else np.zeros(1, np.int64)
     least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
     hits, skipped = [], []
     for out in left_out:
-        chosen = np.full((len(THRESHOLDS), len(found)), -1)
+        chosen = np.full((len(THRESHOLDS), len(near)), -1)
         taken = np.zeros((len(THRESHOLDS), len(objects.labels)), bool)
         for start, end in pairwise(steps.tolist()):
             pairs = order[start:end]
@@ -178,16 +177,16 @@ def _match(
             first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
             best = np.maximum.reduceat(value, first, axis=1)
             lengths = np.diff(np.r_[first, len(owner)])
-            row, place = np.nonzero((value == np.repeat(best, lengths, axis=1)) & free)
-            chosen[row, owner[place]] = target[place]
+            row, column = np.nonzero((value == np.repeat(best, lengths, axis=1)) & free)
+            chosen[row, owner[column]] = target[column]
             each = owner[first]
-            row, place = np.nonzero(chosen[:, each] >= 0)
-            taken[row, chosen[row, each[place]]] = True
+            row, column = np.nonzero(chosen[:, each] >= 0)
+            taken[row, chosen[row, each[column]]] = True
         matched = chosen >= 0
         ignored = out[chosen] if len(out) else np.zeros_like(matched)
         hits.append(matched & ~ignored)
         skipped.append(matched & ignored)
-    return found, hits, skipped
+    return near, hits, skipped
 
 
 def _pairs(
@@ -195,10 +194,10 @@ def _pairs(
 ) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """List pairs of detections and objects of one image and class above the lowest threshold, with their overlaps."""
     groups = objects.images * classes + objects.labels
-    own = detections.images * classes + detections.labels
-    low, high = np.searchsorted(groups, own, "left"), np.searchsorted(groups, own, "right")
+    group = detections.images * classes + detections.labels
+    low, high = np.searchsorted(groups, group, "left"), np.searchsorted(groups, group, "right")
     count = high - low
-    detection = np.repeat(np.arange(len(own)), count)
+    detection = np.repeat(np.arange(len(group)), count)
     target = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
     boxes, others = _from_sides(detections.boxes), _from_sides(objects.boxes)
     left, right = boxes[detection], others[target]
@@ -226,12 +225,12 @@ def _interpolated(
     wrong = np.cumsum(~hit & ~skip, axis=1, dtype=np.float64)
     precision = right / (wrong + right + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    found = np.zeros((len(THRESHOLDS), len(RECALLS)))
+    at_recalls = np.zeros((len(THRESHOLDS), len(RECALLS)))
     for row, recall in enumerate(right / count):
         places = np.searchsorted(recall, RECALLS, side="left")
         reached = places < hit.shape[1]
-        found[row, reached] = precision[row, places[reached]]
-    return found
+        at_recalls[row, reached] = precision[row, places[reached]]
+    return at_recalls
 
 
 def _mean(values: Float64[np.ndarray, "..."]) -> float:

@@ -104,8 +104,8 @@ def nearest_classes(codes: Codes, bank: Bank, labels: BankLabels, neighbours: in
     chosen = []
     with torch.autocast(codes.device.type, enabled=False):
         for some in F.normalize(codes).split(max(1, _SIMILARITIES // len(bank))):
-            similarity, found = (some @ bank.T).topk(min(neighbours, len(bank)))
-            votes = F.one_hot(labels[found], classes)
+            similarity, nearest = (some @ bank.T).topk(min(neighbours, len(bank)))
+            votes = F.one_hot(labels[nearest], classes)
             # A cosine is at most 1, so that nearness never outweighs a vote.
             nearness = (votes * similarity[:, :, None]).sum(1) / (4 * neighbours)
             chosen.append((votes.sum(1) + nearness).argmax(1))
@@ -131,14 +131,13 @@ class LinearProbe:
         return F.linear((codes - self.mean) / self.scale, self.layer[:, 1:], self.layer[:, 0])
 
 
-def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3, steps: int = 100) -> LinearProbe:
+def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3) -> LinearProbe:
     """Fit a linear classifier to codes: multinomial logistic regression by deterministic L-BFGS.
 
     Args:
         codes: Codes of training images.
         labels: Their classes.
         decay: Factor of half the sum of the squared weights, which is added to the mean cross-entropy.
-        steps: Maximum number of iterations.
 
     Example:
         >>> probe = fit_linear(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 1]))
@@ -151,7 +150,7 @@ def fit_linear(codes: Codes, labels: Labels, decay: float = 1e-3, steps: int = 1
         mean, scale = codes.mean(0), codes.std(0, correction=0).clamp(min=1e-6)
         standard = (codes - mean) / scale
         layer = torch.zeros(int(labels.max()) + 1, 1 + codes.shape[1], device=codes.device, requires_grad=True)
-        optimizer = torch.optim.LBFGS([layer], max_iter=steps, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([layer], max_iter=100, line_search_fn="strong_wolfe")
 
         def closure() -> Any:  # noqa: ANN401 (the optimiser wants floats, and takes tensors)
             optimizer.zero_grad()

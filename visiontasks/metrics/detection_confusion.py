@@ -50,26 +50,28 @@ def count_confusion(
     counted = Detections(*(field[detections.scores >= score] for field in detections))
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for image in np.union1d(objects.images, counted.images):
-        own = TrueObjects(*(field[objects.images == image] for field in objects))
-        found = Detections(*(field[counted.images == image] for field in counted))
-        _count(found, own, counts, threshold)
+        in_image = TrueObjects(*(field[objects.images == image] for field in objects))
+        predicted = Detections(*(field[counted.images == image] for field in counted))
+        _count(predicted, in_image, counts, threshold)
     return torch.from_numpy(counts)
 
 
-def _count(found: Detections, own: TrueObjects, counts: np.ndarray, threshold: float) -> None:
-    overlap = overlaps(found.boxes, own.boxes)
-    covered = _shared(found.boxes, own.boxes[own.ignore]) / np.maximum(_areas(found.boxes), _TINY)[:, None]
+def _count(detections: Detections, objects: TrueObjects, counts: np.ndarray, threshold: float) -> None:
+    overlap = overlaps(detections.boxes, objects.boxes)
+    covered = (
+        _shared(detections.boxes, objects.boxes[objects.ignore]) / np.maximum(_areas(detections.boxes), _TINY)[:, None]
+    )
     ignored = (covered >= threshold).any(1)
-    pairs = np.argwhere((overlap >= threshold) & ~own.ignore)
+    pairs = np.argwhere((overlap >= threshold) & ~objects.ignore)
     pairs = pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]
-    matched, taken = np.zeros(len(found.labels), bool), np.zeros(len(own.labels), bool)
+    matched, taken = np.zeros(len(detections.labels), bool), np.zeros(len(objects.labels), bool)
     for detection, target in pairs:
         if not matched[detection] and not taken[target]:
             matched[detection] = taken[target] = True
-            counts[own.labels[target], found.labels[detection]] += 1
+            counts[objects.labels[target], detections.labels[detection]] += 1
     classes = len(counts) - 1
-    counts[:-1, -1] += np.bincount(own.labels[~taken & ~own.ignore], minlength=classes)
-    counts[-1, :-1] += np.bincount(found.labels[~matched & ~ignored], minlength=classes)
+    counts[:-1, -1] += np.bincount(objects.labels[~taken & ~objects.ignore], minlength=classes)
+    counts[-1, :-1] += np.bincount(detections.labels[~matched & ~ignored], minlength=classes)
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

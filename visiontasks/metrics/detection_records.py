@@ -14,8 +14,6 @@ from visiontasks.errors import DataError
 from visiontasks.types import DetectionPredictions
 
 _IMAGE, _OBJECT, _DETECTION = 0, 1, 2
-# Columns of a record: kind, id of the image, class, ignored; then the bits of float64: score or area, and the box.
-_INTEGERS, _COLUMNS = 4, 9
 
 
 class Detections(NamedTuple):
@@ -73,11 +71,15 @@ class DetectionMetric(Metric, ABC):
     """
 
     full_state_update = False
-    rows: list[Tensor] | Tensor
+    integers: list[Tensor] | Tensor
+    """Of each record: kind, id of the image, class, and whether it is ignored; int64, [records, 4]."""
+    floats: list[Tensor] | Tensor
+    """Of each record: score or area, and the box; float64, [records, 5]."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("integers", [], dist_reduce_fx="cat")
+        self.add_state("floats", [], dist_reduce_fx="cat")
 
     def update(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (see Args)
         """Add the detections and the objects of a batch.
@@ -100,47 +102,47 @@ class DetectionMetric(Metric, ABC):
         # MPS has no float64.
         device = torch.device("cpu") if batch.ids.device.type == "mps" else batch.ids.device
         ids, scale = batch.ids.to(device), batch.scale.to(device).double().flip(1).repeat(1, 2)[:, None]
-        count = len(ids)
-        places = torch.zeros(count, 1, dtype=torch.int64, device=device)
-        parts = (
-            _rows(ids, _IMAGE, places, None, places.double(), places[..., None].double().expand(-1, -1, 4)),
-            _rows(
-                ids, _OBJECT, *(field.to(device) for field in (batch.labels, batch.ignore, batch.areas, batch.boxes))
-            ),
-            _rows(ids, _DETECTION, labels.to(device), None, scores.to(device), boxes.to(device)),
+        zeros = torch.zeros_like(ids)[:, None]
+        records = (
+            (_IMAGE, zeros, zeros, zeros, zeros[..., None].expand(-1, -1, 4)),
+            (_OBJECT, batch.labels, batch.ignore, batch.areas, batch.boxes),
+            (_DETECTION, labels, torch.zeros_like(labels), scores, boxes),
         )
-        rows = torch.cat(parts, 1)
-        rows[..., _INTEGERS + 1 :] = (rows[..., _INTEGERS + 1 :].view(torch.float64) * scale).view(torch.int64)
-        rows = rows.flatten(0, 1)
-        assert isinstance(self.rows, list)  # until it is gathered
-        self.rows.append(rows[rows[:, 2] >= 0])  # without padding
+        integers, floats = [], []
+        for kind, *fields in records:
+            classes, ignore, numbers, corners = (field.to(device) for field in fields)
+            of_images = ids[:, None].expand_as(classes)
+            integers.append(torch.stack([torch.full_like(classes, kind), of_images, classes, ignore.long()], -1))
+            floats.append(torch.cat([numbers[..., None].double(), corners.double() * scale], -1))
+        every = torch.cat(integers, 1)
+        real = every[..., 2] >= 0  # without padding
+        assert isinstance(self.integers, list)  # until they are gathered
+        assert isinstance(self.floats, list)
+        self.integers.append(every[real])
+        self.floats.append(torch.cat(floats, 1)[real])
 
     def records(self) -> Records:
         """Return the stored records sorted by image; if an image was seen twice, the first time counts."""
-        rows = dim_zero_cat(self.rows).cpu().numpy() if len(self.rows) else np.zeros((0, _COLUMNS), np.int64)
-        # The rows of an image follow its first one.
-        blocks = np.cumsum(rows[:, 0] == _IMAGE) - 1
-        ids, first, image = np.unique(rows[rows[:, 0] == _IMAGE, 1], return_index=True, return_inverse=True)
-        seen = np.isin(blocks, first)
-        rows, images = rows[seen], image[blocks[seen]]
-        order = np.argsort(images, kind="stable")
-        rows, images = rows[order], images[order].astype(np.int64)
-        values = np.ascontiguousarray(rows[:, _INTEGERS:]).view(np.float64)
-        objects, found = rows[:, 0] == _OBJECT, rows[:, 0] == _DETECTION
+        if not len(self.integers):
+            integers, floats = np.zeros((0, 4), np.int64), np.zeros((0, 5))
+        else:
+            integers, floats = (dim_zero_cat(state).cpu().numpy() for state in (self.integers, self.floats))
+        # The records of an image follow its first one.
+        is_image = integers[:, 0] == _IMAGE
+        blocks = np.cumsum(is_image) - 1
+        ids, first, image = np.unique(integers[is_image, 1], return_index=True, return_inverse=True)
+        order = np.flatnonzero(np.isin(blocks, first))
+        order = order[np.argsort(image[blocks[order]], kind="stable")]
+        integers, floats, images = integers[order], floats[order], image[blocks[order]].astype(np.int64)
+        objects, detections = integers[:, 0] == _OBJECT, integers[:, 0] == _DETECTION
         return Records(
             ids,
             TrueObjects(
-                images[objects], values[objects, 1:], rows[objects, 2], rows[objects, 3] != 0, values[objects, 0]
+                images[objects],
+                floats[objects, 1:],
+                integers[objects, 2],
+                integers[objects, 3] != 0,
+                floats[objects, 0],
             ),
-            Detections(images[found], values[found, 1:], rows[found, 2], values[found, 0]),
+            Detections(images[detections], floats[detections, 1:], integers[detections, 2], floats[detections, 0]),
         )
-
-
-def _rows(ids: Tensor, kind: int, labels: Tensor, ignore: Tensor | None, number: Tensor, boxes: Tensor) -> Tensor:
-    """Combine fields [batch, n] to records [batch, n, columns]."""
-    integers = torch.zeros(*labels.shape, _INTEGERS, dtype=torch.int64, device=labels.device)
-    integers[..., 0], integers[..., 1], integers[..., 2] = kind, ids[:, None], labels
-    if ignore is not None:
-        integers[..., 3] = ignore
-    floats = torch.cat([number[..., None].double(), boxes.double()], -1)
-    return torch.cat([integers, floats.contiguous().view(torch.int64)], -1)

@@ -28,9 +28,9 @@ def fill_empty_states(metrics: Iterable[Metric]) -> None:
     ]
     if not kept or not (distributed.is_available() and distributed.is_initialized()):
         return
-    own = [(state[0].dtype, tuple(state[0].shape[1:])) if state else None for _, state in kept]
+    local = [(state[0].dtype, tuple(state[0].shape[1:])) if state else None for _, state in kept]
     everyone: list[list[tuple[torch.dtype, tuple[int, ...]] | None]] = [[]] * distributed.get_world_size()
-    distributed.all_gather_object(everyone, own)
+    distributed.all_gather_object(everyone, local)
     for (metric, state), kinds in zip(kept, zip(*everyone, strict=True), strict=True):
         known = next((kind for kind in kinds if kind is not None), None)
         if not state and known is not None:

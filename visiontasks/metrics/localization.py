@@ -97,8 +97,8 @@ class LocalizationError(LocalizationMetric):
     def values(self, probabilities: Tensor, class_boxes: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         """Return for each image whether it is wrong."""
         # Only the box of the true class can be correct.
-        found = paired_iou(_of_class(class_boxes, labels), boxes) >= self.threshold
-        return ~(found & _is_guessed(probabilities, labels, self.top_k))
+        near = paired_iou(_of_class(class_boxes, labels), boxes) >= self.threshold
+        return ~(near & _is_guessed(probabilities, labels, self.top_k))
 
 
 class ObjectAccuracy(LocalizationMetric):

@@ -59,9 +59,9 @@ class DecisionCounts(Metric):
             target: Whether each image has each class, 1 or 0.
         """
         _, classes, steps = self.counts.shape
-        place = _steps(preds) + steps * torch.arange(classes, device=preds.device)
-        place = place + classes * steps * (target == 1)
-        self.counts += torch.bincount(place.flatten(), minlength=self.counts.numel()).view_as(self.counts)
+        cell = _steps(preds) + steps * torch.arange(classes, device=preds.device)
+        cell = cell + classes * steps * (target == 1)
+        self.counts += torch.bincount(cell.flatten(), minlength=self.counts.numel()).view_as(self.counts)
 
     def compute(self) -> ThresholdCounts:
         """Return the counts."""

@@ -55,18 +55,18 @@ def voc_average_precision(
         rule: How precisions are averaged; see :class:`VocAveragePrecision`.
         threshold: Minimum IoU of a true positive.
     """
-    found = np.full(num_classes, np.nan)
+    values = np.full(num_classes, np.nan)
     for label in range(num_classes):
-        own = TrueObjects(*(field[objects.labels == label] for field in objects))
-        count = int((~own.ignore).sum())
+        of_class = TrueObjects(*(field[objects.labels == label] for field in objects))
+        count = int((~of_class.ignore).sum())
         if not count:
             continue
         chosen = Detections(*(field[detections.labels == label] for field in detections))
         order = np.argsort(-chosen.scores, kind="stable")
         chosen = Detections(*(field[order] for field in chosen))
-        target, overlap = best_overlaps(chosen, own)
+        target, overlap = best_overlaps(chosen, of_class)
         near = overlap >= threshold
-        difficult = near & own.ignore[target] if len(own.labels) else near
+        difficult = near & of_class.ignore[target] if len(of_class.labels) else near
         regular = np.flatnonzero(near & ~difficult)
         hit = np.zeros(len(near), bool)
         # Of several detections of an object the one with the highest score, which comes first, is the true positive.
@@ -74,8 +74,8 @@ def voc_average_precision(
         right, wrong = np.cumsum(hit), np.cumsum(~hit & ~difficult)
         counted = hit | (~hit & ~difficult)
         recall, precision = right[counted] / count, right[counted] / np.maximum(right + wrong, 1)[counted]
-        found[label] = _area(recall, precision) if rule == "area" else _points(recall, precision)
-    return found
+        values[label] = _area(recall, precision) if rule == "area" else _points(recall, precision)
+    return values
 
 
 def best_overlaps(detections: Detections, objects: TrueObjects) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +90,7 @@ def best_overlaps(detections: Detections, objects: TrueObjects) -> tuple[np.ndar
     count = np.searchsorted(images, detections.images, "right") - low
     target, best = np.zeros(len(low), np.int64), np.zeros(len(low))
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    own = (detections.boxes[:, 2:] - detections.boxes[:, :2]).prod(1)
+    box_areas = (detections.boxes[:, 2:] - detections.boxes[:, :2]).prod(1)
     for step in range(int(count.max()) if len(count) else 0):
         rows = np.flatnonzero(count > step)
         other = low[rows] + step
@@ -98,7 +98,7 @@ def best_overlaps(detections: Detections, objects: TrueObjects) -> tuple[np.ndar
             detections.boxes[rows, :2], boxes[other, :2]
         )
         shared = sides.clip(0).prod(1)
-        overlap = shared / (own[rows] + areas[other] - shared)
+        overlap = shared / (box_areas[rows] + areas[other] - shared)
         better = overlap > best[rows]
         target[rows[better]], best[rows[better]] = order[other[better]], overlap[better]
     return target, best

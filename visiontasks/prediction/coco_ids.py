@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from visiontasks.errors import ArgumentError, DataError
 
@@ -16,8 +17,8 @@ class CocoIds(NamedTuple):
         categories: ``category_id`` of each class by its name; one that has none is left out of the results.
     """
 
-    images: dict[Path | int, int]
-    categories: dict[str, int]
+    images: dict[Path | int, int | str]
+    categories: dict[str, int | str]
 
 
 def number_images(files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
@@ -32,7 +33,7 @@ def number_images(files: Sequence[Path], class_names: Sequence[str]) -> CocoIds:
     """
     numbers = [int(file.stem) if file.stem.isascii() and file.stem.isdigit() else None for file in files]
     named = None not in numbers and len(set(numbers)) == len(files)
-    images: dict[Path | int, int] = {
+    images: dict[Path | int, int | str] = {
         file: number if named and number is not None else position
         for position, (file, number) in enumerate(zip(files, numbers, strict=True), 1)
     }
@@ -53,12 +54,15 @@ def read_ids(annotations: Path, files: Sequence[Path], class_names: Sequence[str
     """
     try:
         content = json.loads(annotations.read_bytes())
-        by_name = {str(image["file_name"]): int(image["id"]) for image in content["images"]}
-        categories = {str(category["name"]): int(category["id"]) for category in content["categories"]}
+        by_name = {_file_name(image): _id(image) for image in content["images"]}
+        # Of two categories of one name, such as Roboflow's root and a class, objects refer to the one that is meant.
+        used = {entry["category_id"] for entry in content.get("annotations", ())}
+        ordered = sorted(content["categories"], key=lambda category: category["id"] in used)
+        categories = {str(category["name"]): _id(category) for category in ordered}
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{str(annotations)!r} has no images and categories in COCO's form ({type(error).__name__}: {error})."
         raise DataError(message) from error
-    images: dict[Path | int, int] = {}
+    images: dict[Path | int, int | str] = {}
     for file in files:
         parts = file.parts
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
@@ -74,3 +78,13 @@ def read_ids(annotations: Path, files: Sequence[Path], class_names: Sequence[str
         )
         raise ArgumentError(message)
     return CocoIds(images, {name: categories[name] for name in class_names})
+
+
+def _id(record: dict[str, Any]) -> int | str:
+    """Return the id of a record as it is written; 60.0 stands for 60."""
+    return record["id"] if isinstance(record["id"], str) else int(record["id"])
+
+
+def _file_name(image: dict[str, Any]) -> str:
+    """Return the file name of an image; LVIS has addresses only."""
+    return str(image.get("file_name") or PurePosixPath(urlsplit(image["coco_url"]).path).name)

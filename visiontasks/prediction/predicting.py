@@ -115,9 +115,10 @@ def view_of(task: Task, image_size: tuple[int, int] | None = None) -> Evaluation
     Raises:
         ArgumentError: If it is not known, or the size is not positive.
     """
-    if image_size is not None:
-        return EvaluationView(Stretch(image_size))
     description = evaluation_view(task)
+    if image_size is not None:
+        known = (description or {}).get("value_range")
+        return EvaluationView(Stretch(image_size), value_range=None if known is None else tuple(known))
     if description is None:
         message = (
             "The checkpoint does not say which size of images it was trained on, or they differed in size: give "

@@ -116,7 +116,7 @@ class DetectionPredictor(ImagePredictor):
         if self.file is None:
             return torch.zeros(0, 4)
         if isinstance(name, int):
-            message = f"Array {name} has no name, by which proposals are found. Give files."
+            message = f"Proposals are found by the name of a file, and {name} is an array. Give files."
             raise DataError(message)
         (row,) = self.file.rows([name])
         return torch.from_numpy(show_boxes(self.file.boxes(int(row)), window)).float()

@@ -125,10 +125,10 @@ def _row(predict: Callable[[Tensor], Tensor], rows: Tensor, across: list[Span], 
         group = list(same)
         for first in range(0, len(group), batch_size):
             batch = group[first : first + batch_size]
-            found = predict(torch.stack([rows[..., span.start : span.stop] for span in batch])).to(rows.device)
+            outputs = predict(torch.stack([rows[..., span.start : span.stop] for span in batch])).to(rows.device)
             if strip is None:
-                strip = found.new_zeros(found.shape[1], rows.shape[1], rows.shape[2])
-            for span, probabilities in zip(batch, found, strict=True):
+                strip = outputs.new_zeros(outputs.shape[1], rows.shape[1], rows.shape[2])
+            for span, probabilities in zip(batch, outputs, strict=True):
                 strip[..., span.start : span.stop] += probabilities * span.weights.to(rows.device)
     assert strip is not None
     return strip

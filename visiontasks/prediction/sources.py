@@ -29,17 +29,17 @@ def find_files(sources: Iterable[str | Path]) -> list[Path]:
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            found = [path / name for name in list_files(path)]
+            images = [path / name for name in list_files(path)]
         elif path.suffix.lower() in LIST_SUFFIXES and path.is_file():
-            found = _read_list(path)
+            images = _read_list(path)
         elif path.exists():
-            found = [path]
+            images = [path]
         else:
-            found = sorted(file for file in _glob(path) if not file.is_dir())
-        if not found:
+            images = sorted(file for file in _glob(path) if not file.is_dir())
+        if not images:
             message = f"{str(source)!r} is not a file, a folder with images, a list of them or a pattern of files."
             raise ArgumentError(message)
-        files |= dict.fromkeys(found)
+        files |= dict.fromkeys(images)
     return list(files)
 
 

@@ -107,11 +107,11 @@ def _reproduction(report: Report) -> str:
         parts.append(_environment("Training", trained))
     parts.append(_environment("Test" if parts or trained is None else "Training and test", tested))
     versions = [env.versions for env in (trained, tested) if env is not None]
-    names = dict.fromkeys(name for found in versions for name in found)
+    names = dict.fromkeys(name for version in versions for name in version)
     if len(versions) == 2 and versions[0] == versions[1]:
         versions = versions[1:]
     header = ("", "training", "test") if len(versions) == 2 else ("", "version")
-    rows = [[name, *(escape(found.get(name, "-")) for found in versions)] for name in names]
+    rows = [[name, *(escape(version.get(name, "-")) for version in versions)] for name in names]
     parts.append(f"<details><summary>Versions</summary>{table(header, rows)}</details>")
     configuration = f"<pre>{escape(report.configuration)}</pre>"
     parts.append(f"<details><summary>Configuration</summary>{configuration}</details>")

@@ -86,8 +86,8 @@ def class_table(metrics: Mapping[str, float], class_names: Sequence[str], confus
     for index, name in enumerate(class_names):
         cells = []
         if counted:
-            own, wanted, found = counted[index][index], sum(counted[index]), sum(row[index] for row in counted)
-            cells = [f"{wanted:,}", number(_share(own, found)), number(_share(own, wanted))]
+            right, wanted, predicted = counted[index][index], sum(counted[index]), sum(row[index] for row in counted)
+            cells = [f"{wanted:,}", number(_share(right, predicted)), number(_share(right, wanted))]
         rows.append([name, *cells, *(number(column.get(name, math.nan)) for column in columns.values())])
     return table(header, rows)
 

@@ -18,11 +18,11 @@ def rates(right: int, wrong: int, wanted: int) -> tuple[float, float, float]:
         >>> rates(right=3, wrong=1, wanted=6)
         (0.75, 0.5, 0.6)
     """
-    found = right + wrong
+    predicted = right + wrong
     return (
-        right / found if found else math.nan,
+        right / predicted if predicted else math.nan,
         right / wanted if wanted else math.nan,
-        2 * right / (found + wanted) if found + wanted else math.nan,
+        2 * right / (predicted + wanted) if predicted + wanted else math.nan,
     )
 
 
@@ -48,8 +48,7 @@ def threshold_section(thresholds: Thresholds) -> str:
     rows = []
     names = ["all classes", *thresholds.names] if len(thresholds.names) > 1 else list(thresholds.names)
     offset = len(names) - len(thresholds.names)
-    for place, name in enumerate(names):
-        index = place - offset
+    for index, name in enumerate(names, -offset):
         counts = (
             (right[start], wrong[start], wanted)
             if index < 0

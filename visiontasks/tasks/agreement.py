@@ -19,13 +19,13 @@ def check_agreement(data: DataDescription, data_name: str, task_name: str, takes
     Raises:
         ArgumentError: If they differ.
     """
-    found = getattr(data, "yields", None)
-    if takes is not None and found is not None and found != takes:
+    yields = getattr(data, "yields", None)
+    if takes is not None and yields is not None and yields != takes:
         modes = {"classification": "multiclass", "multilabel classification": "multilabel"}
         remedy = "Choose the task of the data (--data.task), or another --model."
-        if takes in modes and found in modes:
-            remedy = f"Use --model.mode {modes[found]}."
-        message = f"{data_name} yields batches of {found}, {task_name} takes {takes}. {remedy}"
+        if takes in modes and yields in modes:
+            remedy = f"Use --model.mode {modes[yields]}."
+        message = f"{data_name} yields batches of {yields}, {task_name} takes {takes}. {remedy}"
         raise ArgumentError(message)
     if data.in_channels != in_channels:
         message = (

@@ -245,8 +245,8 @@ class AutoencodingTask(Task):
         size = data.image_size
         if self.fixed_size is not None and (size is None or tuple(size) != self.fixed_size):
             message = (
-                f"The images of the data have the size {size or 'of their own'}, the code is a vector and was made for "
-                f"{self.fixed_size}. Resize them to it, or use code='map', which takes any."
+                f"The images of the data have {f'the size {size}' if size else 'different sizes'}, the code is a "
+                f"vector and was made for {self.fixed_size}. Resize them to it, or use code='map', which takes any."
             )
             raise ArgumentError(message)
         self.class_names = list(data.class_names)
@@ -280,8 +280,8 @@ class AutoencodingTask(Task):
         accuracy: Any = self.metrics["code"]
         strategy: Any = self.trainer.strategy
         # Decided over all processes, because one without images still has to do its share.
-        found = any((labels >= 0).any() for labels in accuracy.labels)
-        if not strategy.reduce_boolean_decision(bool(found), all=False):
+        labelled = any((labels >= 0).any() for labels in accuracy.labels)
+        if not strategy.reduce_boolean_decision(bool(labelled), all=False):
             return
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
             count = 64

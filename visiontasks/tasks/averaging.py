@@ -94,14 +94,14 @@ def average_probabilities(
         The mean probabilities, at the size of the images.
     """
     size = images.shape[-2:]
-    found: list[Tensor] = []
+    maps: list[Tensor] = []
     for scale in scales:
         resized = images if scale == 1 else _resize(images, scale)
         for axes in _AXES[flips]:
             probabilities = _flip(predict(_flip(resized, axes)), axes)
             same = probabilities.shape[-2:] == size
-            found.append(probabilities if same else F.interpolate(probabilities, size, mode="bilinear"))
-    return found[0] if len(found) == 1 else torch.stack(found).mean(0)
+            maps.append(probabilities if same else F.interpolate(probabilities, size, mode="bilinear"))
+    return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
 
 
 def _flip(images: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -65,11 +65,11 @@ def name_fields(batch: Any, kind: Any, task_name: str, *, alone: bool) -> Any:  
     lengths = [1] * alone + [2] * pairs
     tensors = isinstance(given, list | tuple) and len(given) in lengths and all(isinstance(x, Tensor) for x in given)
     if not tensors or given[0].ndim != 4:
-        found = f"Tensor of shape {list(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
+        form = f"Tensor of shape {list(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
         if isinstance(batch, list | tuple):
-            found += f" of {', '.join(type(field).__name__ for field in batch)}"
+            form += f" of {', '.join(type(field).__name__ for field in batch)}"
         message = (
-            f"{task_name} was given a batch that is a {found}; expected {'a pair of tensors, or ' if pairs else ''}a "
+            f"{task_name} was given a batch that is a {form}; expected {'a pair of tensors, or ' if pairs else ''}a "
             f"tuple with the fields of {kind.__name__} ({', '.join(kind._fields)}). Yield one, or override as_batch."
         )
         raise ArgumentError(message)

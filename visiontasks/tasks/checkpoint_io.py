@@ -146,12 +146,12 @@ def use_safe_io(strategy: Strategy, unchecked: Collection[str], *, going_on: boo
         unchecked: See :class:`SafeCheckpointIO`.
         going_on: See :class:`SafeCheckpointIO`.
     """
-    own, safe = strategy.checkpoint_io, SafeCheckpointIO(unchecked, going_on=going_on)
+    current, safe = strategy.checkpoint_io, SafeCheckpointIO(unchecked, going_on=going_on)
     replaced = (TorchCheckpointIO, SafeCheckpointIO)
-    if type(own) in replaced:
+    if type(current) in replaced:
         strategy.checkpoint_io = safe
-    elif isinstance(own, _WrappingCheckpointIO) and type(own.checkpoint_io) in replaced:
-        own._checkpoint_io = safe  # the public setter takes only the first one
+    elif isinstance(current, _WrappingCheckpointIO) and type(current.checkpoint_io) in replaced:
+        current._checkpoint_io = safe  # the public setter takes only the first one
 
 
 def _size(checkpoint: dict[str, Any]) -> int:

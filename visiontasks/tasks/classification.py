@@ -214,15 +214,15 @@ class ClassificationTask(Task):
 
     def update_metrics(self, predictions: ClassificationPredictions, batch: ClassificationBatch) -> None:
         """Update the metrics of the running stage; a mixed image counts as the class with the largest share."""
-        labels, said = batch.labels, predictions.labels
+        labels, decisions = batch.labels, predictions.labels
         if labels.is_floating_point():
             labels = (labels >= 0.5).to(torch.uint8) if self.mode == "multilabel" else labels.argmax(1)
         if self.mode == "multiclass":
             self.metrics.update(predictions.probabilities, labels)
         elif self.mode == "multilabel":
-            self.metrics.update(predictions.probabilities, labels, decisions=said)
+            self.metrics.update(predictions.probabilities, labels, decisions=decisions)
         else:
-            self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=said[:, None])
+            self.metrics.update(predictions.probabilities[:, 1:], labels[:, None], decisions=decisions[:, None])
 
     def update_from_outputs(self, outputs: Outputs, batch: ClassificationBatch) -> None:
         """Store the logits that the decision is fitted to."""

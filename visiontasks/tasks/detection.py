@@ -228,8 +228,8 @@ class DetectionTask(Task):
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps of normalised images, fine to coarse."""
         maps = self.backbone(images)
-        found = [maps[level] for level in self.levels]
-        return self.neck(found) if isinstance(self.neck, FeaturePyramid) else found
+        of_levels = [maps[level] for level in self.levels]
+        return self.neck(of_levels) if isinstance(self.neck, FeaturePyramid) else of_levels
 
     def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
         """Compute the losses of both stages on samples, which are random in training and fixed in evaluation.

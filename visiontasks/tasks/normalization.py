@@ -112,9 +112,9 @@ class Normalize(nn.Module):
             return
         mean = statistics.mean_image if self.mode == "image_mean" else statistics.mean[:, None, None]
         if mean is None or mean.shape != self.mean.shape:
-            found = "there is none" if mean is None else f"it has shape {list(mean.shape)}"
+            given = "there is none" if mean is None else f"it has shape {list(mean.shape)}"
             message = (
-                f"normalization {self.mode!r} needs a mean of shape {list(self.mean.shape)}, but {found}. 'image_mean' "
+                f"normalization {self.mode!r} needs a mean of shape {list(self.mean.shape)}, but {given}. 'image_mean' "
                 "works with images of one fixed size only; 'channel_mean' and 'dataset' with any."
             )
             raise ArgumentError(message)
@@ -148,9 +148,9 @@ class Normalize(nn.Module):
         """
         if self.mode == "image_mean" and image_size != tuple(self.mean.shape[1:]):
             message = (
-                f"The images of the data have the size {image_size or 'of their own'}, the mean image of normalization "
-                f"'image_mean' has {tuple(self.mean.shape[1:])}. Use images of one fixed size, or 'channel_mean' or "
-                "'dataset', which work with any."
+                f"The images of the data have {f'the size {image_size}' if image_size else 'different sizes'}, the "
+                f"mean image of normalization 'image_mean' has {tuple(self.mean.shape[1:])}. Use images of one fixed "
+                "size, or 'channel_mean' or 'dataset', which work with any."
             )
             raise ArgumentError(message)
 

@@ -95,7 +95,7 @@ class OptimizerSetup(NamedTuple):
             scheduler = named_schedule(optimizer, self.schedule, self.warmup, training_steps(task.trainer))
             return {"scheduler": scheduler, "interval": "step"}
         rates = [group["lr"] for group in optimizer.param_groups]
-        own = self.schedule(optimizer)
+        custom = self.schedule(optimizer)
         # A schedule may multiply all learning rates, as a warm-up does, or overwrite them.
         scaled = {
             group.get("initial_lr", group["lr"]) / lr
@@ -104,13 +104,14 @@ class OptimizerSetup(NamedTuple):
         }
         if self.backbone_factor != 1 and max(scaled) > 1.001 * min(scaled):
             message = (
-                f"{type(own).__name__} gives every parameter the same learning rate, whatever backbone_lr_factor is. "
-                "Leave the factor out, or use a schedule that multiplies the rates of the optimiser, such as 'cosine'."
+                f"{type(custom).__name__} gives every parameter the same learning rate, whatever backbone_lr_factor "
+                "is. Leave the factor out, or use a schedule that multiplies the rates of the optimiser, such as "
+                "'cosine'."
             )
             raise ArgumentError(message)
-        config: dict[str, Any] = {"scheduler": own, "interval": self.interval}
-        if isinstance(own, ReduceLROnPlateau):
-            config["monitor"] = getattr(own, "monitor", "val/loss")
+        config: dict[str, Any] = {"scheduler": custom, "interval": self.interval}
+        if isinstance(custom, ReduceLROnPlateau):
+            config["monitor"] = getattr(custom, "monitor", "val/loss")
             if self.interval == "step":
                 message = "ReduceLROnPlateau looks at a metric of an epoch; lr_interval is 'step', expected 'epoch'."
                 raise ArgumentError(message)

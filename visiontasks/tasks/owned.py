@@ -55,13 +55,13 @@ def _with_owned(hook: Hook) -> Hook:
     return configure_callbacks
 
 
-def _after(own: Hook, hook: Hook) -> Hook:
-    if hook is own or hasattr(hook, "protected"):
+def _after(first: Hook, hook: Hook) -> Hook:
+    if hook is first or hasattr(hook, "protected"):
         return hook
 
     @functools.wraps(hook)
     def of_checkpoint(self: Any, checkpoint: dict[str, Any]) -> None:  # noqa: ANN401 (a task)
-        own(self, checkpoint)
+        first(self, checkpoint)
         hook(self, checkpoint)
 
     of_checkpoint.protected = True  # type: ignore[attr-defined]  # a mark, for subclasses

@@ -60,7 +60,7 @@ def explain(error: BaseException, trainer: Trainer) -> str | None:
     if not re.search("time.?out|timed out", text, re.IGNORECASE):
         return (
             f"{process} waited for another one {where}, which ended. The output of that process says why; if there is "
-            "none, the system may have ended it for want of memory."
+            "none, the system may have ended it because memory ran out."
         )
     limit: timedelta | None = getattr(trainer.strategy, "_timeout", None)
     seconds = "" if limit is None else f" for {limit.total_seconds():g} s"
@@ -90,16 +90,16 @@ def explained() -> Iterator[None]:
 def _place(error: BaseException) -> str:
     """Name the exchange in which a process waited: the last one in the stack."""
     caller = None
-    place = "where the processes meet at the start"
+    where = "where the processes meet at the start"
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == "backward":
-            place = "to average the gradients"
+            where = "to average the gradients"
         elif "torch/distributed" not in frame.filename:
             caller = frame
         elif caller is not None and frame.filename.endswith("_c10d.py") and frame.name != "init_process_group":
-            place = f"in {frame.name} of {caller.name} ({caller.filename}, line {caller.lineno})"
+            where = f"in {frame.name} of {caller.name} ({caller.filename}, line {caller.lineno})"
             caller = None
-    return place
+    return where
 
 
 def _end(processes: list[Popen[bytes]]) -> None:

@@ -45,7 +45,7 @@ def read_checkpoint(
     if checkpoint is None:
         checkpoint = load_file(source, map_location)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        message = f"{name_of(source)!r} is no Lightning checkpoint: it has no 'state_dict'."
+        message = f"{name_of(source)!r} is not a Lightning checkpoint: it has no 'state_dict'."
         raise CheckpointError(message)
     if keep:
         _KEPT[state] = checkpoint

@@ -129,24 +129,24 @@ def fitting_weights(module: LightningModule, state_dict: Mapping[str, Any], *, s
     Raises:
         CheckpointError: If the weights belong to another module.
     """
-    own = module.state_dict()
+    current = module.state_dict()
     # torch.compile wraps modules, which changes their names.
-    names = {key.replace(COMPILED, ""): key for key in own}
+    names = {key.replace(COMPILED, ""): key for key in current}
     weights = {_MOVED.sub(r"scores.\g<0>", key.replace(COMPILED, "")): value for key, value in state_dict.items()}
     weights = {names.get(key, key): value for key, value in weights.items()}
     remedy = (
         "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
         "leave them to load_from_checkpoint, which finds them in the file."
     )
-    compared = own.keys() | weights.keys()
+    compared = current.keys() | weights.keys()
     if not strict:
-        compared = own.keys() & weights.keys()
+        compared = current.keys() & weights.keys()
         remedy += (
             " strict=False leaves out what only one of them has, but no weight can take another shape. A new task "
             "can start from the backbone alone: backbone_weights=FILE."
         )
     check_fit(
-        {key: value for key, value in own.items() if key in compared},
+        {key: value for key, value in current.items() if key in compared},
         {key: value for key, value in weights.items() if key in compared},
         "The checkpoint was made for another model",
         remedy,
@@ -200,7 +200,7 @@ def restore(
     task.on_load_checkpoint(checkpoint)
     weights = checkpoint["state_dict"]
     differing = task.load_state_dict(weights, task.strict_loading if strict is None else strict)
-    for names, place in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
+    for names, holder in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
         if names:
-            rank_zero_warn(f"{origin!r} was loaded in part; not in {place}: {', '.join(names)}.")
+            rank_zero_warn(f"{origin!r} was loaded in part; not in {holder}: {', '.join(names)}.")
     return task.to(next((value.device for value in weights.values() if isinstance(value, Tensor)), torch.device("cpu")))

@@ -193,7 +193,7 @@ def sum_losses(task: "visiontasks.tasks.task.Task", terms: Any) -> tuple[Tensor,
     Raises:
         ArgumentError: If the terms are not named scalars.
     """
-    found: object = terms if isinstance(terms, Mapping) else type(terms).__name__
+    given: object = terms if isinstance(terms, Mapping) else type(terms).__name__
     if isinstance(terms, Mapping) and terms:
         tensors = {
             name: term if isinstance(term, Tensor) else torch.tensor(float(term), device=task.device)
@@ -201,9 +201,9 @@ def sum_losses(task: "visiontasks.tasks.task.Task", terms: Any) -> tuple[Tensor,
         }
         if not any(term.ndim for term in tensors.values()):
             return torch.stack(list(tensors.values())).sum(), tensors
-        found = {name: f"shape {list(term.shape)}" for name, term in tensors.items()}
+        given = {name: f"shape {list(term.shape)}" for name, term in tensors.items()}
     message = (
-        f"{type(task).__name__}.losses returned {found}; expected a dict of named scalar tensors, such as "
+        f"{type(task).__name__}.losses returned {given}; expected a dict of named scalar tensors, such as "
         '{"cross_entropy": loss}.'
     )
     raise ArgumentError(message)

@@ -44,8 +44,8 @@ def check_backbone(
         images = torch.rand(2, in_channels, height, width)
         features = backbone.train()(images)
         expected = [(2, c, -(-height // s), -(-width // s)) for c, s in zip(channels, strides, strict=True)]
-        found = [tuple(feature.shape) for feature in features]
-        require(found == expected, f"images of {height} x {width} give features {found}; expected {expected}")
+        shapes = [tuple(feature.shape) for feature in features]
+        require(shapes == expected, f"images of {height} x {width} give features {shapes}; expected {expected}")
     check_gradients(backbone, [feature.square().mean() for feature in features])
     _check_evaluation(backbone.eval(), images)
 

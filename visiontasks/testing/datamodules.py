@@ -48,9 +48,9 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
         within = value.shape == (channels,) and bool(((value >= 0) & (value <= 1)).all())
         require(within, f"statistics().{name} is {value}; expected {channels} values in 0 to 1, one per channel")
     mean_image = statistics.mean_image
-    found = None if mean_image is None else tuple(mean_image.shape)
+    shape = None if mean_image is None else tuple(mean_image.shape)
     expected = None if size is None else (channels, *size)
-    require(found == expected, f"statistics().mean_image has shape {found}; expected {expected}, as the images")
+    require(shape == expected, f"statistics().mean_image has shape {shape}; expected {expected}, as the images")
 
 
 def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) -> None:

@@ -10,23 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.data.datamodules.image_sets import (
-    shapes,
-    write_coco,
-    write_folders,
-    write_masks,
-    write_table,
-    write_voc,
-    write_yolo,
-)
-from visiontasks import (
-    COCODataModule,
-    CSVDataModule,
-    FolderDataModule,
-    MaskFolderDataModule,
-    VOCDataModule,
-    YOLODataModule,
-)
+from tests.data.datamodules.image_sets import shapes, write_coco, write_folders, write_masks, write_table, write_voc
+from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, VOCDataModule
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler
@@ -47,14 +32,6 @@ CASES: list[tuple[type[FileDataModule], Write, dict[str, Any], str]] = [
     (MaskFolderDataModule, write_masks, {"class_names": MASK_CLASSES, "image_size": (32, 32)}, "segmentation"),
     (CSVDataModule, write_table, {"task": "detection", "shorter": 32, "longer": 64}, "detection"),
     (CSVDataModule, lambda root: write_table(root, boxes=False), {"image_size": (32, 32)}, "classification"),
-    (YOLODataModule, write_yolo, {"shorter": 32, "longer": 64}, "detection"),
-    (YOLODataModule, write_yolo, {"task": "localization", "image_size": (32, 32)}, "localization"),
-    (
-        YOLODataModule,
-        lambda root: write_yolo(root, polygons=True),
-        {"task": "segmentation", "image_size": (32, 32)},
-        "segmentation",
-    ),
 ]
 IDS = [f"{owner.__name__}-{yields}" for owner, _, _, yields in CASES]
 
@@ -228,14 +205,14 @@ MESSAGES: list[tuple[type[FileDataModule], dict[str, Any], str]] = [
     (
         COCODataModule,
         {},
-        r"- annotations/instances_train\.json\n.*(.|\n)*It holds: picture\.png\. Name the annotations",
+        r"- annotations/instances_train\.json \(COCO, CVAT, Datumaro\)\n(.|\n)*: picture\.png\. Name the annotations",
     ),
     (COCODataModule, {"train": "x.json"}, r"train is 'x\.json', but there is no file"),
     (VOCDataModule, {}, r"- VOCdevkit/VOC2012/ \(or another year\)"),
     (VOCDataModule, {"year": "2012"}, r"- VOCdevkit/VOC2012/ImageSets\n"),
     (MaskFolderDataModule, {}, r"nothing says which classes they are\. Give class_names=\['background', \.\.\.\]"),
     (MaskFolderDataModule, {"class_names": ["a"]}, r"- train\.txt, val\.txt, test\.txt with an image and its mask"),
-    (CSVDataModule, {}, r"- train\.csv, val\.csv"),
+    (CSVDataModule, {}, r"- train\.csv \(Kaggle\)"),
 ]
 
 

@@ -12,6 +12,7 @@ from visiontasks import COCODataModule, FolderDataModule, MaskFolderDataModule
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Stretch, Whole, Within
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.loading.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.loading.processes import usable_cores
 from visiontasks.types import Statistics
@@ -155,4 +156,5 @@ def test_statistics_are_measured_as_images_are_evaluated(
     data = make(roots, FolderDataModule, image_size=(16, 24), in_channels=1, on_error="skip")
     assert data.statistics() is data.statistics() is measured
     make(roots, COCODataModule, num_workers=3).statistics()
-    assert asked == [(1, Stretch((16, 24)), 0, {"skip": True}), (3, Whole(), 3, {"skip": False})]
+    grey = (Reading(1), Stretch((16, 24)), 0, {"skip": True})
+    assert asked == [grey, (Reading(3), Whole(), 3, {"skip": False})]

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.index.voc_writer import thing, write_devkit, xml
 from visiontasks import VOCDataModule
 from visiontasks.data.datamodules.voc import VOC_CLASSES
+from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.errors import DataError
 
 PETS = {name: xml([thing(name, (1, 1, 20, 20))]) for name in ("dog", "cat")}
@@ -44,7 +46,7 @@ def test_years_are_joined(tmp_path: Path) -> None:
     data = VOCDataModule(tmp_path, year=["2007", "2012"], train="trainval", val="test")
     train, val = (data.splits[split].index for split in ("train", "val"))
     assert data.class_names == VOC_CLASSES
-    assert list(train.image_ids) == ["dog", "2008_dog", "2008_cat"]
+    assert [train.image_id(image) for image in range(len(train))] == ["dog", "2008_dog", "2008_cat"]
     assert [train.file(image).parts[-3] for image in range(3)] == ["VOC2007", "VOC2012", "VOC2012"]
     assert all(train.file(image).is_file() for image in range(3))
     alone = VOCDataModule(tmp_path, year="2012", train="trainval").splits["train"].index
@@ -52,6 +54,31 @@ def test_years_are_joined(tmp_path: Path) -> None:
         for joined, single in zip(train.objects(1 + image), alone.objects(image), strict=True):
             np.testing.assert_array_equal(np.asarray(joined), np.asarray(single))
     assert [train.class_names[label] for label in train.objects(2).labels] == ["cat", "cat"]
-    assert list(val.image_ids) == ["cat"]
+    assert [val.image_id(image) for image in range(len(val))] == ["cat"]
     with pytest.raises(DataError, match="VOC2010/ImageSets"):
         _ = VOCDataModule(tmp_path, year=["2007", "2010"]).splits["train"]
+
+
+@pytest.mark.parametrize("class_names", [None, ("sun", "sea")])
+def test_masks_in_the_colours_of_a_label_map(class_names: tuple[str, ...] | None, tmp_path: Path) -> None:
+    """CVAT writes masks in RGB, a list without splits, and no XML files."""
+    colours = {"background": (0, 0, 0), "sea": (0, 0, 250), "sun": (250, 250, 0)}
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (tmp_path / folder).mkdir(parents=True)
+    mask = np.array([[0, 1], [2, 0]])
+    for number in range(4):
+        Image.new("RGB", (2, 2), (number, 0, 0)).save(tmp_path / "JPEGImages" / f"{number}.png")
+        shown = np.array(list(colours.values()), np.uint8)[mask]
+        Image.fromarray(shown).save(tmp_path / "SegmentationClass" / f"{number}.png")
+    (tmp_path / "ImageSets" / "Segmentation" / "default.txt").write_text("0\n1\n2\n3\n")
+    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in colours.items()]
+    (tmp_path / "labelmap.txt").write_text("\n".join(["# label:color_rgb:parts:actions", *lines]))
+    data = VOCDataModule(tmp_path, "segmentation", class_names=class_names, num_workers=0)
+    names = class_names or ("sea", "sun")
+    assert data.class_names == ("background", *names)
+    data.setup("fit")
+    assert isinstance(data.train_set, SegmentationDataset)
+    expected = np.array([0, 1, 2] if class_names is None else [0, 2, 1])[mask]
+    assert np.array_equal(data.train_set.mask(0), expected)
+    with pytest.raises(DataError, match=r"labelmap\.txt' has no colour for 'see'\. Did you mean 'sea'"):
+        _ = VOCDataModule(tmp_path, "segmentation", class_names=["see", "sun"]).splits["train"]

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.datamodules.image_sets import write_yolo
 from visiontasks import YOLODataModule
 from visiontasks.errors import DataError
+from visiontasks.testing import check_datamodule
 
 LABEL = "1 0.5 0.5 0.25 0.5\n"
 NAMES = "names:\n  0: cat\n  1: dog\n"
@@ -159,6 +162,21 @@ def test_folders_without_splits_are_dealt(images: str, labels: str, names: str, 
     assert [len(data.splits[split].index) for split in ("train", "val", "test")] == [8, 1, 1]
     assert data.splits.own("train").index.labels.tolist() == [1] * 10
     assert not data.splits["train"].problems
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("detection", {"shorter": 32, "longer": 64}),
+        ("localization", {"image_size": (32, 32)}),
+        ("segmentation", {"image_size": (32, 32)}),
+    ],
+)
+def test_the_contract_is_kept(task: Any, options: dict[str, Any], tmp_path: Path) -> None:  # noqa: ANN401 (a task)
+    root = write_yolo(tmp_path, polygons=task == "segmentation")
+    data = YOLODataModule(root, task, batch_size=2, num_workers=0, **options)
+    assert data.yields == task
+    check_datamodule(data)
 
 
 def test_folders_of_classes_are_data_of_another_module(tmp_path: Path) -> None:

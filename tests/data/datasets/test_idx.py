@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from tests.data.datasets.idx_writer import encode
 from visiontasks.data.datasets.idx import download_idx, find_raw_folder, load_idx
-from visiontasks.data.datasets.idx_datasets import IDX_DATASETS, IdxDataset, Split, get_idx_dataset
+from visiontasks.data.datasets.idx_datasets import IDX_DATASETS, Split, get_idx_dataset
 from visiontasks.errors import ArgumentError, DataError, DownloadError
 
 
 def write_set(
-    folder: Path, dataset: str | IdxDataset, images: NDArray[np.generic], labels: NDArray[np.generic], suffix: str = ""
+    folder: Path, dataset: str, images: NDArray[np.generic], labels: NDArray[np.generic], suffix: str = ""
 ) -> None:
     """Write both splits; the test split is the training split backwards."""
     described = get_idx_dataset(dataset)
@@ -58,6 +58,17 @@ def test_splits_from_every_root(tmp_path: Path, root: str, suffix: str) -> None:
 def test_folder_of_any_other_name(tmp_path: Path) -> None:
     write_set(tmp_path / "digits", "mnist", some_images(10, 28, 28), DIGITS, ".gz")
     assert find_raw_folder(tmp_path / "digits", "mnist") == tmp_path / "digits"
+
+
+@pytest.mark.parametrize("form", ["{0}", "{1}", "{0}/{0}", "{1}/{1}"])
+def test_files_are_found_by_the_names_that_kaggle_has(tmp_path: Path, form: str) -> None:
+    images = some_images(10, 28, 28)
+    write_set(tmp_path / "mnist", "mnist", images, DIGITS)
+    for file in list((tmp_path / "mnist").iterdir()):
+        other = tmp_path / "kaggle" / form.format(file.name, file.name.replace("-idx", ".idx"))
+        other.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(other)
+    assert torch.equal(load_idx(tmp_path / "kaggle", "mnist", "train")[0][:, 0], torch.from_numpy(images))
 
 
 @pytest.mark.parametrize("root", ["MNIST", "MNIST/raw"])
@@ -107,16 +118,21 @@ def test_label_outside_the_classes(tmp_path: Path, label: int, name: str) -> Non
         load_idx(tmp_path, "mnist", "train")
 
 
-@pytest.mark.parametrize("array", [some_images(10, 28), some_images(2, 2, 2, 2, 2), np.zeros((10, 28, 28), np.int16)])
+@pytest.mark.parametrize(
+    "array",
+    [some_images(10, 28), some_images(10, 28, 28, 3), some_images(10, 28, 20), np.zeros((10, 28, 28), np.int16)],
+)
 def test_files_that_are_no_images(tmp_path: Path, array: NDArray[np.generic]) -> None:
     write_set(tmp_path, "mnist", array, DIGITS)
-    with pytest.raises(DataError, match=r"images-idx3-ubyte holds .* expected images: uint8"):
+    with pytest.raises(
+        DataError, match=r"images-idx3-ubyte holds .* expected uint8 values of shape \[images, 28, 28\]"
+    ):
         load_idx(tmp_path, "mnist", "train")
 
 
 def test_no_images_at_all(tmp_path: Path) -> None:
     write_set(tmp_path, "mnist", some_images(0, 28, 28), DIGITS[:0])
-    with pytest.raises(DataError, match=re.escape("shape [0, 28, 28]; expected images")):
+    with pytest.raises(DataError, match=re.escape("shape [0, 28, 28]; expected uint8 values")):
         load_idx(tmp_path, "mnist", "train")
 
 
@@ -128,7 +144,7 @@ def test_files_that_are_no_labels(tmp_path: Path, array: NDArray[np.generic]) ->
 
 
 def test_emnist_is_upright_and_counts_from_zero(tmp_path: Path) -> None:
-    images = some_images(5000, 8, 8)  # more than one block of the transposition
+    images = some_images(5000, 28, 28)  # more than one block of the transposition
     labels = (np.arange(5000) % 26 + 1).astype(np.uint8)
     write_set(tmp_path / "EMNIST" / "raw", "emnist-letters", images, labels, ".gz")
     found, classes = load_idx(tmp_path, "emnist-letters", "train")
@@ -140,27 +156,10 @@ def test_emnist_is_upright_and_counts_from_zero(tmp_path: Path) -> None:
         load_idx(tmp_path, "emnist-letters", "train")
 
 
-def test_own_set_in_colour(tmp_path: Path) -> None:
-    images, labels = some_images(6, 32, 48, 3), np.array([5, 6, 7, 5, 6, 7], np.int32)
-    own = IdxDataset(
-        class_names=("cat", "dog", "owl"), first_label=5, train_images="my-images", train_labels="my-labels"
-    )
-    write_set(tmp_path, own, images, labels)
-    found, classes = load_idx(tmp_path, own, "train")
-    assert found.shape == (6, 3, 32, 48)
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(found, torch.from_numpy(images).permute(0, 3, 1, 2))
-    assert classes.tolist() == [0, 1, 2, 0, 1, 2]
-    upright, _ = load_idx(tmp_path, replace(own, transposed=True), "train")
-    assert torch.equal(upright, found.mT)
-    with pytest.raises(DataError, match=r"lacks none\. Put the files there"):
-        download_idx(tmp_path, replace(own, train_images="none"), ("train",))
-
-
-def test_own_set_in_the_folder_of_a_published_one(tmp_path: Path) -> None:
-    write_set(tmp_path / "MNIST" / "raw", "mnist", some_images(10, 28, 28), DIGITS)
-    own = IdxDataset(class_names=tuple("abcdefghij"))
-    assert find_raw_folder(tmp_path / "MNIST", own) == tmp_path / "MNIST" / "raw"
+def serve(monkeypatch: pytest.MonkeyPatch, dataset: str, served: Path, *mirrors: str) -> None:
+    """Have a data set downloaded from mirrors on this machine."""
+    changed = replace(IDX_DATASETS[dataset], mirrors=mirrors, md5=checksums(served))
+    monkeypatch.setitem(IDX_DATASETS, dataset, changed)
 
 
 @pytest.fixture
@@ -186,56 +185,71 @@ def checksums(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def test_download_of_single_files(tmp_path: Path, mirror: tuple[str, Path]) -> None:
+def test_download_of_single_files(tmp_path: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     address, served = mirror
     images = some_images(10, 28, 28)
     write_set(served, "kmnist", images, DIGITS, ".gz")
-    described = replace(IDX_DATASETS["kmnist"], mirrors=(address + "absent/", address), md5=checksums(served))
+    serve(monkeypatch, "kmnist", served, address + "absent/", address)
     root = tmp_path / "root"
-    download_idx(root, described, ("test",))
-    found, _ = load_idx(root, described, "test")
+    download_idx(root, "kmnist")
+    found, _ = load_idx(root, "kmnist", "test")
     assert torch.equal(found, torch.from_numpy(images).flip(0)[:, None])
     raw = root / "KMNIST" / "raw"
-    assert {path.name for path in raw.glob("*.gz")} == {"t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"}
-    download_idx(raw, described)
-    assert {path.name for path in raw.glob("*.gz")} == set(described.md5)
+    assert {path.name for path in raw.glob("*.gz")} == set(IDX_DATASETS["kmnist"].md5)
+    for path in served.glob("train*"):
+        path.unlink()
+    for path in raw.glob("t10k*"):
+        path.unlink()
+    download_idx(raw, "kmnist")  # what is missing, and nothing else
+    assert {path.name for path in raw.glob("*.gz")} == set(IDX_DATASETS["kmnist"].md5)
     for path in served.iterdir():
         path.unlink()
-    download_idx(root / "KMNIST", described)  # everything is there: no address is asked
+    for path in raw.glob("t10k*"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    download_idx(root / "KMNIST", "kmnist")  # everything is there, plain or compressed: no address is asked
 
 
 @pytest.mark.parametrize("root", ["root", "root/KMNIST", "root/KMNIST/raw"])
-def test_download_goes_to_torchvisions_layout(tmp_path: Path, mirror: tuple[str, Path], root: str) -> None:
+def test_download_goes_to_torchvisions_layout(
+    tmp_path: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
     address, served = mirror
     write_set(served, "kmnist", some_images(10, 28, 28), DIGITS, ".gz")
-    described = replace(IDX_DATASETS["kmnist"], mirrors=(address,), md5=checksums(served))
-    download_idx(tmp_path / root, described)
-    assert find_raw_folder(tmp_path / "root", described) == tmp_path / "root" / "KMNIST" / "raw"
+    serve(monkeypatch, "kmnist", served, address)
+    download_idx(tmp_path / root, "kmnist")
+    assert find_raw_folder(tmp_path / "root", "kmnist") == tmp_path / "root" / "KMNIST" / "raw"
 
 
-def test_download_of_another_file_is_refused(tmp_path: Path, mirror: tuple[str, Path]) -> None:
+def test_download_of_another_file_is_refused(
+    tmp_path: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address, served = mirror
     write_set(served, "kmnist", some_images(10, 28, 28), DIGITS, ".gz")
-    described = replace(IDX_DATASETS["kmnist"], mirrors=(address,))
+    monkeypatch.setitem(IDX_DATASETS, "kmnist", replace(IDX_DATASETS["kmnist"], mirrors=(address,)))
     with pytest.raises(DownloadError, match=r"train-images-idx3-ubyte\.gz could not be downloaded"):
-        download_idx(tmp_path / "root", described, ("train",))
+        download_idx(tmp_path / "root", "kmnist")
     assert not list(tmp_path.glob("root/KMNIST/raw/*.gz"))
 
 
-def test_download_of_an_archive(tmp_path: Path, mirror: tuple[str, Path]) -> None:
+def test_download_of_an_archive(tmp_path: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     address, served = mirror
     images = some_images(10, 28, 28)
     write_set(tmp_path / "gzip", "emnist-mnist", images, DIGITS, ".gz")
     with zipfile.ZipFile(served / "gzip.zip", "w") as file:
         for path in (tmp_path / "gzip").iterdir():
             file.write(path, f"gzip/{path.name}")
-    described = replace(IDX_DATASETS["emnist-mnist"], mirrors=(address,), md5=checksums(served))
-    download_idx(tmp_path / "root", described, ("train",))
-    found, _ = load_idx(tmp_path / "root", described, "train")
+    serve(monkeypatch, "emnist-mnist", served, address)
+    download_idx(tmp_path / "root", "emnist-mnist")
+    found, _ = load_idx(tmp_path / "root", "emnist-mnist", "train")
     assert torch.equal(found[:, 0], torch.from_numpy(images).mT)
     (served / "gzip.zip").unlink()
-    download_idx(tmp_path / "root", described)  # the archive is kept, and gives the other split and the other subsets
+    download_idx(
+        tmp_path / "root", "emnist-mnist"
+    )  # the archive is kept, and gives the other split and the other subsets
     raw = tmp_path / "root" / "EMNIST" / "raw"
+    next(raw.glob("emnist*")).unlink()
+    download_idx(tmp_path / "root", "emnist-mnist")  # the archive is kept, and gives missing files and other subsets
     assert {path.name for path in raw.glob("emnist*")} == {path.name for path in (tmp_path / "gzip").iterdir()}
 
 

@@ -95,7 +95,7 @@ def test_links_are_refused_and_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="member 'set/link' is refused"):
         extract_archive(write_tar(tmp_path / "l.tar", FILES, "/etc/passwd"), tmp_path / "out", tmp_path / ".done")
     (tmp_path / "x.zip").write_bytes(b"PK no archive")
-    with pytest.raises(DataError, match=r"x\.zip is damaged or no tar or zip archive"):
+    with pytest.raises(DataError, match=r"x\.zip is damaged or not a tar or zip archive"):
         extract_archive(tmp_path / "x.zip", tmp_path / "out", tmp_path / ".done")
 
 

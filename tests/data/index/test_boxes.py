@@ -3,7 +3,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from visiontasks.data.index.boxes import BOX_FORMATS, BoxFormat, clean_boxes, to_xyxy
+from visiontasks.data.index.boxes import BOX_FORMATS, LEAST_SIDE, BoxFormat, clean_boxes, to_xyxy
 from visiontasks.data.index.problems import count_kinds
 
 
@@ -57,7 +57,48 @@ def test_what_is_dropped_and_what_is_clipped() -> None:
     ]
     found, kinds = clean(boxes, "xyxy")
     assert found == [[190, 0, 200, 9], [1, 1, 9, 9]]
-    assert kinds == {"box of zero area": 2, "box outside the image": 2, "box reaches out of the image": 1}
+    assert kinds == {
+        "box with swapped corners": 1,
+        "box of zero area": 1,
+        "box outside the image": 2,
+        "box reaches out of the image": 1,
+    }
+
+
+def test_swapped_corners_and_negative_sides_say_so() -> None:
+    right = [[150.0, 60, 190, 90]] * 20  # one box alone would look like another notation
+    assert clean([[30, 30, 20, 40], *right], "voc")[1] == {"box with swapped corners": 1}
+    assert clean([[30, 30, -5, 4]], "xywh")[1] == {"box with negative width or height": 1}
+
+
+@pytest.mark.parametrize(
+    ("box", "box_format"),
+    [
+        ([10, 10, 10 + 1e-7, 20], "xyxy"),
+        ([199.99999999, 5, 20, 20], "xywh"),  # a rounding error at the right border
+        ([-20, 5, 20.009, 20], "xywh"),
+        ([0.5, 0.5, 0.5 + 1e-9, 0.6], "relative"),
+    ],
+)
+def test_boxes_too_thin_for_single_precision_are_dropped(box: list[float], box_format: BoxFormat) -> None:
+    boxes, kinds = clean([box], box_format)
+    assert (boxes, kinds) == ([], {"box thinner than 0.01 pixels inside the image": 1})
+
+
+@pytest.mark.parametrize("side", [33, 640, 20_000, 60_000])
+def test_boxes_of_the_least_side_survive_single_precision(side: int) -> None:
+    starts = np.linspace(0, side - LEAST_SIDE * 1.0001, 1001)
+    boxes = np.stack([starts, starts, starts + LEAST_SIDE * 1.0001, starts + 5], axis=1).clip(0, side)
+    result = clean_boxes(boxes, np.full((1001, 2), side, np.int32), "xyxy", "source", place)
+    assert result.keep[:-5].all()
+    fractions = (result.boxes[result.keep] / side).astype(np.float32)  # what Albumentations compares
+    assert (fractions[:, 2:] > fractions[:, :2]).all()
+
+
+def test_sizes_are_height_by_width() -> None:
+    values = np.array([[500.0, 5, 9, 9]])
+    (problem,) = clean_boxes(values, np.array([[100, 200]], np.int32), "xywh", "source", place).problems
+    assert problem.value == "[500, 5, 9, 9] in an image of 100 x 200 (height x width)"
 
 
 def test_far_sides_of_an_unknown_size_are_not_clipped() -> None:
@@ -109,7 +150,7 @@ def test_sides_declared_as_corners_are_named_once(box_format: BoxFormat) -> None
     assert clean(sides, box_format)[1] == {"boxes declared as corners look like [x, y, width, height]": 1}
     # A few corners in the wrong order are boxes of their own that are wrong.
     swapped = [[150.0, 60.0, 120.0, 80.0] if row < 25 else box for row, box in enumerate(random_corners(500))]
-    assert clean(swapped, box_format)[1] == {"box of zero area": 25}
+    assert clean(swapped, box_format)[1] == {"box with swapped corners": 25}
 
 
 def test_no_boxes() -> None:

@@ -48,7 +48,7 @@ def source(tmp_path: Path) -> Counted:
     folder = tmp_path / "data"
     folder.mkdir()
     content = small_set()
-    content["annotations"][2]["bbox"] = [1, 2, 0, 4]
+    content["annotations"][2].update(bbox=[1, 2, 0, 4], segmentation=[])
     return Counted(write(folder, content), folder)
 
 

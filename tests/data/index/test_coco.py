@@ -7,17 +7,22 @@ import pytest
 from pycocotools.coco import COCO
 
 from tests.data.index.coco_writer import only, parse, small_set, write
+from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import count_kinds
 from visiontasks.errors import DataError
 
 
+def category_ids(index: ImageIndex) -> list[int | str]:
+    return [index.category_id(label) for label in range(len(index.class_names))]
+
+
 def hold_against_pycocotools(index: ImageIndex, file: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         reference = COCO(str(file))
-    assert index.image_ids.tolist() == reference.getImgIds()  # type: ignore[union-attr]
-    assert index.category_ids.tolist() == sorted(reference.getCatIds())
+    assert [index.image_id(image) for image in range(len(index))] == reference.getImgIds()
+    assert category_ids(index) == sorted(reference.getCatIds())
     assert list(index.class_names) == [reference.cats[number]["name"] for number in sorted(reference.getCatIds())]
     assert index.areas is not None
     assert index.object_ids is not None
@@ -33,7 +38,7 @@ def hold_against_pycocotools(index: ImageIndex, file: Path) -> None:
         ]
         assert boxes is not None
         assert boxes.tolist() == corners
-        assert index.category_ids[labels].tolist() == [entry["category_id"] for entry in objects]
+        assert [index.category_id(label) for label in labels.tolist()] == [entry["category_id"] for entry in objects]
         assert ignore.tolist() == [bool(entry["iscrowd"]) for entry in objects]
         assert index.areas[rows].tolist() == [entry["area"] for entry in objects]
         assert index.object_ids[rows].tolist() == [entry["id"] for entry in objects]
@@ -104,7 +109,7 @@ def test_only_what_is_needed(tmp_path: Path) -> None:
     }
     index, problems = parse(tmp_path, content)
     assert problems == []
-    assert (index.class_names, index.category_ids.tolist(), index.labels.tolist()) == (("cell",), [4], [0])
+    assert (index.class_names, category_ids(index), index.labels.tolist()) == (("cell",), [4], [0])
     assert (index.areas, index.segments) == (None, None)
     assert index.sizes.tolist() == [[0, 0]]
     assert index.boxes is not None
@@ -121,15 +126,68 @@ def test_a_missing_area_is_that_of_the_box(tmp_path: Path) -> None:
 
 def test_empty_boxes_are_dropped_and_named(tmp_path: Path) -> None:
     content = small_set()
-    content["annotations"][2]["bbox"] = [10, 12, 0, 5]
+    content["annotations"][2].update(bbox=[10, 12, 0, 5], segmentation=[])
     content["annotations"][3]["bbox"] = [10, 12, 5, -1]
     index, problems = parse(tmp_path, content)
-    assert count_kinds(problems) == {"box of zero area": 2}
-    assert (problems[0].severity, problems[0].record) == ("warning", "annotations[2] (id 6)")
-    assert problems[0].value == "[10, 12, 0, 5] in 60 x 40 pixels"
+    assert count_kinds(problems) == {"box of zero area": 1, "box with negative width or height": 1}
+    named = {problem.kind: problem for problem in problems}
+    assert (problems[0].severity, named["box of zero area"].record) == ("warning", "annotations[2] (id 6)")
+    assert named["box of zero area"].value == "[10, 12, 0, 5] in an image of 40 x 60 (height x width)"
     assert index.object_ids is not None
     assert index.object_ids.tolist() == [5, 9, 0, 10]
     assert index.instance_masks(0).shape == (2, 40, 60)
+
+
+@pytest.mark.parametrize("bbox", [None, [], [0, 0, 0, 0]])
+@pytest.mark.parametrize("box_format", ["xywh", "xyxy"])
+def test_a_box_that_lacks_is_that_of_the_segmentation(tmp_path: Path, bbox: object, box_format: BoxFormat) -> None:
+    content = small_set()
+    content["annotations"] = [content["annotations"][row] for row in (1, 2, 3)]
+    expected = [[2, 20, 60, 40], [1, 1, 40.5, 32], [5, 5, 9, 9]]
+    content["annotations"][0]["segmentation"]["counts"] = [100, 20, 2280]  # of columns 2 and 3
+    expected[0] = [2, 20, 3, 40]
+    for entry in content["annotations"]:
+        entry["bbox"] = bbox
+        entry["image_id"] = 7
+    file = write(tmp_path, content)
+    parsed = CocoFile(file, tmp_path, box_format).parse()
+    assert not parsed.problems
+    assert parsed.index.boxes is not None
+    assert parsed.index.boxes.tolist() == expected
+    for entry in content["annotations"]:
+        del entry["segmentation"]
+    kinds = count_kinds(CocoFile(write(tmp_path, content), tmp_path, box_format).parse().problems)
+    assert kinds == {"box of zero area" if bbox else "object without box": 3}
+
+
+def test_a_root_of_roboflow_is_not_a_class(tmp_path: Path) -> None:
+    content = small_set()
+    root = {"id": 0, "name": "things", "supercategory": "none"}
+    for category in content["categories"]:
+        category["supercategory"] = "things"
+    for name in ("things", "person"):
+        content["categories"] = [{**root, "name": name}, *small_set()["categories"]]
+        for category in content["categories"][1:]:
+            category["supercategory"] = name
+        index, problems = parse(tmp_path, content)
+        assert (problems, index.class_names) == ([], ("person", "car", "toothbrush"))
+        assert [index.category_id(label) for label in range(3)] == [1, 3, 90]
+    content["annotations"][0]["category_id"] = 0
+    _, problems = parse(tmp_path, content)
+    assert (only(problems).severity, only(problems).kind) == ("error", "category name occurs twice")
+
+
+def test_repeated_ids_refuse_only_where_objects_refer_to_them(tmp_path: Path) -> None:
+    content = small_set()
+    content["images"] += [{**content["images"][0]}, {**content["images"][2], "file_name": "other.jpg"}]
+    content["categories"] += [{**content["categories"][0]}, {"id": 77, "name": "x"}, {"id": 77, "name": "y"}]
+    index, problems = parse(tmp_path, content)
+    assert count_kinds(problems) == {"image id occurs twice": 2, "category id occurs twice": 2}
+    assert {problem.severity for problem in problems} == {"warning"}
+    assert (len(index), len(index.labels)) == (3, 6)
+    content["images"][-2]["file_name"] = "other.jpg"
+    _, problems = parse(tmp_path, content)
+    assert sorted(problem.severity for problem in problems) == ["error", *["warning"] * 3]
 
 
 def test_boxes_partly_outside_are_clipped_and_fully_outside_dropped(tmp_path: Path) -> None:
@@ -232,7 +290,7 @@ def test_given_classes_are_found_by_name(tmp_path: Path) -> None:
     file = write(tmp_path, small_set())
     names = ("car", "tree", "toothbrush", "person")
     index = CocoFile(file, tmp_path, class_names=names).parse().require()
-    assert (index.class_names, index.category_ids.tolist()) == (names, [3, -1, 90, 1])
+    assert (index.class_names, category_ids(index)) == (names, [3, -1, 90, 1])
     assert index.labels.tolist() == [3, 0, 2, 3, 2, 0]
     parsed = CocoFile(file, tmp_path, class_names=("persons", "toothbrush", "car")).parse()
     problem = only(list(parsed.problems))

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,11 @@ def test_tables_of_spreadsheets(tmp_path: Path, encoding: str, delimiter: str) -
         ("train,c.jpg,60.5,40,dog,1,2,3,4", "size is not a number of pixels", "width='60.5', height='40'"),
         ("train,c.jpg,nan,40,dog,1,2,3,4", "size is not a number of pixels", "width='nan', height='40'"),
         ("train,c.jpg,60,1e99,dog,1,2,3,4", "size is not a number of pixels", "width='60', height='1e99'"),
-        ("train,a b.jpg,61,40,dog,1,2,3,4", "sizes of one image differ", "'a b.jpg': 61 x 40 pixels, 60 x 40 before"),
+        (
+            "train,a b.jpg,61,40,dog,1,2,3,4",
+            "sizes of one image differ",
+            "'a b.jpg': 40 x 61 (height x width), 40 x 60 before",
+        ),
         ("train,../c.jpg,60,40,dog,1,2,3,4", "file name leaves the folder of the images", "'../c.jpg'"),
         ("train,c.jpg,60", "row of another length", "['train', 'c.jpg', '60']"),
     ],
@@ -141,7 +146,8 @@ def test_columns_that_are_needed(tmp_path: Path, text: str, kind: str) -> None:
     problem = only(parse(tmp_path, "image_path,kind\na b.jpg,x\n"))
     assert (
         problem.remedy
-        == "The first line names the columns; needed are file or filename or image or path, class or label."
+        == "The first row names the columns; needed are file or filename or image or path, class or label. "
+        "If they have other names, say columns={'file': 'id', 'class': 'breed'}, for example."
     )
     index = parse(tmp_path, "file\na b.jpg\n", needs_class=False).require()
     assert (list(index.files), index.class_names, index.offsets.tolist()) == (["a b.jpg"], (), [0, 0])
@@ -168,3 +174,64 @@ def test_cards(data_root: Path) -> None:
         assert len(index) == len(index.labels) == count
         assert index.class_names == tuple(sorted((folder / "classes.txt").read_text().split()))
         assert np.diff(index.offsets).tolist() == [1] * count
+
+
+def classes(parsed: Parsed) -> list[list[str]]:
+    index = parsed.require()
+    return [[index.class_names[label] for label in index.objects(image).labels] for image in range(len(index))]
+
+
+@pytest.mark.parametrize("text", ["dog|cat", "['dog', 'cat']", "dog;cat", "(dog, cat)", "dog,cat"])
+def test_several_classes_in_a_cell_are_divided_by_what_is_said_or_refused(tmp_path: Path, text: str) -> None:
+    table = f"file\tclass\na b.jpg\t{text}\nc.jpg\tcat\nd.jpg\tdog\n"
+    problem = only(parse(tmp_path, table))
+    assert (problem.severity, problem.kind, problem.record) == ("error", "several classes in one cell", "line 2")
+    separator = next(mark for mark in "|;," if mark in text)
+    assert f"separator={separator!r}" in problem.remedy
+    assert classes(parse(tmp_path, table, separator=separator)) == [["dog", "cat"], ["cat"], ["dog"]]
+    assert parse(tmp_path, table, separator="").require().class_names == tuple(sorted([text, "cat", "dog"]))
+
+
+def test_names_of_classes_may_hold_separators(tmp_path: Path) -> None:
+    names = ["T-shirt/top", "tench, Tinca tinca", "goldfish, Carassius auratus", "hot dog"]
+    table = "file\tclass\n" + "".join(f"d.jpg\t{name}\n" for name in names)
+    assert parse(tmp_path, table).require().class_names == tuple(sorted(names))
+
+
+def test_cells_of_json_are_named(tmp_path: Path) -> None:
+    cell = '"[{""x"": 1, ""rectanglelabels"": [""dog""]}]"'
+    assert only(parse(tmp_path, f"image,label\nc.jpg,{cell}\n")).kind == "cell of a class holds JSON"
+
+
+def test_columns_of_0_and_1_are_classes(tmp_path: Path) -> None:
+    table = "filename, Cat, dog, unseen, remark\na b.jpg, 0, 1, 0, x\nc.jpg, 1, 1.0, 0, \nd.jpg, 0, 0, 0, 7\n"
+    parsed = parse(tmp_path, table)
+    assert parsed.index.class_names == ("Cat", "dog", "unseen")
+    assert classes(parsed) == [["dog"], ["Cat", "dog"], []]
+    assert (only(parsed).severity, only(parsed).value) == ("warning", "remark")
+    assert parse(tmp_path, table, class_names=("dog", "Cat", "unseen")).index.labels.tolist() == [0, 1, 0]
+    assert only(parse(tmp_path, table.replace(" 1.0,", " 2,").replace("0, 1,", "3, 1,"))).kind == "table lacks class"
+
+
+def test_columns_may_be_named(tmp_path: Path) -> None:
+    table = "Id Code,diagnosis,class,image\nc.jpg,cat,x,y\n"
+    columns = (("file", "id code"), ("class", "diagnosis"))
+    assert classes(parse(tmp_path, table, columns=columns)) == [["cat"]]
+    problem = only(parse(tmp_path, table, columns=(("class", "breed"),)))
+    assert problem.kind == "table lacks class, a column named 'breed'"
+    table = "image,class,x,y,width,height\nc.jpg,cat,1,2,3,4\n"
+    corners = (("xmin", "x"), ("ymin", "y"), ("xmax", "width"), ("ymax", "height"))
+    index = parse(tmp_path, table, columns=corners, box_format="xywh").require()
+    assert index.boxes is not None
+    assert (index.boxes.tolist(), index.sizes.tolist()) == ([[1, 2, 4, 6]], [[0, 0]])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_cells_of_any_length_and_lines_in_names_of_columns(tmp_path: Path, encoding: str) -> None:
+    for name in ("c.jpg", "d.jpg"):
+        (tmp_path / name).touch()
+    text = f'file,class,"remark\nof, us"\n"c.jpg","cat","{"x" * 200_000}"\nd.jpg,dög, "a, b"\n'
+    (tmp_path / "table.csv").write_text(text, encoding=encoding)
+    limit = csv.field_size_limit()
+    assert classes(CsvTable(tmp_path / "table.csv", tmp_path).parse()) == [["cat"], ["dög"]]
+    assert csv.field_size_limit() == limit

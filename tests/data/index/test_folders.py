@@ -116,7 +116,7 @@ def test_masks_may_share_an_ending(tmp_path: Path) -> None:
     ]
     error, warning = parsed.problems
     assert (error.kind, error.record) == ("image without mask", "11.jpg")
-    assert "which all masks may have the same ending behind (1_mask.png)" in error.remedy
+    assert "with or without an ending that all masks share (1_mask.png)" in error.remedy
     assert (warning.kind, warning.record) == ("mask without image", "12_mask.png")
 
 

@@ -82,3 +82,29 @@ def test_lists_name_files_with_or_without_folder_and_suffix(tmp_path: Path) -> N
     assert list(split_by_list(nested, file).require().files) == ["0.jpg", "sub/0.jpg", "sub/1.jpg"]
     (problem,) = split_by_list(index, tmp_path / "none.txt").problems
     assert problem.kind == "list cannot be read"
+
+
+def test_the_split_is_the_same_in_every_form() -> None:
+    names = [f"{number}.png" for number in range(50)]
+    classes = [number % 3 for number in range(50)]
+
+    def split(root: str, folder: str, order: list[int], class_names: tuple[str, ...]) -> list[set[str]]:
+        labels = [class_names.index("abc"[classes[number]]) for number in order]
+        files = [f"{folder}{names[number]}" for number in order]
+        index = build_index(Path(root), files, class_names, image_of=range(50), labels=labels)
+        return [
+            {file.removeprefix(folder) for file in part.files} for part in split_by_fractions(index, (0.7, 0.2, 0.1))
+        ]
+
+    expected = split("set/pictures", "", list(range(50)), ("a", "b", "c"))
+    for folder in ("JPEGImages/", "data/images/"):
+        assert split("set", folder, list(range(49, -1, -1)), ("c", "a", "b")) == expected
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 9])
+def test_few_images_leave_no_split_empty(count: int) -> None:
+    index = build_index(Path("root"), [f"{number}.png" for number in range(count)], ("a", "b"))
+    parts = split_by_fractions(index, (0.8, 0.1, 0.1))
+    assert all(map(len, parts))
+    assert sum(map(len, parts)) == len({name for part in parts for name in part.files}) == count
+    assert [len(part) for part in split_by_fractions(index, (1, 0, 0))] == [count, 0, 0]

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_boxes_flags_and_names(tmp_path: Path) -> None:
     assert index.class_names == ("bird", "cat", "dog", "person")  # of all splits
     assert list(index.files) == ["JPEGImages/a b.jpg", "JPEGImages/é😀.jpg", "JPEGImages/empty.jpg"]
     assert isinstance(index.image_ids, PackedStrings)
-    assert list(index.image_ids) == ["a b", "é😀", "empty"]
+    assert [index.image_id(image) for image in range(len(index))] == ["a b", "é😀", "empty"]
     assert boxes_of(index, 0) == [[0, 0, 60, 40], [10, 5, 20, 30], [4, 4, 9, 9]]
     assert boxes_of(index, 1) == [[0, 2, 8, 9]]  # xmin=0 gives no negative coordinate
     assert boxes_of(index, 2) == []
@@ -181,14 +182,14 @@ def test_boxes_that_cannot_be(tmp_path: Path) -> None:
     parsed = parse_one(tmp_path, xml(objects))
     assert [(entry.kind, entry.record) for entry in parsed.problems] == [
         ("malformed box", "object 1 (dog)"),
-        ("malformed box", "object 2 (dog)"),
+        ("object without bndbox", "object 2 (dog)"),
         ("object without name", "object 3 ()"),
         ("box is not finite", "object 4 (dog)"),
         ("box of zero area", "object 6 (dog)"),
         ("box outside the image", "object 5 (dog)"),
         ("box reaches out of the image", "object 7 (dog)"),
     ]
-    assert parsed.problems[1].value == "[nothing, nothing, nothing, nothing]"
+    assert parsed.problems[1].value == "it holds name"
     assert boxes_of(parsed.index, 0) == [[49.5, 1, 60, 4]]
 
 
@@ -246,3 +247,48 @@ def test_a_list_may_name_folders_inside(tmp_path: Path) -> None:
 
 def test_a_folder_without_annotations(tmp_path: Path) -> None:
     assert only(VocFolder(tmp_path).parse()).kind == "folder holds no XML file"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [["a b 1", "é😀 -1", "empty  0"], ["a b.jpg", "é😀.jpg", "empty.jpg"], ["a b", "é😀 1", "empty.jpg"]],
+    ids=["flags", "suffixes", "mixed"],
+)
+def test_lists_of_a_class_and_of_files_are_read(tmp_path: Path, lines: list[str]) -> None:
+    folder = write_devkit(tmp_path / "VOC", lists={"dog_train": lines})
+    assert list(VocDevkit(folder, "dog_train").parse().require().files) == [
+        "JPEGImages/a b.jpg",
+        "JPEGImages/é😀.jpg",
+        "JPEGImages/empty.jpg",
+    ]
+
+
+def test_a_name_that_ends_like_a_flag_is_a_name(tmp_path: Path) -> None:
+    folder = write_devkit(tmp_path / "VOC", {"a 1": SMALL["empty"], "a": SMALL["empty"]}, {"train": ["a 1", "a"]})
+    assert list(VocDevkit(folder, "train").parse().require().files) == ["JPEGImages/a 1.jpg", "JPEGImages/a.jpg"]
+
+
+def test_litter_and_suffixes_of_xml_files(tmp_path: Path) -> None:
+    for stem, suffix in (("a", ".XML"), ("._a", ".xml"), ("b", ".xml")):
+        (tmp_path / f"{stem}{suffix}").write_text(SMALL["other"] if stem[0] != "." else "Mac OS X")
+        (tmp_path / f"{stem}.jpg").touch()
+    assert list(VocFolder(tmp_path).parse().require().files) == ["a.jpg", "b.jpg"]
+
+
+def test_accents_of_xml_files_may_be_other_code_points(tmp_path: Path) -> None:
+    (tmp_path / normalize("NFD", "é.xml")).write_text(SMALL["other"])
+    (tmp_path / normalize("NFC", "é.jpg")).touch()
+    parsed = VocFolder(tmp_path).parse()
+    assert (list(parsed.require().files), parsed.problems) == ([normalize("NFC", "é.jpg")], [])
+
+
+def test_xml_of_another_tool_beside_images_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "annotations.xml").write_text("<annotations><image id='0' name='0.png'><box/></image></annotations>")
+    (tmp_path / "a.xml").write_text(SMALL["other"])
+    (tmp_path / "a.jpg").touch()
+    parsed = VocFolder(tmp_path).parse()
+    assert (only(parsed).severity, only(parsed).kind) == (
+        "error",
+        "file holds CVAT's XML for images, a form that is not read",
+    )
+    assert list(parsed.index.files) == ["a.jpg"]

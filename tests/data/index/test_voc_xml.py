@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,7 @@ def test_what_is_no_xml_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.xml"
     file.write_bytes(content)
     (problem,) = read_annotation(file).problems
-    assert (problem.kind, problem.file) == ("file is no XML", str(file))
+    assert (problem.kind, problem.file) == ("file is not XML", str(file))
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
@@ -63,6 +65,84 @@ def test_parts_of_an_object_are_no_objects(tmp_path: Path) -> None:
     file.write_text(xml([thing(" dog ", (1, 2, 3.5, 4), "Unspecified").replace("</object>", f"{part}</object>")]))
     (found,) = read_annotation(file).objects
     assert (found.name, found.box, found.difficult) == ("dog", (1, 2, 3.5, 4), False)
+
+
+def write_xml(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    file = folder / "a.xml"
+    file.write_bytes(text.encode(encoding))
+    return file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("<annotation>", '<annotation xmlns="http://a.org/voc">'),
+        lambda text: text.replace("<annotation>", '<v:annotation xmlns:v="http://a.org">').replace(
+            "</annotation>", "</v:annotation>"
+        ),
+        lambda text: text.replace("<object>", "<objects><object>").replace("</object>", "</object></objects>"),
+        lambda text: f"<annotations>{text}</annotations>",
+        lambda text: re.sub(r"<(/?)(\w)(\w+)>", lambda tag: f"<{tag[1]}{tag[2].upper()}{tag[3]}>", text),
+        lambda text: re.sub(r"<(/?)(\w+)>", lambda tag: f"<{tag[1]}{tag[2].upper()}>", text),
+    ],
+    ids=["namespace", "prefix", "wrapped objects", "wrapped annotation", "Capitalised", "CAPITALS"],
+)
+def test_objects_are_found_however_they_are_written(tmp_path: Path, change: Callable[[str], str]) -> None:
+    text = xml([thing("dog", (1, 2, 3, 4))], file_name="a.jpg")
+    changed = change(text)
+    assert changed != text
+    expected, found = read_annotation(write_xml(tmp_path, text)), read_annotation(write_xml(tmp_path, changed))
+    assert found == expected
+    assert (found.size, len(found.objects)) == ((40, 60), 1)
+
+
+def test_each_bndbox_of_an_object_is_taken(tmp_path: Path) -> None:
+    frames = "".join(
+        f"<bndbox><xmin>{x}</xmin><ymin>1</ymin><xmax>{x + 5}</xmax><ymax>9</ymax></bndbox>" for x in (1, 20)
+    )
+    text = f"<annotation><object><name>dog</name><difficult>1</difficult>{frames}</object></annotation>"
+    annotation = read_annotation(write_xml(tmp_path, text))
+    assert [(entry.name, entry.box[0], entry.difficult) for entry in annotation.objects] == [
+        ("dog", 1, True),
+        ("dog", 20, True),
+    ]
+    assert annotation.objects[1].record == "object 1 (dog), bndbox 2"
+    text = text.replace("<name>dog</name>", "<name>dog</name><name>cat</name>")
+    (problem,) = read_annotation(write_xml(tmp_path, text)).problems
+    assert (problem.severity, problem.kind) == ("error", "object with several names")
+
+
+def test_other_elements_without_an_object_are_named(tmp_path: Path) -> None:
+    annotation = read_annotation(write_xml(tmp_path, "<annotation><size/><item><name>dog</name></item></annotation>"))
+    (problem,) = annotation.problems
+    assert (problem.severity, problem.value) == ("warning", "item")
+    plain = "<annotation><folder>a</folder><filename>a.jpg</filename><size/><segmented>0</segmented></annotation>"
+    assert not read_annotation(write_xml(tmp_path, plain)).problems
+
+
+@pytest.mark.parametrize(
+    "declared", ["gb2312", "GBK", "gb18030", "big5", "Shift_JIS", "EUC-JP", "euc-kr", "windows-1252"]
+)
+def test_the_declared_encoding_is_used(tmp_path: Path, declared: str) -> None:
+    name = {"s": "日本", "e": "日本"}.get(declared[0].lower(), "中文")
+    name = {"euc-kr": "고양이", "windows-1252": "müde"}.get(declared, name)
+    text = f'<?xml version="1.0" encoding="{declared}"?>{xml([thing(name, (1, 2, 3, 4))])}'
+    assert read_annotation(write_xml(tmp_path, text, declared)).objects[0].name == name
+
+
+@pytest.mark.parametrize(("declared", "encoding"), [("utf-16", "utf-8"), ("utf-16", "utf-16"), ("utf-8", "utf-8-sig")])
+def test_unicode_is_read_whatever_is_declared(tmp_path: Path, declared: str, encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{declared}"?>{xml([thing("中文", (1, 2, 3, 4))])}'
+    assert read_annotation(write_xml(tmp_path, text, encoding)).objects[0].name == "中文"
+
+
+def test_a_file_for_several_images_is_refused(tmp_path: Path) -> None:
+    text = f"<annotations>{xml([thing('dog', (1, 2, 3, 4))]) * 2}</annotations>"
+    annotation = read_annotation(write_xml(tmp_path, text))
+    assert [(problem.severity, problem.kind) for problem in annotation.problems] == [
+        ("error", "file annotates several images")
+    ]
+    assert not annotation.objects
 
 
 def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

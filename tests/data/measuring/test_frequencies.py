@@ -17,7 +17,7 @@ def test_a_class_weighs_as_much_as_it_is_rarer_than_the_median() -> None:
 
 
 def test_masks_without_a_pixel_that_counts_are_an_error() -> None:
-    with pytest.raises(DataError, match="all are to be ignored"):
+    with pytest.raises(DataError, match="All pixels of the training masks are ignored"):
         balance(np.zeros(3, np.int64), np.zeros(3, np.int64))
 
 

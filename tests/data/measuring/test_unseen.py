@@ -6,6 +6,7 @@ from PIL import Image
 
 from visiontasks import MaskFolderDataModule
 from visiontasks.data.check import check, task_problems
+from visiontasks.data.measuring.unseen import similar_classes
 
 BINARY = np.repeat(np.array([0, 255], np.uint8), 8).reshape(4, 4)
 
@@ -50,6 +51,25 @@ def test_empty_masks_and_another_value_of_what_is_ignored_are_none(data: MaskFol
         Image.new("L", (4, 4)).save(file)
     data.ignore_index = 255
     assert found(data) == [("warning", "class without pixels in training", "thing")]
+
+
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [
+        (("Cat", "cat", "dog"), "'Cat' and 'cat'"),
+        (("1", "1.0", "01", "2"), "'1' and '1.0' and '01'"),
+        (("stop sign", "stop_sign", "Stop-Sign"), "'stop sign' and 'stop_sign' and 'Stop-Sign'"),
+        (("\ufb01sh", "fish", "nan car"), "'\ufb01sh' and 'fish'"),
+        (("cat", "NaN"), "'NaN'"),
+    ],
+)
+def test_spellings_of_one_class_are_named(names: tuple[str, ...], value: str) -> None:
+    (problem,) = similar_classes(names, "root")
+    assert (problem.severity, problem.file, problem.value) == ("warning", "root", value)
+
+
+def test_names_that_differ_are_not_suspected() -> None:
+    assert similar_classes(("cat", "cats", "1", "10", "-1", "a1", "none"), "root") == []
 
 
 def test_of_one_class_there_may_be_nothing_but_what_is_ignored(data: MaskFolderDataModule) -> None:

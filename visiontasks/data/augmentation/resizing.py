@@ -219,7 +219,7 @@ def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float
 
 
 def clip_boxes(
-    boxes: Float64[np.ndarray, "objects 4"], size: tuple[int, int], visible: float = 0.0
+    boxes: Float64[np.ndarray, "objects 4"], size: tuple[int, int], visible: float = 0.0, least: float = 0.0
 ) -> tuple[Float64[np.ndarray, "objects 4"], Bool[np.ndarray, " objects"]]:
     """Clip boxes to an image and find those of which enough remains visible.
 
@@ -227,13 +227,14 @@ def clip_boxes(
         boxes: xyxy in pixels.
         size: Height and width of the image.
         visible: Minimum fraction of its area that a box must keep, 0 to 1.
+        least: Minimum width and height of what remains, in pixels.
 
     Returns:
         All boxes, clipped, and whether each of them has an area and keeps enough of it.
     """
     clipped = np.clip(boxes, 0, np.array([size[1], size[0]] * 2, np.float64))
     sides, before = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
-    return clipped, (sides > 0).all(1) & (sides.prod(1) >= visible * before.prod(1))
+    return clipped, (sides > 0).all(1) & (sides >= least).all(1) & (sides.prod(1) >= visible * before.prod(1))
 
 
 def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np.ndarray:

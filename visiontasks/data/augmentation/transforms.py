@@ -26,6 +26,7 @@ from visiontasks.data.augmentation.color import color_matrix
 from visiontasks.data.augmentation.presets import get_preset
 from visiontasks.data.augmentation.resizing import clip_boxes
 from visiontasks.data.images.arrays import Pixels
+from visiontasks.data.index.boxes import LEAST_SIDE
 from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED
 
@@ -190,7 +191,9 @@ class Augmentation:
             boxes: xyxy in pixels.
             mask: Class of each pixel.
         """
-        clipped, inside = clip_boxes(np.empty((0, 4)) if boxes is None else boxes, (pixels.shape[0], pixels.shape[1]))
+        size = (pixels.shape[0], pixels.shape[1])
+        # Albumentations compares the sides of a box in single precision; annotations may lack the image's size.
+        clipped, inside = clip_boxes(np.empty((0, 4)) if boxes is None else boxes, size, least=LEAST_SIDE)
         kept = np.flatnonzero(inside)
         if self.empty:
             return Augmented(pixels, clipped[kept], kept, mask)
@@ -207,9 +210,9 @@ class Augmentation:
         if pixels.ndim == 2:
             pixels = pixels[:, :, None]
         if boxes is not None:
-            found = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
-            moved, inside = clip_boxes(found[:, :4], (pixels.shape[0], pixels.shape[1]))
-            return Augmented(pixels, moved[inside], kept[found[inside, 4].astype(np.int64)], data.get("mask"))
+            bboxes = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
+            moved, inside = clip_boxes(bboxes[:, :4], (pixels.shape[0], pixels.shape[1]))
+            return Augmented(pixels, moved[inside], kept[bboxes[inside, 4].astype(np.int64)], data.get("mask"))
         return Augmented(pixels, np.empty((0, 4)), kept, data.get("mask"))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -26,9 +26,8 @@ def write_coco(content: Content, folder: Path) -> None:
         numbers = count(1)
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        image_ids = list(index.image_ids) if index.object_ids is not None else range(1, len(index) + 1)
         for image, picture in content.numbered(split):
-            number = image_ids[image] if isinstance(image_ids[image], str) else int(image_ids[image])
+            number = image + 1 if index.object_ids is None else index.image_id(image)
             height, width = picture.size
             images.append({"id": number, "file_name": picture.name, "height": height, "width": width})
             for entry, row in zip(_objects(index, picture), picture.rows, strict=True):
@@ -42,9 +41,10 @@ def write_coco(content: Content, folder: Path) -> None:
 
 def _category_ids(index: ImageIndex) -> list[int]:
     """Return the ids of the classes; the classes are read in the order of these ids."""
-    ids: list[int] = index.category_ids.tolist()
-    own = index.object_ids is not None and min(ids, default=0) >= 0 and ids == sorted(set(ids))
-    return ids if own else list(range(1, 1 + len(ids)))
+    identifiers = [index.category_id(label) for label in range(len(index.class_names))]
+    ids = [identifier for identifier in identifiers if isinstance(identifier, int) and identifier >= 0]
+    own = index.object_ids is not None and len(ids) == len(identifiers) and ids == sorted(set(ids))
+    return ids if own else list(range(1, 1 + len(identifiers)))
 
 
 def _objects(index: ImageIndex, picture: Picture) -> list[dict[str, Any]]:

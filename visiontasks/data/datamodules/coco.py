@@ -1,28 +1,30 @@
 """COCO and custom data sets in COCO format."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import find_images_folder, first_file_names, layout_error
+from visiontasks.data.datamodules.layouts import described, find_images_folder, first_file_names, layout_error, places
 from visiontasks.data.download.public import COCO_2017, download_archives
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.coco import CocoFile
+from visiontasks.data.index.foreign import Form, json_form
 from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.errors import DataError
 
 _YEARS = ("2017", "2014")
+_SHOWN = 10
 
 
 class COCODataModule(FileDataModule):
     """COCO 2017, or custom data with annotations in a COCO json file.
 
-    The following files below ``root`` are recognised for each split: ``annotations/instances_SPLIT.json``,
-    ``annotations/SPLIT.json``, ``SPLIT/_annotations.coco.json``, ``SPLIT.json`` and ``instances_SPLIT.json``, with
-    SPLIT such as train2017, train or valid; or one json file, whose images are split at random. The folder of the
-    images is found by searching.
+    The files that are recognised below ``root`` are listed in ``visiontasks.data.datamodules.layouts``, such as
+    ``annotations/instances_SPLIT.json`` or ``SPLIT/_annotations.coco.json``, with SPLIT such as train2017, train or
+    valid; or one json file, whose images are split at random. The folder of the images is found by searching.
 
     In segmentation a pixel has the class of the smallest object that covers it, or is ``background``; classification is
     multilabel.
@@ -99,27 +101,29 @@ class COCODataModule(FileDataModule):
             return file
         if self.files["train"] is not None:
             return None
-        for name in _names(split):
-            for pattern in _PATTERNS:
-                if (self.root / pattern.format(name)).is_file():
-                    return self.root / pattern.format(name)
+        found = next(places(self.root, "COCODataModule", _names(split)), None)
+        if found is None and split == "train":
+            found = next(places(self.root, "COCODataModule"), None)
+        if found is not None:
+            return found.annotations
         if split != "train":
             return None
         single = [path for folder in (self.root, self.root / "annotations") for path in sorted(folder.glob("*.json"))]
         if len(single) == 1:
             return single[0]
-        expected = [pattern.format("train") for pattern in _PATTERNS] + ["one .json file"]
-        several = f"Its json files: {', '.join(path.name for path in single)}. " if single else ""
+        expected = [*described("COCODataModule"), "one .json file"]
+        several = f"Its json files: {', '.join(path.name for path in single[:_SHOWN])}. " if single else ""
+        if single and (form := _form(single[0])):
+            several = f"{single[0].name} is {form.name}, which is not read. {form.remedy} "
         raise layout_error(self.root, expected, f"{several}Name the annotations, as in train='annotations/my.json'.")
 
 
-_PATTERNS = (
-    "annotations/instances_{}.json",
-    "annotations/{}.json",
-    "{}/_annotations.coco.json",
-    "{}.json",
-    "instances_{}.json",
-)
+def _form(file: Path) -> Form | None:
+    """Return the form of a JSON file of another tool; None if it is not known."""
+    try:
+        return json_form(json.loads(file.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _names(split: str) -> list[str]:

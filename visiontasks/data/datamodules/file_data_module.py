@@ -213,6 +213,7 @@ class FileDataModule(VisionDataModule):
             training: Whether images are augmented and cropped at random.
             cache: Whether to keep decoded images in memory; None takes the setting of the data module.
         """
+        index = self.splits[split].index  # which may tell what the values of masks are
         preparation, options = self._preparation(self.yields), dict[str, Any]()
         kind = preparation.dataset
         if kind is SegmentationDataset:
@@ -221,7 +222,7 @@ class FileDataModule(VisionDataModule):
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
         return kind(
-            self.splits[split].index,
+            index,
             reading=self.reading,
             resizing=self._resizing(training=training),
             augmentation=self.transform if training else None,

@@ -3,16 +3,128 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path, PurePath
+from typing import NamedTuple
 from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
-from visiontasks.data.index.file_names import Folder, litter
+from visiontasks.data.index.file_names import Folder, litter, suffix_of
+from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.errors import DataError
 
 _SHOWN = 20
-_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)+")')
+_BY_SUFFIX = {".json": "COCODataModule", ".csv": "CSVDataModule", ".yaml": "YOLODataModule"}
+_FILE_NAME = re.compile(r'"(file_name|coco_url)"\s*:\s*("(?:[^"\\]|\\.)+")')
+
+
+class Layout(NamedTuple):
+    """Where a tool puts the annotations and images of a data set.
+
+    Attributes:
+        tools: Who writes it.
+        module: The data module that reads it.
+        annotations: Path of the annotations below the root: a file, or a folder of one file per image; ``{}`` stands
+            for the name of a split.
+        images: Folder of the images, if it is always the same; otherwise it is searched for.
+    """
+
+    tools: str
+    module: str
+    annotations: str
+    images: str | None = None
+
+
+LAYOUTS = (
+    Layout("COCO, CVAT, Datumaro", "COCODataModule", "annotations/instances_{}.json"),
+    Layout("COCO", "COCODataModule", "annotations/{}.json"),
+    Layout("Roboflow", "COCODataModule", "{}/_annotations.coco.json"),
+    Layout("FiftyOne", "COCODataModule", "{}/labels.json"),
+    Layout("COCO", "COCODataModule", "{}.json"),
+    Layout("COCO", "COCODataModule", "instances_{}.json"),
+    Layout("LVIS", "COCODataModule", "lvis_v1_{}.json"),
+    Layout("LVIS", "COCODataModule", "annotations/lvis_v1_{}.json"),
+    Layout("CVAT, Datumaro", "COCODataModule", "annotations/instances_default.json"),
+    Layout("Label Studio", "COCODataModule", "result.json"),
+    Layout("FiftyOne", "COCODataModule", "labels.json"),
+    Layout("Roboflow", "VOCDataModule", "{}", "{}"),
+    Layout("FiftyOne", "VOCDataModule", "{}/labels", "{}/data"),
+    Layout("labelImg", "VOCDataModule", "{}/annotations", "{}/images"),
+    Layout("labelImg", "VOCDataModule", "annotations/{}", "images/{}"),
+    Layout("PASCAL VOC, CVAT, Datumaro", "VOCDataModule", "Annotations", "JPEGImages"),
+    Layout("Label Studio, Kaggle", "VOCDataModule", "annotations", "images"),
+    Layout("Oxford-IIIT Pet", "VOCDataModule", "annotations/xmls", "images"),
+    Layout("FiftyOne", "VOCDataModule", "labels", "data"),
+    Layout("labelImg", "VOCDataModule", "", ""),
+    Layout("Kaggle", "CSVDataModule", "{}.csv"),
+    Layout("Roboflow", "CSVDataModule", "{}/_annotations.csv"),
+    Layout("Roboflow", "CSVDataModule", "{}/_classes.csv"),
+    Layout("TensorFlow", "CSVDataModule", "{}_labels.csv"),
+    Layout("Ultralytics, Roboflow", "YOLODataModule", "data.yaml"),
+    Layout("Ultralytics", "YOLODataModule", "data.yml"),
+    Layout("FiftyOne", "YOLODataModule", "dataset.yaml"),
+    Layout("Ultralytics", "YOLODataModule", "dataset.yml"),
+    Layout("Darknet, CVAT", "YOLODataModule", "obj.data"),
+)
+"""The layouts that are read, in the order in which they are searched for."""
+
+
+class Place(NamedTuple):
+    """Where the annotations of a data set, or of a split, and its images are; None for images to search for."""
+
+    annotations: Path
+    images: Path | None
+
+
+def places(root: Path, module: str, split_names: Sequence[str] = ()) -> Iterator[Place]:
+    """Find the annotations below a folder that are in one of the layouts, in any capitalisation.
+
+    Args:
+        root: The folder.
+        module: The data module that reads the layouts.
+        split_names: Names of a split; without them, layouts without splits are searched.
+    """
+    for layout in LAYOUTS:
+        if layout.module != module or ("{}" in layout.annotations) != bool(split_names):
+            continue
+        for name in split_names or ("",):
+            for form in dict.fromkeys((name, name.capitalize(), name.upper())):
+                annotations = spelled(root, layout.annotations.format(form))
+                images = None if layout.images is None else spelled(root, layout.images.format(form))
+                if annotations is not None and (layout.images is None or images is not None):
+                    yield Place(root / annotations, None if images is None else root / images)
+
+
+def described(module: str) -> list[str]:
+    """Describe the layouts that a data module reads."""
+    lines = []
+    for layout in LAYOUTS:
+        if layout.module == module:
+            paths = [layout.annotations, *([] if layout.images in (None, layout.annotations) else [layout.images])]
+            named = " and ".join(path.format("train") or "images with an XML file beside each" for path in paths)
+            lines.append(f"{named} ({layout.tools})")
+    return lines
+
+
+def module_of(root: Path) -> str | None:
+    """Return the name of the data module that probably reads the annotations in a folder; None if there are none."""
+    for split_names in (*SPLIT_NAMES.values(), ()):
+        for module in dict.fromkeys(layout.module for layout in LAYOUTS):
+            if any(
+                place.annotations.is_file() or holds_xml(place.annotations)
+                for place in places(root, module, split_names)
+            ):
+                return module
+    return next((module for suffix, module in _BY_SUFFIX.items() if any(root.glob(f"*{suffix}"))), None)
+
+
+def holds_xml(folder: Path) -> bool:
+    """Return whether a folder itself, not one in it, holds XML files."""
+    return folder.is_dir() and any(
+        suffix_of(name.name) == ".xml" and not litter(name.name) for name in folder.iterdir()
+    )
 
 
 def first_existing(root: Path, candidates: Iterable[str]) -> Path | None:
@@ -80,10 +192,10 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
     Raises:
         DataError: If several folders contain them and it is ambiguous which one is meant.
     """
-    near = [] if beside == root else [beside, beside / "images"]
+    near = [] if beside == root else [beside, beside / "images", beside / "data"]
     for name in split_names:
-        near += [root / name, root / name / "images", root / "images" / name]
-    near += [root / "images", root]
+        near += [root / name, root / name / "images", root / name / "data", root / "images" / name]
+    near += [root / "images", root / "data", root]
     counts = {folder: _held(folder, names) for folder in near}
     if any(counts.values()):
         return max(near, key=counts.__getitem__)
@@ -100,18 +212,21 @@ def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_nam
 
 
 def first_file_names(annotations: Path, count: int = 5) -> list[str]:
-    """Read the first values of ``file_name`` in a COCO file without parsing the whole file."""
-    names: dict[str, None] = {}
-    tail = b""
+    """Read the first values of ``file_name`` in a COCO file, or of ``coco_url``, without parsing the whole file."""
+    names: dict[str, dict[str, None]] = {"file_name": {}, "coco_url": {}}
+    tail = ""
     try:
-        with annotations.open("rb") as file:
-            while len(names) < count and (chunk := file.read(1 << 20)):
+        with annotations.open("rb") as opened:
+            file = TextIOWrapper(opened, json.detect_encoding(opened.peek(4)[:4]))
+            while max(map(len, names.values())) < count and (chunk := file.read(1 << 20)):
                 text = tail + chunk
-                names |= dict.fromkeys(str(json.loads(found[1])) for found in islice(_FILE_NAME.finditer(text), count))
+                for match in islice(_FILE_NAME.finditer(text), 2 * count):
+                    names[match[1]][str(json.loads(match[2]))] = None
                 tail = text[-4096:]
     except (OSError, ValueError):
         pass
-    return list(names)[:count]
+    addresses = [unquote(urlsplit(address).path).split("/")[-1] for address in names["coco_url"]]
+    return (list(names["file_name"]) or addresses)[:count]
 
 
 def _held(folder: Path, names: Sequence[str]) -> int:

@@ -139,9 +139,10 @@ class ShapesDataModule(VisionDataModule):
         if self.proposals is not None:
             file = ProposalFile(self.proposals)
             rows = file.rows(MemorySamples(samples).names()).tolist()
-            found = [torch.from_numpy(file.boxes(row)).float() for row in rows]
+            proposals = [torch.from_numpy(file.boxes(row)).float() for row in rows]
             samples = [
-                ProposalBatch(**sample._asdict(), proposals=boxes) for sample, boxes in zip(samples, found, strict=True)
+                ProposalBatch(**sample._asdict(), proposals=boxes)
+                for sample, boxes in zip(samples, proposals, strict=True)
             ]
         changes = Augmentation.create(self.task, augmentation)
         return MemorySamples(samples, None if changes.empty else changes, self.seed)

@@ -119,12 +119,12 @@ class Splits:
                 training.
         """
         if split not in self._parsed:
-            source = self._source(split)
+            source = self.source(split)
             assert source is not None
-            parsed = load_index(source) if self.strict else source.parse()
+            parsed = load_index(source, strict=self.strict)
             names = parsed.index.class_names
-            expected = names if split == "train" and not self._class_names else self.class_names
-            if names != expected:
+            expected = self._class_names or (None if split == "train" else self._trained_names())
+            if expected is not None and names != expected:
                 remedy = f"Expected those of the training split, in the same order: {', '.join(expected)}."
                 where = str((source.sources() or [parsed.index.root])[0])
                 problem = Problem("error", "classes differ between splits", where, "", ", ".join(names), remedy)
@@ -135,14 +135,20 @@ class Splits:
         return self._parsed[split]
 
     def _has(self, split: str) -> bool:
-        return self._source(split) is not None
+        return self.source(split) is not None
 
-    def _source(self, split: str) -> AnnotationSource | None:
+    def source(self, split: str) -> AnnotationSource | None:
         """Find the annotations of a split, once: it may mean a search through folders and large files."""
         if split not in self._sources:
-            names = self._class_names or (None if split == "train" else self.class_names)
+            names = self._class_names or (None if split == "train" else self._trained_names())
             self._sources[split] = self.find(split, names)
         return self._sources[split]
+
+    def _trained_names(self) -> tuple[str, ...] | None:
+        """Return the classes of the training split; None if it is so wrong that none are left to compare with."""
+        trained = self.own("train")
+        broken = any(problem.severity == "error" for problem in trained.problems)
+        return trained.index.class_names or (None if broken else ())
 
     def _listed(self, split: str) -> Parsed:
         assert self.lists is not None

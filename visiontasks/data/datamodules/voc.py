@@ -9,8 +9,9 @@ import numpy as np
 
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import first_existing, layout_error
+from visiontasks.data.datamodules.layouts import described, first_existing, holds_xml, layout_error, places
 from visiontasks.data.download.public import VOC, download_archives
+from visiontasks.data.images.mask_values import LABEL_MAP, MaskValues, read_label_map
 from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -23,14 +24,10 @@ VOC_CLASSES = (
 )
 """The classes of PASCAL VOC, in the order in which its masks number them from 1."""
 
-_EXPECTED = (
+_DEVKITS = (
     "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
     "ImageSets/, Annotations/ and JPEGImages/",
-    "Annotations/ and JPEGImages/ (also annotations/ and images/), without lists: split at random",
-    "train/ and valid/ with images and an XML file beside each",
-    "images with an XML file beside each: split at random",
 )
-_FOLDERS = (("JPEGImages", "Annotations"), ("images", "annotations"), ("Images", "Annotations"))
 
 
 class VOCDataModule(FileDataModule):
@@ -39,7 +36,8 @@ class VOCDataModule(FileDataModule):
     Both a devkit below ``root`` and folders of images and XML files without lists are recognised. The classes are those
     that occur, sorted; in a devkit they are the 20 of VOC if no other occurs. Difficult objects are marked as ignored.
 
-    In segmentation a pixel has a class or is ``background``; classification is multilabel.
+    In segmentation a pixel has a class or is ``background``; the classes are the values of the masks, or the colours
+    that ``labelmap.txt`` of CVAT gives them. Classification is multilabel.
 
     Args:
         root: Folder of the data set.
@@ -118,19 +116,21 @@ class VOCDataModule(FileDataModule):
         if devkits:
             return VocDevkits(tuple(found)) if len(found) > 1 else next(iter(found), None)
         if self.task == "segmentation":
-            raise layout_error(self.root, _EXPECTED[:2], "For images and masks in folders use MaskFolderDataModule.")
+            raise layout_error(self.root, _DEVKITS, "For images and masks in folders use MaskFolderDataModule.")
+        candidates = [*places(self.root, "VOCDataModule", SPLIT_NAMES[split])]
         if split == "train":
-            for images, annotations in _FOLDERS:
-                if (self.root / images).is_dir() and (self.root / annotations).is_dir():
-                    return VocFolder(self.root, class_names, images, annotations)
-        beside = first_existing(self.root, SPLIT_NAMES[split])
-        if beside is not None and any(beside.glob("*.xml")):
-            return VocFolder(beside, class_names)
+            candidates += places(self.root, "VOCDataModule")
+        for place in candidates:
+            if place.images == place.annotations and holds_xml(place.annotations):
+                return VocFolder(place.annotations, class_names)
+            if place.images is not None and holds_xml(place.annotations):
+                images, annotations = (path.relative_to(self.root) for path in (place.images, place.annotations))
+                return VocFolder(self.root, class_names, images.as_posix(), annotations.as_posix())
         if split != "train":
             return None
-        if any(self.root.glob("*.xml")):
-            return VocFolder(self.root, class_names)
-        raise layout_error(self.root, _EXPECTED, "Name the folder that holds one of them.")
+        raise layout_error(
+            self.root, [*_DEVKITS, *described("VOCDataModule")], "Name the folder that holds one of them."
+        )
 
     def _devkit(self, devkit: Path, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | None:
         """Find the list of a split in a devkit."""
@@ -141,8 +141,21 @@ class VOCDataModule(FileDataModule):
                 return None
             there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
             name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
+        if self.task == "segmentation" and (devkit / LABEL_MAP).is_file():
+            class_names = self._by_colours(devkit / LABEL_MAP, class_names)
         source = VocDevkit(devkit, name, kind, class_names)
         return source if class_names is not None else replace(source, class_names=_classes(source))
+
+    def _by_colours(self, file: Path, class_names: tuple[str, ...] | None) -> tuple[str, ...]:
+        """Take the classes of masks from the colours of a label map; return their names without the background."""
+        colours = read_label_map(file)
+        names = class_names or tuple(name for name in colours if name != "background")
+        missing = [name for name in ("background", *names) if name not in colours]
+        if missing:
+            message = f"{str(file)!r} has no colour for {missing[0]!r}. {near_matches(missing[0], colours)}"
+            raise DataError(message)
+        self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
+        return names
 
     def _devkits(self) -> list[Path]:
         devkits = []

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
+from visiontasks.data.datamodules.layouts import first_existing, layout_error, places, spelled
 from visiontasks.data.index.file_names import Folder, list_files
 from visiontasks.data.index.folders import subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -25,7 +25,6 @@ _EXPECTED = (
     "classes.txt, images/ and labels/ (Label Studio): split at random",
     "classes.txt (or obj.names), and images with a label file beside each: split at random",
 )
-_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data")
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 
 
@@ -109,7 +108,7 @@ class YOLODataModule(FileDataModule):
                 message = f"yaml is {self.yaml!r}, but there is no file {str(self.root / self.yaml)!r}."
                 raise DataError(message)
             return self.root / self.yaml
-        usual = first_existing(self.root, _DESCRIPTIONS)
+        usual = next((place.annotations for place in places(self.root, "YOLODataModule")), None)
         others = sorted(path for path in self.root.iterdir() if path.is_file() and path.suffix in (".yaml", ".yml"))
         if usual is None and len(others) > 1:
             names = ", ".join(path.name for path in others)

@@ -188,8 +188,8 @@ class FileDataset(Dataset[BatchT], ABC):
     def __getitem__(self, request: BatchRequest) -> BatchT:
         """Make a batch; an empty batch has the shapes of a batch with one image."""
         quiet_workers()
-        found = [self._sample(index, request.epoch, self.on_error) for index in request.indices]
-        samples = [sample for sample in found if sample is not None]
+        read = (self._sample(index, request.epoch, self.on_error) for index in request.indices)
+        samples = [sample for sample in read if sample is not None]
         if samples:
             return collate(samples, self.multiple)
         example = self._sample(0, request.epoch, "raise" if self.on_error == "raise" else "replace")
@@ -246,13 +246,13 @@ class FileDataset(Dataset[BatchT], ABC):
 
     def _read(self, index: int) -> Pixels:
         pixels = self.reading.pixels(self.index.file(index))
-        stated, found = tuple(map(int, self.index.sizes[index])), (pixels.shape[0], pixels.shape[1])
-        if all(stated) and stated != found:
+        stated, actual = tuple(map(int, self.index.sizes[index])), (pixels.shape[0], pixels.shape[1])
+        if all(stated) and stated != actual:
             turned = ""
-            if stated == found[::-1] and read_orientation(self.index.file(index)) in TRANSPOSED:
+            if stated == actual[::-1] and read_orientation(self.index.file(index)) in TRANSPOSED:
                 turned = " Its EXIF orientation turns it: annotate it as displayed, or read it with exif='ignore'."
             message = (
-                f"{str(self.index.file(index))!r} is {found[0]} x {found[1]} pixels (height x width), its annotation "
+                f"{str(self.index.file(index))!r} is {actual[0]} x {actual[1]} pixels (height x width), its annotation "
                 f"says {stated[0]} x {stated[1]}; expected the same. The file was resized or replaced, or the "
                 f"annotation is that of another one.{turned}"
             )

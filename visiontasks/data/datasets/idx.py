@@ -1,8 +1,7 @@
-"""Reading of data sets in IDX format: MNIST, Fashion-MNIST, KMNIST, EMNIST and custom ones."""
+"""Reading of data sets in IDX format: MNIST, Fashion-MNIST, KMNIST and EMNIST."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -15,13 +14,16 @@ from visiontasks.data.download.archive import extract_members
 from visiontasks.data.download.transfer import download
 from visiontasks.errors import DataError
 
+_SIZE = 28, 28
+"""Height and width of the images of every published data set."""
 
-def find_raw_folder(root: str | Path, dataset: str | IdxDataset) -> Path:
+
+def find_raw_folder(root: str | Path, dataset: str) -> Path:
     """Find the folder that contains the files of a data set, or some of them.
 
     Args:
         root: The root that torchvision uses (parent of ``MNIST/raw``), the folder ``MNIST``, or ``raw`` itself.
-        dataset: Name of the data set, or description of a custom one.
+        dataset: Name of the data set.
 
     Raises:
         ArgumentError: The name is unknown.
@@ -31,28 +33,24 @@ def find_raw_folder(root: str | Path, dataset: str | IdxDataset) -> Path:
     folder = _existing_folder(root, described)
     if folder is None:
         first, *others = _candidate_folders(root, described)
-        raise _missing(described, first, described.files("train") + described.files("test"), others)
+        raise _missing(first, _all_files(described), others)
     return folder
 
 
-def download_idx(root: str | Path, dataset: str | IdxDataset, splits: Sequence[Split] = get_args(Split)) -> None:
+def download_idx(root: str | Path, dataset: str) -> None:
     """Download the missing files of a data set and verify their checksums.
 
     Args:
         root: As in `find_raw_folder`; new files go to torchvision's layout, ``root/MNIST/raw``.
-        dataset: Name of the data set, or description of one with mirrors.
-        splits: Splits to download.
+        dataset: Name of the data set.
 
     Raises:
         ArgumentError: A name is unknown.
-        DataError: A file could not be downloaded (`DownloadError`), or files are missing and the data set has no
-            mirrors.
+        DownloadError: A file could not be downloaded.
     """
     described = get_idx_dataset(dataset)
     folder = _existing_folder(root, described) or _candidate_folders(root, described)[0]
-    names = [name for split in splits for name in described.files(split) if _existing_file(folder, name) is None]
-    if names and not described.mirrors:
-        raise _missing(described, folder, names)
+    names = [name for name in _all_files(described) if _existing_file(folder, name) is None]
     remote = [described.archive] if described.archive else [f"{name}.gz" for name in names]
     for name in remote if names else []:
         download([f"{mirror}{name}" for mirror in described.mirrors], folder / name, f"md5:{described.md5[name]}")
@@ -61,18 +59,17 @@ def download_idx(root: str | Path, dataset: str | IdxDataset, splits: Sequence[S
 
 
 def load_idx(
-    root: str | Path, dataset: str | IdxDataset, split: Split
-) -> tuple[UInt8[Tensor, "images channels height width"], Int64[Tensor, " images"]]:
+    root: str | Path, dataset: str, split: Split
+) -> tuple[UInt8[Tensor, "images 1 height width"], Int64[Tensor, " images"]]:
     """Read a split into memory.
 
     Args:
         root: As in `find_raw_folder`.
-        dataset: Name of the data set, or description of a custom one.
+        dataset: Name of the data set.
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        The images, upright, with values from 0 to 255, and their labels, from 0 to the number of classes - 1. Images
-        with several channels are in channels-last memory, as they are stored.
+        The images, upright, with values from 0 to 255, and their labels, from 0 to the number of classes - 1.
 
     Raises:
         ArgumentError: The name or the split is unknown.
@@ -80,10 +77,10 @@ def load_idx(
     """
     described = get_idx_dataset(dataset)
     names = described.files(split)
-    folder = find_raw_folder(root, described)
+    folder = find_raw_folder(root, dataset)
     paths = [path for name in names if (path := _existing_file(folder, name))]
     if len(paths) < len(names):
-        raise _missing(described, folder, [name for name in names if _existing_file(folder, name) is None])
+        raise _missing(folder, [name for name in names if _existing_file(folder, name) is None])
     images, labels = _read_images(paths[0], described.transposed), _read_labels(paths[1], described)
     if len(images) != len(labels):
         message = (
@@ -97,8 +94,6 @@ def load_idx(
 def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
     """List the folders that may contain the files; new files belong in the first one."""
     base = Path(root).expanduser().absolute()
-    if not dataset.folder:
-        return [base, base / "raw"]
     home = inner = base / dataset.folder / "raw"
     if base.name == dataset.folder:
         home = base / "raw"
@@ -111,41 +106,42 @@ def _candidate_folders(root: str | Path, dataset: IdxDataset) -> list[Path]:
 
 
 def _existing_folder(root: str | Path, dataset: IdxDataset) -> Path | None:
-    names = [name for split in get_args(Split) for name in dataset.files(split)]
-    for folder in _candidate_folders(root, dataset):
-        if any(_existing_file(folder, name) for name in names):
-            return folder
-    return None
+    folders, names = _candidate_folders(root, dataset), _all_files(dataset)
+    return next((folder for folder in folders if any(_existing_file(folder, name) for name in names)), None)
+
+
+def _all_files(dataset: IdxDataset) -> tuple[str, ...]:
+    return dataset.files("train") + dataset.files("test")
 
 
 def _existing_file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+    """Find a file, plain or compressed; Kaggle has train-images.idx3-ubyte, or the file in a folder of its name."""
+    dotted = name.replace("-idx", ".idx")
+    names = (name, f"{name}.gz", dotted, f"{dotted}.gz", f"{name}/{name}", f"{dotted}/{dotted}")
+    return next((folder / form for form in names if (folder / form).is_file()), None)
 
 
-def _missing(dataset: IdxDataset, folder: Path, names: Sequence[str], others: Sequence[Path] = ()) -> DataError:
+def _missing(folder: Path, names: Sequence[str], others: Sequence[Path] = ()) -> DataError:
     looked = f" (nor is any of them in {' or '.join(str(other) for other in others)})" if others else ""
-    remedy = "Pass download=True, or put" if dataset.mirrors else "Put"
     return DataError(
-        f"{folder} lacks {', '.join(names)}{looked}. {remedy} the files there, plain or with .gz appended."
+        f"{folder} lacks {', '.join(names)}{looked}. Pass download=True, or put the files there, plain or with .gz "
+        "appended."
     )
 
 
-def _read_images(path: Path, transposed: bool) -> UInt8[Tensor, "images channels height width"]:
+def _read_images(path: Path, transposed: bool) -> UInt8[Tensor, "images 1 height width"]:
     images = read_idx(path)
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
+    if images.dtype != np.uint8 or images.shape[1:] != _SIZE or not len(images):
         message = (
-            f"{path} holds {images.dtype.name} values of shape {list(images.shape)}; expected images: uint8, "
-            "[images, height, width] or [images, height, width, channels], none of them 0. Name another file."
+            f"{path} holds {images.dtype.name} values of shape {list(images.shape)}; expected uint8 "
+            f"values of shape [images, {_SIZE[0]}, {_SIZE[1]}], of one image at least. Get the file again."
         )
         raise DataError(message)
-    if transposed and images.shape[1] == images.shape[2]:
+    if transposed:
         for start in range(0, len(images), 4096):  # in place: the largest set is half a gigabyte
             block = images[start : start + 4096]
             block[:] = block.swapaxes(1, 2)
-    elif transposed:
-        images = np.ascontiguousarray(images.swapaxes(1, 2))
-    tensor = torch.from_numpy(images)
-    return tensor.unsqueeze(1) if images.ndim == 3 else tensor.permute(0, 3, 1, 2)
+    return torch.from_numpy(images)[:, None]
 
 
 def _read_labels(path: Path, dataset: IdxDataset) -> Int64[Tensor, " images"]:
@@ -153,7 +149,7 @@ def _read_labels(path: Path, dataset: IdxDataset) -> Int64[Tensor, " images"]:
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         message = (
             f"{path} holds {labels.dtype.name} values of shape {list(labels.shape)}; expected labels: whole numbers, "
-            "one per image. Name another file."
+            "one per image. Get the file again."
         )
         raise DataError(message)
     classes = labels.astype(np.int64) - dataset.first_label
@@ -162,8 +158,8 @@ def _read_labels(path: Path, dataset: IdxDataset) -> Int64[Tensor, " images"]:
         last = dataset.first_label + len(dataset.class_names) - 1
         message = (
             f"{path}: label {labels[wrong[0]]} of record {wrong[0]} is outside {dataset.first_label} to {last}, the "
-            f"labels of {len(dataset.class_names)} classes ({len(wrong)} such records). Correct the file, or the "
-            "class names and first_label of the data set."
+            f"labels of {len(dataset.class_names)} classes ({len(wrong)} such records). Get the file "
+            "again."
         )
         raise DataError(message)
     return torch.from_numpy(classes)

@@ -1,8 +1,8 @@
-"""The published data sets in IDX format, and the description of custom ones."""
+"""The published data sets in IDX format."""
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from visiontasks.errors import ArgumentError, near_matches
@@ -14,38 +14,35 @@ Split = Literal["train", "test"]
 class IdxDataset:
     """A data set of IDX files: one of images and one of labels per split, plain or with ``.gz`` appended.
 
-    A custom data set with the usual file names needs only its class names.
-
     Attributes:
         class_names: Names of the classes, in the order of the labels.
-        folder: Folder of the data set below the root; its files are in the subfolder ``raw``. Empty for a root of any
-            name.
-        train_images: File of the training images: uint8, [images, height, width] or [images, height, width, channels].
+        folder: Folder of the data set below the root; its files are in the subfolder ``raw``.
+        mirrors: Base addresses, to which the name of the file to download is appended.
+        md5: MD5 digest of each file to download.
+        train_images: File of the training images: uint8, [images, height, width].
         train_labels: File of the training labels: whole numbers, [images].
         test_images: File of the test images.
         test_labels: File of the test labels.
         first_label: Value of the first class in the label files.
         transposed: Whether the images are stored column by column.
-        mirrors: Base addresses, to which the name of the file to download is appended.
-        md5: MD5 digest of each file to download.
         archive: Zip file to download, which contains the files in its folder ``gzip``; empty if each file is downloaded
             by itself.
 
     Example:
-        >>> IdxDataset(class_names=("cat", "dog")).files("test")
+        >>> IDX_DATASETS["kmnist"].files("test")
         ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte')
     """
 
     class_names: Sequence[str]
-    folder: str = ""
+    folder: str
+    mirrors: Sequence[str]
+    md5: Mapping[str, str]
     train_images: str = "train-images-idx3-ubyte"
     train_labels: str = "train-labels-idx1-ubyte"
     test_images: str = "t10k-images-idx3-ubyte"
     test_labels: str = "t10k-labels-idx1-ubyte"
     first_label: int = 0
     transposed: bool = False
-    mirrors: Sequence[str] = ()
-    md5: Mapping[str, str] = field(default_factory=dict)
     archive: str = ""
 
     def files(self, split: Split) -> tuple[str, str]:
@@ -128,8 +125,8 @@ IDX_DATASETS: dict[str, IdxDataset] = {
 }
 
 
-def get_idx_dataset(dataset: str | IdxDataset) -> IdxDataset:
-    """Look up a data set by its name; a description is returned unchanged.
+def get_idx_dataset(dataset: str) -> IdxDataset:
+    """Look up a data set by its name.
 
     Raises:
         ArgumentError: The name is unknown; near matches are listed.
@@ -138,8 +135,6 @@ def get_idx_dataset(dataset: str | IdxDataset) -> IdxDataset:
         >>> get_idx_dataset("kmnist").class_names[:3]
         ('o', 'ki', 'su')
     """
-    if isinstance(dataset, IdxDataset):
-        return dataset
     if dataset not in IDX_DATASETS:
         message = f"unknown data set {dataset!r}. {near_matches(dataset, IDX_DATASETS)}"
         raise ArgumentError(message)

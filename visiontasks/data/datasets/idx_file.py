@@ -65,8 +65,8 @@ def _read_array(file: BufferedReader | gzip.GzipFile, path: Path, capacity: int)
         raise _damaged(path, "is empty")
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _DTYPES or not 1 <= magic[3] <= _MAX_DIMENSIONS:
         codes = ", ".join(f"{code:02x}" for code in _DTYPES)
-        found = f"begins with the bytes {magic.hex(' ')}; an IDX file begins with 00 00, one of {codes}, and 01 to 20"
-        raise _damaged(path, found)
+        defect = f"begins with the bytes {magic.hex(' ')}; an IDX file begins with 00 00, one of {codes}, and 01 to 20"
+        raise _damaged(path, defect)
     sizes = file.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise _damaged(path, f"ends within its header of {4 + 4 * magic[3]} bytes")
@@ -91,5 +91,5 @@ def _read_array(file: BufferedReader | gzip.GzipFile, path: Path, capacity: int)
     return array
 
 
-def _damaged(path: Path, found: str) -> DataError:
-    return DataError(f"{path} {found}. Delete the file and get it again: with download=True, or from its source.")
+def _damaged(path: Path, defect: str) -> DataError:
+    return DataError(f"{path} {defect}. Delete the file and get it again: with download=True, or from its source.")

@@ -87,13 +87,13 @@ def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: 
         given = [sample.boxes[:0].reshape(0, 4)]
     changed = augmentation(pixels, seed, torch.cat(given).double().numpy())
     boxes, objects = torch.from_numpy(changed.boxes.astype(np.float32)), changed.kept < len(given[0])
-    own = boxes[torch.from_numpy(objects)]
+    left = boxes[torch.from_numpy(objects)]
     if single:
-        lost = not len(own)
+        lost = not len(left)
         label = torch.tensor(-1) if lost else sample.labels
-        return sample._replace(boxes=torch.zeros(4) if lost else own[0], labels=label), changed.pixels
+        return sample._replace(boxes=torch.zeros(4) if lost else left[0], labels=label), changed.pixels
     kept = torch.from_numpy(changed.kept[objects])
     fields = {name: getattr(sample, name)[kept] for name in _OF_OBJECTS if hasattr(sample, name)}
     if len(given) > 1:
         fields["proposals"] = boxes[torch.from_numpy(~objects)]
-    return sample._replace(boxes=own, **fields), changed.pixels
+    return sample._replace(boxes=left, **fields), changed.pixels

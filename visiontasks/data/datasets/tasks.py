@@ -62,9 +62,9 @@ class LocalizationDataset(FileDataset[LocalizationBatch]):
     def sample(self, index: int, epoch: int) -> LocalizationBatch:
         """Make one sample."""
         boxes, labels, ignore = self.index.objects(index)
-        found = np.flatnonzero(~ignore)
-        sides = boxes[found, 2:] - boxes[found, :2]
-        largest = found[[sides.prod(1).argmax()]] if len(found) else found
+        counted = np.flatnonzero(~ignore)
+        sides = boxes[counted, 2:] - boxes[counted, :2]
+        largest = counted[[sides.prod(1).argmax()]] if len(counted) else counted
         view = self.view(index, epoch, boxes[largest])
         seen = len(view.kept) > 0
         return LocalizationBatch(

@@ -47,7 +47,7 @@ def extract_members(archive: Path, members: Sequence[str], folder: Path) -> list
                     with opened.open(_plain_member(opened, member)) as source:
                         _write(source, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        message = f"{archive} is damaged or no zip archive ({error}). Delete it and download it again."
+        message = f"{archive} is damaged or not a zip archive ({error}). Delete it and download it again."
         raise DataError(message) from error
     except OSError as error:
         message = f"{archive} could not be unpacked into {folder}: {error}. The folder must be writable and have room."
@@ -86,7 +86,7 @@ def extract_archive(archive: Path, folder: Path, done: Path) -> None:
             done.touch()
             archive.unlink()
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
-        message = f"{archive} is damaged or no tar or zip archive ({error}). Delete it and download it again."
+        message = f"{archive} is damaged or not a tar or zip archive ({error}). Delete it and download it again."
         raise DataError(message) from error
     except OSError as error:
         message = f"{archive} could not be unpacked into {folder}: {error}. The folder must be writable and have room."

@@ -123,14 +123,14 @@ def _fetch(url: str, part: Path, algorithm: str, digest: str, timeout: float, at
                 raise
             continue
         with part.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-        if found == digest:
+            actual = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+        if actual == digest:
             return
         size = part.stat().st_size
         part.unlink()
         # The bytes of an earlier download may be wrong, not this address: request the whole file once more.
         if not resumed:
-            message = f"sent another file ({size} bytes, {algorithm} {found}; expected {algorithm} {digest})"
+            message = f"sent another file ({size} bytes, {algorithm} {actual}; expected {algorithm} {digest})"
             raise _MirrorError(message)
 
 

@@ -95,17 +95,17 @@ def with_channels(pixels: np.ndarray, channels: int) -> Pixels:
     """
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
-    found = pixels.shape[2]
-    if found == channels or channels == 0:
+    count = pixels.shape[2]
+    if count == channels or channels == 0:
         return pixels
-    if found == 3 and channels == 1:
+    if count == 3 and channels == 1:
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
-    if found == 1 and channels == 3:
+    if count == 1 and channels == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    remedy = f"Set in_channels to {found}, or convert the file"
+    remedy = f"Set in_channels to {count}, or convert the file"
     if pixels.shape[0] == channels:
         remedy = (
             f"Its shape {list(pixels.shape)} looks like [C, H, W]; expected [H, W, C]: transpose(1, 2, 0) makes it so"
         )
-    message = f"it has {found} channels, {channels} are asked for. {remedy}"
+    message = f"it has {count} channels, {channels} are asked for. {remedy}"
     raise ValueError(message)

@@ -45,11 +45,11 @@ class ImageCache:
         """Return an image; read it if it is not stored yet."""
         height, width = self.sizes[index]
         start = self.starts[index]
-        place = self.pixels[start : start + height * width * self.channels].reshape(height, width, self.channels)
+        slot = self.pixels[start : start + height * width * self.channels].reshape(height, width, self.channels)
         if not self.filled[index]:
-            place[:] = read()
+            slot[:] = read()
             self.filled[index] = True
-        return place
+        return slot
 
     def __reduce__(self) -> tuple[type[Self], tuple[Integer[np.ndarray, "images 2"], int]]:
         return type(self), (self.sizes, self.channels)

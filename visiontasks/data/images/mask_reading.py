@@ -121,11 +121,11 @@ def check_mask(
         wrong = ((values < 0) | (values >= classes)) & ~ignored
         mask = np.where(ignored, IGNORED, values).astype(np.uint8)
     if wrong.any():
-        found = np.unique(values[wrong])
-        more = ", ..." if len(found) > 5 else ""
+        outside = np.unique(values[wrong])
+        more = ", ..." if len(outside) > 5 else ""
         message = (
             f"{str(path)!r}: the mask has {np.count_nonzero(wrong)} pixels of value "
-            f"{', '.join(str(value) for value in found[:5])}{more}; expected 0 to {classes - 1}, or ignore_index "
+            f"{', '.join(str(value) for value in outside[:5])}{more}; expected 0 to {classes - 1}, or ignore_index "
             f"{ignore_index}. Correct the mask, the class names or ignore_index."
         )
         raise DataError(message)

@@ -15,8 +15,11 @@ from visiontasks.types import IGNORED
 IGNORE = "ignore"
 """Name of what is no class: its values are ignored by losses and metrics."""
 
+LABEL_MAP = "labelmap.txt"
+"""Name of the file in which CVAT writes the colours of masks."""
+
 _IGNORED_NAMES = frozenset({"ignored", "unlabeled", "unlabelled", "unknown", "void", "don't care", "dontcare"})
-_FILES = ("classes.yaml", "classes.yml", "classes.txt", "labelmap.txt")
+_FILES = ("classes.yaml", "classes.yml", "classes.txt", LABEL_MAP)
 _NUMBERED = re.compile(r"(\d+)\s+(\D.*)")
 _COLOURED = re.compile(r"(\d+)[ ,\t]+(\d+)[ ,\t]+(\d+)\s+(\D.*)")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
@@ -133,21 +136,35 @@ def read_classes(root: Path, ignore_index: int = IGNORED) -> tuple[str, ...] | M
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("# ")]
         if file.suffix in (".yaml", ".yml"):
             return MaskValues(dict(yaml.safe_load(text)), ignore_index)
-        if file.name == "labelmap.txt":
-            fields = [line.split(":") for line in lines]
-            return MaskValues({name: colour for name, colour, *_ in fields}, ignore_index)
+        if file.name == LABEL_MAP:
+            return MaskValues(read_label_map(file), ignore_index)
         return _from_lines(lines, ignore_index)
     except (ArgumentError, OSError, TypeError, ValueError, yaml.YAMLError) as error:
         message = f"{str(file)!r} does not name the classes of masks: {error}"
         raise DataError(message) from error
 
 
+def read_label_map(file: Path) -> dict[str, str]:
+    """Read the colours of the classes from a label map of CVAT, with lines ``road:128,64,128:parts:actions``.
+
+    Raises:
+        DataError: If it is not one.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        fields = [line.strip().split(":") for line in lines if line.strip() and not line.startswith("#")]
+        return {name: colour for name, colour, *_ in fields}
+    except (OSError, ValueError) as error:
+        message = f"{str(file)!r} is not a label map: {error}; expected lines as in 'road:128,64,128::'."
+        raise DataError(message) from error
+
+
 def _from_lines(lines: Sequence[str], ignore_index: int) -> tuple[str, ...] | MaskValues:
     for pattern in (_COLOURED, _NUMBERED):
-        matches = [found for line in lines if (found := pattern.fullmatch(line))]
+        matches = [match for line in lines if (match := pattern.fullmatch(line))]
         if matches and len(matches) == len(lines):
             classes: dict[str, list[int | str]] = {}
-            for *numbers, name in (found.groups() for found in matches):
+            for *numbers, name in (match.groups() for match in matches):
                 classes.setdefault(name.strip(), []).append(int(numbers[0]) if len(numbers) == 1 else ",".join(numbers))
             return MaskValues(classes, ignore_index)
     return tuple(lines)

@@ -22,6 +22,8 @@ _NEGATIVE = 0.1
 """Fraction of the boxes whose corners must be swapped to suggest another notation; drawing by hand swaps fewer."""
 _ROUNDING = 1.0
 """Pixels by which a box may exceed the image without a report: VOC's xmin=0, and rounding."""
+LEAST_SIDE = 0.01
+"""Least width and height of a box in pixels; single precision no longer tells the sides of thinner ones apart."""
 
 
 class CleanBoxes(NamedTuple):
@@ -29,7 +31,7 @@ class CleanBoxes(NamedTuple):
 
     Attributes:
         boxes: xyxy in pixels, clipped; boxes that are not kept have undefined values.
-        keep: Whether each box has an area inside its image.
+        keep: Whether each box has an area inside its image, and sides of at least ``LEAST_SIDE``.
         problems: Boxes that were wrong, dropped or clipped.
     """
 
@@ -74,15 +76,25 @@ def clean_boxes(
         boxes = to_xyxy(values, sizes, box_format)
         # In VOC's notation equal corners formally denote one pixel, but in practice a box that was never drawn.
         corners = values if box_format == "voc" else boxes
-        empty = finite & (corners[:, 2:] <= corners[:, :2]).any(axis=1)
+        swapped = finite & (corners[:, 2:] < corners[:, :2]).any(axis=1)
+        empty = finite & ~swapped & (corners[:, 2:] == corners[:, :2]).any(axis=1)
         limits = np.where(sizes > 0, sizes, np.inf)[:, [1, 0, 1, 0]]
         clipped = np.clip(boxes, 0, limits)
-        outside = finite & ~empty & (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+        sides = clipped[:, 2:] - clipped[:, :2]
+        outside = finite & ~swapped & ~empty & (sides <= 0).any(axis=1)
+        thin = finite & ~swapped & ~empty & ~outside & (sides < LEAST_SIDE).any(axis=1)
         overhang = np.abs(clipped - boxes).max(axis=1)
-    keep = finite & ~empty & ~outside
+    keep = finite & ~swapped & ~empty & ~outside & ~thin
+    negative = box_format == "xywh"
     for kind, rows, remedy in (
+        (
+            "box with negative width or height" if negative else "box with swapped corners",
+            swapped,
+            f"It was dropped; write {'x and y of its smallest corner' if negative else 'the smaller corner first'}.",
+        ),
         ("box of zero area", empty, "It was dropped."),
         ("box outside the image", outside, "It was dropped; check the size of the image."),
+        (f"box thinner than {LEAST_SIDE:g} pixels inside the image", thin, "It was dropped."),
         ("box reaches out of the image", keep & (overhang > _ROUNDING), "It was clipped to the image."),
     ):
         problems += [
@@ -156,5 +168,5 @@ def _problem(
 ) -> Problem:
     value = f"[{', '.join(f'{number:.10g}' for number in box)}]"
     if size is not None and size.all():
-        value += f" in {size[1]} x {size[0]} pixels"
+        value += f" in an image of {size[0]} x {size[1]} (height x width)"
     return Problem(severity, kind, *place, value, remedy)

@@ -24,7 +24,7 @@ _LOCK_WAIT = 1800.0
 _STAMP = "stamp.json"
 
 
-def load_index(source: AnnotationSource) -> Parsed:
+def load_index(source: AnnotationSource, *, strict: bool = True) -> Parsed:
     """Parse annotations, or memory-map the result of an earlier call.
 
     The arrays are in a folder ``.visiontasks`` next to the first annotation file or, if that is not writable, in the
@@ -34,23 +34,24 @@ def load_index(source: AnnotationSource) -> Parsed:
 
     Args:
         source: What to parse. Folder listings are not cached, since listing a folder is as fast.
+        strict: Whether errors are raised; otherwise they are returned with the warnings, and the index is not kept.
 
     Returns:
-        The index, its arrays mapped from files, and the warnings.
+        The index, its arrays mapped from files, and the problems.
 
     Raises:
         DataError: The annotations have errors; the message gives their number and the first ten.
     """
     if not source.sources() or not source.sources()[0].exists():
-        return _required(source)
+        return _parsed(source, strict)
     folders = cache_folders(source.sources()[0].parent)
     for folder in folders:
         entry = folder / _entry_name(source)
         try:
-            return _read(entry, source) or _build(entry, source)
+            return _read(entry, source) or _build(entry, source, strict)
         except OSError:  # not writable, or no space: try the next folder, or memory
             continue
-    parsed = _required(source)
+    parsed = _parsed(source, strict)
     message = (
         f"the index of {source.sources()[0]} could be kept in none of {', '.join(map(str, folders))}; it is parsed at "
         "every start, and copied into workers that are spawned. Let VISIONTASKS_CACHE name a folder that can be "
@@ -76,9 +77,10 @@ def cache_folders(data: Path) -> list[Path]:
     return [data / ".visiontasks", (Path(home) if home else Path.home() / ".cache") / "visiontasks"]
 
 
-def _required(parsed: Parsed | AnnotationSource) -> Parsed:
-    parsed = parsed if isinstance(parsed, Parsed) else parsed.parse()
-    parsed.require()
+def _parsed(source: AnnotationSource, strict: bool) -> Parsed:
+    parsed = source.parse()
+    if strict:
+        parsed.require()
     return parsed
 
 
@@ -106,7 +108,7 @@ def _read(entry: Path, source: AnnotationSource) -> Parsed | None:
     return None if missing_files(parsed.index, "") else parsed
 
 
-def _build(entry: Path, source: AnnotationSource) -> Parsed:
+def _build(entry: Path, source: AnnotationSource, strict: bool) -> Parsed:
     """Parse, store the result, and map it.
 
     Raises:
@@ -120,7 +122,9 @@ def _build(entry: Path, source: AnnotationSource) -> Parsed:
             if (parsed := _read(entry, source)) is not None:
                 return parsed
             stat, content = _stat(source.sources()), _content(source.sources())
-            parsed = _required(source)
+            parsed = _parsed(source, strict)
+            if any(problem.severity == "error" for problem in parsed.problems):
+                return parsed
             part, old = (entry.with_name(f"{entry.name}.{suffix}") for suffix in ("part", "old"))
             for left_over in (part, old):
                 shutil.rmtree(left_over, ignore_errors=True)

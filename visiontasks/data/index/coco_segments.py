@@ -3,11 +3,11 @@
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Float64, Int32
 from msgspec import Raw, Struct
 from pycocotools import mask as coco_mask
 
@@ -77,6 +77,32 @@ def pack_segments(
     return segments, problems
 
 
+def boxes_of_segments(texts: Sequence[Raw]) -> Float64[np.ndarray, "objects 4"]:
+    """Compute the boxes around segmentations.
+
+    Args:
+        texts: JSON of each object: a list of polygons, run lengths, or empty.
+
+    Returns:
+        xyxy in pixels; NaN for an object whose segmentation is empty or malformed.
+    """
+    boxes = np.full((len(texts), 4), np.nan)
+    for row, text in enumerate(texts):
+        try:
+            shape = _DECODER.decode(text)
+        except msgspec.DecodeError:  # reported with the segmentations
+            continue
+        if isinstance(shape, _RunLengths):
+            height, width = shape.size
+            if _total(shape.counts) == height * width:
+                left, top, across, down = coco_mask.toBbox(_compressed(shape))
+                boxes[row] = left, top, left + across, top + down
+        elif points := [value for polygon in shape or () if len(polygon) >= 6 for value in polygon]:
+            corners = np.array(points[: len(points) // 2 * 2], np.float64).reshape(-1, 2)
+            boxes[row] = *corners.min(0), *corners.max(0)
+    return boxes
+
+
 def _pack_chunk(
     texts: Sequence[Raw],
     sizes: Int32[np.ndarray, "objects 2"],
@@ -130,19 +156,25 @@ def _compress(
     kind, value = "", ""
     if size.all() and (height, width) != tuple(size.tolist()):
         kind = "size of the run lengths differs from the image's"
-        value = f"{width} x {height} in {size[1]} x {size[0]} pixels"
+        value = f"{height} x {width} in an image of {size[0]} x {size[1]} (height x width)"
     else:
         total = _total(shape.counts)
         if total != height * width:
             kind = "run lengths do not fill their image"
-            value = f"{'no run lengths' if total is None else f'sum {total}'} for {width} x {height} pixels"
+            value = f"{'no run lengths' if total is None else f'sum {total}'} for {height} x {width} pixels"
     if kind:
         problems.append(Problem("error", kind, *place, value, "Correct or delete the object."))
         return ""
+    return shape.counts if isinstance(shape.counts, str) else _compressed(shape)["counts"].decode()
+
+
+def _compressed(shape: _RunLengths) -> dict[str, Any]:
+    """Return run lengths in the form that pycocotools.mask uses."""
+    height, width = shape.size
     if isinstance(shape.counts, str):
-        return shape.counts
-    counts: bytes = coco_mask.frPyObjects({"counts": shape.counts, "size": [height, width]}, height, width)["counts"]
-    return counts.decode()
+        return {"counts": shape.counts.encode(), "size": [height, width]}
+    compressed: dict[str, Any] = coco_mask.frPyObjects({"counts": shape.counts, "size": [height, width]}, height, width)
+    return compressed
 
 
 def _total(counts: str | list[int]) -> int | None:

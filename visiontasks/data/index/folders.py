@@ -52,14 +52,14 @@ class ClassFolders:
         class_names = self.class_names
         if class_names is None and self.folder.is_dir():
             class_names = tuple(path.name for path in subfolders(self.folder))
-        known, labels, found = encode_labels(names, class_names, lambda row: (str(self.folder), files[row]))
+        known, labels, label_problems = encode_labels(names, class_names, lambda row: (str(self.folder), files[row]))
         empty = sorted(set(known) - {normalize("NFC", name) for name in names})
         kind, remedy = "class without images", "Remove the folder, or put images there."
         problems += [Problem("warning", kind, str(self.folder), name, "", remedy) for name in empty]
         keep = labels >= 0
         kept = [file for file, known_class in zip(files, keep, strict=True) if known_class]
         index = build_index(self.folder, kept, known, image_of=range(len(kept)), labels=labels[keep])
-        return Parsed(index, [*problems, *found, *missing_files(index, str(self.folder))])
+        return Parsed(index, [*problems, *label_problems, *missing_files(index, str(self.folder))])
 
     def _repeated(self, files: Iterable[str]) -> list[Problem]:
         """Find folders without images that all contain the same subfolders, and so are probably not classes."""
@@ -138,8 +138,8 @@ class MaskFolders:
                 pairs.append((name, masks.pop(mask)))
             else:
                 remedy = (
-                    f"Put it into {mask_folder} by the name of the image, which all masks may have the same ending "
-                    "behind (1_mask.png); or remove the image."
+                    f"Put it into {mask_folder} under the name of the image, with or without an ending that all "
+                    "masks share (1_mask.png); or remove the image."
                 )
                 problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
         for other in others:
@@ -256,8 +256,8 @@ def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list
     problems = [] if images else [Problem("error", "folder holds no images", str(folder), "", "", remedy)]
     kind, remedy = "files of a form that is not read", "They were left out; save images as PNG or JPEG."
     problems += [
-        Problem("warning", kind, str(folder), suffix or "no suffix", _count(found), remedy)
-        for suffix, found in sorted(groups.items())
+        Problem("warning", kind, str(folder), suffix or "no suffix", _count(others), remedy)
+        for suffix, others in sorted(groups.items())
         if suffix not in IMAGE_SUFFIXES | _BESIDE
     ]
     return images, problems

@@ -3,6 +3,7 @@
 Legend of the shapes: ``images`` is N, ``objects`` is A, over all images, and ``classes`` is K, without background.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,30 @@ class Objects(NamedTuple):
     ignore: Bool[np.ndarray, " objects"]
 
 
+def pack_identifiers(identifiers: Sequence[int | str]) -> Int64[np.ndarray, " identifiers"] | PackedStrings:
+    """Pack identifiers so that they come back as they are: numbers as int64 if all fit, otherwise the JSON of each.
+
+    Example:
+        >>> pack_identifiers([7, 3])
+        array([7, 3])
+        >>> list(pack_identifiers(["007", 2**70]))
+        ['"007"', '1180591620717411303424']
+    """
+    if all(type(identifier) is int for identifier in identifiers):
+        try:
+            return np.fromiter(identifiers, np.int64, len(identifiers))
+        except OverflowError:
+            pass
+    return PackedStrings.pack([json.dumps(identifier) for identifier in identifiers])
+
+
+def _identifier(packed: Int64[np.ndarray, " identifiers"] | PackedStrings, position: int) -> int | str:
+    if isinstance(packed, PackedStrings):
+        identifier: int | str = json.loads(packed[position])
+        return identifier
+    return int(packed[position])
+
+
 @dataclass(frozen=True, eq=False)
 class ImageIndex:
     """Images of one split and their annotations in flat arrays.
@@ -39,17 +64,17 @@ class ImageIndex:
     Attributes:
         root: Folder that the files are relative to.
         files: Image files.
-        image_ids: Identifiers in the data set: COCO ids, or VOC stems.
+        image_ids: Identifiers in the data set, such as COCO ids or VOC stems, see :func:`pack_identifiers`.
         sizes: (height, width) in pixels as annotated; 0 if the annotations do not contain it.
         class_names: Names of the classes in the order of the labels.
         category_ids: Identifiers of the classes in the data set, -1 for a class that it lacks; 0 to K - 1 if it has
-            none.
+            none; see :func:`pack_identifiers`.
         offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
         labels: Class of each object, 0 to K - 1.
         boxes: xyxy in pixels, 0-based, inside the image; None when the format has no boxes.
         ignore: Objects that evaluation ignores (COCO crowd, VOC difficult).
         areas: Area of each object in square pixels as given by COCO and used in its evaluation; None for other formats.
-        object_ids: Identifiers of the objects in the data set; None if it has none.
+        object_ids: Identifiers of the objects in the data set; None if it has none that are numbers.
         masks: Mask file of each image, relative to ``root``, "" for none; None if there are no mask files.
         segments: Polygons and run lengths of the objects; None if there are none.
         folder: Folder whose files the arrays are mapped from; None if they are in memory.
@@ -60,7 +85,7 @@ class ImageIndex:
     image_ids: Int64[np.ndarray, " images"] | PackedStrings
     sizes: Int32[np.ndarray, "images 2"]
     class_names: tuple[str, ...]
-    category_ids: Int64[np.ndarray, " classes"]
+    category_ids: Int64[np.ndarray, " classes"] | PackedStrings
     offsets: Int64[np.ndarray, " bounds"]
     labels: Int32[np.ndarray, " objects"]
     boxes: Float64[np.ndarray, "objects 4"] | None
@@ -77,6 +102,14 @@ class ImageIndex:
     def file(self, image: int) -> Path:
         """Return the absolute path of an image."""
         return (self.root / self.files[image]).absolute()
+
+    def image_id(self, image: int) -> int | str:
+        """Return the identifier of an image as the data set has it."""
+        return _identifier(self.image_ids, image)
+
+    def category_id(self, label: int) -> int | str:
+        """Return the identifier of a class as the data set has it."""
+        return _identifier(self.category_ids, label)
 
     def objects(self, image: int) -> Objects:
         """Return boxes, labels and ignore flags of an image, without a copy."""

@@ -94,11 +94,11 @@ class ProposalFile:
         """
         path = Path(path).with_suffix(".npy")
         if path.exists():
-            found = cls(path, "r+")
-            if found.images != list(images) or found.array.shape[1] != count or found.method != method:
+            existing = cls(path, "r+")
+            if existing.images != list(images) or existing.array.shape[1] != count or existing.method != method:
                 message = f"{str(path)!r} holds proposals of other images, or made in another way. Name another file."
                 raise DataError(message)
-            return found
+            return existing
         # The array gets its name last: even after an interruption, an array of that name is complete and described.
         # Its room on the disk is taken now: writing to mapped memory that finds none would kill the process.
         with replacing(path, keep=True) as part:

@@ -1,6 +1,8 @@
 """Interface of annotation parsers, and the last step that all of them share."""
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from unicodedata import normalize
@@ -8,7 +10,7 @@ from unicodedata import normalize
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from visiontasks.data.index.packed import ImageIndex
+from visiontasks.data.index.packed import ImageIndex, pack_identifiers
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
 from visiontasks.errors import near_matches
@@ -41,7 +43,7 @@ def build_index(
     boxes: Float64[np.ndarray, "objects 4"] | None = None,
     ignore: Sequence[bool] | Bool[np.ndarray, " objects"] | None = None,
     sizes: Int32[np.ndarray, "images 2"] | None = None,
-    image_ids: Sequence[str] | None = None,
+    image_ids: Sequence[int | str] | None = None,
     masks: Sequence[str] | None = None,
 ) -> ImageIndex:
     """Pack images and objects listed in any order; the objects of an image keep their order.
@@ -64,7 +66,7 @@ def build_index(
     return ImageIndex(
         root=root,
         files=PackedStrings.pack(files),
-        image_ids=np.arange(len(files)) if image_ids is None else PackedStrings.pack(image_ids),
+        image_ids=np.arange(len(files)) if image_ids is None else pack_identifiers(image_ids),
         sizes=np.zeros((len(files), 2), np.int32) if sizes is None else sizes,
         class_names=tuple(class_names),
         category_ids=np.arange(len(class_names)),
@@ -113,3 +115,15 @@ def encode_labels(
         for row in np.flatnonzero(labels < 0).tolist()
     ]
     return known, labels, problems
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Disable garbage collection, which would traverse millions of live records and take most of the parsing time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,6 +1,7 @@
 """Splits of an index: by a list, or at random by fractions."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -32,9 +33,10 @@ def split_of(name: str) -> str | None:
 def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int = 0) -> tuple[ImageIndex, ...]:
     """Split the images at random.
 
-    If every image has exactly one object, or objects of one class, each split gets its fraction of each class. The
-    split of an image depends on the seed and the names of all files only, not on the process, the platform or the order
-    of the index.
+    If every image has exactly one object, or objects of one class, each split gets its fraction of each class. Each
+    gets at least one image if there are as many images as splits. The split of an image depends on the seed, the names
+    of all files below the folder that holds them all, and the names of the classes only: not on the process, the
+    platform, the form of the annotations or the order of the index.
 
     Args:
         index: All images.
@@ -67,6 +69,11 @@ def split_by_fractions(index: ImageIndex, fractions: Sequence[float], seed: int 
             counts[np.argmax(np.round(shares * seen - given - counts, 9))] += 1
         given += counts
         split_of[members] = np.repeat(np.arange(len(shares)), counts)
+    if len(index) >= len(shares):
+        # Of few images, one each for the splits that would have none.
+        for split in np.flatnonzero((np.bincount(split_of, minlength=len(shares)) == 0) & (shares > 0)).tolist():
+            largest = np.bincount(split_of, minlength=len(shares)).argmax()
+            split_of[order[split_of[order] == largest][-1]] = split
     return tuple(index.subset(np.flatnonzero(split_of == split)) for split in range(len(shares)))
 
 
@@ -93,11 +100,11 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
         remedy = "Name a text file in UTF-8, relative to the root or to the working folder."
         problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
     for number, name in enumerate(map(str.strip, lines), 1):
-        found = next((named[name] for named in forms if name in named), [])
-        kind = "listed image is not in the data set" if not found else "name fits several images"
-        if name and len(found) == 1:
-            kind = "image is listed twice" if found[0] in chosen else ""
-            chosen[found[0]] = None
+        matches = next((named[name] for named in forms if name in named), [])
+        kind = "listed image is not in the data set" if not matches else "name fits several images"
+        if name and len(matches) == 1:
+            kind = "image is listed twice" if matches[0] in chosen else ""
+            chosen[matches[0]] = None
         if name and kind:
             remedy = "Write the file's name relative to the folder of the images, once."
             problems.append(Problem("error", kind, str(file), f"line {number}", repr(name), remedy))
@@ -106,10 +113,12 @@ def split_by_list(index: ImageIndex, file: Path) -> Parsed:
 
 def _drawn_keys(index: ImageIndex, seed: int) -> list[tuple[bytes, int]]:
     """Draw a number for each image from its name; the position breaks ties."""
-    salt = str(seed).encode()
+    salt, names = str(seed).encode(), list(index.files)
+    folders = {name.rpartition("/")[0] for name in names}
+    common = len(os.path.commonpath(folders)) if folders and "" not in folders else 0
+    below = (name[common + 1 if common else 0 :].encode(errors="surrogateescape") for name in names)
     return [
-        (hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16, key=salt[:64]).digest(), position)
-        for position, name in enumerate(index.files)
+        (hashlib.blake2b(name, digest_size=16, key=salt[:64]).digest(), position) for position, name in enumerate(below)
     ]
 
 
@@ -117,7 +126,10 @@ def _strata(index: ImageIndex) -> Int64[np.ndarray, " images"]:
     """Return the class of each image, or one class for all if an image may have several or none."""
     lengths = np.diff(index.offsets)
     if len(index) and lengths.all():
-        first: Int64[np.ndarray, " images"] = index.labels[index.offsets[:-1]].astype(np.int64)
+        first = index.labels[index.offsets[:-1]].astype(np.int64)
         if (np.repeat(first, lengths) == index.labels).all():
-            return first
+            # Forms may have their classes in different orders.
+            rank: Int64[np.ndarray, " classes"] = np.argsort(np.argsort(np.array(index.class_names)))
+            strata: Int64[np.ndarray, " images"] = rank[first]
+            return strata
     return np.zeros(len(index), np.int64)

@@ -15,7 +15,7 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.ragged import PackedStrings
 from visiontasks.data.index.segments import Segments
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format, increased when the format changes; folders of another version are rebuilt."""
 _CHUNK = 1 << 22
 _HEADER = "index.json"

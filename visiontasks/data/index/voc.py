@@ -3,25 +3,32 @@
 The PASCAL Visual Object Classes Challenge, IJCV 2010; development kit of 2012, section 4.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
+from unicodedata import normalize
 
 import numpy as np
 
 from visiontasks.data.index.boxes import clean_boxes
-from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, litter, missing_files, unsafe_name
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, litter, missing_files, suffix_of, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
+
+_FLAG = re.compile(r"\s+(-1|0|1)$")
+"""What a line of a class's list ends in: whether the image holds the class."""
 
 
 @dataclass(frozen=True)
 class VocDevkit:
     """One split of a devkit: ``JPEGImages``, ``Annotations``, ``ImageSets`` and ``SegmentationClass``.
 
-    A line of the list is the stem of an image and its XML file, preceded by their subfolder, if any.
+    A line of the list is the stem of an image and its XML file, preceded by their subfolder, if any. It may end in the
+    suffix of the image, or in the flag that VOC's lists of a class have (-1, 0 or 1), which is not used: all images of
+    the list are taken, with all of their objects.
 
     Args:
         folder: The folder that contains these, for example ``VOCdevkit/VOC2012``.
@@ -77,21 +84,38 @@ class VocDevkit:
             problems.append(Problem("error", "list cannot be read", str(file), "", str(error), remedy))
             return []
         stems: dict[str, None] = {}
-        for number, stem in enumerate(lines, 1):
+        for number, (line, stem) in enumerate(zip(lines, self._listed(lines), strict=True), 1):
             kind = unsafe_name(stem) if stem else None
             if stem in stems:
                 kind = "image is listed twice"
             if kind:
-                problems.append(Problem("error", kind, str(file), f"line {number}", repr(stem), "Correct the list."))
+                problems.append(Problem("error", kind, str(file), f"line {number}", repr(line), "Correct the list."))
             elif stem:
                 stems[stem] = None
         return list(stems)
 
+    def _listed(self, lines: Sequence[str]) -> list[str]:
+        """Return the stem that each line names: the line itself where there is such a file, otherwise a part of it."""
+        if not any(_FLAG.search(line) or suffix_of(line) in IMAGE_SUFFIXES for line in lines):
+            return list(lines)
+        known = {*self._xml_files()}
+        known |= {name.removesuffix(suffix_of(name)) for name in list_files(self.folder / "JPEGImages")}
+        stems = []
+        for line in lines:
+            flagless = _FLAG.sub("", line)
+            forms = [line, flagless, *(name[: -len(suffix_of(name)) or None] for name in (line, flagless))]
+            stems.append(next((form for form in forms if form in known), flagless))
+        return stems
+
+    def _xml_files(self) -> dict[str, Path]:
+        """List the XML files, by stem."""
+        folder = self.folder / "Annotations"
+        return {name[: -len(".xml")]: folder / name for name in list_files(folder, frozenset({".xml"}))}
+
     def _annotation_files(self, stems: Sequence[str]) -> dict[str, Path]:
         """Find the XML files to read, by stem: all if they determine the classes, otherwise those of the split."""
-        folder = self.folder / "Annotations"
-        there = {name[: -len(".xml")]: folder / name for name in list_files(folder, frozenset({".xml"}))}
-        return {stem: there[stem] for stem in (there if self.class_names is None else stems) if stem in there}
+        files = self._xml_files()
+        return {stem: files[stem] for stem in (files if self.class_names is None else stems) if stem in files}
 
 
 @dataclass(frozen=True)
@@ -124,7 +148,7 @@ class VocDevkits:
             boxes=np.concatenate([index.boxes for index in indexes if index.boxes is not None]),
             ignore=np.concatenate([index.ignore for index in indexes]),
             sizes=np.concatenate([index.sizes for index in indexes]),
-            image_ids=[str(name) for index in indexes for name in index.image_ids],
+            image_ids=[index.image_id(image) for index in indexes for image in range(len(index))],
             masks=masks if self.parts[0].kind == "Segmentation" else None,
         )
         return Parsed(index, [problem for found in parsed for problem in found.problems])
@@ -150,7 +174,10 @@ class VocFolder:
 
     def sources(self) -> Sequence[Path]:
         """Return the XML files."""
-        return sorted((self.folder / self.annotations).glob("*.xml"))
+        folder = self.folder / self.annotations
+        if not folder.is_dir():
+            return []
+        return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml" and not litter(path.name))
 
     def parse(self) -> Parsed:
         """Read all XML files and find their images."""
@@ -163,9 +190,10 @@ class VocFolder:
                 Problem("error", "folder holds no XML file", str(self.folder / self.annotations), "", "", remedy)
             )
         kind, remedy = "image without annotation file", "It was left out."
+        stems = {normalize("NFC", stem) for stem in annotations}
         listing = _list_images(self.folder / self.images, [""])
         for name in sorted({name for names in listing.values() for name in names}):
-            if not {name, name.rpartition(".")[0]} & annotations.keys():
+            if not {normalize("NFC", form) for form in (name, name.rpartition(".")[0])} & stems:
                 problems.append(Problem("warning", kind, str(self.folder / self.images), name, "", remedy))
         return _assemble(self.folder, self.images, self.annotations, annotations, self.class_names, None, problems)
 
@@ -181,10 +209,15 @@ def _assemble(
 ) -> Parsed:
     """Pack the annotations of images, by stem."""
     listing = _list_images(root / image_folder, annotations)
+    problems += [problem for annotation in annotations.values() for problem in annotation.problems]
+    # What cannot be read may not be the annotation of an image at all.
+    if masks is None:
+        unread = {stem for stem, entry in annotations.items() if entry.problems and not entry.objects}
+        gone = {stem for stem in unread if normalize("NFC", stem) not in listing}
+        annotations = {stem: entry for stem, entry in annotations.items() if stem not in gone}
     files = []
     for stem, annotation in annotations.items():
-        problems += annotation.problems
-        names = listing.get(stem, [f"{stem}.jpg"])
+        names = listing.get(normalize("NFC", stem), [f"{stem}.jpg"])
         # The name in a file may be that of the image before it was renamed: the stem decides.
         stated = PureWindowsPath(annotation.file_name).name  # of both kinds of slashes
         name = next((name for name in names if PurePosixPath(name).name == stated), names[0])
@@ -228,5 +261,5 @@ def _list_images(folder: Path, stems: Iterable[str]) -> dict[str, list[str]]:
         for path in sorted((folder / parent).iterdir()) if (folder / parent).is_dir() else ():
             if path.suffix.lower() in IMAGE_SUFFIXES and not litter(path.name):
                 for key in (path.stem, path.name):
-                    listing.setdefault(str(place / key), []).append(str(place / path.name))
+                    listing.setdefault(normalize("NFC", str(place / key)), []).append(str(place / path.name))
     return listing

@@ -74,9 +74,9 @@ def _stack(name: str, values: list[Any], multiple: int) -> Any:  # noqa: ANN401 
     if not isinstance(first, Tensor):
         return values
     if any(value.ndim != first.ndim or value.dtype != first.dtype for value in values):
-        found = sorted({f"{value.dtype} {list(value.shape)}" for value in values})
+        forms = sorted({f"{value.dtype} {list(value.shape)}" for value in values})
         message = (
-            f"The field {name!r} is {' and '.join(found)} in samples of one batch; expected one type and one rank."
+            f"The field {name!r} is {' and '.join(forms)} in samples of one batch; expected one type and one rank."
         )
         raise ArgumentError(message)
     shape = [max(sizes) for sizes in zip(*(value.shape for value in values), strict=True)]

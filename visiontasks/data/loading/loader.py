@@ -102,8 +102,8 @@ class BatchLoader(DataLoader[Any]):
         except VisiontasksError as error:
             # torch replaces a worker's error by one whose text is the traceback, which ends with the original message.
             kind = type(error)
-            _, found, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
-            if not found:
+            _, separator, message = str(error).rpartition(f"\n{kind.__module__}.{kind.__qualname__}: ")
+            if not separator:
                 raise
             raise kind(message.rstrip()) from error
         except RuntimeError as error:

@@ -33,7 +33,7 @@ def death(error: RuntimeError) -> WorkerError:
     if isinstance(error.__cause__, WorkerError):
         return error.__cause__
     message = (
-        f"A worker process ended ({str(error).strip()}). The system ends one for want of memory or of shared memory; a "
+        f"A worker process ended ({str(error).strip()}). The system ends one if memory or shared memory runs out; a "
         f"library that reads or changes images may crash. {remedy()}"
     )
     return WorkerError(message)

@@ -49,7 +49,7 @@ def balance(
     """
     occurs = pixels > 0
     if not occurs.any():
-        message = "No pixel of the training masks has a class: all are to be ignored. There is nothing to balance."
+        message = "All pixels of the training masks are ignored, so that class weights cannot be computed."
         raise DataError(message)
     frequency = pixels[occurs] / around[occurs]
     weights = np.ones(len(pixels), np.float32)

@@ -106,8 +106,8 @@ def _cached(index: ImageIndex, reading: Reading, resizing: Resizing, workers: in
     for folder in folders:
         try:
             with np.load(folder / name, allow_pickle=False) as stored:
-                found = {key: torch.from_numpy(stored[key]) for key in stored.files}
-            return Statistics(found["mean"], found["std"], found.get("mean_image"))
+                arrays = {key: torch.from_numpy(stored[key]) for key in stored.files}
+            return Statistics(arrays["mean"], arrays["std"], arrays.get("mean_image"))
         except (OSError, ValueError, KeyError, EOFError):
             continue
     statistics = measure(index, reading, resizing, workers, skip=skip)
