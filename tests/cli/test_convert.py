@@ -49,7 +49,7 @@ def test_what_was_dropped_in_reading_is_said(folder: Path, capsys: pytest.Captur
     assert main(["convert", *flags]) == 1
     printed = capsys.readouterr().out
     assert "Put the images into 'out/images'.\n" in printed
-    assert "not read: 1 x box of zero area (visiontasks check lists them)\n" in printed
+    assert "not read: 1 x box with swapped corners (visiontasks check lists them)\n" in printed
 
 
 def test_a_task_of_boxes_trains_on_what_was_converted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ def empty_box(root: Path) -> None:
     file = root / "annotations" / "instances_train.json"
     content = json.loads(file.read_text())
     content["annotations"][0]["bbox"] = [3, 4, 0, 5]
+    del content["annotations"][0]["segmentation"]  # which would tell the box
     file.write_text(json.dumps(content))
 
 
@@ -57,7 +58,7 @@ def test_check_prints_problems_counts_and_sizes(folder: Path, capsys: pytest.Cap
     assert (
         "warning: box of zero area (1)\n  coco/annotations/instances_train.json | annotations[0] (id 0) | " in printed
     )
-    assert "| [3, 4, 0, 5] in 56 x 40 pixels | It was dropped.\n" in printed
+    assert "| [3, 4, 0, 5] in an image of 40 x 56 (height x width) | It was dropped.\n" in printed
     assert "height x width  40 x 48 to 56 x 56" not in printed
     (folder / "coco" / "val" / "2.png").write_bytes(b"no image")
     assert main(["check", *COCO]) == 2

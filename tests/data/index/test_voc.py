@@ -110,8 +110,8 @@ def test_the_two_boxes_of_bccd_without_area_are_named(data_root: Path) -> None:
     assert [len(parsed.index.labels) for parsed in found.values()] == [2804, 1137, 945]
     problems = [problem for parsed in found.values() for problem in parsed.problems]
     assert [(Path(problem.file).name, problem.kind, problem.value) for problem in problems] == [
-        ("BloodImage_00343.xml", "box of zero area", "[181, 329, 181, 329] in 640 x 480 pixels"),
-        ("BloodImage_00338.xml", "box of zero area", "[504, 337, 504, 337] in 640 x 480 pixels"),
+        ("BloodImage_00343.xml", "box of zero area", "[181, 329, 181, 329] in an image of 480 x 640 (height x width)"),
+        ("BloodImage_00338.xml", "box of zero area", "[504, 337, 504, 337] in an image of 480 x 640 (height x width)"),
     ]
 
 

@@ -154,3 +154,13 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(processes, "_CHUNK", 7)
     assert read_annotations(files) == alone
     assert [annotation.objects[0].name for annotation in alone] == [f"class {number}" for number in range(40)]
+
+
+def test_the_source_of_vocs_own_files_is_not_an_annotation(tmp_path: Path) -> None:
+    source = "<source><database>The VOC2007 Database</database><annotation>PASCAL VOC2007</annotation></source>"
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    file = tmp_path / "a.xml"
+    file.write_text(f"<annotation>{source}<object><name>dog</name>{box}</object></annotation>")
+    annotation = read_annotation(file)
+    assert not annotation.problems
+    assert [entry.name for entry in annotation.objects] == ["dog"]

@@ -77,7 +77,9 @@ def read_annotation(file: Path) -> VocAnnotation:
         element.tag = element.tag.rpartition("}")[2].lower()
     if (form := xml_form(root)) is not None:
         return _unreadable(file, f"file holds {form.name}, a form that is not read", f"<{root.tag}>", form.remedy)
-    annotations = [element for element in root.iter("annotation") if element.find("annotation") is None]
+    # VOC's own files have an element of that name, with a text, in their source.
+    whole = (element for element in root.iter("annotation") if len(element))
+    annotations = [element for element in whole if element.find("annotation") is None]
     entries = list(_objects(root))
     if len(annotations) > 1:
         remedy = "Write one file for each image."
