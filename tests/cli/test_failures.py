@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -254,8 +255,11 @@ def test_an_interrupted_command_ends_with_130_and_one_line(tmp_path: Path) -> No
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
-        process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=60)
+        for _ in range(5):  # Python loses one that arrives while it frees an object
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                _, printed = process.communicate(timeout=15)
+                break
     assert process.returncode == 130
     assert printed == "interrupted\n"
 
