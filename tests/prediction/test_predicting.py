@@ -268,6 +268,17 @@ def test_codes_that_keep_place_are_of_images_in_their_own_size(files: list[Path]
 
 def test_a_size_that_is_given_keeps_the_range_of_values() -> None:
     task = ClassificationTask(2, backbone_options={"filters": [4], "depth": 1})
-    task.view = {"policy": "Whole", "multiple": 1, "value_range": [0, 4095]}
-    assert view_of(task, (8, 9)) == EvaluationView(Stretch((8, 9)), value_range=(0, 4095))
-    assert view_of(task).value_range == (0, 4095)
+    task.view = {"policy": "Whole", "multiple": 1, "value_range": [0, 4095], "exif": False}
+    assert view_of(task, (8, 9)) == EvaluationView(Stretch((8, 9)), value_range=(0, 4095), exif=False)
+    assert (view_of(task).value_range, view_of(task).exif) == ((0, 4095), False)
+
+
+@pytest.mark.parametrize("exif", [True, False])
+def test_files_are_turned_as_in_training(exif: bool, tmp_path: Path) -> None:
+    note = Image.Exif()
+    note[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png", exif=note)
+    task = ClassificationTask(2, backbone_options={"filters": [4], "depth": 1})
+    task.view = EvaluationView(Stretch((8, 8)), exif=exif).describe()
+    (prediction,) = predict_images(task, [tmp_path / "a.png"])
+    assert prediction.size == ((20, 10) if exif else (10, 20))

@@ -117,8 +117,8 @@ def view_of(task: Task, image_size: tuple[int, int] | None = None) -> Evaluation
     """
     description = evaluation_view(task)
     if image_size is not None:
-        known = (description or {}).get("value_range")
-        return EvaluationView(Stretch(image_size), value_range=None if known is None else tuple(known))
+        values, exif = (description or {}).get("value_range"), (description or {}).get("exif", True)
+        return EvaluationView(Stretch(image_size), value_range=None if values is None else tuple(values), exif=exif)
     if description is None:
         message = (
             "The checkpoint does not say which size of images it was trained on, or they differed in size: give "
@@ -208,7 +208,7 @@ def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple
     channels = predictor.task.in_channels
     try:
         if isinstance(source, str | Path):
-            pixels: Pixels = read_pixels(source, channels, max_pixels, predictor.view.value_range)
+            pixels: Pixels = read_pixels(source, channels, max_pixels, predictor.view.value_range, predictor.view.exif)
         else:
             array = source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source
             pixels = as_pixels(array, channels, predictor.view.value_range)

@@ -37,6 +37,7 @@ class EvaluationView:
         resizing: ``Whole``, ``Stretch`` or ``Within``.
         multiple: The height and width of a batch are padded to a multiple of this number.
         value_range: Values of the files that become 0 and 255; None for the range of their type.
+        exif: Whether the EXIF orientation of files is applied.
 
     Example:
         >>> view = EvaluationView(Within(shorter=300, longer=500), multiple=32)
@@ -49,6 +50,7 @@ class EvaluationView:
     resizing: Resizing
     multiple: int = 1
     value_range: tuple[float, float] | None = None
+    exif: bool = True
 
     @classmethod
     def create(cls, description: Mapping[str, Any]) -> Self:
@@ -64,9 +66,9 @@ class EvaluationView:
             name: tuple(value) if isinstance(value, list) else value for name, value in description.items()
         }
         policy, multiple = options.pop("policy", None), options.pop("multiple", 1)
-        value_range = options.pop("value_range", None)
+        value_range, exif = options.pop("value_range", None), options.pop("exif", True)
         try:
-            return cls(_POLICIES[policy](**options), multiple, value_range)
+            return cls(_POLICIES[policy](**options), multiple, value_range, exif)
         except (KeyError, TypeError) as error:
             message = (
                 f"The evaluation view is {dict(description)}; expected a policy ({', '.join(_POLICIES)}), its "
@@ -78,6 +80,7 @@ class EvaluationView:
         """Return the view in the types of JSON: the policy, its arguments, and the multiple."""
         options = self.resizing.describe() | {"multiple": self.multiple}
         options |= {} if self.value_range is None else {"value_range": self.value_range}
+        options |= {} if self.exif else {"exif": False}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
     def read(self, path: Path, channels: int) -> ShownImage:
@@ -86,7 +89,7 @@ class EvaluationView:
         Raises:
             UnreadableFileError: If it is missing, damaged or too large, or has another number of channels.
         """
-        return self.show(Reading(channels, self.value_range).pixels(path))
+        return self.show(Reading(channels, self.value_range, self.exif).pixels(path))
 
     def show(self, pixels: Pixels) -> ShownImage:
         """Bring an image to the size in which the network sees it.

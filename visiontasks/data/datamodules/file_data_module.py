@@ -192,7 +192,8 @@ class FileDataModule(VisionDataModule):
     def view(self) -> dict[str, Any]:
         """How images are brought to the network in evaluation."""
         multiple = self._preparation(self.task).multiple
-        return EvaluationView(self._resizing(training=False), multiple, self.reading.value_range).describe()
+        evaluation, reading = self._resizing(training=False), self.reading
+        return EvaluationView(evaluation, multiple, reading.value_range, reading.exif).describe()
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
