@@ -72,6 +72,9 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     ),
     "_actions": lambda _: all(hasattr(action, "dest") for action in LightningArgumentParser()._actions),
     "_active_loop": lambda trainer: isinstance(inspect.getattr_static(Trainer, "_active_loop"), property),
+    "_average_model": lambda _: (
+        import_module("lightning.pytorch.callbacks").EMAWeightAveraging()._average_model is None
+    ),
     "_batches_that_stepped": lambda trainer: (
         trainer.fit_loop.epoch_loop._batches_that_stepped == 0
         and "_batches_that_stepped" in trainer.fit_loop.epoch_loop.on_save_checkpoint()

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from visiontasks.backbones.backbone import Freeze
+from visiontasks.tasks.averaged_weights import AveragedWeights
 from visiontasks.tasks.finiteness import FiniteUpdates
 from visiontasks.tasks.preparation import Preparation
 from visiontasks.tasks.process_group import ProcessGroupErrors
@@ -18,6 +19,7 @@ class Parts(NamedTuple):
     preparation: Preparation
     resuming: Resuming
     unfreezing: Unfreezing
+    averaged_weights: AveragedWeights
     score_logging: ScoreLogging
     step_randomness: StepRandomness
     finite_updates: FiniteUpdates
@@ -35,6 +37,7 @@ def make_parts(freeze: Freeze, skip_nonfinite: int) -> Parts:
         Preparation(),
         Resuming(),
         Unfreezing(freeze),
+        AveragedWeights(),
         ScoreLogging(),
         StepRandomness(),
         FiniteUpdates(skip_nonfinite),
