@@ -52,7 +52,7 @@ class Live(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        batch: Any,
+        batch: Any,  # noqa: ANN401 - of any task
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:

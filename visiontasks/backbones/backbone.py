@@ -16,6 +16,9 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 """Feature maps, fine to coarse; map i has the backbone's ``channels[i]`` and ``strides[i]``."""
 
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
 class Backbone(nn.Module, ABC):
     """An image network without its head.
 
@@ -69,7 +72,7 @@ class Backbone(nn.Module, ABC):
         """
         return []
 
-    def freeze(self, freeze: Freeze) -> None:
+    def freeze(self, freeze: Freeze, norms: bool = False) -> None:
         """Freeze weights and batch-norm statistics; parts that were frozen before and are not selected now train again.
 
         Frozen modules stay in evaluation mode when :meth:`train` is called, and their parameters do not require
@@ -77,6 +80,7 @@ class Backbone(nn.Module, ABC):
 
         Args:
             freeze: ``"none"``, ``"all"``, or the number of finest stages to freeze; see :meth:`stage_modules`.
+            norms: Whether all batch norms are frozen as well.
 
         Raises:
             ArgumentError: If the backbone does not have these stages.
@@ -99,6 +103,8 @@ class Backbone(nn.Module, ABC):
                 message = f"freeze is {freeze!r}; {type(self).__name__} can be frozen by {expected}."
                 raise ArgumentError(message)
             frozen = [module for stage in stages[:freeze] for module in stage]
+        if norms:
+            frozen = [*frozen, *(module for module in self.modules() if isinstance(module, _BATCH_NORMS))]
         if not frozen and not self._frozen:
             return
         for module in self._frozen_modules():

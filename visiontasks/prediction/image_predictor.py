@@ -1,9 +1,9 @@
 """What every task needs in order to predict images: they are resized, batched, predicted, and taken apart again."""
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,9 +88,15 @@ class ImagePredictor:
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Sample]) -> list[Fields]:
-        """Predict prepared images; those that keep their own sizes only together with others of the same."""
-        groups = groupby(samples, lambda sample: sample.window.size if self.whole else None)
-        return [fields for _, group in groups for fields in self.predict_batch(list(group))]
+        """Predict prepared images, in batches of one size, see :mod:`visiontasks.tasks.same_sizes`."""
+        multiple = self.view.multiple
+        positions: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for position, sample in enumerate(samples):
+            positions[tuple(-(-side // multiple) for side in sample.window.size)].append(position)
+        fields = {}
+        for group in positions.values():
+            fields |= zip(group, self.predict_batch([samples[position] for position in group]), strict=True)
+        return [fields[position] for position in range(len(samples))]
 
     def predict_batch(self, samples: Sequence[Sample]) -> list[Fields]:
         """Predict images in one batch."""

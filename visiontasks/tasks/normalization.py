@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.errors import ArgumentError, DataError, check_choice
+from visiontasks.losses.pixels import PixelBatch, Sizes, inside_of
 from visiontasks.types import Images, Statistics
 
 Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
@@ -154,8 +155,23 @@ class Normalize(nn.Module):
             )
             raise ArgumentError(message)
 
-    def forward(self, images: Images) -> Float[Tensor, "batch channels height width"]:
-        """Normalise images, uint8 in 0 to 255 or float in 0 to 1, to floats of the same shape."""
+    def forward(self, images: Images, sizes: Sizes | None = None) -> PixelBatch:
+        """Normalise images.
+
+        Args:
+            images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
+            sizes: Height and width of each image inside the padding, which is 0 after normalisation, whatever the mean;
+                None for no padding.
+
+        Returns:
+            Floats of the same shape.
+        """
+        normalized = self._of_pixels(images)
+        if sizes is None:
+            return normalized
+        return torch.where(inside_of(sizes, (images.shape[-2], images.shape[-1])), normalized, 0.0)
+
+    def _of_pixels(self, images: Images) -> PixelBatch:
         if self.mode == "local_contrast":
             pixels = images.to(self.mean.dtype)
             return _local_contrast(pixels if images.is_floating_point() else pixels / 255)

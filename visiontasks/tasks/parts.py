@@ -26,17 +26,18 @@ class Parts(NamedTuple):
     process_group_errors: ProcessGroupErrors
 
 
-def make_parts(freeze: Freeze, skip_nonfinite: int) -> Parts:
+def make_parts(freeze: Freeze, freeze_norms: bool, skip_nonfinite: int) -> Parts:
     """Create the callbacks of a task.
 
     Args:
         freeze: Its argument.
+        freeze_norms: Its argument.
         skip_nonfinite: Its argument.
     """
     return Parts(
         Preparation(),
         Resuming(),
-        Unfreezing(freeze),
+        Unfreezing(freeze, freeze_norms),
         AveragedWeights(),
         ScoreLogging(),
         StepRandomness(),
