@@ -12,6 +12,7 @@ from pathlib import Path
 from visiontasks import __version__
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.errors import near_matches
+from visiontasks.garbage import without_garbage_collection
 
 COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
@@ -58,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return run_to_exit_code(lambda: import_module(COMMANDS[command][0]).main(command, words[1:]), debug)
+
+    def run() -> int:
+        with without_garbage_collection():
+            module = import_module(COMMANDS[command][0])
+        return int(module.main(command, words[1:]))
+
+    return run_to_exit_code(run, debug)
 
 
 def _help() -> str:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 
 from visiontasks.cli.parser import flag_value
-from visiontasks.prediction import find_task, import_path
+from visiontasks.imports import import_path
+from visiontasks.prediction import find_task
 from visiontasks.tasks.reading import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")

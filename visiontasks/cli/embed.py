@@ -10,9 +10,9 @@ from torch.nn.functional import interpolate
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser, flag_value
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.vision_data import VisionData
 from visiontasks.embedding.embedder import Embedder, Embeddings, check_output, nearest, save_embeddings
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_files
@@ -66,7 +66,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     return 1 if errors else 0
 
 
-def _data_set(embedder: Embedder, data: VisionDataModule, split: str) -> tuple[Embeddings, Callable[[int], Tensor]]:
+def _data_set(embedder: Embedder, data: VisionData, split: str) -> tuple[Embeddings, Callable[[int], Tensor]]:
     embedder.task.check_data(data)
     data.prepare_data()
     data.setup("test" if split == "test" else "fit")

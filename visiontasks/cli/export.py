@@ -5,10 +5,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from visiontasks.export import export_task
-from visiontasks.prediction import find_files, import_task, load_task
+from visiontasks.garbage import without_garbage_collection
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.tasks.task import Task
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -48,6 +46,10 @@ def main(command: str, arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
     options = parser.parse_args(arguments)
+    with without_garbage_collection():
+        from visiontasks.export import export_task
+        from visiontasks.prediction import find_files, import_task, load_task
+        from visiontasks.tasks.task import Task
     task_class = import_task(options.task, Task)  # type: ignore[type-abstract]  # a subclass of it is
     checkpoint = resolve_checkpoint(options.checkpoint)
     task = load_task(checkpoint, task_class)

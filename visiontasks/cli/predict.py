@@ -5,21 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from tqdm import tqdm
+from visiontasks.garbage import without_garbage_collection
+from visiontasks.options import MAX_PIXELS, Flips, Format
 
-from visiontasks.data.images.reading import MAX_PIXELS
-from visiontasks.files import write_atomically
-from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
-from visiontasks.prediction.image_predictor import ImagePredictor
-from visiontasks.prediction.overlays import draw_prediction
-from visiontasks.prediction.predictors import FORMATS
-from visiontasks.prediction.sources import name_targets
-from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
-from visiontasks.tasks.averaging import Flips
-from visiontasks.tasks.task import Task
-from visiontasks.visualization import encode_picture, to_pillow
+if TYPE_CHECKING:
+    from visiontasks.prediction import Prediction
+    from visiontasks.prediction.image_predictor import ImagePredictor
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -37,6 +30,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
         OSError: If a result cannot be written.
     """
     options = _parser(command).parse_args(arguments)
+    with without_garbage_collection():
+        from tqdm import tqdm
+
+        from visiontasks.prediction import create_predictor, find_files, import_task, predict_images
+        from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
+        from visiontasks.tasks.task import Task
     predictor = create_predictor(
         options.checkpoint,
         task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is
@@ -75,10 +74,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) -> Callable[[Prediction], None]:
+def _overlays(folder: Path, files: Sequence[Path], predictor: "ImagePredictor") -> Callable[["Prediction"], None]:
+    from visiontasks.files import write_atomically
+    from visiontasks.prediction.overlays import draw_prediction
+    from visiontasks.prediction.sources import name_targets
+    from visiontasks.visualization import encode_picture, to_pillow
+
     targets = name_targets(files, folder, ".jpg")
 
-    def write(prediction: Prediction) -> None:
+    def write(prediction: "Prediction") -> None:
         picture = to_pillow(draw_prediction(prediction, predictor.class_names))
         write_atomically(folder / targets[prediction.name], encode_picture(picture, ".jpg", quality=92), flush=False)
 
@@ -102,7 +106,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add(
         "-f",
         "--format",
-        choices=list(FORMATS),
+        choices=get_args(Format),
         help="by default that of the file's ending, else csv; of a detector jsonl, of a segmentation png",
     )
     add("--overlays", type=Path, metavar="FOLDER", help="write pictures of the images with what was found, too")

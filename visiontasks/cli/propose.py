@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
+from visiontasks.data.vision_data import VisionData
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
@@ -122,7 +122,7 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")
 
 
-def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
+def _list_images(data: VisionData, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
     """List the images, each once, and the rows of each split."""
     if data.yields != "detection":
         message = f"{type(data).__name__} yields {data.yields}; expected detection (--data.task detection)."

@@ -14,11 +14,11 @@ from visiontasks.cli.parser import Parser
 from visiontasks.data.augmentation.resizing import Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.check import Report, check
-from visiontasks.data.data_module import VisionDataModule
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError
 from visiontasks.visualization import Picture, bar_chart, check_picture_file, draw_sample, grid, save_picture
 
@@ -71,9 +71,9 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--output", type=Path, default=Path("samples.png"), help="PNG file (default: samples.png)")
 
 
-def _describe(data: VisionDataModule, dataset: Any) -> dict[str, object]:  # noqa: ANN401 (of any task)
+def _describe(data: VisionData, dataset: Any) -> dict[str, object]:  # noqa: ANN401 (of any task)
     """Describe in full how samples are transformed."""
-    if isinstance(data, FileDataModule):
+    if isinstance(data, FileData):
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}
     augmentation = getattr(dataset, "augmentation", None)

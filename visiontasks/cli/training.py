@@ -32,12 +32,16 @@ from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
-from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import import_class, import_path
+from visiontasks.imports import import_class, import_path
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.task import Task
+
+
+class TrainingParser(Parser, LightningArgumentParser):
+    """The parser of commands that have a Trainer."""
 
 
 class TrainingCLI(LightningCLI):
@@ -78,7 +82,7 @@ class TrainingCLI(LightningCLI):
             save_config_callback=None if self.evaluates else SaveConfig,
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
-            parser_class=Parser,
+            parser_class=TrainingParser,
             parser_kwargs={"allow_abbrev": False},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
@@ -111,8 +115,8 @@ class TrainingCLI(LightningCLI):
             # A recipe's task may have no classes.
             if self.subclass_mode_model or target + name in taken:
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
-        if isinstance(parser, Parser):
-            parser.chosen, parser.outermost = self.chosen, True
+        assert isinstance(parser, Parser)
+        parser.chosen, parser.outermost = self.chosen, True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse the arguments as those of the command line, although they are passed explicitly."""

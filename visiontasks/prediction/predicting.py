@@ -13,8 +13,9 @@ from torch import Tensor
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.images.arrays import Pixels, as_pixels, to_tensor
-from visiontasks.data.images.reading import MAX_PIXELS, read_pixels
+from visiontasks.data.images.reading import read_pixels
 from visiontasks.errors import ArgumentError, DataError
+from visiontasks.options import MAX_PIXELS, Flips
 from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.image_predictor import ImagePredictor, Sample
 from visiontasks.prediction.pipeline import in_order
@@ -22,7 +23,6 @@ from visiontasks.prediction.predictors import PREDICTION_ROWS, row_of
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
 from visiontasks.serialization import Source
-from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import evaluation_view
 

@@ -36,9 +36,7 @@ from visiontasks.data.images.tiff import (
     upright,
 )
 from visiontasks.errors import UnreadableFileError
-
-MAX_PIXELS = 178_956_970
-"""Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
+from visiontasks.options import MAX_PIXELS
 
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 

@@ -8,13 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, FileTask, Sizes, TaskName
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
@@ -32,11 +30,13 @@ from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
 from visiontasks.data.measuring.value_range import ValueRange, check_value_range, resolve_value_range
+from visiontasks.data.messages import inform
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
-class FileDataModule(VisionDataModule):
+class FileData(VisionData):
     """Images in files with annotations in some format, for one of several tasks.
 
     A subclass defines which tasks its annotations support and where they are (:meth:`find_source`).
@@ -69,7 +69,7 @@ class FileDataModule(VisionDataModule):
         proposals: Detection: a file of proposals for the batches, see :mod:`visiontasks.data.index.proposal_files`.
         batch_size: Images per training batch and process.
         num_workers: Processes that prepare batches; by default one per core, 8 at most.
-        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
     Raises:
         ArgumentError: If the data set does not support the task, or an argument is out of range.
@@ -108,7 +108,7 @@ class FileDataModule(VisionDataModule):
         proposals: str | None = None,
         batch_size: int = 16,
         num_workers: int | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
         workers = usable_cores(8) if num_workers is None else num_workers
         super().__init__(batch_size=batch_size, num_workers=workers, **kwargs)
@@ -139,7 +139,6 @@ class FileDataModule(VisionDataModule):
             seed=split_seed,
             select=self.select,
         )
-        self.transform = Augmentation.create(task, augmentation)
 
     @abstractmethod
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
@@ -165,6 +164,11 @@ class FileDataModule(VisionDataModule):
         """The annotations of each split; missing files are downloaded first if ``download`` is set."""
         self.prepare_data()
         return self._splits
+
+    @cached_property
+    def transform(self) -> Augmentation:
+        """The random changes of training images."""
+        return Augmentation.create(self.task, self.augmentation)
 
     @property
     def yields(self) -> str:
@@ -203,7 +207,7 @@ class FileDataModule(VisionDataModule):
             self.val_set = self.dataset("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             if self.splits.origin("test") == "val":
-                rank_zero_info("The data set has no test split; the validation split stands in for it.")
+                inform("The data set has no test split; the validation split stands in for it.")
             self.test_set = self.dataset("test")
 
     def dataset(self, split: str, *, training: bool = False, cache: bool | None = None) -> FileDataset[Any]:
