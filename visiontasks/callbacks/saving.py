@@ -256,7 +256,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def _train_metrics(module: Any) -> list[Metric]:
-    return list(module.scores.train_metrics.values()) if hasattr(module, "scores") else []
+    return module.scores.of_training() if hasattr(module, "scores") else []
 
 
 def checkpoint_folder(trainer: Trainer) -> Path:

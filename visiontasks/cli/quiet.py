@@ -8,7 +8,7 @@ def quiet() -> None:
     """Silence, one by one, the warnings of underlying libraries that a user can do nothing about."""
     # Lightning 2.6 uses torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21326).
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-    # Fewer batches than the log interval: the epoch's metrics are logged anyway, only train/loss is logged less often.
+    # Fewer batches than the log interval: the means of the epoch are logged anyway, only train/loss_step is not.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     # The model summary counts bytes of float32 parameters, which is also correct in mixed precision.
     warnings.filterwarnings("ignore", message=".*not supported by the model summary.*")
