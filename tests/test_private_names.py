@@ -128,6 +128,7 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
 
 
 REPLACED = {
+    ("BestCheckpoint", "ModelCheckpoint", "_update_best_and_save"),
     ("BatchLoader", "DataLoader", "_auto_collation"),
     ("_Rows", "_ExperimentWriter", "_check_log_dir_exists"),
     ("_Rows", "_ExperimentWriter", "_rewrite_with_new_header"),
