@@ -20,11 +20,11 @@ class Script(LightningModule):
         self.validations = validations
         self.validated = 0
 
-    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
         self.log("train/loss", 100.0 + self.current_epoch, on_step=False, on_epoch=True)
         return self.weight.sum()
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
         self.log("val/loss", self.validations[self.validated])
         self.log("val/number", float(self.validated))
 
@@ -41,7 +41,7 @@ class Script(LightningModule):
         return torch.optim.SGD(self.parameters())
 
 
-def fit(script: Script, folder: Path, ckpt_path: Path | None = None, **options: Any) -> BestCheckpoint:
+def fit(script: Script, folder: Path, ckpt_path: Path | None = None, **options: Any) -> BestCheckpoint:  # noqa: ANN401 - of a Trainer
     best = BestCheckpoint()
     quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(

@@ -55,7 +55,9 @@ def test_the_figures_of_the_best_checkpoint_are_beside_those_of_the_last_epoch(
 ) -> None:
     remember(trainer, 1)
     print_figures(trainer)
-    assert capsys.readouterr().out == """
+    assert (
+        capsys.readouterr().out
+        == """
                 best epoch (1)  last epoch (2)
   train/loss            3.0000          2.0000
   train/tiny          2.00e-05               -
@@ -63,6 +65,7 @@ def test_the_figures_of_the_best_checkpoint_are_beside_those_of_the_last_epoch(
   val/accuracy          0.8750          0.7500
 
 """
+    )
 
 
 def test_the_best_epoch_may_be_the_last(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:

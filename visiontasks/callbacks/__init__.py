@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visiontasks.callbacks.per_class import PerClassTable as PerClassTable
     from visiontasks.callbacks.pictures import EvaluationPictures as EvaluationPictures
     from visiontasks.callbacks.prediction_images import PredictionImages as PredictionImages
+    from visiontasks.callbacks.progress import RunProgress as RunProgress
     from visiontasks.callbacks.reliability import ReliabilityDiagram as ReliabilityDiagram
     from visiontasks.callbacks.report import RunReport as RunReport
     from visiontasks.callbacks.run_logger import RunLogger as RunLogger

@@ -21,9 +21,17 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     # Data in memory need no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # Lightning advertises another product at every start.
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_worth_reading)
 
 
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return "litlogger" not in record.getMessage()
+_SAYS_NOTHING = (
+    "💡 Tip:",  # advertises another product at every start
+    "TPU available: False",
+    "Loading `train_dataloader` to estimate",
+    "`Trainer.fit` stopped: `max_epochs=",  # as asked for
+    "Using bfloat16 Automatic Mixed Precision",  # ours names the precision, and why
+)
+
+
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_SAYS_NOTHING)

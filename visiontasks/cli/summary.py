@@ -71,7 +71,9 @@ def _print_table(
     width = max(map(len, names), default=0)
     widths = [max(8, len(heading)) for heading in columns]
     if any(columns):
-        print(" " * (width + 2), *(f"{heading:>{size}}" for heading, size in zip(columns, widths, strict=True)), sep="  ")
+        print(
+            " " * (width + 2), *(f"{heading:>{size}}" for heading, size in zip(columns, widths, strict=True)), sep="  "
+        )
     for name in names:
         cells = (_number(values.get(name, math.nan)) for values in columns.values())
         print(f"  {name:<{width}}", *(f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True)), sep="  ")
