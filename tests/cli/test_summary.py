@@ -74,7 +74,7 @@ def test_the_best_epoch_may_be_the_last(trainer: Trainer, capsys: pytest.Capture
     assert "best and last epoch (2)\n  train/loss                     3.0000\n" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("count", "listed"), [(1, True), (20, True), (21, False)])
+@pytest.mark.parametrize(("count", "listed"), [(1, True), (25, True), (26, False)])
 def test_classes_have_a_table_of_their_own_if_they_are_few(
     count: int, listed: bool, trainer: Trainer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from visiontasks.callbacks.best_checkpoint import BestCheckpoint
 from visiontasks.report.tables import by_class, by_loader
 
-MOST_CLASSES = 20
+MOST_CLASSES = 25
 """Maximum number of classes that are listed."""
 
 
