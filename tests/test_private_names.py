@@ -86,6 +86,7 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
         is checkpoint
     ),
     "_combined_loader": lambda trainer: trainer.test_loop._combined_loader is None,
+    "_compiled_call_impl": lambda _: torch.nn.Module()._compiled_call_impl is None,
     "_data_fetcher": lambda trainer: (
         trainer.fit_loop._data_fetcher is None
         and trainer.validate_loop._data_fetcher is None
@@ -131,6 +132,8 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
 
 
 REPLACED = {
+    ("RunProgress", "TQDMProgressBar", "_should_update"),
+    ("BestCheckpoint", "ModelCheckpoint", "_update_best_and_save"),
     ("BatchLoader", "DataLoader", "_auto_collation"),
     ("_Rows", "_ExperimentWriter", "_check_log_dir_exists"),
     ("_Rows", "_ExperimentWriter", "_rewrite_with_new_header"),

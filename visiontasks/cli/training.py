@@ -30,6 +30,7 @@ from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
+from visiontasks.cli.screen import screen_callbacks
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
@@ -187,13 +188,17 @@ class TrainingCLI(LightningCLI):
             for callback, kind in ((best, ModelCheckpoint), (last, LastCheckpoint)):
                 if not any(isinstance(other, kind) for other in config.callbacks or []):
                     callbacks.append(callback)
-        self.trainer_defaults["callbacks"] = callbacks
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
         kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
+        callbacks += screen_callbacks(config, config.callbacks or [], self.evaluates)
+        if not config.barebones:
+            # Lightning's own, beside ours.
+            kwargs["enable_model_summary"] = False
+        self.trainer_defaults["callbacks"] = callbacks
         trainer = super().instantiate_trainer(**kwargs)
+        trainer.callbacks.insert(0, PrintedFigures())  # type: ignore[attr-defined]  # out of mypy's sight
         if isinstance(config.strategy, str):
             limit_waiting(trainer, self.config_init.collective_timeout)
-        trainer.callbacks.insert(0, PrintedFigures())  # type: ignore[attr-defined]  # out of mypy's sight
         return trainer
 
     def run(self) -> None:
