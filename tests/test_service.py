@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.prediction.small_tasks import NAMES, TASKS, save_task, write_pictures
+from tests.prediction.small_tasks import TASKS, save_task, write_pictures
 from visiontasks import SegmentationTask
 from visiontasks.export import export_task
 from visiontasks.prediction import load_task, predict_images
@@ -155,10 +155,3 @@ def test_they_are_ten_and_need_no_library(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("{'probabilities': array(")
-
-
-def test_names_of_classes_are_in_the_file(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    export = export_task(TASKS["multiclass"](), tmp_path / "task.onnx")
-    known = {entry.key: entry.value for entry in onnx.load(export.file).metadata_props}
-    assert json.loads(known["class_names"]) == NAMES

@@ -130,6 +130,7 @@ def test_batches_lists_and_generators_give_one_prediction_for_each_image(files: 
     assert [one.name for one in predict_images(task, [names[0], batch[0]])] == [files[0], 1]
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -143,6 +144,7 @@ def test_what_is_no_image_is_named(images: Any, message: str) -> None:  # noqa: 
         list(each_image(images, 3))
 
 
+@pytest.mark.unchecked
 def test_a_batch_of_a_data_module_is_asked_for_its_images() -> None:
     from visiontasks import AutoencodingBatch
 

@@ -36,7 +36,7 @@ class Backbone(nn.Module, ABC):
     auxiliary_channels: tuple[int, ...] = ()
     pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
 
-    made_with: dict[str, object] | None
+    made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
     _frozen: Sequence[str] = ()
     """Names of the modules that are frozen: ``convert_sync_batchnorm`` puts others in their places."""

@@ -36,6 +36,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
         f"weights (--backbone and --weights). {HELP}"
     )
     data, options = parse_data(command, description, arguments, _add_options)
+    if (options.backbone is None) != (options.weights is None):
+        message = "Give a backbone with its weights: --backbone resnet50 --weights imagenet (or a file)."
+        raise ArgumentError(message)
     sources = [*([options.checkpoint] if options.backbone and options.checkpoint else []), *options.sources]
     configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))
     if bool(sources) == configured:
@@ -71,16 +74,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
 def _embedder(options: Any, flags: Sequence[str]) -> Embedder:  # noqa: ANN401 (of jsonargparse)
     size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
-    if options.backbone is None and options.checkpoint is not None and options.weights is None:
-        task = load_named(options.checkpoint, Task, options.task, flags, options.config)  # type: ignore[type-abstract]  # a subclass
-        return Embedder(task, options.device, size)
-    if options.backbone is None or options.weights is None:
+    if options.backbone is not None:
+        return Embedder.from_backbone(options.backbone, options.weights, options.device, size or (224, 224))
+    if options.checkpoint is None:
         message = (
-            "Give a checkpoint or a run folder before the images, or a backbone with its weights: --backbone resnet50 "
-            "--weights imagenet (or a file)."
+            "Give a checkpoint or a run folder, or a backbone: --backbone resnet50 --weights imagenet (or a file)."
         )
         raise ArgumentError(message)
-    return Embedder.from_backbone(options.backbone, options.weights, options.device, size or (224, 224))
+    task = load_named(options.checkpoint, Task, options.task, flags, options.config)  # type: ignore[type-abstract]  # a subclass
+    return Embedder(task, options.device, size)
 
 
 def _neighbours(

@@ -23,7 +23,7 @@ class Decoder(nn.Module, ABC):
         strides: Stride of each feature map in pixels of the image, fine to coarse.
     """
 
-    made_with: dict[str, object] | None
+    made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)

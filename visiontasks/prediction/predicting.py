@@ -46,7 +46,7 @@ def create_predictor(
     scales: Sequence[float] | None = None,
     windows_at_once: int | None = None,
 ) -> ImagePredictor:
-    """Create a predictor for :func:`predict_images`, which can be used for several calls.
+    """Create a predictor for :func:`predict_images`, which can be used for several calls, in several threads at once.
 
     Args:
         model: A checkpoint, see :func:`load_task`, or a task with its weights. The task is moved to the device,
