@@ -32,6 +32,7 @@ HEAVY = {
 
 # Each part of the package with the other parts that it may import.
 BASE = {
+    "arguments",
     "errors",
     "files",
     "garbage",

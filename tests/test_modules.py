@@ -12,6 +12,7 @@ MODULES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob
 # Modules without a file of their name, the file that tests them, and why that one; the first row that fits counts.
 TESTED_BY = [
     ("__main__.py", "cli/test_main.py", "is one call of the command line"),
+    ("arguments.py", "tasks/test_arguments.py", "arguments of tasks are saved in their checkpoints"),
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
@@ -29,7 +30,7 @@ TESTED_BY = [
     ("decoders/weights.py", "tasks/test_segmentation_weights.py", "weights of a whole network"),
     ("detection/operators.py", "export/test_program_files.py", "operators that only an export keeps"),
     ("detection/outputs.py", "tasks/test_detection.py", "what a detector returns"),
-    ("embedding/embedder.py", "cli/test_embed.py", "embeddings by the command"),
+    ("embedding/*.py", "cli/test_embed.py", "embeddings by the command"),
     ("losses/*.py", "losses/test_segmentation.py", "losses of pixels are held against loops together"),
     ("metrics/coco_average_precision.py", "metrics/test_detection_records.py", "scores of the records of detections"),
     ("options.py", "cli/test_predict.py", "the options of the command"),

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.arguments import made_with, note_constructor
 from visiontasks.errors import ArgumentError
 
 Freeze = Literal["none", "all"] | int
@@ -38,8 +39,19 @@ class Backbone(nn.Module, ABC):
     auxiliary_channels: tuple[int, ...] = ()
     pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
 
+    made_with: dict[str, object] | None = None
+    """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
     _frozen: Sequence[str] = ()
     """Names of the modules that are frozen: ``convert_sync_batchnorm`` puts others in their places."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
+        """Record the arguments of the constructor."""
+        super().__init_subclass__(**kwargs)
+        note_constructor(cls)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made_with = made_with(self)
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from visiontasks.cli.model_flags import HELP, take_model_flags
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
@@ -29,16 +30,17 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
+    flags, arguments = take_model_flags(arguments)
     options = _parser(command).parse_args(arguments)
     with without_garbage_collection():
         from tqdm import tqdm
 
-        from visiontasks.prediction import create_predictor, find_files, import_task, predict_images
+        from visiontasks.cli.checkpoint_task import load_named
+        from visiontasks.prediction import create_predictor, find_files, predict_images
         from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
         from visiontasks.tasks.task import Task
     predictor = create_predictor(
-        options.checkpoint,
-        task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is
+        load_named(options.checkpoint, Task, options.task, flags, options.config),  # type: ignore[type-abstract]  # a subclass
         device=options.device,
         image_size=None if options.image_size is None else (options.image_size[0], options.image_size[1]),
         score=options.score,
@@ -93,6 +95,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"visiontasks {command}",
         description="Predict images with a checkpoint. Boxes and masks are in pixels of the files.",
+        epilog=HELP,
     )
     add = parser.add_argument
     add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
@@ -112,6 +115,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("--overlays", type=Path, metavar="FOLDER", help="write pictures of the images with what was found, too")
     add("--batch_size", type=int, help="images computed at once (default: 64; detection 4, segmentation 1)")
     add("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    add("--config", type=Path, help="configuration of the training, for instances of your own classes")
     add(
         "--image_size",
         type=int,

@@ -14,8 +14,10 @@ from torch import Tensor
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Whole, Window
 from visiontasks.data.images.arrays import Pixels
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.loading.collate import collate
 from visiontasks.errors import ArgumentError
+from visiontasks.options import MAX_PIXELS
 from visiontasks.tasks.batches import without_truth
 
 Fields = dict[str, Any]
@@ -72,6 +74,10 @@ class ImagePredictor:
         self.class_names: list[str] = task.display_names
         self.forward_options: dict[str, Any] = {}
         self.predict_options: dict[str, Any] = {}
+
+    def reading(self, max_pixels: int = MAX_PIXELS) -> Reading:
+        """Return how files are read: as in evaluation."""
+        return Reading(self.task.in_channels, self.view.value_range, self.view.exif, max_pixels)
 
     def prepare(self, pixels: Pixels, name: Path | int) -> Sample:
         """Resize an image as in evaluation; called in several threads at once.

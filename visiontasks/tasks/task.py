@@ -15,12 +15,12 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from visiontasks.arguments import note_constructor, noting
 from visiontasks.backbones import Backbone
 from visiontasks.backbones.backbone import Freeze
 from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.agreement import check_agreement, check_classes
-from visiontasks.tasks.arguments import noting
 from visiontasks.tasks.batches import explained_batch_norm, has_images_alone, name_fields
 from visiontasks.tasks.evaluation import evaluate, predict_batch
 from visiontasks.tasks.normalization import Normalization
@@ -94,8 +94,7 @@ class Task(LightningModule, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
         super().__init_subclass__(**kwargs)
-        if "__init__" in cls.__dict__:
-            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, but records its arguments
+        note_constructor(cls)
         protect_hooks(cls, (Task.on_save_checkpoint, Task.on_load_checkpoint))
 
     @noting
