@@ -9,7 +9,8 @@ import timm
 import torch
 
 from visiontasks import ClassificationTask, create_backbone
-from visiontasks.backbones.timm_backbone import TimmBackbone, timm_weights
+from visiontasks.backbones.published import published_by_timm
+from visiontasks.backbones.timm_backbone import TimmBackbone
 from visiontasks.errors import ArgumentError, DownloadError
 from visiontasks.testing import check_backbone
 
@@ -197,7 +198,7 @@ def test_published_weights_bring_their_normalisation(in_channels: int, published
 
 def test_weights_for_other_normalisations_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"expect images normalised with mean \(0\.48"):
-        timm_weights("vit_base_patch16_clip_224")
+        published_by_timm("vit_base_patch16_clip_224")
 
 
 def test_a_failed_download_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,4 +210,4 @@ def test_a_failed_download_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         DownloadError, match=r"weights of 'timm/resnet18' could not be downloaded \(OSError: no network"
     ):
-        timm_weights("resnet18")
+        published_by_timm("resnet18")

@@ -16,7 +16,9 @@ from torchvision.models import get_model_weights
 
 from visiontasks import ClassificationTask, create_backbone, list_backbones
 from visiontasks.backbones import Backbone
-from visiontasks.backbones.weights import PUBLISHED, adapt_input_channels, load_weights, read_weights
+from visiontasks.backbones.input_channels import adapt_input_channels
+from visiontasks.backbones.published import PUBLISHED
+from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 
 State = dict[str, Tensor]
