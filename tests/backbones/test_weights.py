@@ -1,116 +1,20 @@
 """Torchvision's models lend their names and shapes; their weights are random, and no test reaches the network."""
 
 import copy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model_weights
 
-from visiontasks import ClassificationTask, create_backbone, list_backbones
+from visiontasks import ClassificationTask, create_backbone
 from visiontasks.backbones import Backbone
-from visiontasks.backbones.input_channels import adapt_input_channels
-from visiontasks.backbones.published import PUBLISHED
 from visiontasks.backbones.weights import load_weights, read_weights
-from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
+from visiontasks.errors import CheckpointError
 
 State = dict[str, Tensor]
-
-
-def torchvision_state(name: str) -> State:
-    """Make the state dict of torchvision's model as old files are: without the counters of batches."""
-    options = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
-    with torch.device("meta"):
-        model = torchvision.models.get_model(name, weights=None, **options)
-    shapes = {key: value.shape for key, value in model.state_dict().items() if "num_batches" not in key}
-    return {key: torch.rand(shape) / 10 for key, shape in shapes.items()}
-
-
-def equal(one: State, other: State) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[[Any], Path]:
-    """Save what is given to a file."""
-
-    def run(content: Any) -> Path:  # noqa: ANN401 - anything
-        torch.save(content, tmp_path / "weights.pt")
-        return tmp_path / "weights.pt"
-
-    return run
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Point the cache of torch.hub to an empty folder."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    return tmp_path / "hub" / "checkpoints"
-
-
-def cached(hub: Path, name: str) -> Path:
-    url: str = get_model_weights(name).DEFAULT.url
-    return hub / url.rpartition("/")[2]
-
-
-@pytest.mark.parametrize("name", ["resnet18", "alexnet", "googlenet-torchvision", "inception_v3", "vgg11-bn"])
-def test_published_weights_load_from_the_cache_without_a_network(name: str, hub: Path) -> None:
-    state = torchvision_state(PUBLISHED[name])
-    torch.save(state, cached(hub, PUBLISHED[name]))
-    backbone = create_backbone(name)
-    report = load_weights(backbone, read_weights("imagenet", name))
-    loaded = {key: value for key, value in backbone.state_dict().items() if "num_batches" not in key}
-    assert equal(loaded, {key: state[key] for key in loaded})
-    assert report.loaded == sorted(loaded)
-    left_out = {key for keys in report.left_out.values() for key in keys}
-    assert left_out == state.keys() - loaded.keys()
-    assert {key.partition(".")[0] for key in left_out} <= {"fc", "classifier", "aux1", "aux2", "AuxLogits"}
-    assert f"torchvision's {get_model_weights(PUBLISHED[name]).__name__}.IMAGENET1K_V1" in str(report)
-
-
-@pytest.mark.parametrize("name", list_backbones())
-def test_published_weights_have_the_names_and_shapes_of_the_backbone(name: str) -> None:
-    if name not in PUBLISHED:
-        with pytest.raises(ArgumentError, match=f"no weights for backbone '{name}'. It has for alexnet, .*vgg11-bn"):
-            read_weights("imagenet", name)
-        return
-    with torch.device("meta"):
-        options = {"init_weights": False} if name in {"googlenet-torchvision", "inception_v3"} else {}
-        theirs = torchvision.models.get_model(PUBLISHED[name], weights=None, **options).state_dict()
-        own = create_backbone(name).state_dict()
-    assert {key: theirs[key].shape for key in own} == {key: value.shape for key, value in own.items()}
-
-
-def test_an_instance_has_no_published_weights() -> None:
-    with pytest.raises(ArgumentError, match="no weights for a backbone that was passed as an instance"):
-        read_weights("imagenet")
-
-
-def test_a_failed_download_names_the_address_and_the_file(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object, **kwargs: object) -> None:
-        reason = "name resolution failed"
-        raise URLError(reason)
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
-    with pytest.raises(DownloadError) as caught:
-        read_weights("imagenet", "resnet18")
-    assert get_model_weights("resnet18").DEFAULT.url in str(caught.value)
-    assert str(cached(hub, "resnet18")) in str(caught.value)
-    assert "name resolution failed" in str(caught.value)
-
-
-def test_a_damaged_file_in_the_cache_is_named(hub: Path) -> None:
-    cached(hub, "resnet18").write_bytes(b"half")
-    with pytest.raises(CheckpointError, match=rf"{cached(hub, 'resnet18')}', the downloaded .* Delete it"):
-        read_weights("imagenet", "resnet18")
 
 
 @pytest.mark.parametrize("form", ["backbone", "compiled", "task", "checkpoint", "compiled checkpoint", "half"])
@@ -202,65 +106,3 @@ def test_weights_of_another_architecture_are_an_error(save: Callable[[Any], Path
     path = save({"state_dict": ClassificationTask(5, backbone_options={"filters": [4]}).state_dict()})
     with pytest.raises(CheckpointError, match=r"stages\.0\.0\.conv\.weight: not in the backbone"):
         load_weights(create_backbone("resnet18"), read_weights(path))
-
-
-@pytest.mark.parametrize(("content", "found"), [({"epoch": 3}, r"\['epoch'\]"), ([1], "list"), ({}, "dict")])
-def test_a_file_without_weights_is_an_error(content: object, found: str, save: Callable[[Any], Path]) -> None:
-    with pytest.raises(CheckpointError, match=rf"weights.pt' holds no weights: .*, found {found}\."):
-        read_weights(save(content))
-
-
-@pytest.mark.parametrize("name", ["imagnet", "gone.pt", "/gone/"])
-def test_a_file_that_does_not_exist_is_named(name: str) -> None:
-    with pytest.raises(ArgumentError, match=f"backbone_weights is '{name}', and there is no such file. Expected 'imag"):
-        read_weights(name)
-
-
-def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=f"is '{tmp_path}', and that folder holds no checkpoint. Expected 'imag"):
-        read_weights(tmp_path)
-
-
-@pytest.mark.parametrize("in_channels", [1, 2, 3, 4, 13])
-def test_adapted_filters_respond_to_grey_images_as_before(in_channels: int) -> None:
-    weight, grey = torch.randn(8, 3, 5, 5), torch.randn(2, 1, 9, 9)
-    adapted = adapt_input_channels(weight, in_channels)
-    expected = nn.functional.conv2d(grey.expand(-1, 3, -1, -1), weight)
-    found = nn.functional.conv2d(grey.expand(-1, in_channels, -1, -1), adapted)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_adapted_filters_are_the_sum_or_copies() -> None:
-    weight = torch.randn(8, 3, 5, 5)
-    assert torch.equal(adapt_input_channels(weight, 3), weight)
-    torch.testing.assert_close(adapt_input_channels(weight, 1), weight.sum(1, keepdim=True))
-    red, green, blue = weight.unbind(1)
-    torch.testing.assert_close(adapt_input_channels(weight, 2), torch.stack([red + blue / 2, green + blue / 2], 1))
-    torch.testing.assert_close(adapt_input_channels(weight, 4), torch.stack([red / 2, green, blue, red / 2], 1))
-    # As timm's adapt_input_conv where the number is a multiple of three.
-    torch.testing.assert_close(adapt_input_channels(weight, 6), weight.repeat(1, 2, 1, 1) * 3 / 6)
-
-
-@pytest.mark.parametrize("in_channels", [1, 2, 3, 4, 13])
-@pytest.mark.parametrize("name", ["resnet18", "alexnet", "googlenet-torchvision", "inception_v3"])
-def test_weights_of_colour_images_take_any_number_of_channels(
-    name: str, in_channels: int, save: Callable[[Any], Path]
-) -> None:
-    path = save(torchvision_state(PUBLISHED[name]))
-    colour, other = create_backbone(name).eval(), create_backbone(name, in_channels).eval()
-    assert load_weights(colour, read_weights(path)).adapted is None
-    assert (load_weights(other, read_weights(path)).adapted is None) == (in_channels == 3)
-    grey = torch.randn(1, 1, 40, 33)
-    with torch.no_grad():
-        pairs = zip(other(grey.expand(-1, in_channels, -1, -1)), colour(grey.expand(-1, 3, -1, -1)), strict=True)
-        for feature, expected in pairs:
-            torch.testing.assert_close(feature, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
-    # A file whose first layer fits is taken as it is.
-    again = create_backbone(name, in_channels)
-    assert load_weights(again, read_weights(save(other.state_dict()))).adapted is None
-    assert equal(again.state_dict(), other.state_dict())
-
-
-def test_torchvision_is_imported_for_published_weights_only() -> None:
-    code = "import sys, visiontasks.backbones, visiontasks.backbones.weights; assert 'torchvision' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,10 +1,13 @@
 """Why weights do not fit a backbone, and which backbone they do fit."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from visiontasks.backbones import create_backbone, list_backbones
 from visiontasks.backbones.backbone import Backbone
@@ -35,16 +38,18 @@ def explain_misfit(
     title = type(backbone).__name__ if not isinstance(backbone, TimmBackbone) else f"{TIMM}{backbone.name}"
     return (
         f"The weights from {source.origin} are not those of this {title}; nothing was loaded. They are of "
-        f"{likely_cause(backbone.state_dict(), found)}.\n  {first_of(problems)}\n{_origin(backbone, source)}"
+        f"{likely_cause(backbone.state_dict(), found, source.weights)}.\n  {first_of(problems)}\n"
+        f"{_origin(backbone, source)}"
     )
 
 
-def likely_cause(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+def likely_cause(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], names: Iterable[str] = ()) -> str:
     """Tell what kind of network weights are of instead, from their names and shapes.
 
     Args:
         expected: Tensors of the backbone by name.
         found: Tensors with names of the backbone, or that belong into its modules.
+        names: All names in the file.
 
     Returns:
         What they are of, such as ``"another width (layer1.0.conv1.weight has 96 channels instead of 64)"``.
@@ -56,7 +61,8 @@ def likely_cause(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     """
     shared = expected.keys() & found.keys()
     if len(shared) < _FEW * len(expected):
-        return f"another architecture ({len(shared)} of {len(expected)} names are the same)"
+        first = ", ".join(itertools.islice(names, 2))
+        return f"another architecture ({len(shared)} of {len(expected)} names are the same; theirs are {first}, ...)"
     causes = []
     missing = [name for name in expected if name not in found and not name.endswith(COUNTER)]
     surplus = [name for name in found if name not in expected]
@@ -115,6 +121,8 @@ def _origin(backbone: Backbone, source: WeightsSource) -> str:
         fits = (same - len(keys.surplus)) / len(expected)
         if fits > share:
             best, share = name, fits
+        if share == 1:
+            break
     if share == 1:
         return f"They are those of {best!r}: choose it as the backbone."
     if share > _NEAR:
@@ -125,20 +133,22 @@ def _origin(backbone: Backbone, source: WeightsSource) -> str:
 
 
 def _candidates(backbone: Backbone, source: WeightsSource) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
-    """Yield backbones that the weights might be of, without memory for their weights."""
-    names = list_backbones()
-    if isinstance(backbone, TimmBackbone):
-        import timm
+    """Yield the tensors of backbones that the weights might be of."""
+    if not isinstance(backbone, TimmBackbone):
+        for name in list_backbones():
+            yield name, _tensors(partial(create_backbone, name))
+        return
+    import timm
 
-        module = timm.model_entrypoint(backbone.name).__module__.rpartition(".")[2]
-        near = difflib.get_close_matches(backbone.name, timm.list_models(module=module), _TRIED, 0)
-        told = [source.architecture] if source.architecture and timm.is_model(source.architecture) else []
-        names = [f"{TIMM}{name}" for name in (*told, *near)]
-    for name in names:
-        with torch.device("meta"):
-            try:
-                candidate = create_backbone(name)
-            except Exception:
-                continue
-        expected = candidate.state_dict()
-        yield name, {key: value for key, value in expected.items() if not key.endswith(COUNTER)}
+    family = timm.model_entrypoint(backbone.name).__module__.rpartition(".")[2]
+    near = difflib.get_close_matches(backbone.name, timm.list_models(module=family), _TRIED, 0)
+    told = [source.architecture] if source.architecture and timm.is_model(source.architecture) else []
+    for name in (*told, *near):
+        with suppress(Exception):  # of a model that gives no feature maps
+            yield f"{TIMM}{name}", _tensors(partial(timm.create_model, name, features_only=True))
+
+
+def _tensors(build: Callable[[], nn.Module]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):  # shapes without memory
+        network = build()
+    return {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}

@@ -1,6 +1,7 @@
 """Weights of a backbone: read from wherever they are, compared with it, and loaded."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class LoadReport(NamedTuple):
         origin: The file or the name of the published weights.
         prefix: What stands in front of the backbone's names there.
         loaded: Names of the backbone's tensors that were loaded, which are all of them.
-        left_out: Names in the source of everything else, by the reason.
+        left_out: Names in the source of everything else, by what it is.
         adapted: How the first convolution was adapted; None if its channels matched.
     """
 
@@ -41,10 +42,10 @@ class LoadReport(NamedTuple):
 
     def __str__(self) -> str:
         """Summarise the report in a few lines."""
-        behind = f", there behind {self.prefix!r}" if self.prefix else ""
+        behind = f", where their names begin with {self.prefix!r}" if self.prefix else ""
         adapted = f"; {self.adapted}" if self.adapted else ""
         lines = [f"Backbone weights: all {len(self.loaded)} tensors are from {self.origin}{behind}{adapted}."]
-        lines += [f"Left out, {reason}: {_parts(keys)}." for reason, keys in self.left_out.items()]
+        lines += [f"Left out {what}: {_parts(keys, self.prefix)}." for what, keys in self.left_out.items()]
         return "\n  ".join(lines)
 
 
@@ -129,28 +130,26 @@ class _Fit(NamedTuple):
         return cls(tensors, match, weights if not problems else weights | surplus, problems, adapted)
 
     def left_out(self) -> dict[str, list[str]]:
-        """Sort what is not loaded by the reason."""
+        """Sort the names of everything else by what it is."""
         taken = {*self.match.keys.values(), *self.match.others}
         rest = [key for key in self.tensors if key not in taken]
         again = [key for key in rest if key.startswith(tuple(self.match.copies))]
-        reasons = {
-            "as no feature map depends on it": self.match.others,
-            "as a further copy of these weights": again,
-            "as something else": [key for key in rest if key not in set(again)],
+        kinds = {
+            "layers that no feature map depends on, such as a classifier": self.match.others,
+            "another copy of these weights": again,
+            "what belongs to no backbone": [key for key in rest if key not in set(again)],
         }
-        return {reason: keys for reason, keys in reasons.items() if keys}
+        return {kind: keys for kind, keys in kinds.items() if keys}
 
 
-def _parts(keys: list[str]) -> str:
-    """Name the parts that keys belong to: by what follows the beginning that they share, at most a few."""
-    split = [key.split(".") for key in keys]
-    shared = 0
-    while len(split) > 1 and all(len(parts) > shared + 2 and parts[shared] == split[0][shared] for parts in split):
-        shared += 1
-    counts: dict[str, int] = {}
-    for parts in split:
-        name = ".".join(parts[: shared + 1])
-        counts[name] = counts.get(name, 0) + 1
+def _parts(keys: list[str], prefix: str) -> str:
+    """Name the parts that keys belong to, by as much of each as tells it from a prefix; at most a few."""
+    counts = Counter(_part(key.split("."), prefix.split(".")) for key in keys)
     named = [f"{name} ({count} tensor{'s' * (count > 1)})" for name, count in counts.items()]
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
     return f"{', '.join(named[:_LISTED])}{more}"
+
+
+def _part(key: list[str], prefix: list[str]) -> str:
+    pairs = enumerate(zip(key, prefix, strict=False))
+    return ".".join(key[: 1 + next((place for place, (one, other) in pairs if one != other), 0)])
