@@ -11,7 +11,7 @@ import torchvision
 from torchvision.models import get_model_weights
 
 from tests.backbones.states import torchvision_state
-from visiontasks import create_backbone, list_backbones
+from visiontasks import ClassificationTask, create_backbone, list_backbones
 from visiontasks.backbones.published import PUBLISHED
 from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
@@ -85,3 +85,58 @@ def test_a_damaged_file_in_the_cache_is_named(hub: Path) -> None:
 def test_torchvision_is_imported_for_published_weights_only() -> None:
     code = "import sys, visiontasks.backbones, visiontasks.backbones.weights; assert 'torchvision' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Stand in for what timm would download: weights of a known draw."""
+    create, weights = timm.create_model, dict[str, torch.Tensor]()
+
+    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
+        model = create(name, **options)
+        if pretrained:
+            weights.update(model.state_dict())
+        return model
+
+    monkeypatch.setattr(timm, "create_model", stored)
+    return weights
+
+
+@pytest.mark.parametrize("in_channels", [3, 1])
+def test_published_weights_bring_their_normalisation(in_channels: int, published: dict[str, torch.Tensor]) -> None:
+    task = ClassificationTask(
+        2, backbone="timm/test_resnet", backbone_weights="imagenet", in_channels=in_channels, image_size=(64, 64)
+    )
+    assert (task.normalize.mode, task.hparams["backbone_weights"]) == ("unit", None)
+    for name, value in task.backbone.state_dict().items():
+        expected = published[name.removeprefix("model.")]
+        if value.shape != expected.shape:
+            expected = expected.sum(1, keepdim=True)
+        torch.testing.assert_close(value, expected)
+    assert (
+        ClassificationTask(2, backbone="timm/convnext_atto", backbone_weights="imagenet").normalize.mode == "imagenet"
+    )
+
+
+def test_published_weights_of_clip_bring_the_numbers_of_their_pixels(
+    published: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = timm.get_pretrained_cfg("vit_base_patch16_clip_224")
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: config)
+    task = ClassificationTask(2, backbone="timm/test_resnet", backbone_weights="imagenet", image_size=(64, 64))
+    numbers = {"mean": list(config.mean), "std": list(config.std)}
+    assert task.normalize.mode == task.hparams["normalization"] == numbers
+    torch.testing.assert_close(task.normalize.mean.flatten(), torch.tensor(config.mean))
+    torch.testing.assert_close(task.normalize.std.flatten(), torch.tensor(config.std))
+
+
+def test_a_failed_download_of_timm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        message = "no network"
+        raise OSError(message)
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(
+        DownloadError, match=r"weights of 'timm/resnet18' could not be downloaded \(OSError: no network"
+    ):
+        published_by_timm("resnet18")

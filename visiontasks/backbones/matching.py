@@ -75,9 +75,15 @@ def match_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], c
     }
     if not sets:
         return Match("", {}, {}, [], [])
-    # The longest beginning of the backbone's own names last: a head beside them then lies in no module of its own.
+    # The network within the backbone, where it holds one: a head beside it then lies in no module of the backbone.
     own, prefix = best = max(
-        sets, key=lambda place: (fitting[place], len(sets[place]), _is_averaged(place[1]), len(place[0]))
+        sets,
+        key=lambda place: (
+            fitting[place],
+            len(sets[place]),
+            _is_averaged(place[1]),
+            len(place[0]) if _is_network(place[0], expected) else -1,
+        ),
     )
     keys = sets[best]
     copies = [there for one, there in sets if one == own and there != prefix and fitting[one, there] == fitting[best]]
@@ -120,14 +126,14 @@ def numbered(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> I
     Yields:
         For each sequence with enough parts, all tensors, those of the sequence named as the backbone's parts, in order.
     """
-    own = _beginnings(expected)[-1]
+    own = [start for start in _beginnings(expected) if not start or _is_network(start, expected)][-1]
     parts = list(dict.fromkeys(name.removeprefix(own).partition(".")[0] for name in expected))
     sequences: dict[str, dict[int, list[str]]] = {}
     for key in tensors:
         for found in re.finditer(r"(?:(?<=\.)|^)(\d+)\.", key):
             sequences.setdefault(key[: found.start()], {}).setdefault(int(found[1]), []).append(key)
     for prefix, sequence in sequences.items():
-        if len(sequence) >= len(parts):
+        if len(sequence) >= len(parts) > 1:
             names = {
                 key: f"{prefix}{part}.{key.removeprefix(f'{prefix}{number}.')}"
                 for part, number in zip(parts, sorted(sequence), strict=False)
@@ -155,6 +161,12 @@ def _beginnings(expected: Mapping[str, Tensor]) -> list[str]:
     return [first[:start] for start in _starts(first) if all(name.startswith(first[:start]) for name in names)]
 
 
+def _is_network(beginning: str, expected: Mapping[str, Tensor]) -> bool:
+    """Tell whether what all names begin with is a network, and not a sequence of blocks or within one."""
+    following = next(iter(expected)).removeprefix(beginning).partition(".")[0]
+    return not any(part.isdecimal() for part in (*beginning.split("."), following))
+
+
 def _is_averaged(prefix: str) -> bool:
     return not _AVERAGED.isdisjoint(re.split(r"[._]", prefix.lower()))
 
@@ -168,16 +180,15 @@ def _rest(
     cut: tuple[str, ...],
 ) -> tuple[dict[str, str], list[str]]:
     """Split what is left below a prefix into what belongs into modules of the backbone and what does not."""
-    modules = {
-        _canonical(name[:start]) for name in expected for start in _starts(name) if start > len(own)
-    }  # each ends with a point
+    first = len(own) + _is_network(own, expected)
+    modules = {_canonical(name[:start]) for name in expected for start in _starts(name) if start >= max(first, 1)}
     surplus: dict[str, str] = {}
     others: list[str] = []
     for key, whole in plain.items():
         if key in taken or not whole.startswith(prefix):
             continue
         name = own + whole.removeprefix(prefix)
-        within = any(_canonical(name[:start]) in modules for start in _starts(name) if start > len(own))
+        within = any(_canonical(name[:start]) in modules for start in _starts(name))
         if within and not name.startswith(tuple(f"{module}." for module in cut)) and not name.endswith(COUNTER):
             surplus[name] = key
         else:
