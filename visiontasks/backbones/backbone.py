@@ -1,8 +1,8 @@
 """The contract of every backbone: an image goes in, feature maps come out, fine to coarse."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, TypedDict
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,6 +20,17 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+class ChannelValues(TypedDict):
+    """Mean and standard deviation of each channel that pixels in 0 to 1 are normalised by."""
+
+    mean: list[float]
+    std: list[float]
+
+
+PretrainedNormalization = Literal["imagenet", "unit"] | ChannelValues
+"""Normalisation of the images that published weights were trained on."""
+
+
 class Backbone(nn.Module, ABC):
     """An image network without its head.
 
@@ -32,12 +43,14 @@ class Backbone(nn.Module, ABC):
         strides: Stride of each feature map in pixels of the input, exact powers of two, fine to coarse.
         auxiliary_channels: Channels of the maps that auxiliary classifiers read; empty for most networks.
         pretrained_normalization: Normalisation of the images that the architecture's published weights were trained on.
+        cut: Names of modules that a network has lost, as no feature map depends on them; a file may have their weights.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     auxiliary_channels: tuple[int, ...] = ()
-    pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
+    pretrained_normalization: PretrainedNormalization = "imagenet"
+    cut: tuple[str, ...] = ()
 
     made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
@@ -83,6 +96,17 @@ class Backbone(nn.Module, ABC):
             default, for a backbone that can only be frozen as a whole.
         """
         return []
+
+    def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Convert weights from the names that other implementations of the network give them.
+
+        Args:
+            weights: Weights that do not have the names of this backbone.
+
+        Yields:
+            Weights that may have them; none by default.
+        """
+        yield from ()
 
     def freeze(self, freeze: Freeze, norms: bool = False) -> None:
         """Freeze weights and batch-norm statistics; parts that were frozen before and are not selected now train again.

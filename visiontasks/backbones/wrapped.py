@@ -89,6 +89,7 @@ class WrappedBackbone(PaddedBackbone):
                 if parameters and not inside and not holds_node and unused.issuperset(parameters):
                     self.module.set_submodule(name, nn.Identity())
                     cut.append(name)
+            self.cut = tuple(f"module.{name}" for name in cut)
             try:
                 with torch.no_grad():
                     after = self.maps(images)
