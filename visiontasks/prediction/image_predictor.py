@@ -99,7 +99,7 @@ class ImagePredictor:
         positions: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for position, sample in enumerate(samples):
             positions[tuple(-(-side // multiple) for side in sample.window.size)].append(position)
-        fields = {}
+        fields: dict[int, Fields] = {}
         for group in positions.values():
             fields |= zip(group, self.predict_batch([samples[position] for position in group]), strict=True)
         return [fields[position] for position in range(len(samples))]

@@ -88,7 +88,11 @@ def _join(name: str, rows: list[list[int]], values: list[Any]) -> Any:  # noqa: 
         padding = -1 if name == "labels" and first.dtype.is_signed else 0
         joined = first.new_full((sum(map(len, rows)), *shape), padding)
         for places, value in zip(rows, values, strict=True):
-            joined[(places, *(slice(side) for side in value.shape[1:]))] = value
+            corner = joined
+            # A view of the corner, as values of one image may have any number of axes.
+            for axis, side in enumerate(value.shape[1:], start=1):
+                corner = corner.narrow(axis, 0, side)
+            corner[places] = value
         return joined
     if isinstance(first, Mapping):
         return {key: _join(key, rows, [value[key] for value in values]) for key in first}

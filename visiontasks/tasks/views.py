@@ -77,7 +77,7 @@ def evaluation_view(task: "visiontasks.tasks.task.Task") -> View | None:
 
 def multiple_of(task: "visiontasks.tasks.task.Task") -> int:
     """Return the number of which the height and width of an evaluated image are a multiple."""
-    return (task.view or WHOLE).get("multiple", 1)
+    return int((task.view or WHOLE).get("multiple", 1))
 
 
 def recorded_view(task: "visiontasks.tasks.task.Task", record: Mapping[str, Any]) -> View | None:
