@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import CheckpointError, listed
 
 COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
@@ -50,10 +50,10 @@ def check_fit(
         model: See :func:`mismatches`.
 
     Raises:
-        CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
+        CheckpointError: If keys are missing or unexpected or shapes differ; the first ten are listed.
     """
     problems = mismatches(expected, loaded, file, model)
     if problems:
-        listed = "\n  ".join(problems)
-        message = f"{problem}; nothing was loaded:\n  {listed}\n{remedy}"
+        lines = listed(problems, separator="\n  ")
+        message = f"{problem}; nothing was loaded:\n  {lines}\n{remedy}"
         raise CheckpointError(message)

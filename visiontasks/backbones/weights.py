@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.timm_backbone import TIMM, timm_weights
-from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
+from visiontasks.errors import ArgumentError, CheckpointError, DownloadError, listed
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.serialization import load_file, name_of
 from visiontasks.state_dicts import COMPILED, check_fit
@@ -74,8 +74,7 @@ class LoadReport(NamedTuple):
         if self.adapted:
             parts.append(self.adapted)
         for owner, keys in self.left_out.items():
-            more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
-            parts.append(f"left out {owner}: {', '.join(keys[:2])}{more}")
+            parts.append(f"left out {owner}: {listed(keys, 2)}")
         return f"Backbone weights: {'; '.join(parts)}."
 
 

@@ -9,6 +9,7 @@ import yaml
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from visiontasks.cli.choices import DATA_MODULES
+from visiontasks.cli.messages import innermost
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.data.data_module import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
@@ -45,8 +46,8 @@ def parse_data(
         return parser.instantiate_classes(options).data, options
     except (ValueError, TypeError, MisconfigurationException) as error:
         # jsonargparse wraps errors of a constructor in its own message.
-        cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
-        raise ArgumentError(str(cause)) from error
+        own = isinstance(error.__cause__, VisiontasksError)
+        raise ArgumentError(str(error.__cause__) if own else innermost(str(error))) from error
 
 
 def _with_configured_data(arguments: Sequence[str]) -> list[str]:

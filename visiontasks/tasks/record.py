@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import CheckpointError, listed
 from visiontasks.state_dicts import COMPILED, check_fit
 from visiontasks.tasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.tasks.optimization import qualified_name
@@ -104,8 +104,8 @@ def adopt_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
     # Lightning calls setup, which adopts the class names of the data, before it restores a checkpoint.
     if task._trainer is not None and "num_classes" in task.hparams and len(names) == len(saved) and names != saved:
         message = (
-            f"The classes of the checkpoint are {saved}, those of the data {names}; expected the same, in the same "
-            "order. Check that these are the data that you mean."
+            f"The classes of the checkpoint are {listed(saved)}, those of the data {listed(names)}; expected the same, "
+            "in the same order. Check that these are the data that you mean."
         )
         raise CheckpointError(message)
     task.class_names = task.class_names or record.get("class_names")
@@ -180,11 +180,11 @@ def restore(
     """
     missing = [name for name in checkpoint.get(RECORD, {}).get("unsaved", []) if name not in kwargs]
     if missing:
-        listed = ", ".join(f"{name}=..." for name in missing)
+        passed = ", ".join(f"{name}=..." for name in missing)
         message = (
             f"{origin!r} was made with an instance as "
             f"{' and '.join(repr(name) for name in missing)}, which a checkpoint cannot hold. Pass it again: "
-            f"{kind.__name__}.load_from_checkpoint(path, {listed})."
+            f"{kind.__name__}.load_from_checkpoint(path, {passed})."
         )
         raise CheckpointError(message)
     parameters = inspect.signature(kind).parameters
@@ -202,5 +202,5 @@ def restore(
     differing = task.load_state_dict(weights, task.strict_loading if strict is None else strict)
     for names, holder in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
         if names:
-            rank_zero_warn(f"{origin!r} was loaded in part; not in {holder}: {', '.join(names)}.")
+            rank_zero_warn(f"{origin!r} was loaded in part; not in {holder}: {listed(names)}.")
     return task.to(next((value.device for value in weights.values() if isinstance(value, Tensor)), torch.device("cpu")))
