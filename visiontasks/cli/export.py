@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from visiontasks.cli.sides import both_sides
 from visiontasks.export import export_task
 from visiontasks.prediction import find_files, import_task, load_task
 from visiontasks.runs import resolve_checkpoint
@@ -47,7 +48,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "--images", nargs="+", metavar="SOURCE", default=[], help="images to compare on; generated ones by default"
     )
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(both_sides(arguments, "--image_size"))
     task_class = import_task(options.task, Task)  # type: ignore[type-abstract]  # a subclass of it is
     checkpoint = resolve_checkpoint(options.checkpoint)
     task = load_task(checkpoint, task_class)

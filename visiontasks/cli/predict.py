@@ -9,6 +9,7 @@ from typing import get_args
 
 from tqdm import tqdm
 
+from visiontasks.cli.sides import both_sides
 from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.files import write_atomically
 from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
@@ -36,7 +37,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
-    options = _parser(command).parse_args(arguments)
+    options = _parser(command).parse_args(both_sides(arguments, "--image_size", "--window"))
     predictor = create_predictor(
         options.checkpoint,
         task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.errors import ArgumentError, DataError, check_choice
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import Images, Statistics
 
 Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
@@ -76,7 +77,7 @@ class Normalize(nn.Module):
     std: Tensor
     measured: Tensor
 
-    def __init__(self, mode: Normalization, in_channels: int, image_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, mode: Normalization, in_channels: int, image_size: ImageSize | None = None) -> None:
         super().__init__()
         check_choice("normalization", mode, get_args(Normalization))
         self.mode = mode
@@ -92,7 +93,7 @@ class Normalize(nn.Module):
             if image_size is None:
                 message = "normalization 'image_mean' subtracts one mean image: give image_size=(height, width)."
                 raise ArgumentError(message)
-            mean = torch.zeros(in_channels, *image_size)
+            mean = torch.zeros(in_channels, *height_and_width("image_size", image_size))
         if mode in ("channel_mean", "image_mean"):
             std = std / 255
         self.register_buffer("mean", mean)

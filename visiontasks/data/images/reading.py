@@ -36,6 +36,7 @@ from visiontasks.data.images.tiff import (
     upright,
 )
 from visiontasks.errors import UnreadableFileError
+from visiontasks.sizes import ImageSize, height_and_width
 
 MAX_PIXELS = 178_956_970
 """Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
@@ -64,7 +65,7 @@ class Reading(NamedTuple):
 
 
 def read_image(
-    path: str | Path, channels: int = 3, size: tuple[int, int] | None = None
+    path: str | Path, channels: int = 3, size: ImageSize | None = None
 ) -> UInt8[Tensor, "channels height width"]:
     """Read an image as a tensor.
 
@@ -81,7 +82,7 @@ def read_image(
             channels.
     """
     pixels = read_pixels(path, channels)
-    return to_tensor(pixels if size is None else resize(pixels, size))
+    return to_tensor(pixels if size is None else resize(pixels, height_and_width("size", size)))
 
 
 def read_pixels(
