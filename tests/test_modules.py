@@ -31,7 +31,6 @@ TESTED_BY = [
     ("metrics/coco_average_precision.py", "metrics/test_detection_records.py", "scores of the records of detections"),
     ("prediction/*.py", "prediction/test_predicting.py", "from files to results in one go"),
     ("report/*.py", "report/test_page.py", "what the page shows"),
-    ("tasks/agreement.py", "tasks/test_preparation.py", "what task and data have to agree on before a step"),
     ("tasks/parts.py", "tasks/test_detection.py", "the parts of a detector"),
     ("testing/backbones.py", "backbones/test_backbone.py", "the contract, held and broken"),
     ("testing/comparison.py", "tasks/test_task.py", "comparisons of the contracts"),
