@@ -42,6 +42,7 @@ BASE = {
     "options",
     "runs",
     "serialization",
+    "sizes",
     "state_dicts",
     "types",
 }

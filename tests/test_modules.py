@@ -36,7 +36,6 @@ TESTED_BY = [
     ("options.py", "cli/test_predict.py", "the options of the command"),
     ("prediction/*.py", "prediction/test_predicting.py", "from files to results in one go"),
     ("report/*.py", "report/test_page.py", "what the page shows"),
-    ("tasks/agreement.py", "tasks/test_preparation.py", "what task and data have to agree on before a step"),
     ("tasks/parts.py", "tasks/test_detection.py", "the parts of a detector"),
     ("testing/backbones.py", "backbones/test_backbone.py", "the contract, held and broken"),
     ("testing/comparison.py", "tasks/test_task.py", "comparisons of the contracts"),

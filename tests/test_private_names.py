@@ -46,6 +46,12 @@ def launcher_of_processes(_: Trainer) -> bool:
     return _SubprocessScriptLauncher(LightningEnvironment(), num_processes=1, num_nodes=1).procs == []
 
 
+def union_of_numbers() -> bool:
+    parser = LightningArgumentParser()
+    parser.add_argument("--share", type=int | float)
+    return [getattr(action, "_typehint", None) for action in parser._actions][-1] == int | float
+
+
 def iterator_of_workers(_: Trainer) -> bool:
     loader: Any = DataLoader([0, 1], num_workers=1, persistent_workers=True)  # type: ignore[arg-type]  # a list is enough
     assert loader._iterator is None
@@ -123,6 +129,7 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     "_should_accumulate": lambda trainer: takes(trainer.fit_loop.epoch_loop._should_accumulate),
     "_should_check_val_fx": lambda trainer: takes(trainer.fit_loop.epoch_loop._should_check_val_fx, "data_fetcher"),
     "_timeout": lambda _: isinstance(DDPStrategy()._timeout, timedelta),
+    "_typehint": lambda _: union_of_numbers(),
     "_update_learning_rates": lambda trainer: takes(
         trainer.fit_loop.epoch_loop._update_learning_rates, "interval", "update_plateau_schedulers"
     ),

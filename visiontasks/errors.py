@@ -1,7 +1,11 @@
 """Exceptions that say what was found, what was expected, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from math import inf
+
+_WHOLE, _BEGINNING = 40, 10
+"""Length up to which a list of names is written out, and how many names of a longer one are."""
 
 
 class VisiontasksError(Exception):
@@ -66,6 +70,29 @@ def check_choice(argument: str, value: str, known: Iterable[str]) -> None:
         raise ArgumentError(message)
 
 
+def check_range(low: float, high: float, **given: float) -> None:
+    """Check that numbers are within a range.
+
+    Args:
+        low: The least that they may be.
+        high: The most that they may be.
+        **given: The numbers by the names of their arguments.
+
+    Raises:
+        ArgumentError: If one is outside.
+
+    Example:
+        >>> check_range(0, 1, dropout=0.5, label_smoothing=10)
+        Traceback (most recent call last):
+        visiontasks.errors.ArgumentError: label_smoothing is 10; expected 0 to 1.
+    """
+    for name, value in given.items():
+        if not low <= value <= high:
+            expected = f"at least {low:g}" if high == inf else f"{low:g} to {high:g}"
+            message = f"{name} is {value}; expected {expected}."
+            raise ArgumentError(message)
+
+
 def near_matches(name: str, known: Iterable[str]) -> str:
     """Suggest the known names that are closest to a mistyped one.
 
@@ -82,10 +109,25 @@ def near_matches(name: str, known: Iterable[str]) -> str:
         >>> near_matches("zebra", ["cnn", "alexnet"])
         "Known: 'alexnet', 'cnn'."
     """
-    names = sorted(known)
+    names = sorted({*known})
     spelled = {known_name.lower(): known_name for known_name in names}
     close = get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
     if close:
         return f"Did you mean {' or '.join(repr(spelled[match]) for match in close)}?"
-    others = f" and {len(names) - 40} others" if len(names) > 40 else ""
-    return f"Known: {', '.join(repr(match) for match in names[:40])}{others}."
+    return f"Known: {listed([repr(match) for match in names], len(names) if len(names) <= _WHOLE else _BEGINNING)}."
+
+
+def listed(names: Sequence[str], shown: int = _BEGINNING, separator: str = ", ") -> str:
+    """Write a list into a message; of a long one, the beginning and how many more there are.
+
+    Args:
+        names: What to list.
+        shown: Entries to write out at most.
+        separator: What stands between two.
+
+    Example:
+        >>> listed(["a", "b", "c", "d"], 2)
+        'a, b and 2 others'
+    """
+    more = len(names) - shown
+    return separator.join(names[:shown]) + (f" and {more} other{'s' * (more > 1)}" if more > 0 else "")

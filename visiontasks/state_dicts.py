@@ -1,26 +1,13 @@
 """Weights, compared with a model before anything is copied."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor
 
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import CheckpointError, listed
 
 COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
-
-_LISTED = 10
-
-
-def first_of(problems: Sequence[str]) -> str:
-    """Join the first of a list of problems, one a line, and count the others.
-
-    Example:
-        >>> print(first_of([f"key {number}" for number in range(12)]).splitlines()[-1].strip())
-        and 2 more.
-    """
-    more = [f"and {len(problems) - _LISTED} more."] if len(problems) > _LISTED else []
-    return "\n  ".join([*problems[:_LISTED], *more])
 
 
 def mismatches(expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
@@ -67,5 +54,6 @@ def check_fit(
     """
     problems = mismatches(expected, loaded, file, model)
     if problems:
-        message = f"{problem}; nothing was loaded:\n  {first_of(problems)}\n{remedy}"
+        lines = listed(problems, separator="\n  ")
+        message = f"{problem}; nothing was loaded:\n  {lines}\n{remedy}"
         raise CheckpointError(message)

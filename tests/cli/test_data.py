@@ -115,7 +115,7 @@ MESSAGES = {
     "check --data COCODataModul": "error: --data COCODataModul: unknown. Did you mean 'COCODataModule'",
     "check --data COCODataModule --data.root nowhere": "error: root 'nowhere' does not exist; expected a folder.",
     "check --data COCODataModule --data.rot x": (
-        "error: --data.rot: COCODataModule has no argument 'rot'. Did you mean 'root'?"
+        "error: --data.rot: COCODataModule has no argument 'rot'. Did you mean '--data.root'?"
     ),
     "show --data COCODataModule --data.task detecton": "error: --data.task detecton: unknown. Did you mean 'detection'",
     "show --data COCODataModule --data.root coco --n 0": "error: --n is 0; expected at least 1.",

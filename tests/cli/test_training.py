@@ -27,7 +27,7 @@ DATA = "--data.train_size 24 --data.val_size 8 --data.test_size 8 --data.batch_s
 MESSAGES = {
     "fitt": "error: there is no command 'fitt'. Did you mean 'fit'?",
     "fit --model.bakcbone cnn": (
-        "error: --model.bakcbone: ClassificationTask has no argument 'bakcbone'. Did you mean 'backbone'?"
+        "error: --model.bakcbone: ClassificationTask has no argument 'bakcbone'. Did you mean '--model.backbone'?"
     ),
     "fit --trainer.max_epoch 3": "error: There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'",
     "fit --trainer.max_epochs ten": "error: --trainer.max_epochs ten: expected int",

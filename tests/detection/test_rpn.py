@@ -45,6 +45,15 @@ def test_fewer_proposals_are_asked_for_in_evaluation() -> None:
     assert [rpn.train(mode).propose(outputs, sizes).shape[1] for mode in (True, False)] == [30, 20]
 
 
+def test_one_number_of_proposals_is_that_of_both_stages() -> None:
+    rpn = RPN(12, Anchors(STRIDES, (4,)), pre_nms_top_n=50, post_nms_top_n=(20, 7))
+    outputs = rpn([torch.randn(1, 12, 96 // stride, 128 // stride) for stride in STRIDES])
+    sizes = torch.tensor([[96, 128]])
+    assert [int(is_box(rpn.train(mode).propose(outputs, sizes)).sum()) for mode in (True, False)] == [20, 7]
+    both = RPN(12, Anchors(STRIDES, (4,)), pre_nms_top_n=50, post_nms_top_n=9)
+    assert (both.pre_nms_top_n, both.post_nms_top_n) == ((50, 50), (9, 9))
+
+
 def test_no_gradient_goes_through_the_proposals() -> None:
     rpn = RPN(4, Anchors((8,)))
     features = [torch.randn(2, 4, 8, 8, requires_grad=True)]

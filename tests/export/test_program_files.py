@@ -103,6 +103,19 @@ def test_what_is_missing_is_said(name: str, size: tuple[int, int] | None, messag
         export_task(ClassificationTask(3, **SMALL), tmp_path / name, size)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_weights_of_another_precision_are_refused(kind: torch.dtype, suffix: str, tmp_path: Path) -> None:
+    task = ClassificationTask(3, **SMALL).to(kind)
+    message = (
+        rf"weights of the task are {str(kind).removeprefix('torch.')}; a file computes in float32: .*task.float\(\)"
+    )
+    with pytest.raises(ExportError, match=message):
+        export_task(task, tmp_path / f"a{suffix}", 16)
+    assert not [*tmp_path.iterdir()]
+    assert export_task(task.float(), tmp_path / "a.pt2", 16).metadata["image_size"] == [16, 16]
+
+
 def test_a_task_that_cannot_be_traced_is_an_error(tmp_path: Path) -> None:
     class Untraceable(ClassificationTask):
         def forward(self, images: Tensor) -> Tensor:

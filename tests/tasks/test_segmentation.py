@@ -219,6 +219,8 @@ def test_masks_of_another_size_are_an_error(make_trainer: Callable[..., Trainer]
         ({"num_classes": 3, "mode": "binary"}, "num_classes is 3 .* 2 with mode 'binary'"),
         ({"num_classes": 3, "class_names": ["a"]}, "class_names has 1 entries for num_classes=3"),
         ({"num_classes": 3, "class_weights": [1.0]}, "class_weights has 1 entries for num_classes=3"),
+        ({"num_classes": 3, "auxiliary_weight": -0.4}, "auxiliary_weight is -0.4; expected at least 0"),
+        ({"num_classes": 3, "label_smoothing": 10.0}, "label_smoothing is 10.0; expected 0 to 1"),
         ({"num_classes": 3, "decoder": "unett"}, "There is no decoder 'unett'"),
         ({"num_classes": 3, "loss": {"iou": 1.0}}, "There is no loss 'iou'"),
         ({"num_classes": 3, "mode": "multilabel", "class_weights": "median_frequency"}, "exclude each other"),

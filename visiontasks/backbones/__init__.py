@@ -80,12 +80,13 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
         (8, 16, 16)
     """
     if name.startswith(TIMM):
-        return TimmBackbone(name.removeprefix(TIMM), in_channels, **options)
+        timm = TimmBackbone(name.removeprefix(TIMM), in_channels, **options)
+        return timm if options.get("pretrained") else timm.note_random()
     if name not in _BUILDERS:
         message = f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {TIMM}NAME."
         raise ArgumentError(message)
     try:
-        return _BUILDERS[name](in_channels=in_channels, **options)
+        return _BUILDERS[name](in_channels=in_channels, **options).note_random()
     except TypeError as error:
         message = f"backbone {name!r} was given {options}: {error}"
         raise ArgumentError(message) from error

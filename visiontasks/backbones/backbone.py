@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, TypedDict
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,6 +16,9 @@ Freeze = Literal["none", "all"] | int
 
 Features = list[Float[Tensor, "batch _ _ _"]]
 """Feature maps, fine to coarse; map i has the backbone's ``channels[i]`` and ``strides[i]``."""
+
+_NOTED = 64
+"""Number of weights that tell random ones from all others."""
 
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -54,6 +58,8 @@ class Backbone(nn.Module, ABC):
 
     made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
+    _created: Tensor | None = None
+    """Some of the random weights that it was created with; None if they may be others."""
     _frozen: Sequence[str] = ()
     """Names of the modules that are frozen: ``convert_sync_batchnorm`` puts others in their places."""
 
@@ -87,6 +93,19 @@ class Backbone(nn.Module, ABC):
             What :meth:`forward` returns, and one map per entry of ``auxiliary_channels``.
         """
         return self(images), []
+
+    def note_random(self) -> Self:
+        """Note that the weights are random until others are loaded or trained; see :meth:`is_untrained`."""
+        some = self._some_weights()
+        self._created = None if some.is_meta else some.to("cpu", torch.float32, copy=True)
+        return self
+
+    def is_untrained(self) -> bool:
+        """Return whether it still has the random weights of :func:`~visiontasks.backbones.create_backbone`."""
+        return self._created is not None and self._created.equal(self._some_weights().to("cpu", torch.float32))
+
+    def _some_weights(self) -> Tensor:
+        return next(iter(self.parameters()), torch.zeros(0)).detach().flatten()[:_NOTED]
 
     def stage_modules(self) -> list[list[nn.Module]]:
         """List the modules that compute each feature map from the one before, for partial freezing.

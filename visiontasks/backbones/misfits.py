@@ -14,7 +14,7 @@ from visiontasks.backbones.backbone import Backbone
 from visiontasks.backbones.matching import COUNTER, match_names
 from visiontasks.backbones.timm_backbone import TIMM, TimmBackbone
 from visiontasks.backbones.weight_files import WeightsSource
-from visiontasks.state_dicts import first_of
+from visiontasks.errors import listed
 
 _TRIED = 30
 _FEW = 0.3
@@ -36,9 +36,10 @@ def explain_misfit(
         A message: the likely cause, the first differences, and the backbone that the weights are of, if it is known.
     """
     title = type(backbone).__name__ if not isinstance(backbone, TimmBackbone) else f"{TIMM}{backbone.name}"
+    lines = listed(problems, separator="\n  ")
     return (
         f"The weights from {source.origin} are not those of this {title}; nothing was loaded. They are of "
-        f"{likely_cause(backbone.state_dict(), found, source.weights)}.\n  {first_of(problems)}\n"
+        f"{likely_cause(backbone.state_dict(), found, source.weights)}.\n  {lines}\n"
         f"{_origin(backbone, source)}"
     )
 

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from visiontasks.backbones import Backbone, create_backbone
 from visiontasks.backbones.backbone import Features
 from visiontasks.backbones.receptive_field import receptive_fields
+from visiontasks.sizes import ImageSize, height_and_width
 
 
 class MapSummary(NamedTuple):
@@ -48,9 +49,7 @@ class BackboneSummary(NamedTuple):
     maps: list[MapSummary]
 
 
-def summarize(
-    name: str, in_channels: int = 3, size: tuple[int, int] = (224, 224), *, brief: bool = False
-) -> BackboneSummary:
+def summarize(name: str, in_channels: int = 3, size: ImageSize = (224, 224), *, brief: bool = False) -> BackboneSummary:
     """Summarise a named backbone without allocating its weights.
 
     Args:
@@ -75,7 +74,7 @@ def summarize(
         backbone = create_backbone(name, in_channels).eval()
         counter = FlopCounterMode(display=False)
         with counter, torch.set_grad_enabled(not brief):
-            features = backbone(torch.empty(1, in_channels, *size))
+            features = backbone(torch.empty(1, in_channels, *height_and_width("size", size)))
     last = len(features) - 1
     measured = [last] if brief else list(range(len(features)))
     fields = dict(zip(measured, receptive_fields(backbone, in_channels, measured), strict=True))

@@ -10,6 +10,7 @@ from torchvision.models import get_model_weights
 from visiontasks.backbones import list_backbones
 from visiontasks.backbones.published import PUBLISHED
 from visiontasks.backbones.summary import BackboneSummary, summarize
+from visiontasks.cli.sides import both_sides
 from visiontasks.errors import ArgumentError
 
 _BAR = 24
@@ -37,7 +38,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "--size", type=int, nargs=2, default=(224, 224), metavar=("H", "W"), help="image size (default: 224 224)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(both_sides(arguments, "--size"))
     if min(options.size) < 1 or options.in_channels < 1:
         message = f"--size is {options.size} and --in_channels {options.in_channels}; expected at least 1."
         raise ArgumentError(message)

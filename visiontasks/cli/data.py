@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from visiontasks.cli.messages import innermost
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.data import datamodules
 from visiontasks.data.vision_data import VisionData
@@ -60,8 +61,8 @@ def _parse(parser: Parser, arguments: Sequence[str], owner: type) -> tuple[Visio
         return parser.instantiate_classes(options).data, options
     except (ValueError, TypeError) as error:
         # jsonargparse wraps errors of a constructor in its own message.
-        cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
-        raise ArgumentError(str(cause)) from error
+        own = isinstance(error.__cause__, VisiontasksError)
+        raise ArgumentError(str(error.__cause__) if own else innermost(str(error))) from error
 
 
 def _with_configured_data(arguments: Sequence[str]) -> list[str]:

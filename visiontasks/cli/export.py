@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visiontasks.cli.model_flags import HELP, take_model_flags
+from visiontasks.cli.sides import both_sides
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.runs import resolve_checkpoint
 
@@ -49,7 +50,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
     parser.add_argument("--config", type=Path, help="configuration of the training, for instances of your own classes")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(both_sides(arguments, "--image_size"))
     with without_garbage_collection():
         from visiontasks.cli.checkpoint_task import load_named
         from visiontasks.export import export_task

@@ -1,12 +1,13 @@
 """Rewriting of jsonargparse errors about a wrong flag or value into one readable message."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 
-from jsonargparse import ArgumentParser
-
+from visiontasks.cli.hints import arguments_of, meant_flag, owners_of
 from visiontasks.errors import near_matches
+
+_NUMBER = re.compile(r"\b(int|float)\b")
 
 
 def explain(message: str, options: Sequence[str]) -> str:
@@ -14,7 +15,7 @@ def explain(message: str, options: Sequence[str]) -> str:
 
     Args:
         message: The message of jsonargparse.
-        options: The flags that the parser knows.
+        options: The flags that exist, those of the chosen task and data included.
 
     Returns:
         What was found, what was expected, and near matches; the message itself if its form is unknown.
@@ -23,11 +24,39 @@ def explain(message: str, options: Sequence[str]) -> str:
         >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--data.root"])
         "There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'?"
     """
-    for rewrite in (_unknown_flag, _unknown_argument, _unknown_class, _wrong_literal, _wrong_value):
+    rules = (_unknown_flag, _unknown_argument, _missing_argument, _wrong_number, _unknown_class, _wrong_literal)
+    for rewrite in (*rules, _wrong_value):
         text = rewrite(message, options)
         if text is not None:
             return text
-    return message.strip()
+    return innermost(message)
+
+
+def innermost(message: str) -> str:
+    """Take what a constructor said out of the message in which jsonargparse tells of all classes that it tried.
+
+    Args:
+        message: The message.
+
+    Returns:
+        The name of the class and its own message; the whole message if it has another form.
+
+    Example:
+        >>> innermost('''Does not validate against any of the Union subtypes
+        ... Subtypes: [<class 'bool'>, <class 'Logger'>]
+        ... Errors:
+        ...   - Expected a <class 'bool'>
+        ...   - Problem with given class_path 'lightning.pytorch.loggers.MLFlowLogger':
+        ...       Requirement 'mlflow>=1.0.0' not met.
+        ... Given value: Namespace()''')
+        "MLFlowLogger: Requirement 'mlflow>=1.0.0' not met."
+    """
+    problem = re.compile(r"Problem with given class_path '([^']+)':\n((?: +.*\n?)+?)(?= *- |Given value|\Z)")
+    found = problem.search(message)
+    if found is None or "Problem with given class_path" in found[2]:
+        return message.strip()
+    said = " ".join(line.strip() for line in found[2].strip().splitlines())
+    return f"{_name(found[1])}: {said}"
 
 
 def _unknown_flag(message: str, options: Sequence[str]) -> str | None:
@@ -35,23 +64,55 @@ def _unknown_flag(message: str, options: Sequence[str]) -> str | None:
     if match is None:
         return None
     flag = match[1].partition("=")[0]
-    if flag.endswith((".num_classes", ".in_channels")):
+    if flag.endswith((".num_classes", ".in_channels")) or flag in ("--num_classes", "--nc"):
         return f"{flag} cannot be given: it is taken from the data module."
-    return f"There is no option {flag!r}. {near_matches(flag, options)}"
+    argument = flag.removeprefix("--")
+    for key in ("data", "model"):
+        having = owners_of(key, argument)
+        if having and f"--{key}" in options and f"--{key}.{argument}" not in options:
+            return f"There is no option {flag!r}. With --{key} {' or '.join(having)} there is --{key}.{argument}."
+    meant = meant_flag(flag, options) or f"{near_matches(flag, options)} --help describes them."
+    return f"There is no option {flag!r}. {meant}"
 
 
 def _unknown_argument(message: str, options: Sequence[str]) -> str | None:
-    match = re.search(r"Option '([^']+)' is not accepted", message)
-    owner = re.findall(r"Problem with given class_path '([^']+)'", message)
-    if match is None or not owner:
+    match = re.search(r"Option '([^']+)' is not accepted(?:\. Got value: Namespace\(class_path='([^']+)')?", message)
+    # What was tried before may have had the argument, and refused its value.
+    if match is None or "Got value: " in message[: match.start()]:
+        return None
+    owners = [match[2]] if match[2] else re.findall(r"Problem with given class_path '([^']+)'", message)
+    if not owners:
+        return None
+    key, argument = _full_key(message), match[1]
+    flag, said = f"--{key}.{argument}", f"--{key}.{argument}: {_name(owners[0])} has no argument {argument!r}."
+    having = owners_of(key, argument)
+    if having:
+        return f"{said} {', '.join(having)} {'have' if len(having) > 1 else 'has'} it: choose by --{key}."
+    own = [f"--{key}.{name}" for name in arguments_of(_import(owners[0]))]
+    return f"{said} {meant_flag(flag, [*own, *options]) or near_matches(argument, map(_name, own))}"
+
+
+def _missing_argument(message: str, options: Sequence[str]) -> str | None:
+    match = re.search(r"Problem with given class_path '([^']+)':\s+the following arguments are required: (.+)", message)
+    if match is None:
         return None
     key = _full_key(message)
-    if "." in key:
-        # Nested deeper than the named class, such as an argument of the optimiser.
-        return f"--{key}.{match[1]}: there is no such argument."
-    name = owner[-1].rpartition(".")[2]
-    near = near_matches(match[1], _arguments(owner[-1]))
-    return f"--{key}.{match[1]}: {name} has no argument {match[1]!r}. {near}"
+    flags = " and ".join(f"--{key}.{name}" for name in match[2].split(", "))
+    return f"--{key} {_name(match[1])}: give {flags}."
+
+
+def _wrong_number(message: str, options: Sequence[str]) -> str | None:
+    """Explain a value that is no number, which is then taken for the path of a class."""
+    _, union, begun = message.rpartition("Subtypes: [")  # the innermost union is the last to be begun
+    given = re.search(r"Given value: (.*)", begun)
+    words = sorted((_in_words(kind) for kind in _split(begun.partition("]\n")[0])), key=_is_constant)
+    if not union or given is None or not _NUMBER.search(" ".join(words)):
+        return None
+    key, value = _full_key(message), _short(given[1])
+    nested = re.fullmatch(r"NestedArg\(key='(.*)', val='?(.*?)'?\)", value)
+    if nested:
+        key, value, words = f"{key}.{nested[1]}", nested[2], [word for word in words if word.startswith("dict")]
+    return f"--{key} {value}: expected {' or '.join(filter(None, words))}."
 
 
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:
@@ -83,7 +144,7 @@ def _wrong_literal(message: str, options: Sequence[str]) -> str | None:
 def _wrong_value(message: str, options: Sequence[str]) -> str | None:
     # In a nested message, the innermost "Got value" counts; the outer ones repeat the whole class.
     given = re.search(r"Got value: (.*)", message) or re.search(r"Given value: (.*)", message)
-    expected = re.findall(r"Expected an? <class '(?:\w+\.)*(\w+)'>", message)
+    expected = re.findall(r"Expected an? (?:<class '(?:\w+\.)*)?(\w+(?='>)|tuple with \d+ elements)", message)
     if given is None or not expected:
         return None
     keys = _full_key(message)
@@ -94,8 +155,44 @@ def _wrong_value(message: str, options: Sequence[str]) -> str | None:
     if literals and set(expected) == {"NoneType"}:
         known = [name.strip("'") for name in literals]
         return f"--{keys} {given[1]}: unknown. {near_matches(given[1], known)}"
+    if " with " in expected[0]:
+        expected = expected[:1]
     kinds = " or ".join(dict.fromkeys([*expected, *literals])).replace("NoneType", "null")
-    return f"--{keys} {given[1]}: expected {kinds}."
+    return f"--{keys} {_short(given[1])}: expected {kinds}."
+
+
+def _split(listed: str) -> list[str]:
+    """Split a list at the commas outside brackets."""
+    return [part.strip() for part in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", listed)]
+
+
+def _in_words(kind: str) -> str:
+    """Say which values a type has: ``<class 'int'>`` is an int, ``tuple[int, int]`` is [int, int]."""
+    if kind.startswith("typing.Literal["):
+        return " or ".join(_split(kind.removeprefix("typing.Literal[").removesuffix("]")))
+    name = kind.removeprefix("<class '").removesuffix("'>")
+    if name == "NoneType":
+        return "null"
+    if name.startswith("tuple["):
+        return name.removeprefix("tuple")
+    outer, _, inner = name.partition("[")
+    if inner:
+        return f"{outer.rpartition('.')[2].lower()} of {inner.removesuffix(']')}"
+    # Others cannot be written on a command line.
+    return name if "." not in name else ""
+
+
+def _is_constant(words: str) -> int:
+    return 2 if words == "null" else int(words.startswith("'"))
+
+
+def _short(value: str) -> str:
+    """Leave out the class with all its arguments that stands after a value."""
+    return value.partition(". Got value: ")[0]
+
+
+def _name(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _full_key(message: str) -> str:
@@ -106,12 +203,6 @@ def _import(path: str) -> type:
     module, _, name = path.rpartition(".")
     imported: type = getattr(import_module(module), name)
     return imported
-
-
-def _arguments(path: str) -> list[str]:
-    owner: type | Callable[..., object] = _import(path)
-    names: list[str] = ArgumentParser().add_class_arguments(owner, fail_untyped=False)
-    return names
 
 
 def _subclasses(parent: type) -> set[str]:

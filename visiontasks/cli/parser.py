@@ -3,11 +3,14 @@
 import re
 from argparse import HelpFormatter
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
-from typing import NoReturn
+from operator import or_
+from typing import NoReturn, get_args
 
 from jsonargparse import ArgumentParser
 
+from visiontasks.cli.hints import arguments_of
 from visiontasks.cli.messages import explain
 from visiontasks.errors import ArgumentError
 from visiontasks.imports import import_class
@@ -19,11 +22,24 @@ class Parser(ArgumentParser):
     chosen: tuple[tuple[str, type], ...] = ()
     outermost = False
 
+    def count_in_integers(self) -> None:
+        """Let integers be tried before fractions, which are other amounts: of one batch, or of all of them.
+
+        ``typing`` keeps one order of a union, whichever was written first in any library.
+        """
+        for action in self._actions:
+            kinds = get_args(getattr(action, "_typehint", None))
+            if int in kinds and float in kinds:
+                ordered = sorted(kinds, key=lambda kind: kind is not int)
+                action._typehint = reduce(or_, ordered)  # type: ignore[attr-defined]  # jsonargparse's own
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an error with one readable message; parsers of nested classes pass their errors to the outermost."""
         if not self.outermost:
             super().error(message, ex)
-        options = [option for action in self._actions for option in action.option_strings]
+        written = [option for action in self._actions for option in action.option_strings]
+        options = [option for option in written if option[:2] == "--" and not option.endswith(("+", ".help"))]
+        options += [f"--{key}.{name}" for key, owner in self.chosen for name in sorted(arguments_of(owner))]
         raise ArgumentError(explain(message, options)) from ex
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:

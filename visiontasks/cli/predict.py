@@ -31,7 +31,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         OSError: If a result cannot be written.
     """
     flags, arguments = take_model_flags(arguments)
-    options = _parser(command).parse_args(arguments)
+    options = _parser(command).parse_args(both_sides(arguments, "--image_size", "--window"))
     with without_garbage_collection():
         from tqdm import tqdm
 

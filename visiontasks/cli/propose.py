@@ -31,6 +31,7 @@ from visiontasks.prediction import create_predictor
 from visiontasks.prediction.image_predictor import ImagePredictor
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.serialization import open_source
+from visiontasks.sizes import ImageSize
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.task import Task
 
@@ -119,9 +120,9 @@ def _add_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--image_size",
-        type=tuple[int, int] | None,
+        type=ImageSize | None,
         default=None,
-        help="[H, W] to resize images to for the network (default: as in the validation of its training)",
+        help="[H, W] or one number to resize images to for the network (default: as in the validation of its training)",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of selective search")
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")

@@ -26,6 +26,7 @@ from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
+from visiontasks.cli.messages import innermost
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
@@ -118,6 +119,7 @@ class TrainingCLI(LightningCLI):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         assert isinstance(parser, Parser)
         parser.chosen, parser.outermost = self.chosen, True
+        parser.count_in_integers()
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse the arguments as those of the command line, although they are passed explicitly."""
@@ -159,8 +161,8 @@ class TrainingCLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
             # jsonargparse wraps errors of a constructor in its own message.
-            cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
-            raise ArgumentError(str(cause)) from error
+            own = isinstance(error.__cause__, VisiontasksError)
+            raise ArgumentError(str(error.__cause__) if own else innermost(str(error))) from error
         finally:
             # The configuration of a run names no folder, so that another run can be started from it.
             self.config.trainer.logger = written

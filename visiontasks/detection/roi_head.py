@@ -1,5 +1,6 @@
 """The second stage of a detector: class and refined box of each proposal."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
 from visiontasks.detection.nms import grouped_nms
 from visiontasks.detection.rpn import BETA
 from visiontasks.detection.sampler import Sampler, weights_of
+from visiontasks.errors import check_range
 from visiontasks.types import DetectionPredictions
 
 _LEAST_SIDE = 1e-2
@@ -72,6 +74,8 @@ class RoIHead(nn.Module):
         detections_per_img: int = 100,
     ) -> None:
         super().__init__()
+        check_range(0, 1, box_score_thresh=score_thresh, box_nms_thresh=nms_thresh)
+        check_range(1, math.inf, box_detections_per_img=detections_per_img)
         self.num_classes = num_classes
         self.convolutions = nn.Sequential()
         for filters in convolutions:

@@ -15,10 +15,14 @@ from visiontasks.detection.boxes import clip_to, take
 from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
 from visiontasks.detection.nms import suppress
 from visiontasks.detection.sampler import Sampler, weights_of
+from visiontasks.errors import ArgumentError
 
 BETA = 1 / 9
 """Transition point of the smooth L1 loss from quadratic to linear."""
 _LEAST_SIDE = 1e-3
+
+TopN = int | tuple[int, int]
+"""A number of boxes, the same in training and evaluation or one for each."""
 
 
 class RPNOutputs(NamedTuple):
@@ -90,8 +94,8 @@ class RPN(nn.Module):
         anchors: Anchors,
         *,
         depth: int = 1,
-        pre_nms_top_n: tuple[int, int] = (2000, 1000),
-        post_nms_top_n: tuple[int, int] = (2000, 1000),
+        pre_nms_top_n: TopN = (2000, 1000),
+        post_nms_top_n: TopN = (2000, 1000),
         nms_thresh: float = 0.7,
         batch_size_per_image: int = 256,
         positive_fraction: float = 0.5,
@@ -99,8 +103,8 @@ class RPN(nn.Module):
         super().__init__()
         self.anchors = anchors
         self.head = RPNHead(channels, anchors.per_place, depth)
-        self.pre_nms_top_n = pre_nms_top_n
-        self.post_nms_top_n = post_nms_top_n
+        self.pre_nms_top_n = _of_stages("rpn_pre_nms_top_n", pre_nms_top_n)
+        self.post_nms_top_n = _of_stages("rpn_post_nms_top_n", post_nms_top_n)
         self.nms_thresh = nms_thresh
         self.sampler = Sampler(batch_size_per_image, positive_fraction)
         self.matcher = Matcher(positive=0.7, negative=0.3, allow_low_quality_matches=True)
@@ -172,3 +176,16 @@ class RPN(nn.Module):
             "objectness": (terms * weight).sum(),
             "rpn_box": (distance.sum(-1) * (weight * positive)).sum(),
         }
+
+
+def _of_stages(name: str, numbers: TopN) -> tuple[int, int]:
+    """Return the number in training and that in evaluation.
+
+    Raises:
+        ArgumentError: If there are others, or one is less than 1.
+    """
+    both = (numbers, numbers) if isinstance(numbers, int) else tuple(numbers)
+    if len(both) != 2 or min(both) < 1:
+        message = f"{name} is {numbers}; expected a number of at least 1, or one for training and one for evaluation."
+        raise ArgumentError(message)
+    return both

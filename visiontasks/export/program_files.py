@@ -22,6 +22,7 @@ from visiontasks.export.parity import compare, named
 from visiontasks.files import replacing
 from visiontasks.prediction.predictors import make_program
 from visiontasks.prediction.programs import Program
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import evaluation_view
 
@@ -49,7 +50,7 @@ class Export(NamedTuple):
 def export_task(
     task: Task,
     file: str | Path,
-    image_size: tuple[int, int] | None = None,
+    image_size: ImageSize | None = None,
     images: Iterable[str | Path] = (),
 ) -> Export:
     """Write a task as ONNX or as a ``torch.export`` program, including normalisation and decisions.
@@ -65,8 +66,8 @@ def export_task(
     Args:
         task: The task, with its weights; while it is exported it is on the CPU and in evaluation mode.
         file: The file to write; its suffix, ``.onnx`` or ``.pt2``, selects the format.
-        image_size: Height and width in pixels of the images; by default the size to which the task's evaluation resizes
-            them, if it is one.
+        image_size: Height and width in pixels of the images, or one number for both; by default the size to which the
+            task's evaluation resizes them, if it is one.
         images: Image files to compare on; by default generated ones.
 
     Returns:
@@ -82,16 +83,19 @@ def export_task(
         message = f"{str(file)!r} is not a kind of file to export to; expected {' or '.join(_FORMS)}."
         raise ArgumentError(message)
     view = evaluation_view(task) or {}
-    size = image_size or task.image_size or (tuple(view["size"]) if "size" in view else None)
+    given = None if image_size is None else height_and_width("image_size", image_size)
+    size = given or task.image_size or (tuple(view["size"]) if "size" in view else None)
     if size is None:
         message = (
             "The task does not say which size of images it was trained on, or they differed in size: give "
             "image_size=(H, W) (--image_size H W)."
         )
         raise ArgumentError(message)
-    if min(size) < 1:
-        message = f"image_size is {size}; expected positive numbers."
-        raise ArgumentError(message)
+    types = {value.dtype for value in task.state_dict().values() if value.is_floating_point()}
+    if types - {torch.float32}:
+        found = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        message = f"The weights of the task are {found}; a file computes in float32: export task.float()."
+        raise ExportError(message)
     device, modes = task.device, {module: module.training for module in task.modules()}
     save, load = _FORMS[target.suffix]
     try:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import check_range
 from visiontasks.losses.classification import Mode
 from visiontasks.losses.cross_entropy import (
     ClassMasks,
@@ -60,9 +60,7 @@ class SegmentationLoss:
         self.factors = parse_factors(loss, _LOSSES)
         self.mode = mode
         self.label_smoothing = label_smoothing
-        if not 0 <= label_smoothing <= 1:
-            message = f"label_smoothing is {label_smoothing}; expected a share of 0 to 1."
-            raise ArgumentError(message)
+        check_range(0, 1, label_smoothing=label_smoothing)
 
     def __call__(
         self, logits: Logits, masks: ClassMasks | LayerMasks, class_weights: Tensor | None = None

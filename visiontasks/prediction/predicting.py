@@ -20,6 +20,7 @@ from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import PREDICTION_ROWS, row_of
 from visiontasks.prediction.results import Prediction
 from visiontasks.serialization import Source
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import evaluation_view
 
@@ -36,7 +37,7 @@ def create_predictor(
     *,
     task_class: type[Task] | None = None,
     device: str | torch.device | None = None,
-    image_size: tuple[int, int] | None = None,
+    image_size: ImageSize | None = None,
     score: float | None = None,
     proposals: str | Path | None = None,
     window: tuple[int, int] | None = None,
@@ -52,8 +53,8 @@ def create_predictor(
             converted to channels-last memory and set to evaluation mode, and stays so; nothing else of it is changed.
         task_class: Class of the checkpoint's task; needed for tasks of your own.
         device: Where it runs; by default a GPU if there is one.
-        image_size: Height and width in pixels that images are resized to; by default they are brought to the network
-            as in the validation of the training.
+        image_size: Height and width in pixels that images are resized to, or one number for both; by default they are
+            brought to the network as in the validation of the training.
         score: Detection: minimum score of a box, 0 to 1, in place of the task's own.
         proposals: Detection on precomputed proposals: their file.
         window: Segmentation: height and width in pixels of the windows that an image is cut into; by default the whole
@@ -99,7 +100,7 @@ def create_predictor(
     return row.predictor(on_device(task, device).to(memory_format=torch.channels_last).eval(), view, **given)
 
 
-def view_of(task: Task, image_size: tuple[int, int] | None = None) -> EvaluationView:
+def view_of(task: Task, image_size: ImageSize | None = None) -> EvaluationView:
     """Return how images are brought to a task: as in the validation of its training, or at a given size.
 
     Args:
@@ -112,7 +113,8 @@ def view_of(task: Task, image_size: tuple[int, int] | None = None) -> Evaluation
     description = evaluation_view(task)
     if image_size is not None:
         values, exif = (description or {}).get("value_range"), (description or {}).get("exif", True)
-        return EvaluationView(Stretch(image_size), value_range=None if values is None else tuple(values), exif=exif)
+        size = height_and_width("image_size", image_size)
+        return EvaluationView(Stretch(size), value_range=None if values is None else tuple(values), exif=exif)
     if description is None:
         message = (
             "The checkpoint does not say which size of images it was trained on, or they differed in size: give "

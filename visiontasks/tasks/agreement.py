@@ -1,9 +1,32 @@
 """Checks that data fit a task."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from visiontasks.errors import ArgumentError
+from torch import Tensor
+
+from visiontasks.errors import ArgumentError, listed
 from visiontasks.types import IGNORED, DataDescription, SegmentationBatch, ids_of
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.task
+
+_TASKS = {
+    "classification": "ClassificationTask",
+    "multilabel classification": "ClassificationTask with mode='multilabel'",
+    "localization": "LocalizationTask",
+    "detection": "DetectionTask",
+    "segmentation": "SegmentationTask",
+    "autoencoding": "AutoencodingTask",
+}
+"""The task that takes what data yield."""
+_DATA = {
+    "classification": ("Folder", "CSV", "COCO", "VOC", "MNIST", "Shapes"),
+    "localization": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
+    "detection": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
+    "segmentation": ("MaskFolder", "COCO", "VOC", "YOLO", "Shapes"),
+}
+"""Data modules of what a task takes, without the end of their names."""
 
 
 def check_agreement(data: DataDescription, data_name: str, task_name: str, takes: str | None, in_channels: int) -> None:
@@ -22,9 +45,10 @@ def check_agreement(data: DataDescription, data_name: str, task_name: str, takes
     yields = getattr(data, "yields", None)
     if takes is not None and yields is not None and yields != takes:
         modes = {"classification": "multiclass", "multilabel classification": "multilabel"}
-        remedy = "Choose the task of the data (--data.task), or another --model."
         if takes in modes and yields in modes:
             remedy = f"Use --model.mode {modes[yields]}."
+        else:
+            remedy = _fitting(data, takes, yields)
         message = f"{data_name} yields batches of {yields}, {task_name} takes {takes}. {remedy}"
         raise ArgumentError(message)
     if data.in_channels != in_channels:
@@ -32,6 +56,19 @@ def check_agreement(data: DataDescription, data_name: str, task_name: str, takes
             f"The images of the data have {data.in_channels} channels, the task was made for in_channels={in_channels}."
         )
         raise ArgumentError(message)
+
+
+def _fitting(data: DataDescription, takes: str, yields: str) -> str:
+    """Name what can be changed: the task of the data, the task, or the data."""
+    kind, other = takes.removeprefix("multilabel "), _TASKS.get(yields)
+    remedies = [f"train {other} on these data"] if other else []
+    if kind in getattr(data, "tasks", ()):
+        remedies.insert(0, f"create the data with task={kind!r}")
+    elif kind in _DATA:
+        *first, last = [f"{name}DataModule" for name in _DATA[kind]]
+        remedies.append(f"use data of {', '.join(first)} or {last}")
+    sentence = ", or ".join(remedies) or "change one of them"
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def check_classes(data: DataDescription, num_classes: int, class_names: Sequence[str] | None) -> list[str]:
@@ -57,8 +94,8 @@ def check_classes(data: DataDescription, num_classes: int, class_names: Sequence
     names = list(data.class_names)
     if class_names is not None and names != list(class_names):
         message = (
-            f"The classes of the data are {names}, those of the task {list(class_names)}; expected the same, in the "
-            "same order."
+            f"The classes of the data are {listed(names)}, those of the task {listed(class_names)}; expected the same, "
+            "in the same order."
         )
         raise ArgumentError(message)
     return names
@@ -72,7 +109,8 @@ def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
         **given: The arguments by name; None for one that is not given.
 
     Raises:
-        ArgumentError: If an argument has another number of entries, or is a text, whose letters are not entries.
+        ArgumentError: If an argument has another number of entries, is a text, whose letters are not entries, or has
+            numbers that are negative, or all 0.
     """
     for name, values in given.items():
         if isinstance(values, str):
@@ -80,6 +118,10 @@ def check_entries(num_classes: int, **given: Sequence[object] | None) -> None:
             raise ArgumentError(message)
         if values is not None and len(values) != num_classes:
             message = f"{name} has {len(values)} entries for num_classes={num_classes}; expected one per class."
+            raise ArgumentError(message)
+        numbers = [value for value in values or () if isinstance(value, int | float)]
+        if numbers and (min(numbers) < 0 or not max(numbers) > 0):
+            message = f"{name} is {listed([f'{one:g}' for one in numbers])}; expected at least 0, and more for some."
             raise ArgumentError(message)
 
 
@@ -130,5 +172,39 @@ def check_masks(batch: SegmentationBatch, num_classes: int, mode: str) -> None:
         message = (
             f"The masks of the images with ids {ids} have pixels of value {', '.join(map(str, values[:5]))}; expected "
             f"0 to {largest}, or {IGNORED} for what is to be ignored. Correct the masks or num_classes."
+        )
+        raise ArgumentError(message)
+
+
+def check_labels(task: "visiontasks.tasks.task.Task", batch: Any) -> None:  # noqa: ANN401 (of any task)
+    """Check the labels of images or objects; on an accelerator this waits for it.
+
+    Args:
+        task: The task; nothing is checked for one without classes.
+        batch: The batch; nothing is checked if it has no labels.
+
+    Raises:
+        ArgumentError: If a label is not a class, or their shape is not the one of the mode.
+    """
+    labels, classes = getattr(batch, "labels", None), task.num_classes
+    if classes is None or not isinstance(labels, Tensor) or not labels.numel():
+        return
+    of_each_class = getattr(task, "mode", None) == "multilabel" or labels.is_floating_point()
+    if of_each_class and tuple(labels.shape) != (len(batch.images), classes):
+        message = (
+            f"The labels have shape {list(labels.shape)} and type {labels.dtype}; expected integers of shape "
+            f"{[len(batch.images)]}, or one value from 0 to 1 for each class, shape {[len(batch.images), classes]}."
+        )
+        raise ArgumentError(message)
+    # An image or a place without an object has the label -1.
+    least, largest = -1 if hasattr(batch, "boxes") else 0, 1 if of_each_class else classes - 1
+    wrong = ~((labels >= least) & (labels <= largest))
+    if wrong.any():
+        values = labels[wrong].unique().tolist()
+        ids = ids_of(batch)[wrong.flatten(1).any(1) if wrong.ndim > 1 else wrong].tolist()
+        found = listed([str(value) for value in values], 5)
+        message = (
+            f"The labels of the images with ids {listed([str(one) for one in ids])} are {found}; expected 0 to "
+            f"{largest}{' (-1: no object)' if least else ''}. Correct the labels, or num_classes, which is {classes}."
         )
         raise ArgumentError(message)

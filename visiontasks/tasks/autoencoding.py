@@ -14,6 +14,7 @@ from visiontasks.losses.pixels import pixels_of
 from visiontasks.losses.reconstruction import ReconstructionLoss, ReconstructionLossName, normal_divergence
 from visiontasks.metrics.code import CodeAccuracy
 from visiontasks.metrics.reconstruction import ReconstructionQuality
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.tasks.corruption import Corruption, Denoising
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.tasks.scores import Stage
@@ -160,7 +161,7 @@ class AutoencodingTask(Task):
         """
         return self._encode(images)[0]
 
-    def decode(self, codes: Codes, size: tuple[int, int] | None = None) -> PixelBatch:
+    def decode(self, codes: Codes, size: ImageSize | None = None) -> PixelBatch:
         """Decode codes to images, pixels in 0 to 1.
 
         Args:
@@ -170,14 +171,14 @@ class AutoencodingTask(Task):
         Raises:
             ArgumentError: If the size is needed but missing, or is not the one that a vector code was created for.
         """
-        size = size or self.fixed_size
+        size = self.fixed_size if size is None else height_and_width("size", size)
         if size is None or self.fixed_size not in (None, size):
             expected = f"{self.fixed_size}" if self.fixed_size else "the height and width of the images"
             message = f"size is {size}; expected {expected}."
             raise ArgumentError(message)
         return self._decode(codes, size).sigmoid()
 
-    def sample(self, count: int, size: tuple[int, int] | None = None) -> PixelBatch:
+    def sample(self, count: int, size: ImageSize | None = None) -> PixelBatch:
         """Generate random images; needs a variational autoencoder in evaluation mode.
 
         Args:
@@ -195,7 +196,7 @@ class AutoencodingTask(Task):
             raise ArgumentError(message)
         shape: tuple[int, ...] = (count, self.code_size)
         if self.fixed_size is None and size is not None:
-            shape += ceil_divide(size, self.backbone.strides[-1])
+            shape += ceil_divide(height_and_width("size", size), self.backbone.strides[-1])
         return self.decode(torch.randn(shape, device=self.device), size)
 
     def losses(self, outputs: AutoencodingOutputs, batch: Any) -> dict[str, Tensor]:  # noqa: ANN401 (of any task)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 from torch.utils._pytree import tree_leaves
 
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import CheckpointError, listed
 from visiontasks.files import reason, remove_abandoned, replacing, system_error
 from visiontasks.serialization import is_address
 from visiontasks.tasks.reading import check_weights_only, read_checkpoint
@@ -109,10 +109,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
     def _check_finite(self, checkpoint: dict[str, Any], path: str | Path) -> None:
         bad = [name for name, tensor in _values_of(checkpoint) if name not in self.unchecked and not _is_finite(tensor)]
         if bad:
-            more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
             message = (
                 f"The checkpoint {str(path)!r} was not written, because it is not finite: "
-                f"{', '.join(bad[:_NAMED])}{more}. What was written before is left as it was: go on from there, with "
+                f"{listed(bad, _NAMED)}. What was written before is left as it was: go on from there, with "
                 "a lower learning rate."
             )
             raise CheckpointError(message)

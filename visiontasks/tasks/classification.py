@@ -1,5 +1,6 @@
 """Image classification: one class per image, or several."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from visiontasks.errors import ArgumentError
+from visiontasks.errors import ArgumentError, check_range
 from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, Pool
 from visiontasks.heads.decision import Decision
@@ -119,9 +120,8 @@ class ClassificationTask(Task):
         self.balanced = isinstance(class_weights, str) and class_weights == "balanced"
         numbers = None if self.balanced else class_weights
         check_entries(num_classes, class_names=class_names, class_weights=numbers)
-        if focal_gamma < 0:
-            message = f"focal_gamma is {focal_gamma}; expected at least 0."
-            raise ArgumentError(message)
+        check_range(0, math.inf, focal_gamma=focal_gamma, auxiliary_weight=auxiliary_weight)
+        check_range(0, 1, label_smoothing=label_smoothing, dropout=dropout)
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
         self.mode: Mode = mode

@@ -17,7 +17,7 @@ from visiontasks.detection.outputs import DetectionOutputs
 from visiontasks.detection.published import PUBLISHED, PUBLISHED_VIEW, load_detector, read_detector
 from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RoIHead
-from visiontasks.detection.rpn import RPN
+from visiontasks.detection.rpn import RPN, TopN
 from visiontasks.detection.windows import sliding_windows
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
@@ -120,8 +120,8 @@ class DetectionTask(Task):
         anchor_scales: Sequence[float] | None = None,
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         class_agnostic: bool = False,
-        rpn_pre_nms_top_n: tuple[int, int] = (2000, 1000),
-        rpn_post_nms_top_n: tuple[int, int] = (2000, 1000),
+        rpn_pre_nms_top_n: TopN = (2000, 1000),
+        rpn_post_nms_top_n: TopN = (2000, 1000),
         rpn_batch_size_per_image: int = 256,
         box_batch_size_per_image: int = 512,
         box_score_thresh: float = 0.05,

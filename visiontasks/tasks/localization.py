@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from visiontasks.backbones.backbone import Features
-from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.errors import ArgumentError, check_choice, check_range
 from visiontasks.heads.localization import HEADS, Head
 from visiontasks.losses.box import BoxLoss, box_loss
 from visiontasks.metrics.localization import localization_metrics
@@ -100,6 +100,7 @@ class LocalizationTask(Task):
     ) -> None:
         super().__init__(**kwargs)
         check_entries(num_classes, class_names=class_names, class_weights=class_weights)
+        check_range(0, 1, label_smoothing=label_smoothing, dropout=dropout)
         if num_classes < 1 or box_weight < 0 or classification_weight < 0:
             message = (
                 f"num_classes is {num_classes}, box_weight {box_weight} and classification_weight "

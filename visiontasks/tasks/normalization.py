@@ -13,6 +13,7 @@ from visiontasks.backbones.backbone import ChannelValues
 from visiontasks.backbones.pretrained_config import IMAGENET
 from visiontasks.errors import ArgumentError, DataError, check_choice
 from visiontasks.losses.pixels import PixelBatch, Sizes, inside_of
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import Images, Statistics
 
 NamedNormalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
@@ -80,7 +81,7 @@ class Normalize(nn.Module):
     std: Tensor
     measured: Tensor
 
-    def __init__(self, mode: Normalization, in_channels: int, image_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, mode: Normalization, in_channels: int, image_size: ImageSize | None = None) -> None:
         super().__init__()
         if isinstance(mode, str):
             check_choice("normalization", mode, get_args(NamedNormalization))
@@ -97,7 +98,7 @@ class Normalize(nn.Module):
             if image_size is None:
                 message = "normalization 'image_mean' subtracts one mean image: give image_size=(height, width)."
                 raise ArgumentError(message)
-            mean = torch.zeros(in_channels, *image_size)
+            mean = torch.zeros(in_channels, *height_and_width("image_size", image_size))
         if mode in ("channel_mean", "image_mean"):
             std = std / 255
         self.register_buffer("mean", mean)

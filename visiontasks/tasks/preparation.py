@@ -1,5 +1,6 @@
 """What a task does before a run: it checks the data, and adopts what a checkpoint has to record of them."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -8,11 +9,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.agreement import check_precision
+from visiontasks.tasks.agreement import check_labels, check_precision
 from visiontasks.tasks.checkpoint_io import use_safe_io
 from visiontasks.tasks.normalization import MEASURED, check_values
 from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
+from visiontasks.tasks.traps import check_monitors, check_start
 from visiontasks.tasks.views import SeenImages
 from visiontasks.types import DataDescription
 
@@ -63,6 +65,18 @@ class Preparation(OwnedCallback):
             task.normalize.check_measured()
             task.measure(data)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for what lets a training go wrong in silence."""
+        check_start(trainer, cast("Task", pl_module))
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the names of what callbacks watch.
+
+        Raises:
+            ArgumentError: If there is nothing of such a name.
+        """
+        check_monitors(trainer)
+
     def on_train_batch_start(
         self,
         trainer: Trainer,
@@ -71,12 +85,17 @@ class Preparation(OwnedCallback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Check the values of the images in the first batch."""
+        """Check the values of the images and the labels of the first batch; of others, labels that are on the CPU."""
         task = cast("Task", pl_module)
-        # A forward of one's own may not normalise, and a step of one's own may take other batches.
-        if batch_idx == 0 and task.takes and type(task).forward.__module__.startswith("visiontasks."):
-            with suppress(ArgumentError):
-                check_values(task.as_batch(batch).images)
+        if not task.takes or (batch_idx and ("labels" not in task.batch_type._fields or task.device.type != "cpu")):
+            return
+        # A forward or a loss of one's own may take other values, and a step of one's own other batches.
+        with suppress(ArgumentError):
+            batch = task.as_batch(batch)
+        if batch_idx == 0 and _is_ours(type(task).forward) and hasattr(batch, "images"):
+            check_values(batch.images)
+        if _is_ours(type(task).losses):
+            check_labels(task, batch)
 
     on_validation_batch_start = on_test_batch_start = on_train_batch_start
 
@@ -125,6 +144,10 @@ class Preparation(OwnedCallback):
             # A step of one's own may take other batches.
             with suppress(ArgumentError):
                 self.seen.note(task.as_batch(batch), stage)
+
+
+def _is_ours(method: Callable[..., Any]) -> bool:
+    return method.__module__.startswith("visiontasks.")
 
 
 def _adopt(task: "visiontasks.tasks.task.Task", data: DataDescription) -> None:

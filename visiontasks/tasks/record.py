@@ -103,8 +103,8 @@ def adopt_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
     # Lightning calls setup, which adopts the class names of the data, before it restores a checkpoint.
     if task._trainer is not None and "num_classes" in task.hparams and len(names) == len(saved) and names != saved:
         message = (
-            f"The classes of the checkpoint are {saved}, those of the data {names}; expected the same, in the same "
-            "order. Check that these are the data that you mean."
+            f"The classes of the checkpoint are {listed(saved)}, those of the data {listed(names)}; expected the same, "
+            "in the same order. Check that these are the data that you mean."
         )
         raise CheckpointError(message)
     task.class_names = task.class_names or record.get("class_names")
@@ -193,5 +193,5 @@ def restore(
     differing = task.load_state_dict(weights, task.strict_loading if strict is None else strict)
     for names, holder in ((differing.missing_keys, "the checkpoint"), (differing.unexpected_keys, "the task")):
         if names:
-            rank_zero_warn(f"{origin!r} was loaded in part; not in {holder}: {', '.join(names)}.")
+            rank_zero_warn(f"{origin!r} was loaded in part; not in {holder}: {listed(names)}.")
     return task.to(next((value.device for value in weights.values() if isinstance(value, Tensor)), torch.device("cpu")))

@@ -1,5 +1,6 @@
 """Semantic segmentation: a class for every pixel."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,7 +14,7 @@ from visiontasks.backbones import Backbone
 from visiontasks.decoders import Decoder, create_decoder
 from visiontasks.decoders.upsampling import enlarge
 from visiontasks.decoders.weights import load_segmentation, read_segmentation
-from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.errors import ArgumentError, check_choice, check_range
 from visiontasks.heads.segmentation import PixelHead
 from visiontasks.losses.classification import Mode
 from visiontasks.losses.segmentation import LossName, SegmentationLoss
@@ -107,6 +108,7 @@ class SegmentationTask(Task):
         given = None if measured else class_weights
         check_averaging(test_time_flips, test_time_scales)
         _check_arguments(num_classes, mode, threshold, class_names, given)
+        check_range(0, math.inf, auxiliary_weight=auxiliary_weight)
         if measured and mode == "multilabel":
             message = "class_weights 'median_frequency' is of classes that exclude each other; give a list instead."
             raise ArgumentError(message)
@@ -298,8 +300,4 @@ def _check_arguments(
             "a byte, and 255 is to be ignored), 2 with mode 'binary', and a probability."
         )
         raise ArgumentError(message)
-    for name, values in (("class_names", class_names), ("class_weights", weights)):
-        if isinstance(values, str):
-            message = f"{name} is {values!r}; expected one entry per class, or class_weights 'median_frequency'."
-            raise ArgumentError(message)
     check_entries(num_classes, class_names=class_names, class_weights=weights)

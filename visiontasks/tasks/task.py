@@ -20,6 +20,7 @@ from visiontasks.backbones import Backbone
 from visiontasks.backbones.backbone import Freeze
 from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.tasks.agreement import check_agreement, check_classes
 from visiontasks.tasks.batches import explained_batch_norm, has_images_alone, name_fields
 from visiontasks.tasks.evaluation import evaluate, predict_batch
@@ -54,8 +55,7 @@ class Task(LightningModule, ABC):
         freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only
             in detection from pretrained weights.
         in_channels: Channels of the images.
-        image_size: Height and width of the images in pixels; by default the data module's, recorded at the start of a
-            fit. Files are resized to it for prediction.
+        image_size: Height and width in pixels of images in prediction, or one number; by default those of a fit's data.
         normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default as
             the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
         optimizer: Function that creates the optimiser from parameters, such as
@@ -107,7 +107,7 @@ class Task(LightningModule, ABC):
         freeze: Freeze = "none",
         freeze_norms: bool | None = None,
         in_channels: int = 3,
-        image_size: tuple[int, int] | None = None,
+        image_size: ImageSize | None = None,
         normalization: Normalization | None = None,
         optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.05),
         lr_scheduler: LRSchedulerCallable | NamedSchedule = "cosine",
@@ -123,7 +123,7 @@ class Task(LightningModule, ABC):
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
         self.backbone = built_backbone(backbone, backbone_options, in_channels)
         self.in_channels = in_channels
-        self.image_size = image_size
+        self.image_size = None if image_size is None else height_and_width("image_size", image_size)
         self.class_names: list[str] | None = None
         name = backbone if isinstance(backbone, str) else None
         self.normalize = start_backbone(self, backbone_weights, name, normalization)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float64, UInt8
 
 from visiontasks.data.images.arrays import Pixels, resize
 from visiontasks.errors import ArgumentError
+from visiontasks.sizes import height_and_width
 from visiontasks.types import IGNORED
 
 
@@ -75,7 +76,7 @@ class Stretch(Resizing):
     size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        _check_size("size", self.size)
+        height_and_width("size", self.size)
 
     def window(self, height: int, width: int, random: Random) -> Window:
         """Return the whole image, stretched."""
@@ -97,7 +98,7 @@ class RandomResizedCrop(Resizing):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        _check_size("size", self.size)
+        height_and_width("size", self.size)
         _check_range("area", self.area, 1)
         _check_range("ratio", self.ratio)
 
@@ -166,7 +167,7 @@ class RandomScaledCrop(Resizing):
     scale: tuple[float, float] = (0.5, 2.0)
 
     def __post_init__(self) -> None:
-        _check_size("size", self.size)
+        height_and_width("size", self.size)
         _check_range("scale", self.scale)
 
     def window(self, height: int, width: int, random: Random) -> Window:
@@ -252,12 +253,6 @@ def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np
     if min(size) > 0:
         shown[start[0] : end[0], start[1] : end[1]] = resize(pixels[top:bottom, left:right], size, nearest)
     return shown
-
-
-def _check_size(name: str, size: Sequence[int]) -> None:
-    if len(size) != 2 or min(size) < 1:
-        message = f"{name} is {size}; expected height and width in pixels, at least 1."
-        raise ArgumentError(message)
 
 
 def _check_range(name: str, values: tuple[float, float], largest: float = math.inf) -> None:

@@ -11,8 +11,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
-from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
+from visiontasks.data.augmentation.resizing import RandomScaledCrop, Resizing, Stretch, Whole, Within
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.datamodules.crops import fitting_crops
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, FileTask, Sizes, TaskName
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.splits import Splits
@@ -33,6 +34,7 @@ from visiontasks.data.measuring.value_range import ValueRange, check_value_range
 from visiontasks.data.messages import inform
 from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, check_choice, near_matches
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
@@ -45,10 +47,10 @@ class FileData(VisionData):
         root: Folder of the data set.
         task: What is learnt; it determines the type of the batches and the defaults for image size and augmentation.
         class_names: Classes in the order of the labels; None takes those of the annotations.
-        image_size: Height and width in pixels that images are resized to; by default 224 x 224 for classification and
-            localization, 128 x 128 for autoencoding. In detection None keeps the aspect ratio of images within
-            ``shorter`` and ``longer``. In segmentation it is the size of training crops (384 x 384 by default), and
-            whole images are evaluated.
+        image_size: Height and width in pixels that images are resized to, or one number for both; by default 224 x 224
+            for classification and localization, 128 x 128 for autoencoding. In detection None keeps the aspect ratio of
+            images within ``shorter`` and ``longer``. In segmentation it is the size of training crops (by default that
+            of the images, 384 x 384 at most), and whole images are evaluated.
         crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
         longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
@@ -91,7 +93,7 @@ class FileData(VisionData):
         task: str,
         *,
         class_names: Sequence[str] | None = None,
-        image_size: tuple[int, int] | None = None,
+        image_size: ImageSize | None = None,
         crop_scale: tuple[float, float] = (0.5, 2.0),
         shorter: int = 800,
         longer: int = 1333,
@@ -120,14 +122,11 @@ class FileData(VisionData):
         self.in_channels = in_channels
         check_choice("exif", exif, ("apply", "ignore"))
         self.value_range, self.exif = check_value_range(value_range), exif
-        self.size = image_size or FILE_TASKS[task].size
-        self.crop_scale = crop_scale
-        self.shorter = shorter
-        self.longer = longer
+        self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
+        self.sized = image_size is not None
+        self.crop_scale, self.shorter, self.longer = crop_scale, shorter, longer
         self.augmentation = augmentation
-        self.balanced = balanced
-        self.on_error = on_error
-        self.cache = cache
+        self.balanced, self.on_error, self.cache = balanced, on_error, cache
         self.proposals = proposals
         self._measured: Statistics | None = None
         self._splits = Splits(
@@ -226,7 +225,7 @@ class FileData(VisionData):
         elif kind is DetectionDataset and self.proposals is not None:
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
         failing: OnError = "replace" if training else "skip"
-        return kind(
+        dataset = kind(
             index,
             reading=self.reading,
             resizing=self._resizing(training=training),
@@ -237,6 +236,9 @@ class FileData(VisionData):
             multiple=preparation.multiple,
             **options,
         )
+        if training and isinstance(dataset.resizing, RandomScaledCrop):
+            dataset.resizing = fitting_crops(dataset.resizing, dataset, given=self.sized)
+        return dataset
 
     def plain_train_set(self) -> FileDataset[Any]:
         """Return the training split without augmentation and random crops; it shares the decoded images of training."""

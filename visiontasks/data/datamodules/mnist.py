@@ -1,7 +1,7 @@
 """MNIST and data sets in its format, kept in memory."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,7 @@ class MNISTDataModule(VisionDataModule):
             ``setup``).
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
     train_set: MemoryDataset
 
     def __init__(

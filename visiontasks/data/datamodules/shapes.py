@@ -1,6 +1,6 @@
 """Generated shapes: data for every task without any files."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +15,8 @@ from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesS
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
-
-_TASKS = ("classification", "localization", "detection", "segmentation")
 
 
 class ShapesDataModule(VisionDataModule):
@@ -32,7 +31,7 @@ class ShapesDataModule(VisionDataModule):
         train_size: Number of training images.
         val_size: Number of validation images.
         test_size: Number of test images.
-        image_size: Height and width in pixels.
+        image_size: Height and width in pixels, or one number for both.
         in_channels: Number of channels of the images; 1 is grayscale, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see :meth:`BatchAffine.preset
@@ -54,6 +53,7 @@ class ShapesDataModule(VisionDataModule):
         torch.Size([4, 3, 64, 64])
     """
 
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "localization", "detection", "segmentation")
     train_set: MemoryDataset
 
     def __init__(
@@ -63,7 +63,7 @@ class ShapesDataModule(VisionDataModule):
         train_size: int = 2000,
         val_size: int = 500,
         test_size: int = 500,
-        image_size: tuple[int, int] = (64, 64),
+        image_size: ImageSize = (64, 64),
         in_channels: int = 3,
         data_seed: int = 0,
         augmentation: Strength = "none",
@@ -75,12 +75,12 @@ class ShapesDataModule(VisionDataModule):
         if min(train_size, val_size, test_size) < 1:
             message = f"The splits have {train_size}, {val_size} and {test_size} images; expected at least one each."
             raise ArgumentError(message)
-        check_choice("task", task, _TASKS)
+        check_choice("task", task, self.tasks)
         self.task = task
         self.max_objects = max_objects or (3 if task == "detection" else 1)
         self.proposals = proposals
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
-        self.size = image_size
+        self.size = height_and_width("image_size", image_size)
         self.channels = in_channels
         self.data_seed = data_seed
         self.augmentation = augmentation

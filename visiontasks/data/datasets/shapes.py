@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from visiontasks.errors import ArgumentError
+from visiontasks.sizes import ImageSize, height_and_width
 
 CLASS_NAMES = ("circle", "square", "triangle", "star")
 
@@ -91,17 +92,13 @@ class ShapesDataset(Dataset[ShapesSample]):
         self,
         num_samples: int,
         *,
-        image_size: int | tuple[int, int] = 64,
+        image_size: ImageSize = 64,
         min_objects: int = 1,
         max_objects: int = 1,
         seed: int = 0,
         channels: int = 3,
     ) -> None:
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(size) != 2 or min(size) < _LEAST_SIDE:
-            message = f"image_size is {image_size}, but must be a side or (height, width), each {_LEAST_SIDE} or more."
-            raise ArgumentError(message)
-        self.height, self.width = size
+        self.height, self.width = height_and_width("image_size", image_size, _LEAST_SIDE)
         self.num_samples = num_samples
         self.min_objects = min_objects
         self.max_objects = max_objects

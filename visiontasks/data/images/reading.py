@@ -37,6 +37,7 @@ from visiontasks.data.images.tiff import (
 )
 from visiontasks.errors import UnreadableFileError
 from visiontasks.options import MAX_PIXELS
+from visiontasks.sizes import ImageSize, height_and_width
 
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 
@@ -62,7 +63,7 @@ class Reading(NamedTuple):
 
 
 def read_image(
-    path: str | Path, channels: int = 3, size: tuple[int, int] | None = None
+    path: str | Path, channels: int = 3, size: ImageSize | None = None
 ) -> UInt8[Tensor, "channels height width"]:
     """Read an image as a tensor.
 
@@ -79,7 +80,7 @@ def read_image(
             channels.
     """
     pixels = read_pixels(path, channels)
-    return to_tensor(pixels if size is None else resize(pixels, size))
+    return to_tensor(pixels if size is None else resize(pixels, height_and_width("size", size)))
 
 
 def read_pixels(

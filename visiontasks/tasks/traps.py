@@ -1,0 +1,121 @@
+"""What lets a training go wrong in silence, looked for when a fit begins."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_warn
+
+from visiontasks.errors import ArgumentError, listed, near_matches
+
+if TYPE_CHECKING:
+    import visiontasks.tasks.task
+
+_NEAR = 0.8
+"""Similarity of two names, 0 to 1, from which on one is taken for the other misspelt."""
+
+
+def check_start(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
+    """Check a task whose weights and data are known, before it is trained.
+
+    Args:
+        trainer: The Trainer.
+        task: The task.
+
+    Raises:
+        ArgumentError: If classes share a name, or there is only one to choose from.
+    """
+    check_names(task.class_names or ())
+    if task.num_classes == 1 and getattr(task, "mode", None) == "multiclass":
+        message = (
+            f"{type(task).__name__} is to choose from one class, and would be right whatever it has learnt. Add the "
+            "class of everything else; or let mode='multilabel' ask whether the class is there."
+        )
+        raise ArgumentError(message)
+    if task.backbone.is_untrained() and task._parts.unfreezing.freeze not in ("none", 0):
+        rank_zero_warn(
+            f"freeze is {task._parts.unfreezing.freeze!r}, and the backbone has the random weights that it was created "
+            "with: they stay random. Start from others (backbone_weights='imagenet', or a file), or use freeze='none'."
+        )
+    for callback, name, mode in _monitors(trainer):
+        if isinstance(callback, EarlyStopping) and name.startswith("val/") and not trainer.enable_validation:
+            message = (
+                f"EarlyStopping watches {name!r}, and nothing is validated: give the data a val_dataloader, and the "
+                "Trainer no limit_val_batches=0."
+            )
+            raise ArgumentError(message)
+        better = _better(task, name)
+        if better not in (None, mode):
+            rank_zero_warn(
+                f"{type(callback).__name__} watches {name!r} with mode={mode!r}, as if the "
+                f"{'lowest' if mode == 'min' else 'highest'} value were the best: give it mode={better!r}."
+            )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that all classes have names of their own, by which they are logged and written.
+
+    Raises:
+        ArgumentError: If some share one.
+    """
+    repeated = sorted({name for name in names if list(names).count(name) > 1}) if len({*names}) < len(names) else []
+    if repeated:
+        message = (
+            f"Several classes are called {listed(repeated)}; expected a name of its own for each, since metrics and "
+            "results are named by it. Correct class_names, or the file that names the classes."
+        )
+        raise ArgumentError(message)
+
+
+def check_monitors(trainer: Trainer) -> None:
+    """Check that callbacks watch what the trial validation before the first epoch has logged.
+
+    What training logs is not known before it, and not checked.
+
+    Args:
+        trainer: The Trainer, after its trial validation.
+
+    Raises:
+        ArgumentError: If a name of the validation is not there, or another is almost the same.
+    """
+    logged = [name for name in trainer.callback_metrics if not name.startswith("train/")]
+    for callback, name, _ in _monitors(trainer):
+        if name.startswith("train/") or name in trainer.callback_metrics:
+            continue
+        parts = {_last(one): one for one in logged}
+        near = get_close_matches(name, logged, 3, _NEAR) or [
+            parts[part] for part in get_close_matches(_last(name), parts, 3, _NEAR) if part != name
+        ]
+        if not near and not name.startswith("val/"):
+            continue
+        message = (
+            f"{type(callback).__name__} watches {name!r}, which the validation does not log. "
+            f"{near_matches(near[0] if near else name, near or logged)} If it is logged later only, use "
+            "num_sanity_val_steps=0."
+        )
+        raise ArgumentError(message)
+
+
+def _monitors(trainer: Trainer) -> Iterator[tuple[object, str, str]]:
+    """Yield the callbacks that watch a value, its name, and whether ``"min"`` or ``"max"`` of it is the best."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set out of mypy's sight
+        if isinstance(callback, EarlyStopping | ModelCheckpoint) and callback.monitor:
+            yield callback, callback.monitor, callback.mode
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _better(task: "visiontasks.tasks.task.Task", name: str) -> str | None:
+    """Return whether ``"min"`` or ``"max"`` of a logged value is the best; None if it is not known."""
+    if name == task.monitor:
+        return task.monitor_mode
+    stage, _, value = name.partition("/")
+    if value == "loss" or value.startswith("loss_"):
+        return "min"
+    metric = dict(task.scores.val_metrics.items(keep_base=True)).get(value) if stage == "val" else None
+    higher = None if metric is None else metric.higher_is_better
+    return None if higher is None else "max" if higher else "min"
