@@ -82,7 +82,7 @@ def near_matches(name: str, known: Iterable[str]) -> str:
         >>> near_matches("zebra", ["cnn", "alexnet"])
         "Known: 'alexnet', 'cnn'."
     """
-    names = sorted(known)
+    names = sorted(set(known))
     spelled = {known_name.lower(): known_name for known_name in names}
     close = get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
     if close:

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from jsonargparse import ArgumentParser
 
+from visiontasks.cli.class_paths import explain_path
 from visiontasks.errors import near_matches
 
 
@@ -23,7 +24,7 @@ def explain(message: str, options: Sequence[str]) -> str:
         >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--data.root"])
         "There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'?"
     """
-    for rewrite in (_unknown_flag, _unknown_argument, _unknown_class, _wrong_literal, _wrong_value):
+    for rewrite in (_unknown_flag, _unknown_argument, _wrong_path, _unknown_class, _wrong_literal, _wrong_value):
         text = rewrite(message, options)
         if text is not None:
             return text
@@ -52,6 +53,10 @@ def _unknown_argument(message: str, options: Sequence[str]) -> str | None:
     name = owner[-1].rpartition(".")[2]
     near = near_matches(match[1], _arguments(owner[-1]))
     return f"--{key}.{match[1]}: {name} has no argument {match[1]!r}. {near}"
+
+
+def _wrong_path(message: str, options: Sequence[str]) -> str | None:
+    return explain_path(message, _full_key(message))
 
 
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:

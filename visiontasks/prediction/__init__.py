@@ -1,6 +1,7 @@
 """Prediction of images with nothing but a checkpoint."""
 
-from visiontasks.prediction.checkpoints import find_task, import_class, import_path, import_task, load_task, on_device
+from visiontasks.import_paths import import_class, import_path
+from visiontasks.prediction.checkpoints import find_task, import_task, load_task, on_device
 from visiontasks.prediction.predicting import create_predictor, predict_images, view_of
 from visiontasks.prediction.results import Prediction
 from visiontasks.prediction.sources import find_files
