@@ -1,4 +1,4 @@
-"""Backbones and decoders of a user's own: a class with flags becomes its path and options, as a checkpoint saves them."""
+"""Backbones and decoders of a user's own: classes with flags become paths and options, which checkpoints save."""
 
 from jsonargparse import Namespace
 

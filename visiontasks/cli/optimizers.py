@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, pairwise
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -56,9 +56,9 @@ def with_full_names(words: Sequence[str]) -> list[str]:
     """
     monitored = bool(flag_value(f"{_SCHEDULE}.monitor", words))
     path = f"{'lightning.pytorch.cli' if monitored else 'torch.optim.lr_scheduler'}.{_PLATEAU}"
-    flags = {f"{_SCHEDULE}={_PLATEAU}": f"{_SCHEDULE}={path}"}
-    named = [flags.get(word, word) for word in words]
-    return [path if [flag, word] == [_SCHEDULE, _PLATEAU] else word for flag, word in zip(["", *named], named, strict=False)]
+    named = [f"{_SCHEDULE}={path}" if word == f"{_SCHEDULE}={_PLATEAU}" else word for word in words]
+    pairs = pairwise(["", *named])
+    return [path if (flag, word) == (_SCHEDULE, _PLATEAU) else word for flag, word in pairs]
 
 
 def _split(words: Sequence[str], flag: str) -> tuple[list[list[str]], list[str]]:

@@ -26,8 +26,8 @@ from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
-from visiontasks.cli.optimizers import with_full_names, with_own_options
 from visiontasks.cli.named_parts import name_parts
+from visiontasks.cli.optimizers import with_full_names, with_own_options
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers

@@ -10,6 +10,7 @@ from visiontasks.tasks.randomness import StepRandomness
 from visiontasks.tasks.resuming import Resuming
 from visiontasks.tasks.scores import ScoreLogging
 from visiontasks.tasks.unfreezing import Unfreezing
+from visiontasks.tasks.warmup import WarmUp
 
 
 class Parts(NamedTuple):
@@ -21,6 +22,7 @@ class Parts(NamedTuple):
     score_logging: ScoreLogging
     step_randomness: StepRandomness
     finite_updates: FiniteUpdates
+    warm_up: WarmUp
     process_group_errors: ProcessGroupErrors
 
 
@@ -38,5 +40,6 @@ def make_parts(freeze: Freeze, skip_nonfinite: int) -> Parts:
         ScoreLogging(),
         StepRandomness(),
         FiniteUpdates(skip_nonfinite),
+        WarmUp(),
         ProcessGroupErrors(),
     )
