@@ -36,7 +36,7 @@ BASE = {
     "errors",
     "files",
     "garbage",
-    "imports",
+    "import_paths",
     "kinds",
     "lazy",
     "options",

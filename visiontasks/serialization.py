@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol, cast, runtime_checkable
 
 import fsspec
 
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import ArgumentError, CheckpointError
 
 
 @runtime_checkable
@@ -153,6 +153,20 @@ def load_file(source: Source, map_location: Any = "cpu") -> Any:  # noqa: ANN401
                 "its origin."
             )
             raise CheckpointError(message) from error
+
+
+def check_weights_only(weights_only: bool | None) -> None:
+    """Refuse the argument of Lightning that lets a checkpoint run code.
+
+    Raises:
+        ArgumentError: If it is false.
+    """
+    if weights_only is False:
+        message = (
+            "weights_only is False, which lets a checkpoint run any code when it is read. Leave it out: checkpoints of "
+            "visiontasks hold tensors and plain values only."
+        )
+        raise ArgumentError(message)
 
 
 def verify(file: BinaryFile, name: str) -> None:

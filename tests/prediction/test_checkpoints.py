@@ -6,7 +6,7 @@ import pytest
 
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.imports import import_class
+from visiontasks.import_paths import import_class
 from visiontasks.prediction.checkpoints import find_task
 
 

@@ -1,5 +1,6 @@
 """Backbones: an image goes in, feature maps come out, fine to coarse."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from visiontasks.backbones.timm_backbone import TIMM, TimmBackbone
 from visiontasks.backbones.vgg import vgg11, vgg13, vgg16, vgg19
 from visiontasks.backbones.wrapped import WrappedBackbone
 from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.import_paths import check_made, import_maker
 
 __all__ = ["CNN", "Backbone", "WrappedBackbone", "create_backbone", "list_backbones"]
 
@@ -63,17 +65,18 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
     """Create a backbone by name.
 
     Args:
-        name: One of :func:`list_backbones`, or ``timm/NAME`` for a timm model; see
-            :class:`~visiontasks.backbones.timm_backbone.TimmBackbone`.
-        in_channels: Channels of the images.
+        name: One of :func:`list_backbones`; ``timm/NAME`` for a timm model, see
+            :class:`~visiontasks.backbones.timm_backbone.TimmBackbone`; or the import path of a :class:`Backbone` of
+            your own, or of a function that returns one, such as ``"my_module.MyBackbone"``.
+        in_channels: Channels of the images; passed to a class or function of your own if it takes them.
         **options: Arguments of the named backbone.
 
     Returns:
         The backbone, randomly initialised.
 
     Raises:
-        ArgumentError: If the name is unknown (near matches are listed), timm is needed but missing, or the backbone
-            does not take an option.
+        ArgumentError: If the name is unknown (near matches are listed), cannot be imported or is no backbone, timm is
+            needed but missing, or the backbone does not take an option.
 
     Example:
         >>> create_backbone("cnn", in_channels=1, filters=(8, 16)).channels
@@ -82,11 +85,19 @@ def create_backbone(name: str, in_channels: int = 3, **options: Any) -> Backbone
     if name.startswith(TIMM):
         timm = TimmBackbone(name.removeprefix(TIMM), in_channels, **options)
         return timm if options.get("pretrained") else timm.note_random()
-    if name not in _BUILDERS:
-        message = f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {TIMM}NAME."
+    build = import_maker(name, Backbone) if "." in name else _BUILDERS.get(name)
+    if build is None:
+        message = (
+            f"There is no backbone {name!r}. {near_matches(name, _BUILDERS)} A model of timm is named {TIMM}NAME, one "
+            "of your own by its import path, such as my_module.MyBackbone."
+        )
         raise ArgumentError(message)
+    parameters = inspect.signature(build).parameters.values()
+    takes_channels = any(each.name == "in_channels" or each.kind is each.VAR_KEYWORD for each in parameters)
     try:
-        return _BUILDERS[name](in_channels=in_channels, **options).note_random()
+        backbone = build(**({"in_channels": in_channels} if takes_channels else {}), **options)
     except TypeError as error:
         message = f"backbone {name!r} was given {options}: {error}"
         raise ArgumentError(message) from error
+    check_made(backbone, name, Backbone)
+    return backbone.note_random() if name in _BUILDERS else backbone

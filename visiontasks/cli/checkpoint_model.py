@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from visiontasks.cli.parser import flag_value
-from visiontasks.imports import import_path
+from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.tasks.reading import read_checkpoint
 

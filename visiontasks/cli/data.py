@@ -12,7 +12,7 @@ from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.data import datamodules
 from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.imports import import_path
+from visiontasks.import_paths import import_path
 
 
 def parse_data(

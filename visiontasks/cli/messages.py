@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from importlib import import_module
 
+from visiontasks.cli.class_paths import explain_path
 from visiontasks.cli.hints import arguments_of, meant_flag, owners_of
 from visiontasks.errors import near_matches
 
@@ -24,8 +25,8 @@ def explain(message: str, options: Sequence[str]) -> str:
         >>> explain("Unrecognized arguments: --trainer.max_epoch 3", ["--trainer.max_epochs", "--data.root"])
         "There is no option '--trainer.max_epoch'. Did you mean '--trainer.max_epochs'?"
     """
-    rules = (_unknown_flag, _unknown_argument, _missing_argument, _wrong_number, _unknown_class, _wrong_literal)
-    for rewrite in (*rules, _wrong_value):
+    rules = (_unknown_flag, _unknown_argument, _missing_argument, _wrong_path, _wrong_number, _unknown_class)
+    for rewrite in (*rules, _wrong_literal, _wrong_value):
         text = rewrite(message, options)
         if text is not None:
             return text
@@ -113,6 +114,10 @@ def _wrong_number(message: str, options: Sequence[str]) -> str | None:
     if nested:
         key, value, words = f"{key}.{nested[1]}", nested[2], [word for word in words if word.startswith("dict")]
     return f"--{key} {value}: expected {' or '.join(filter(None, words))}."
+
+
+def _wrong_path(message: str, options: Sequence[str]) -> str | None:
+    return explain_path(message, _full_key(message))
 
 
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:

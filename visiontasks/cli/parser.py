@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 from visiontasks.cli.hints import arguments_of
 from visiontasks.cli.messages import explain
 from visiontasks.errors import ArgumentError
-from visiontasks.imports import import_class
+from visiontasks.import_paths import import_class
 
 
 class Parser(ArgumentParser):

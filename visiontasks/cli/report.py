@@ -14,7 +14,7 @@ from visiontasks.cli.checkpoint_model import FROM_DATA
 from visiontasks.cli.hardware import keep_freed_memory
 from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.imports import import_path
+from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.report import Environment, read_environment
 from visiontasks.runs import best_checkpoint, resolve_checkpoint

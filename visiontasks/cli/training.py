@@ -27,6 +27,8 @@ from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, defaul
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
 from visiontasks.cli.messages import innermost
+from visiontasks.cli.named_parts import name_parts
+from visiontasks.cli.optimizers import with_full_names, with_own_options
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
@@ -36,7 +38,7 @@ from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.imports import import_class, import_path
+from visiontasks.import_paths import import_class, import_path
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.task import Task
@@ -123,7 +125,9 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse the arguments as those of the command line, although they are passed explicitly."""
-        self.config = parser.parse_args(args)
+        words = with_own_options(parser, with_full_names(args), nested=self.subclass_mode_model)
+        self.config = parser.parse_args(words)
+        name_parts(self.config.model.init_args if self.subclass_mode_model else self.config.model)
         # The configuration of a run contains null, which must not override a flag before it.
         given = flag_value("--ckpt_path", args)
         if self.config.ckpt_path is None and given not in ("", "null"):

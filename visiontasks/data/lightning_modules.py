@@ -17,7 +17,7 @@ from visiontasks.data.datamodules.table import CSVData
 from visiontasks.data.datamodules.voc import VOCData
 from visiontasks.data.datamodules.yolo import YOLOData
 from visiontasks.data.vision_data import VisionData
-from visiontasks.serialization import Source, load_file, open_source
+from visiontasks.serialization import Source, check_weights_only, load_file, open_source
 
 
 class VisionDataModule(VisionData, LightningDataModule):
@@ -27,25 +27,31 @@ class VisionDataModule(VisionData, LightningDataModule):
     def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
         cls,
         checkpoint_path: Source,
+        map_location: Any = "cpu",  # noqa: ANN401 (what torch.load takes)
+        weights_only: bool | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
     ) -> Self:
         """Create the data module whose arguments a checkpoint holds, if it saves them by ``save_hyperparameters``.
 
         Args:
             checkpoint_path: A file, a remote address or a file object.
+            map_location: Device of tensors among the arguments.
+            weights_only: As in Lightning, but never false: that would let the file run code.
             **kwargs: Arguments that replace saved ones.
 
         Returns:
             The data module.
 
         Raises:
+            ArgumentError: If ``weights_only`` is false.
             CheckpointError: If the file is missing, damaged, or holds objects other than tensors and plain values.
         """
+        check_weights_only(weights_only)
         with open_source(checkpoint_path) as content:
             load_file(content)  # verified and refused with our message, before Lightning reads it
             content.seek(0)
             return super().load_from_checkpoint(
-                cast(IO[bytes], content), map_location="cpu", weights_only=True, **kwargs
+                cast(IO[bytes], content), map_location=map_location, weights_only=True, **kwargs
             )
 
 

@@ -116,9 +116,19 @@ class VisionData(ABC):
     def setup(self, stage: str) -> None:
         """Create the splits that a stage needs: ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
 
-    @abstractmethod
     def statistics(self) -> Statistics:
-        """Measure the pixel statistics of the training split; called after ``setup``."""
+        """Measure the pixel statistics of the training split, which some modes of normalisation need; after ``setup``.
+
+        Raises:
+            ArgumentError: If this data module cannot measure them.
+        """
+        if isinstance(self.train_set, MemoryDataset):
+            return self.train_set.statistics()
+        message = (
+            f"{type(self).__name__} does not measure its pixels, as the normalization 'dataset' and the mean ones need "
+            "it: override statistics, or use 'imagenet', 'unit' or 'local_contrast'."
+        )
+        raise ArgumentError(message)
 
     def class_counts(self) -> ClassCounts:
         """Count the training images that contain each class; called after ``setup``.
@@ -140,13 +150,18 @@ class VisionData(ABC):
         return {name: fingerprint(dataset) for name, dataset in sets.items() if dataset is not None}
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Load shuffled training batches."""
+        """Load shuffled training batches; each pass over them, also by another loader, is the next epoch.
+
+        That is, unless ``loader.sampler.set_epoch`` is called, as Lightning does before each epoch.
+        """
         if getattr(self.trainer, "overfit_batches", 0):
             # Lightning's flag for the same batches in every epoch.
             return self._loader(self.train_set, EvaluationSampler(self.train_set, self.batch_size))
         sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
-        if left_out:
+        if self._train_loader is not None:
+            sampler.follow(self._train_loader.sampler)
+        elif left_out:
             inform(f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time).")
         self._train_loader = self._loader(self.train_set, sampler)
         if self._resumed is not None:

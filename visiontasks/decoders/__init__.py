@@ -9,6 +9,7 @@ from visiontasks.decoders.fpn import FPN
 from visiontasks.decoders.segnet import SegNet
 from visiontasks.decoders.unet import UNet
 from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.import_paths import check_made, import_maker
 
 __all__ = ["Decoder", "create_decoder", "list_decoders"]
 
@@ -40,7 +41,8 @@ def create_decoder(
     """Create a decoder by name.
 
     Args:
-        name: One of :func:`list_decoders`.
+        name: One of :func:`list_decoders`, or the import path of a :class:`Decoder` of your own, or of a function that
+            returns one, such as ``"my_module.MyDecoder"``; it is called with what follows.
         channels: Channels of each feature map, fine to coarse.
         strides: Strides of each feature map, fine to coarse.
         num_outputs: Number of logits per pixel.
@@ -50,17 +52,24 @@ def create_decoder(
         The decoder, randomly initialised.
 
     Raises:
-        ArgumentError: If the name is unknown (near matches are listed), or the decoder does not take an option.
+        ArgumentError: If the name is unknown (near matches are listed), cannot be imported or is no decoder, or the
+            decoder does not take an option.
 
     Example:
         >>> create_decoder("unet", (16, 32), (1, 2), 5, upsampling="nearest").strides
         (1, 2)
     """
-    if name not in _DECODERS:
-        message = f"There is no decoder {name!r}. {near_matches(name, _DECODERS)}"
+    build = import_maker(name, Decoder) if "." in name else _DECODERS.get(name)
+    if build is None:
+        message = (
+            f"There is no decoder {name!r}. {near_matches(name, _DECODERS)} One of your own is named by its import "
+            "path, such as my_module.MyDecoder."
+        )
         raise ArgumentError(message)
     try:
-        return _DECODERS[name](channels, strides, num_outputs, **options)
+        decoder = build(channels, strides, num_outputs, **options)
     except TypeError as error:
         message = f"decoder {name!r} was given {options}: {error}"
         raise ArgumentError(message) from error
+    check_made(decoder, name, Decoder)
+    return decoder

@@ -6,7 +6,7 @@ import torch
 
 import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.imports import import_class
+from visiontasks.import_paths import import_class
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.instances import RECORD
 from visiontasks.tasks.reading import read_checkpoint

@@ -16,8 +16,8 @@ from torch.utils._pytree import tree_leaves
 
 from visiontasks.errors import CheckpointError, listed
 from visiontasks.files import reason, remove_abandoned, replacing, system_error
-from visiontasks.serialization import is_address
-from visiontasks.tasks.reading import check_weights_only, read_checkpoint
+from visiontasks.serialization import check_weights_only, is_address
+from visiontasks.tasks.reading import read_checkpoint
 
 _NAMED = 3
 

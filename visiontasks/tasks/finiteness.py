@@ -113,7 +113,7 @@ class FiniteUpdates(OwnedCallback):
         """Keep the loss, and let it spread to the gradients that others see."""
         kept = loss.detach()
         self._losses.append(kept)
-        if loss.requires_grad and (trainer.world_size > 1 or _scaler_of(trainer) is not None):
+        if loss.requires_grad and (trainer.world_size > 1 or scaler_of(trainer) is not None):
             # 0 if the loss is finite, otherwise NaN.
             loss.register_hook((0 * kept).add)
 
@@ -127,7 +127,7 @@ class FiniteUpdates(OwnedCallback):
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         update = _Update(trainer.global_step, self._batches, self._losses, parameters, ())
         self._clear()
-        scaler = _scaler_of(trainer)
+        scaler = scaler_of(trainer)
         if not self.limit and scaler is None and parameters and _can_leave_out(optimizer):
             self._pending = _leave_out_on_device(update, optimizer)
             return
@@ -200,7 +200,8 @@ class FiniteUpdates(OwnedCallback):
             _stop(pending.update, pl_module)
 
 
-def _scaler_of(trainer: Trainer) -> Any:  # noqa: ANN401 (None, or torch's)
+def scaler_of(trainer: Trainer) -> Any:  # noqa: ANN401 (None, or torch's)
+    """Return the scaler of the gradients in float16, which leaves out updates by itself; None without one."""
     return getattr(trainer.precision_plugin, "scaler", None)
 
 

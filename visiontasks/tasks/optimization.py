@@ -1,7 +1,7 @@
 """Defaults and helpers for optimisers and learning rate schedules."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -49,6 +49,22 @@ def fuse(optimizer: Optimizer) -> None:
         known = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in group["params"])
         if undecided and not special and known:
             group["fused"] = True
+
+
+def flatten(optimizer: Optimizer) -> None:
+    """Let ``LBFGS`` train a network that is channels-last in memory: it reads all gradients as one row.
+
+    Args:
+        optimizer: The optimiser; the memory of its parameters is rearranged, and their gradients follow.
+
+    Raises:
+        ArgumentError: If there are groups of parameters, which it does not know.
+    """
+    if len(optimizer.param_groups) > 1:
+        message = "LBFGS has one learning rate for all parameters: leave out backbone_lr_factor."
+        raise ArgumentError(message)
+    for parameter in optimizer.param_groups[0]["params"]:
+        parameter.data = parameter.data.contiguous()
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:
@@ -187,13 +203,9 @@ def named_schedule(optimizer: Optimizer, schedule: NamedSchedule, warmup: float,
         The scheduler, to be stepped after every optimiser step.
 
     Raises:
-        ArgumentError: If the schedule is unknown, the warm-up out of range, or the schedule needs an end of the
-            training and there is none.
+        ArgumentError: If the schedule is unknown, or needs an end of the training and there is none.
     """
     check_choice("lr_scheduler", schedule, get_args(NamedSchedule))
-    if not 0 <= warmup <= 1:
-        message = f"warmup is {warmup}; expected a share of all training steps, 0 to 1."
-        raise ArgumentError(message)
     if math.isinf(total_steps):
         if schedule == "cosine" or warmup:
             message = f"Warm-up and the cosine schedule need to know the end: {SET_AN_END}."
@@ -220,60 +232,3 @@ def schedulers_of(trainer: Trainer, optimizer: Optimizer) -> list[Any]:
     """List the schedules of an optimiser."""
     schedulers: list[Any] = [config.scheduler for config in trainer.lr_scheduler_configs]
     return [scheduler for scheduler in schedulers if scheduler.optimizer is optimizer]
-
-
-def given_options(optimizer: Optimizer) -> list[dict[str, Any]]:
-    """Read the original options of each parameter group, with the learning rate before any schedule.
-
-    Args:
-        optimizer: The optimiser.
-
-    Returns:
-        Options by name, without the parameters and without ``fused``, which depends on the device.
-    """
-    return [
-        {name: value for name, value in group.items() if name not in ("params", "initial_lr", "fused")}
-        | {"lr": group.get("initial_lr", group["lr"])}
-        for group in optimizer.param_groups
-    ]
-
-
-def change_options(
-    optimizer: Optimizer,
-    schedulers: Iterable[Any],
-    before: Sequence[Mapping[str, Any]],
-    now: Sequence[Mapping[str, Any]],
-) -> list[str]:
-    """Replace options restored from a checkpoint by newly given ones.
-
-    A learning rate is changed by the same factor for all steps of the schedule. Options given as before are kept.
-
-    Args:
-        optimizer: The optimiser, with the state of the checkpoint; changed in place.
-        schedulers: Its schedules; changed in place.
-        before: Result of :func:`given_options` when the checkpoint's training began.
-        now: Its result now.
-
-    Returns:
-        Descriptions of the changes, such as ``"lr 0.1 to 0.01"``, without duplicates.
-    """
-    changes: dict[str, None] = {}
-    for index, (group, old, new) in enumerate(zip(optimizer.param_groups, before, now, strict=False)):
-        for name in new.keys() & old.keys():
-            if new[name] == old[name]:
-                continue
-            changes[f"{name} {old[name]} to {new[name]}"] = None
-            if name != "lr":
-                group[name] = new[name]
-                continue
-            group["lr"] = group["lr"] * new["lr"] / old["lr"] if old["lr"] else new["lr"]
-            group["initial_lr"] = new["lr"]
-            for scheduler in schedulers:
-                if hasattr(scheduler, "base_lrs"):
-                    scheduler.base_lrs[index] = new["lr"]
-    return sorted(changes)
-
-
-def qualified_name(value: Any) -> str:  # noqa: ANN401 (any object has a class)
-    """Return the qualified name of an object's class, as ``module.Class``."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"

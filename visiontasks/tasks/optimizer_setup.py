@@ -2,22 +2,24 @@
 
 from typing import Any, Literal, NamedTuple, Self
 
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim import LBFGS, Optimizer, SparseAdam
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.optimization import (
     NamedSchedule,
     exempt_from_decay,
+    flatten,
     fuse,
     named_schedule,
     scale_rate,
     set_rate,
     training_steps,
 )
+from visiontasks.tasks.optimizer_options import describe_optimizer
 
 
 class OptimizerSetup(NamedTuple):
@@ -26,23 +28,27 @@ class OptimizerSetup(NamedTuple):
     Attributes:
         schedule: Name of a schedule, or a function that creates one.
         interval: Interval at which one of a function steps.
-        warmup: Share of all training steps in which a named one warms up, 0 to 1.
+        warmup: Share of all training steps in which the rate rises linearly, 0 to 1; None for 0.05 with a named
+            schedule, and 0 with another.
         backbone_factor: Learning rate of the backbone, as a multiple of the head's.
         lr: Learning rate in place of that of the optimiser; of several, the first, and the others in proportion.
     """
 
     schedule: LRSchedulerCallable | NamedSchedule
     interval: Literal["epoch", "step"]
-    warmup: float
+    warmup: float | None
     backbone_factor: float
     lr: float | None = None
 
     def checked(self) -> Self:
-        """Return this, if the factor is in range.
+        """Return this, if factor and warm-up are in range.
 
         Raises:
-            ArgumentError: If it is out of range.
+            ArgumentError: If one is out of range.
         """
+        if not 0 <= self.warmup_share <= 1:
+            message = f"warmup is {self.warmup}; expected a share of all training steps, 0 to 1."
+            raise ArgumentError(message)
         if self.backbone_factor <= 0:
             message = (
                 f"backbone_lr_factor is {self.backbone_factor}; expected more than 0. freeze='all' keeps the backbone "
@@ -50,6 +56,11 @@ class OptimizerSetup(NamedTuple):
             )
             raise ArgumentError(message)
         return self
+
+    @property
+    def warmup_share(self) -> float:
+        """Share of all training steps in which the rate rises."""
+        return (0.05 if isinstance(self.schedule, str) else 0.0) if self.warmup is None else self.warmup
 
     def rate(self, create: OptimizerCallable, task: nn.Module) -> float:
         """Return the learning rate of the first parameters, before any schedule; see :meth:`make_optimizer`."""
@@ -63,16 +74,44 @@ class OptimizerSetup(NamedTuple):
             create: Function that creates it from parameters.
             task: The task.
             backbone: Its backbone, which has a learning rate of its own.
+
+        Raises:
+            ArgumentError: If the optimiser cannot train the task.
         """
         optimizer = self._create(create, task)
+        if isinstance(optimizer, SparseAdam):
+            message = "SparseAdam takes sparse gradients only, and images have none: use Adam."
+            raise ArgumentError(message)
         if self.backbone_factor != 1:
             scale_rate(optimizer, backbone.parameters(), self.backbone_factor)
+        if isinstance(optimizer, LBFGS):
+            flatten(optimizer)
         exempt_from_decay(optimizer)
         fuse(optimizer)
         return optimizer
 
+    def describe(self, trainer: Trainer) -> str:
+        """Describe what trains: the optimisers with their options, and the schedule.
+
+        Args:
+            trainer: The Trainer, when it has created them.
+        """
+        optimizers = " and ".join(describe_optimizer(optimizer) for optimizer in trainer.optimizers)
+        schedulers = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+        named = isinstance(self.schedule, str) and schedulers == [LambdaLR.__name__]
+        schedule = str(self.schedule) if named else " and ".join(schedulers) or "none"
+        warmup = f" after a warm-up of {100 * self.warmup_share:g} % of the steps" if self.warmup_share else ""
+        return f"Training with {optimizers}; schedule: {schedule}{warmup if schedulers else ''}."
+
     def _create(self, create: OptimizerCallable, task: nn.Module) -> Optimizer:
-        optimizer: Optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
+        try:
+            optimizer: Optimizer = create([parameter for parameter in task.parameters() if parameter.requires_grad])
+        except (TypeError, ValueError) as error:
+            message = (
+                f"The optimizer refuses its options or the parameters of {type(task).__name__}: {error}. Choose "
+                "others, such as AdamW or SGD; several optimizers are set up by overriding configure_optimizers."
+            )
+            raise ArgumentError(message) from error
         if self.lr is not None:
             set_rate(optimizer, self.lr)
         return optimizer
@@ -92,7 +131,7 @@ class OptimizerSetup(NamedTuple):
                 interval.
         """
         if isinstance(self.schedule, str):
-            scheduler = named_schedule(optimizer, self.schedule, self.warmup, training_steps(task.trainer))
+            scheduler = named_schedule(optimizer, self.schedule, self.warmup_share, training_steps(task.trainer))
             return {"scheduler": scheduler, "interval": "step"}
         rates = [group["lr"] for group in optimizer.param_groups]
         custom = self.schedule(optimizer)

@@ -11,6 +11,7 @@ from visiontasks.tasks.randomness import StepRandomness
 from visiontasks.tasks.resuming import Resuming
 from visiontasks.tasks.scores import ScoreLogging
 from visiontasks.tasks.unfreezing import Unfreezing
+from visiontasks.tasks.warmup import WarmUp
 
 
 class Parts(NamedTuple):
@@ -23,6 +24,7 @@ class Parts(NamedTuple):
     score_logging: ScoreLogging
     step_randomness: StepRandomness
     finite_updates: FiniteUpdates
+    warm_up: WarmUp
     process_group_errors: ProcessGroupErrors
 
 
@@ -42,5 +44,6 @@ def make_parts(freeze: Freeze, freeze_norms: bool, skip_nonfinite: int) -> Parts
         ScoreLogging(),
         StepRandomness(),
         FiniteUpdates(skip_nonfinite),
+        WarmUp(),
         ProcessGroupErrors(),
     )

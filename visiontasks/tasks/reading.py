@@ -8,7 +8,7 @@ import torch
 
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.serialization import Source, is_address, load_file, name_of
+from visiontasks.serialization import Source, check_weights_only, is_address, load_file, name_of
 
 _KEPT: dict[object, dict[str, Any]] = {}
 """At most one checkpoint that was read and is to be read again, by the state of its file."""
@@ -83,20 +83,6 @@ def _state_of(source: Source) -> object:
         status = file.stat()
         return file, status.st_mtime_ns, status.st_size
     return source
-
-
-def check_weights_only(weights_only: bool | None) -> None:
-    """Refuse the argument of Lightning that lets a checkpoint run code.
-
-    Raises:
-        ArgumentError: If it is false.
-    """
-    if weights_only is False:
-        message = (
-            "weights_only is False, which lets a checkpoint run any code when it is read. Leave it out: checkpoints of "
-            "visiontasks hold tensors and plain values only."
-        )
-        raise ArgumentError(message)
 
 
 def check_device(map_location: Any) -> None:  # noqa: ANN401 (what torch.load takes)

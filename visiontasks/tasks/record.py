@@ -15,7 +15,7 @@ from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError
 from visiontasks.state_dicts import COMPILED, check_fit
 from visiontasks.tasks.instances import RECORD, describe, descriptions_in, make_again
-from visiontasks.tasks.optimization import qualified_name
+from visiontasks.tasks.optimizer_options import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
 
 if TYPE_CHECKING:

@@ -7,13 +7,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from visiontasks.arguments import plain
 from visiontasks.errors import CheckpointError
-from visiontasks.tasks.optimization import (
-    change_options,
-    given_options,
-    qualified_name,
-    resume_rates,
-    schedulers_of,
-)
+from visiontasks.tasks.optimization import resume_rates, schedulers_of
+from visiontasks.tasks.optimizer_options import change_options, given_options, qualified_name
 from visiontasks.tasks.owned import OwnedCallback
 
 if TYPE_CHECKING:
@@ -31,7 +26,7 @@ class Resuming(OwnedCallback):
         self.given_options: list[list[dict[str, Any]]] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that training is resumed with the same optimiser.
+        """Check that training is resumed with the same optimiser, and say which one it is.
 
         Raises:
             CheckpointError: If the optimiser is another one.
@@ -44,6 +39,7 @@ class Resuming(OwnedCallback):
                 "fit. Use the same optimiser, or start a new training from the weights with load_from_checkpoint."
             )
             raise CheckpointError(message)
+        rank_zero_info(cast("Task", pl_module)._setup.describe(trainer))
         self.given_options = [given_options(optimizer) for optimizer in trainer.optimizers]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

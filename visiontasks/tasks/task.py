@@ -60,10 +60,10 @@ class Task(LightningModule, ABC):
             the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
         optimizer: Function that creates the optimiser from parameters, such as
             ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases are then excluded from weight decay.
-        lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step after a linear warm-up; or a function that
-            creates a scheduler from an optimiser.
+        lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step; or a function that creates a scheduler.
         lr_interval: Interval at which a custom scheduler steps.
-        warmup: Share of all training steps in which a named schedule warms up, 0 to 1.
+        warmup: Share of all training steps in which the learning rate rises linearly, 0 to 1, with any schedule; by
+            default 0.05 with a named one, 0 with another.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
         skip_nonfinite: Number of batches in a row that may be skipped because their loss or gradient is infinite or
             NaN, before the training stops; see :class:`~visiontasks.tasks.finiteness.FiniteUpdates`.
@@ -112,7 +112,7 @@ class Task(LightningModule, ABC):
         optimizer: OptimizerCallable = lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.05),
         lr_scheduler: LRSchedulerCallable | NamedSchedule = "cosine",
         lr_interval: Literal["epoch", "step"] = "epoch",
-        warmup: float = 0.05,
+        warmup: float | None = None,
         backbone_lr_factor: float = 1.0,
         skip_nonfinite: int = 0,
     ) -> None:

@@ -1,24 +1,29 @@
 """The contract of data modules."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.data.loading.samplers import EvaluationSampler
+from visiontasks.errors import ArgumentError
 from visiontasks.testing.comparison import require
 
 _Batch = Any  # each task has its own
+_EPOCHS = 12
+"""Epochs after which the orders of two or three images are almost surely not all the same."""
 
 
 def check_datamodule(datamodule: VisionDataModule) -> None:
     """Check that a data module keeps the contract of :class:`~visiontasks.VisionDataModule`.
 
-    It describes the data before ``setup``; its batches are NamedTuples of uint8 images in channels-last memory; the
-    training order changes from epoch to epoch and repeats itself for the same seed; every validation image comes
-    exactly once on 1, 2 and 3 processes; the statistics have the shapes of the images.
+    It asks for what a fit needs: the module describes the data before ``setup``; batches hold images of the stated
+    channels and size, uint8 or floats in 0 to 1, and boxes inside them. What is there besides has to be right: where
+    the training sampler takes epochs, the order changes from epoch to epoch and repeats itself for the same seed; where
+    validation has an ``EvaluationSampler``, every image comes exactly once on 1, 2 and 3 processes; a test split is
+    checked like validation; statistics have the shapes of the images.
 
     Args:
         datamodule: The data module, before ``setup``. It is read several times: some dozen images do.
@@ -32,36 +37,39 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
     """
     names, channels, size = datamodule.class_names, datamodule.in_channels, datamodule.image_size
     require(
-        type(names) is tuple and len(names) == datamodule.num_classes,
-        f"class_names is {names} for num_classes {datamodule.num_classes}; expected a tuple of one name per class",
+        not isinstance(names, str) and len(names) == datamodule.num_classes,
+        f"class_names is {names!r} for num_classes {datamodule.num_classes}; expected one name per class",
     )
     datamodule.prepare_data()
     for stage in ("fit", "test"):
         datamodule.setup(stage)
-    for loader in (datamodule.train_dataloader(), datamodule.val_dataloader(), datamodule.test_dataloader()):
+    for loader in _loaders(datamodule.train_dataloader()):
         _check_images(next(iter(loader)), channels, size)
-    _check_order(datamodule.train_dataloader)
-    _check_split(datamodule)
-    statistics = datamodule.statistics()
-    for name in ("mean", "std"):
-        value = getattr(statistics, name)
-        within = value.shape == (channels,) and bool(((value >= 0) & (value <= 1)).all())
-        require(within, f"statistics().{name} is {value}; expected {channels} values in 0 to 1, one per channel")
-    mean_image = statistics.mean_image
-    shape = None if mean_image is None else tuple(mean_image.shape)
-    expected = None if size is None else (channels, *size)
-    require(shape == expected, f"statistics().mean_image has shape {shape}; expected {expected}, as the images")
+    _check_order(datamodule)
+    has_test = hasattr(datamodule, "test_set") or type(datamodule).test_dataloader != VisionDataModule.test_dataloader
+    for name in ("val", "test") if has_test else ("val",):
+        for loader in _loaders(getattr(datamodule, f"{name}_dataloader")()):
+            _check_images(next(iter(loader)), channels, size)
+            _check_split(loader, {"val": "validation"}.get(name, name))
+    _check_statistics(datamodule, channels, size)
+
+
+def _loaders(given: Any) -> list[DataLoader[Any]]:  # noqa: ANN401 (what a hook of Lightning may return)
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def _check_images(batch: _Batch, channels: int, size: tuple[int, int] | None) -> None:
-    require(hasattr(batch, "_fields"), f"a batch is a {type(batch).__name__}; expected a NamedTuple")
-    images = batch.images
-    require(images.dtype == torch.uint8, f"images have dtype {images.dtype}; expected uint8, a quarter to transfer")
+    if not hasattr(batch, "images"):
+        plain = isinstance(batch, Tensor) or (isinstance(batch, list | tuple) and isinstance(batch[0], Tensor))
+        form = f"a batch is a {type(batch).__name__}; expected a NamedTuple with images, a pair of tensors or images"
+        require(plain, form)
+    images = batch if isinstance(batch, Tensor) else getattr(batch, "images", batch[0])
     fits = images.ndim == 4 and images.shape[1] == channels and (size is None or tuple(images.shape[2:]) == size)
     require(fits, f"images have shape {list(images.shape)}; expected [batch, {channels}, {size or 'any size'}]")
+    unit = images.is_floating_point() and bool(((images >= 0) & (images <= 1)).all())
+    within = f"{images.dtype} in {images.min().item():g} to {images.max().item():g}"
+    require(images.dtype == torch.uint8 or unit, f"images are {within}; expected uint8, or floats in 0 to 1")
     _check_annotations(batch)
-    strides = f"images of shape {list(images.shape)} have strides {images.stride()}; expected channels-last memory"
-    require(images.is_contiguous(memory_format=torch.channels_last), strides)
 
 
 def _check_annotations(batch: _Batch) -> None:
@@ -74,28 +82,47 @@ def _check_annotations(batch: _Batch) -> None:
         require(inside, f"boxes {boxes.tolist()} reach out of images of {batch.sizes.tolist()}")
 
 
-def _check_order(make_loader: Callable[[], DataLoader[Any]]) -> None:
-    def order(loader: DataLoader[Any], epoch: int) -> list[int]:
-        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # the samplers of VisionDataModule have it
+def _check_order(datamodule: VisionDataModule) -> None:
+    def order(loader: Any, epoch: int) -> list[int]:  # noqa: ANN401 (whose sampler has set_epoch)
+        loader.sampler.set_epoch(epoch)
         return [index for batch in loader for index in batch.ids.tolist()]
 
-    loader = make_loader()
-    first = order(loader, 0)
-    require(first != order(loader, 1), "two epochs have the same training order")
-    require(first == order(loader, 0) == order(make_loader(), 0), "the order of an epoch does not repeat itself")
-    require(len(first) == len(set(first)), "an epoch trains on an image more than once")
+    for number, loader in enumerate(_loaders(datamodule.train_dataloader())):
+        if not hasattr(getattr(loader, "sampler", None), "set_epoch") or not hasattr(next(iter(loader)), "ids"):
+            continue
+        first = order(loader, 0)
+        changes = len(first) < 2 or any(order(loader, epoch) != first for epoch in range(1, _EPOCHS))
+        require(changes, "two epochs have the same training order")
+        again = order(_loaders(datamodule.train_dataloader())[number], 0)
+        require(first == order(loader, 0) == again, "the order of an epoch does not repeat itself")
+        drawn = getattr(loader.sampler, "weights", None) is not None  # with replacement
+        require(drawn or len(first) == len(set(first)), "an epoch trains on an image more than once")
 
 
-def _check_split(datamodule: VisionDataModule) -> None:
-    ids = sorted(index for batch in datamodule.val_dataloader() for index in batch.ids.tolist())
-    once = len(ids) == len(set(ids)) == len(datamodule.val_set)
-    require(once, f"validation sees the images {ids}; expected each of {len(datamodule.val_set)} once")
-    for loader in (datamodule.val_dataloader(), datamodule.test_dataloader()):
-        message = f"evaluation samples with {type(loader.sampler).__name__}; expected an EvaluationSampler"
-        require(isinstance(loader.sampler, EvaluationSampler), message)
+def _check_split(loader: DataLoader[Any], name: str) -> None:
+    dataset: Any = loader.dataset
+    if not isinstance(loader.sampler, EvaluationSampler) or not hasattr(next(iter(loader)), "ids"):
+        return
+    ids = sorted(index for batch in loader for index in batch.ids.tolist())
+    once = len(ids) == len(set(ids)) == len(dataset)
+    require(once, f"{name} sees the images {ids}; expected each of {len(dataset)} once")
     for replicas in (1, 2, 3):
         seen = []
         for rank in range(replicas):
-            sampler = EvaluationSampler(datamodule.val_set, datamodule.eval_batch_size, replicas, rank)
-            seen += [index for request in sampler for index in datamodule.val_set[request].ids.tolist()]
-        require(sorted(seen) == ids, f"{replicas} processes see the validation images {sorted(seen)}; expected {ids}")
+            sampler = EvaluationSampler(dataset, loader.sampler.batch_size, replicas, rank)
+            seen += [index for request in sampler for index in dataset[request].ids.tolist()]
+        require(sorted(seen) == ids, f"{replicas} processes see the {name} images {sorted(seen)}; expected {ids}")
+
+
+def _check_statistics(datamodule: VisionDataModule, channels: int, size: tuple[int, int] | None) -> None:
+    try:
+        statistics = datamodule.statistics()
+    except ArgumentError:  # it measures none, as the modes of normalisation that need them will say
+        return
+    for name in ("mean", "std"):
+        value = getattr(statistics, name)
+        within = value.shape == (channels,) and bool(((value >= 0) & (value <= 1)).all())
+        require(within, f"statistics().{name} is {value}; expected {channels} values in 0 to 1, one per channel")
+    shape = None if statistics.mean_image is None else (*statistics.mean_image.shape,)
+    expected = (None,) if size is None else (None, (channels, *size))
+    require(shape in expected, f"statistics().mean_image has shape {shape}; expected {expected[-1]}, as the images")

@@ -12,7 +12,6 @@ from visiontasks.data.datasets.idx_datasets import get_idx_dataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError
-from visiontasks.types import Statistics
 
 
 class MNISTDataModule(VisionDataModule):
@@ -58,7 +57,6 @@ class MNISTDataModule(VisionDataModule):
         self.val_size = val_size
         self.augmentation = augmentation
         self._class_names = tuple(get_idx_dataset(dataset).class_names)
-        self._measured: Statistics | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -90,12 +88,6 @@ class MNISTDataModule(VisionDataModule):
             self.val_set = MemoryDataset(images[val], labels[val], val)
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             self.test_set = MemoryDataset(*load_idx(self.root, self.dataset, "test"))
-
-    def statistics(self) -> Statistics:
-        """Measure the pixel statistics of the training split."""
-        if self._measured is None:
-            self._measured = self.train_set.statistics()
-        return self._measured
 
     def _split(self, count: int) -> tuple[Tensor, Tensor]:
         if not 0 < self.val_size < count:

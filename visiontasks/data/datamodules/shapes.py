@@ -16,7 +16,7 @@ from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.sizes import ImageSize, height_and_width
-from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
+from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch
 
 
 class ShapesDataModule(VisionDataModule):
@@ -84,7 +84,6 @@ class ShapesDataModule(VisionDataModule):
         self.channels = in_channels
         self.data_seed = data_seed
         self.augmentation = augmentation
-        self._measured: Statistics | None = None
 
     @property
     def yields(self) -> str:
@@ -118,12 +117,6 @@ class ShapesDataModule(VisionDataModule):
             self.val_set = self._generate("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._generate("test")
-
-    def statistics(self) -> Statistics:
-        """Measure the pixel statistics of the training split."""
-        if self._measured is None:
-            self._measured = self.train_set.statistics()
-        return self._measured
 
     def _generate(self, split: str, augmentation: Strength = "none") -> MemoryDataset:
         seed = 3 * self.data_seed + list(self.sizes).index(split)

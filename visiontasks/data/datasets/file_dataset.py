@@ -21,7 +21,7 @@ from visiontasks.data.images.image_cache import ImageCache
 from visiontasks.data.images.reading import Reading, quiet_workers, read_orientation, read_size
 from visiontasks.data.images.tiff import TRANSPOSED
 from visiontasks.data.loading.collate import collate, empty_like
-from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest, request_of
 from visiontasks.errors import DataError, UnreadableFileError, check_choice
 
 BatchT = TypeVar("BatchT", bound=NamedTuple)
@@ -185,9 +185,15 @@ class FileDataset(Dataset[BatchT], ABC):
             epoch: Number of passes over the data set before this one.
         """
 
-    def __getitem__(self, request: BatchRequest) -> BatchT:
-        """Make a batch; an empty batch has the shapes of a batch with one image."""
+    def __getitem__(self, request: BatchRequest | int) -> BatchT:
+        """Make a batch, where an empty one has the shapes of a batch with one image; a number gives one sample.
+
+        Samples by number are augmented anew each time, by torch's random state.
+        """
         quiet_workers()
+        if not isinstance(request, BatchRequest):
+            (image,), epoch = request_of(request, len(self))
+            return self.sample(image, epoch)
         read = (self._sample(index, request.epoch, self.on_error) for index in request.indices)
         samples = [sample for sample in read if sample is not None]
         if samples:

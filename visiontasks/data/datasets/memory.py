@@ -1,13 +1,13 @@
 """Images that are small enough to be kept in memory as one tensor."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.loading.samplers import BatchRequest, request_of
 from visiontasks.types import ClassCounts, ClassificationBatch, Statistics
 
 
@@ -48,8 +48,14 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         """Count the images."""
         return len(self.labels)
 
-    def __getitem__(self, request: BatchRequest) -> ClassificationBatch:
-        """Make a batch, shape [B, C, H, W]."""
+    def __getitem__(self, request: BatchRequest | int) -> Any:  # noqa: ANN401 (a batch tuple)
+        """Make a batch, shape [B, C, H, W]; a number gives one sample, augmented anew by torch's random state."""
+        if isinstance(request, BatchRequest):
+            return self._batch(request)
+        sample = self._batch(request_of(request, len(self)))
+        return sample._make(field[0] for field in sample)
+
+    def _batch(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the batch tuple of the samples)
         indices = torch.tensor(request.indices, dtype=torch.int64)
         images, labels, ids = self.pixels[indices].permute(0, 3, 1, 2), self.labels[indices], self.ids[indices]
         if self.augmentation is not None:

@@ -41,8 +41,7 @@ class MemorySamples(MemoryDataset):
         self.augmentation: Augmentation | None = augmentation  # type: ignore[assignment]  # of single samples
         self.seed = seed
 
-    def __getitem__(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the type of the samples)
-        """Make a batch, shape [B, C, H, W]."""
+    def _batch(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the type of the samples)
         samples = [self._sample(index, request.epoch) for index in request.indices]
         return collate(samples) if samples else empty_like(collate([self._sample(0, request.epoch)]))
 

@@ -8,7 +8,14 @@ from torch.utils.data import DataLoader
 
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
 from visiontasks.data.loading.sharing import hand_over
-from visiontasks.data.loading.workers import WORKER_TIMEOUT, death, outlive_a_stop, silence, translate_deaths
+from visiontasks.data.loading.workers import (
+    WORKER_TIMEOUT,
+    death,
+    end_at_exit,
+    outlive_a_stop,
+    silence,
+    translate_deaths,
+)
 from visiontasks.errors import VisiontasksError, WorkerError
 
 
@@ -60,7 +67,7 @@ class BatchLoader(DataLoader[Any]):
             worker_init_fn=outlive_a_stop,
         )
         self._taken = 0
-        self._resumed = (-1, 0)
+        self._resumed: tuple[int, int] | None = None
         if shuffle is not None:
             # Where Lightning looks up the indices for the writers of predictions; torch forbids to set it.
             self.__dict__["batch_sampler"] = _known_indices(sampler)
@@ -71,7 +78,7 @@ class BatchLoader(DataLoader[Any]):
         return False
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch returns its own class
-        """Yield the batches of an epoch, or the rest of the epoch that was resumed.
+        """Yield the batches of the next epoch, of the one that was set, or the rest of the one that was resumed.
 
         Workers start at the first batch, not before: Lightning sets the epoch after calling ``iter``.
 
@@ -81,13 +88,14 @@ class BatchLoader(DataLoader[Any]):
                 it, whatever the main thread is doing.
             VisiontasksError: If the data set raises it, also in a worker.
         """
-        epoch, taken = self._resumed
-        self._taken = taken if self.sampler.epoch == epoch else 0
-        self._resumed = (-1, 0)
+        resumed, self._resumed = self._resumed, None
+        self.sampler.begin_pass(resumed)
+        self._taken = resumed[1] if resumed is not None and resumed[0] == self.sampler.epoch else 0
         start = self.sampler.start = self._taken
         try:
             batches = super().__iter__()
             translate_deaths()
+            end_at_exit(batches)
             for batch in batches:
                 self._taken += 1
                 yield batch
@@ -111,7 +119,7 @@ class BatchLoader(DataLoader[Any]):
         return {"epoch": self.sampler.epoch, "batches": self._taken}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Continue after the batches that were consumed, if the next epoch is that of the state."""
+        """Continue after the batches that were consumed, unless another epoch is set before the next pass."""
         self._resumed = (state_dict["epoch"], state_dict["batches"])
 
     def _silence(self, batch: int) -> WorkerError:

@@ -25,12 +25,27 @@ class BatchRequest(NamedTuple):
     epoch: int
 
 
+def request_of(index: int, count: int) -> BatchRequest:
+    """Request one sample by its position, to be augmented anew at each call, by torch's random state.
+
+    Args:
+        index: Its position; a negative one counts from the end.
+        count: Number of samples.
+
+    Raises:
+        IndexError: If there is no such sample.
+    """
+    return BatchRequest([range(count)[index]], int(torch.randint(2**31, ())))
+
+
 class TrainingSampler(DistributedSampler[BatchRequest]):
     """Shuffled batches; every process gets the same number of batches of the same size.
 
-    The order depends on seed and epoch only. Each ``num_replicas * batch_size`` consecutive samples form one step, of
-    which each process takes its part, so that two processes with batch size 2 see the same samples in a step as one
-    process with batch size 4.
+    The order depends on seed and epoch only. Each pass of a loader goes on to the next epoch, until ``set_epoch`` is
+    called: from then on the epoch is the one that was set.
+
+    Each ``num_replicas * batch_size`` consecutive samples form one step, of which each process takes its part, so that
+    two processes with batch size 2 see the same samples in a step as one process with batch size 4.
 
     Attributes:
         start: Number of batches that the next iteration skips, for training that resumes within an epoch.
@@ -77,6 +92,7 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         self.groups = None if groups is None else torch.from_numpy(groups)
         self.weights = None if weights is None else torch.from_numpy(weights)
         self.start = 0
+        self._set = self._passed = False
         step = batch_size * self.num_replicas
         rest = self.samples % step
         # The remaining samples of an epoch form a step if every process gets an equal number of them.
@@ -96,8 +112,31 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         """Count the batches of this process."""
         return self.batches
 
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of all passes from now on, until it is set again."""
+        super().set_epoch(epoch)
+        self._set = True
+
+    def begin_pass(self, resumed: tuple[int, int] | None = None) -> None:
+        """Go on to the next epoch if there has been a pass in this one, unless the epoch is set by ``set_epoch``.
+
+        Args:
+            resumed: Epoch, and batches taken of it, after which training goes on.
+        """
+        if self._set:
+            return
+        if resumed is not None:
+            self.epoch, self._passed = resumed[0], resumed[1] >= self.batches
+        self.epoch += self._passed
+        self._passed = True
+
+    def follow(self, earlier: "TrainingSampler") -> None:
+        """Count the passes of an earlier sampler of the same data, unless its epoch was set by ``set_epoch``."""
+        if not earlier._set:
+            self.epoch, self._passed = earlier.epoch, earlier._passed
+
     def __iter__(self) -> Iterator[BatchRequest]:
-        """Yield the batches of this process, from ``start`` on."""
+        """Yield the batches of this process in the present epoch, from ``start`` on."""
         order = self._order()
         for batch in range(self.start, self.batches):
             size = self.last_size if batch == self.batches - 1 else self.batch_size
@@ -157,6 +196,9 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
     def __len__(self) -> int:
         """Count the batches of this process, including an empty one."""
         return self.batches
+
+    def begin_pass(self, resumed: tuple[int, int] | None = None) -> None:
+        """Do nothing: all passes are alike."""
 
     def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # sequential, but of batches
         """Yield the batches of this process."""

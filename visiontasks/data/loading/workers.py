@@ -1,11 +1,13 @@
 """Workers that die or do not answer: one readable message, whatever the main process was doing."""
 
+import atexit
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 from torch._C import _error_if_any_worker_fails
 
@@ -18,6 +20,9 @@ WORKER_TIMEOUT = 300.0
 """Seconds after which a worker that has not made a batch counts as hanging."""
 
 _SECONDS_AFTER_SIGTERM = 10
+
+_WITH_WORKERS = WeakSet[Any]()
+"""What iterates over batches of workers that are running."""
 
 _NAMED = 3
 """Maximum number of images that a message names."""
@@ -78,6 +83,22 @@ def translate_deaths() -> None:
     handler = signal.getsignal(signal.SIGCHLD)
     if not isinstance(handler, _Translated):
         signal.signal(signal.SIGCHLD, _Translated(handler if callable(handler) else None))
+
+
+def end_at_exit(iterator: object) -> None:
+    """Let the workers of an iterator end with this process; terminated, as multiprocessing would, they outlive it.
+
+    Args:
+        iterator: What torch's loader iterates by; without workers there is nothing to do.
+    """
+    if hasattr(iterator, "_shutdown_workers"):
+        _WITH_WORKERS.add(iterator)
+
+
+@atexit.register
+def _end_workers() -> None:
+    for iterator in list(_WITH_WORKERS):
+        iterator._shutdown_workers()
 
 
 def outlive_a_stop(worker: int) -> None:
