@@ -1,6 +1,7 @@
 """The rates that updates are made with, and those that are seen between them."""
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -61,9 +62,12 @@ SCHEDULES = {
 
 @pytest.mark.parametrize(
     ("kind", "interval"),
-    [("multiplies", "epoch"), ("overwrites", "epoch"), ("multiplies", "step"), ("overwrites", "step"), ("cycles", "step"),
-     ("looks at a metric", "epoch")],
-)  # fmt: skip
+    [
+        *product(("multiplies", "overwrites"), ("epoch", "step")),
+        ("cycles", "step"),
+        ("looks at a metric", "epoch"),
+    ],
+)
 def test_the_first_updates_are_made_at_a_part_of_the_rate_of_any_schedule(
     kind: str, interval: str, make_trainer: Callable[..., Trainer]
 ) -> None:

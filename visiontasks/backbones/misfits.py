@@ -74,8 +74,8 @@ def likely_cause(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], na
         # Of a first convolution the inputs may differ, of any other layer the outputs do as well.
         axis = 0 if expected[wide].shape[0] != found[wide].shape[0] else 1
         channels = "channels" if axis == 0 else "input channels"
-        ours, theirs = expected[wide].shape[axis], found[wide].shape[axis]
-        causes.append(f"another width ({wide} has {theirs} {channels} instead of {ours})")
+        counts = f"{found[wide].shape[axis]} {channels} instead of {expected[wide].shape[axis]}"
+        causes.append(f"another width ({wide} has {counts})")
     other = next((name for name in expected if name in shared and expected[name].shape != found[name].shape), None)
     if wide is None and other is not None:
         ours, theirs = list(expected[other].shape), list(found[other].shape)

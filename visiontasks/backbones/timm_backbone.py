@@ -112,4 +112,4 @@ def timm_normalization(name: str) -> PretrainedNormalization | None:
     import timm
 
     config = timm.get_pretrained_cfg(name)
-    return None if config is None else expected_pixels(config.to_dict())
+    return None if config is None else expected_pixels(config.to_dict())  # type: ignore[no-untyped-call]  # timm's own

@@ -119,7 +119,7 @@ class RunProgress(TQDMProgressBar):
         now = time.monotonic()
         if current < total and now - self._drawn < _REFRESHED:
             return False
-        due: bool = super()._should_update(current, total)
+        due: bool = super()._should_update(current, total)  # type: ignore[arg-type]  # it may be infinite
         self._drawn = now if due else self._drawn
         return due
 
@@ -139,7 +139,7 @@ class RunProgress(TQDMProgressBar):
             return
         # Those of training, which come last, belong before those of validation.
         shown = dict(sorted(trainer.progress_bar_metrics.items(), key=lambda item: not item[0].startswith("train/")))
-        values = [f"{name} {value:.4f}" for name, value in shown.items() if not name.endswith("_step")]  # type: ignore[str-bytes-safe]  # numbers
+        values = [f"{name} {value:.4f}" for name, value in shown.items() if not name.endswith("_step")]
         best = trainer.checkpoint_callback
         if isinstance(best, BestCheckpoint) and best.epoch == epoch:
             values.append("best")

@@ -69,7 +69,7 @@ class TimeLeft:
             return None
         each = spent / count
         after = sum(self._after) / len(self._after) if self._after else each * validated / 2
-        return in_epoch * each + after + (epochs * (batches * each + after) if epochs else 0.0)
+        return float(in_epoch * each + after + (epochs * (batches * each + after) if epochs else 0.0))
 
 
 def duration(seconds: float) -> str:

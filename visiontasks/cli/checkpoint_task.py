@@ -51,7 +51,7 @@ def load_named(
     checkpoint, name = read_checkpoint(source), name_of(source)
     task_class = import_task(task, base) or find_task(checkpoint, name)
     instances = _instances(descriptions_in(checkpoint), flags, config)
-    return restore(task_class, checkpoint, name, **instances)  # type: ignore[return-value]  # callers check its class
+    return restore(task_class, checkpoint, name, None, **instances)  # type: ignore[return-value]  # its class is checked
 
 
 def _instances(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from visiontasks.cli.model_flags import HELP, take_model_flags
+from visiontasks.cli.sides import both_sides
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 

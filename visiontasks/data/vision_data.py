@@ -159,8 +159,9 @@ class VisionData(ABC):
             return self._loader(self.train_set, EvaluationSampler(self.train_set, self.batch_size))
         sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
-        if self._train_loader is not None:
-            sampler.follow(self._train_loader.sampler)
+        earlier = self._train_loader and self._train_loader.sampler
+        if isinstance(earlier, TrainingSampler):
+            sampler.follow(earlier)
         elif left_out:
             inform(f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time).")
         self._train_loader = self._loader(self.train_set, sampler)

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from visiontasks.arguments import noted_arguments, plain, plain_part
-from visiontasks.errors import CheckpointError
+from visiontasks.errors import CheckpointError, listed
 from visiontasks.state_dicts import COMPILED, check_fit
 from visiontasks.tasks.instances import RECORD, describe, descriptions_in, make_again
 from visiontasks.tasks.optimizer_options import qualified_name

@@ -136,9 +136,8 @@ def expected_normalization(
             f"image_size is {image_size}. Use the same size, or choose another normalization, such as 'channel_mean'."
         )
         raise ArgumentError(message)
-    normalize = Normalize(
-        mode if isinstance(mode, str) else over_channels(mode, in_channels), in_channels, (height, width)
-    )
+    named = mode if isinstance(mode, str) else over_channels(mode, in_channels)
+    normalize = Normalize(named, in_channels, (height, width))  # type: ignore[arg-type]  # a name is checked
     if normalize.mean.shape == buffers["mean"].shape:
         normalize.load_state_dict(buffers)
     return normalize

@@ -47,7 +47,8 @@ def draw_sample(
                 score = "" if scores is None else f" {scores[index]:.2f}"
                 name = class_names[label] + score + (" (ignored)" if ignored else "")
                 drawn.append((boxes[index].tolist(), name, IGNORED_COLOR if ignored else class_color(label)))
-        draw_boxes(picture, *([one[part] for one in drawn] for part in range(3)), height=_LETTERS)
+        corners, names, colors = ([one[part] for one in drawn] for part in range(3))
+        draw_boxes(picture, corners, names, colors, height=_LETTERS)  # type: ignore[arg-type]  # mypy joins the three
         title = f"{len(drawn)} object{'' if len(drawn) == 1 else 's'}"
     elif labels.ndim:
         title = ", ".join(class_names[label] for label in torch.nonzero(labels).flatten().tolist()) or "no class"
