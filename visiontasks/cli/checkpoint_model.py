@@ -1,25 +1,61 @@
-"""The task of a checkpoint, as flags of the command line."""
+"""The task of a checkpoint and the data of its run, as flags of the command line."""
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from visiontasks.cli.parser import flag_value
+from visiontasks.cli.run_data import data_of_checkpoint
 from visiontasks.prediction import find_task, import_path
+from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
-"""Arguments of a task that come from the data."""
+"""Arguments of a task that come from the data in a training, and from the checkpoint when it is scored."""
 
 
-def with_checkpoint_model(arguments: Sequence[str], *, going_on: bool) -> list[str]:
-    """Insert the task of a checkpoint before the flags, so that flags override it, unless a task or file is given."""
+def with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
+    """Insert the task of a checkpoint that training goes on from, unless a task or file is given.
+
+    Args:
+        arguments: The command line; its flags override what is inserted before them.
+    """
     words = list(arguments)
-    named = {word.partition("=")[0] for word in words}
     path = flag_value("--ckpt_path", words)
-    if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
+    if path in ("", "last", "best") or _named(words) & {"--model", "--config", "-c"}:
         return words
-    checkpoint = read_checkpoint(path, going_on=going_on, keep=True)
-    task = find_task(checkpoint, path)
+    checkpoint = read_checkpoint(path, going_on=True, keep=True)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
-    model = {"class_path": import_path(task), "init_args": saved}
-    return [f"--model={json.dumps(model)}", *words]
+    return [f"--model={_described(checkpoint, path, saved)}", *words]
+
+
+def with_scored_checkpoint(arguments: Sequence[str]) -> list[str]:
+    """Insert the task of a checkpoint that is scored, and the data of its run, unless others are given.
+
+    Args:
+        arguments: The command line; its flags override what is inserted before them.
+
+    Raises:
+        ArgumentError: If no data are given, and those of the run are not known.
+    """
+    words = list(arguments)
+    path, named = flag_value("--ckpt_path", words), _named(words)
+    if path in ("", "last", "best"):
+        return words
+    checkpoint = read_checkpoint(path, keep=True)
+    saved: dict[str, Any] = checkpoint["hyper_parameters"]
+    configured = named & {"--config", "-c"}
+    if not configured and "--data" not in named:
+        words = [f"--data={json.dumps(data_of_checkpoint(resolve_checkpoint(path)))}", *words]
+    if not configured and "--model" not in named:
+        return [f"--model={_described(checkpoint, path, saved)}", *words]
+    known = {name: saved[name] for name in FROM_DATA if saved.get(name) is not None and f"--model.{name}" not in named}
+    return [*words, *(f"--model.{name}={json.dumps(value)}" for name, value in known.items())]
+
+
+def _named(words: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words}
+
+
+def _described(checkpoint: dict[str, Any], path: str, arguments: dict[str, Any]) -> str:
+    return json.dumps({"class_path": import_path(find_task(checkpoint, path)), "init_args": arguments})

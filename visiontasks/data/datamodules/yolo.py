@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import first_existing, layout_error, places, spelled
+from visiontasks.data.datamodules.layouts import LayoutError, first_existing, layout_error, places, spelled
 from visiontasks.data.index.file_names import Folder, list_files
 from visiontasks.data.index.folders import subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -53,6 +53,7 @@ class YOLODataModule(FileDataModule):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "localization")
+    background = True
 
     def __init__(
         self,
@@ -64,12 +65,6 @@ class YOLODataModule(FileDataModule):
     ) -> None:
         self.yaml = yaml
         super().__init__(root, task, **kwargs)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their numbers unless given; in segmentation after ``background``."""
-        names = super().class_names
-        return ("background", *names) if self.task == "segmentation" else names
 
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> YoloLabels | None:
         """Find the description and the images of a split."""
@@ -121,7 +116,7 @@ class YOLODataModule(FileDataModule):
         file, root = description.file, Folder(self.root)
         if not written and split == "train":
             message = f"{str(file)!r} does not say where the training images are; add 'train: images/train'."
-            raise DataError(message)
+            raise LayoutError(message)
         base = self._folder_of(file)
         # An absolute path takes the place of the folder before it.
         bases = [str(Path(base) / description.path), base, "."]
