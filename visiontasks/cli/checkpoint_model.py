@@ -40,7 +40,7 @@ def with_scored_checkpoint(arguments: Sequence[str]) -> list[str]:
     """
     words = list(arguments)
     path, named = flag_value("--ckpt_path", words), _named(words)
-    if path in ("", "last", "best"):
+    if path in ("", "null", "last", "best"):
         return words
     checkpoint = read_checkpoint(path, keep=True)
     saved: dict[str, Any] = checkpoint["hyper_parameters"]

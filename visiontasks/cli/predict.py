@@ -9,6 +9,7 @@ from typing import get_args
 
 from tqdm import tqdm
 
+from visiontasks.cli.split_files import files_of_split, without_data_flags
 from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.files import write_atomically
 from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
@@ -36,7 +37,12 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
-    options = _parser(command).parse_args(arguments)
+    words, data_flags = without_data_flags(arguments)
+    parser = _parser(command)
+    options = parser.parse_args(words)
+    split = options.split or ("all" if data_flags else None)
+    if bool(options.sources) == bool(split):
+        parser.error("give either image files, folders, patterns or lists after the checkpoint, or --data or --split")
     predictor = create_predictor(
         options.checkpoint,
         task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is
@@ -51,7 +57,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         windows_at_once=options.windows_at_once,
     )
     name = choose_format(predictor, options.format, options.output)
-    files = find_files(options.sources)
+    files = files_of_split(command, data_flags, split, options.checkpoint) if split else find_files(options.sources)
     writer = create_writer(name, predictor, files, options.output, options.annotations)
     overlay = None if options.overlays is None else _overlays(options.overlays, files, predictor)
     predictions = predict_images(
@@ -94,9 +100,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
     add(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="source",
         help="image files, folders (in depth), glob patterns, or lists: text files with a name in a line",
+    )
+    add(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="in place of sources, a split of the data set of --data CLASS --data.root FOLDER ..., or of that of the run",
     )
     add("-o", "--output", type=Path, help="file to write, the terminal by default; for voc and png a folder")
     add(

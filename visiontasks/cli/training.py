@@ -74,6 +74,7 @@ class TrainingCLI(LightningCLI):
             self.chosen += (("data", chosen_class("--data", arguments, DATA_MODULES)),)
         # Its folder is chosen once the flags are known.
         logger = {"class_path": import_path(RunLogger), "init_args": {"save_dir": "", "name": None}}
+        self.knows_task = self.evaluates and flag_value("--ckpt_path", arguments) not in ("", "null")
         insert = with_scored_checkpoint if self.evaluates else with_checkpoint_model
         super().__init__(
             task or Task,
@@ -114,7 +115,8 @@ class TrainingCLI(LightningCLI):
         taken = {action.dest for action in parser._actions}
         for name in FROM_DATA:
             # A recipe's task may have no classes.
-            if not self.evaluates and (self.subclass_mode_model or target + name in taken):
+            # A checkpoint that a configuration names is not known yet.
+            if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         if isinstance(parser, Parser):
             parser.chosen, parser.outermost = self.chosen, True

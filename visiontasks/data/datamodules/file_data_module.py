@@ -127,7 +127,6 @@ class FileDataModule(VisionDataModule):
         self.augmentation, self.balanced, self.proposals = augmentation, balanced, proposals
         self.on_error, self.cache = on_error, cache
         self._measured: Statistics | None = None
-        self.matched_names: tuple[str, ...] = ()
         self._splits = Splits(
             self._find,
             class_names=None if class_names is None else tuple(class_names),
@@ -173,7 +172,7 @@ class FileDataModule(VisionDataModule):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
-        return self.matched_names or self.pixel_classes(self.splits.class_names)
+        return (self.trained and self.trained.class_names) or self.pixel_classes(self.splits.class_names)
 
     def values_of_masks(self) -> MaskValues | None:
         """Return the values of the classes in mask files; None for other annotations, or if the data do not tell."""
@@ -202,9 +201,8 @@ class FileDataModule(VisionDataModule):
 
     def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
         """Take over what a checkpoint knows; without splits, all images are scored unless it was trained on them."""
-        super().match(trained)
-        self.in_channels = trained.in_channels
         match_files(self, trained, split)
+        super().match(trained)
 
     @property
     def scores_training(self) -> bool:
@@ -271,8 +269,8 @@ class FileDataModule(VisionDataModule):
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split without augmentation, once per data set and size."""
         if self._measured is None:
-            index, resizing = self.splits["train"].index, Stretch(self.image_size) if self.image_size else Whole()
-            skip = self.on_error == "skip"
+            resizing, skip = Stretch(self.image_size) if self.image_size else Whole(), self.on_error == "skip"
+            index = self.splits["train"].index
             self._measured = load_statistics(index, self.reading, resizing, self.num_workers, skip=skip)
         return self._measured
 
@@ -291,9 +289,9 @@ class FileDataModule(VisionDataModule):
     @property
     def _evaluation(self) -> tuple[Resizing, int]:
         """How images are brought to size in evaluation, and the multiple of which the sides of a batch are."""
-        preparation = preparation_of(self.task, self.size)
-        own = preparation.evaluation(self._sizes), preparation.multiple
-        return own if self._sized else sizes_as_trained(own, self.trained)
+        own = preparation_of(self.task, self.size)
+        sizes = own.evaluation(self._sizes), own.multiple
+        return sizes if self._sized else sizes_as_trained(sizes, self.trained)
 
     @property
     def _sizes(self) -> Sizes:

@@ -24,6 +24,7 @@ def match_files(data: "FileDataModule", trained: Trained, split: ScoredSplit | N
         DataError: If masks have a class that the checkpoint does not know. Of other annotations, that is found when
             they are read.
     """
+    data.in_channels = trained.in_channels
     if trained.class_names is not None:
         _match_classes(data, trained.class_names)
     if split is None and data.splits.undivided and trained.root != str(data.root.resolve()):
@@ -40,11 +41,9 @@ def _match_classes(data: "FileDataModule", class_names: tuple[str, ...]) -> None
         except DataError as error:
             message = f"{str(data.root)!r}: {error}"
             raise DataError(message) from error
-        data.matched_names = class_names
         return
     around = data.pixel_classes(())
     if class_names[: len(around)] != around:
         message = f"Pixels without an object are 'background', which is not the first of {', '.join(class_names)}."
         raise ArgumentError(message)
-    data.matched_names = class_names
     data.splits.name_classes(class_names[len(around) :])

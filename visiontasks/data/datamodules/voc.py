@@ -161,7 +161,7 @@ class VOCDataModule(FileDataModule):
         if missing:
             message = f"{str(file)!r} has no colour for {missing[0]!r}. {near_matches(missing[0], colours)}"
             raise DataError(message)
-        if not self.matched_names:
+        if self.trained is None:
             self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
         return names
 
