@@ -107,7 +107,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add(
         "--split",
         choices=("train", "val", "test", "all"),
-        help="in place of sources, a split of the data set of --data CLASS --data.root FOLDER ..., or of that of the run",
+        help="in place of sources, a split of the data set that --data CLASS --data.root FOLDER names, or of the run",
     )
     add("-o", "--output", type=Path, help="file to write, the terminal by default; for voc and png a folder")
     add(
