@@ -31,7 +31,20 @@ HEAVY = {
 }
 
 # Each part of the package with the other parts that it may import.
-BASE = {"errors", "files", "kinds", "lazy", "runs", "serialization", "state_dicts", "types"}
+BASE = {
+    "arguments",
+    "errors",
+    "files",
+    "garbage",
+    "imports",
+    "kinds",
+    "lazy",
+    "options",
+    "runs",
+    "serialization",
+    "state_dicts",
+    "types",
+}
 BLOCKS = {"backbones", "decoders", "detection", "heads", "losses", "metrics", "necks"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),

@@ -72,6 +72,9 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     ),
     "_actions": lambda _: all(hasattr(action, "dest") for action in LightningArgumentParser()._actions),
     "_active_loop": lambda trainer: isinstance(inspect.getattr_static(Trainer, "_active_loop"), property),
+    "_average_model": lambda _: (
+        import_module("lightning.pytorch.callbacks").EMAWeightAveraging()._average_model is None
+    ),
     "_batches_that_stepped": lambda trainer: (
         trainer.fit_loop.epoch_loop._batches_that_stepped == 0
         and "_batches_that_stepped" in trainer.fit_loop.epoch_loop.on_save_checkpoint()
@@ -83,6 +86,7 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
         is checkpoint
     ),
     "_combined_loader": lambda trainer: trainer.test_loop._combined_loader is None,
+    "_compiled_call_impl": lambda _: torch.nn.Module()._compiled_call_impl is None,
     "_data_fetcher": lambda trainer: (
         trainer.fit_loop._data_fetcher is None
         and trainer.validate_loop._data_fetcher is None
@@ -128,6 +132,8 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
 
 
 REPLACED = {
+    ("RunProgress", "TQDMProgressBar", "_should_update"),
+    ("BestCheckpoint", "ModelCheckpoint", "_update_best_and_save"),
     ("BatchLoader", "DataLoader", "_auto_collation"),
     ("_Rows", "_ExperimentWriter", "_check_log_dir_exists"),
     ("_Rows", "_ExperimentWriter", "_rewrite_with_new_header"),

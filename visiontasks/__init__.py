@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from visiontasks.backbones import Backbone as Backbone
     from visiontasks.backbones import create_backbone as create_backbone
     from visiontasks.backbones import list_backbones as list_backbones
-    from visiontasks.data.data_module import VisionDataModule as VisionDataModule
-    from visiontasks.data.datamodules.coco import COCODataModule as COCODataModule
-    from visiontasks.data.datamodules.folder import FolderDataModule as FolderDataModule
-    from visiontasks.data.datamodules.mask_folder import MaskFolderDataModule as MaskFolderDataModule
     from visiontasks.data.datamodules.mnist import MNISTDataModule as MNISTDataModule
     from visiontasks.data.datamodules.shapes import ShapesDataModule as ShapesDataModule
-    from visiontasks.data.datamodules.table import CSVDataModule as CSVDataModule
-    from visiontasks.data.datamodules.voc import VOCDataModule as VOCDataModule
-    from visiontasks.data.datamodules.yolo import YOLODataModule as YOLODataModule
+    from visiontasks.data.lightning_modules import COCODataModule as COCODataModule
+    from visiontasks.data.lightning_modules import CSVDataModule as CSVDataModule
+    from visiontasks.data.lightning_modules import FolderDataModule as FolderDataModule
+    from visiontasks.data.lightning_modules import MaskFolderDataModule as MaskFolderDataModule
+    from visiontasks.data.lightning_modules import VisionDataModule as VisionDataModule
+    from visiontasks.data.lightning_modules import VOCDataModule as VOCDataModule
+    from visiontasks.data.lightning_modules import YOLODataModule as YOLODataModule
     from visiontasks.kinds import Kind as Kind
     from visiontasks.prediction import predict_images as predict_images
     from visiontasks.tasks.autoencoding import AutoencodingTask as AutoencodingTask

@@ -1,6 +1,6 @@
 """Weights, compared with a model before anything is copied."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -8,6 +8,19 @@ from visiontasks.errors import CheckpointError
 
 COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
+
+_LISTED = 10
+
+
+def first_of(problems: Sequence[str]) -> str:
+    """Join the first of a list of problems, one a line, and count the others.
+
+    Example:
+        >>> print(first_of([f"key {number}" for number in range(12)]).splitlines()[-1].strip())
+        and 2 more.
+    """
+    more = [f"and {len(problems) - _LISTED} more."] if len(problems) > _LISTED else []
+    return "\n  ".join([*problems[:_LISTED], *more])
 
 
 def mismatches(expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:
@@ -50,10 +63,9 @@ def check_fit(
         model: See :func:`mismatches`.
 
     Raises:
-        CheckpointError: If keys are missing or unexpected or shapes differ; all are listed.
+        CheckpointError: If keys are missing or unexpected or shapes differ; the first ten are listed.
     """
     problems = mismatches(expected, loaded, file, model)
     if problems:
-        listed = "\n  ".join(problems)
-        message = f"{problem}; nothing was loaded:\n  {listed}\n{remedy}"
+        message = f"{problem}; nothing was loaded:\n  {first_of(problems)}\n{remedy}"
         raise CheckpointError(message)

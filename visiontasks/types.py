@@ -234,7 +234,7 @@ class ClassCounts(NamedTuple):
 
 @runtime_checkable
 class DataDescription(Protocol):
-    """What a task needs to know about a data module, as :class:`~visiontasks.data.data_module.VisionDataModule` does.
+    """What a task needs to know about a data module, as :class:`~visiontasks.VisionDataModule` does.
 
     Attributes:
         num_classes: Number of classes, background not counted.
@@ -273,7 +273,7 @@ class OffersTrainingImages(Protocol):
 
 @runtime_checkable
 class CountsClasses(Protocol):
-    """A data module that counts its classes, like :class:`~visiontasks.data.data_module.VisionDataModule`."""
+    """A data module that counts its classes, like :class:`~visiontasks.VisionDataModule`."""
 
     def class_counts(self) -> ClassCounts:
         """Count the images of each class in the training split."""

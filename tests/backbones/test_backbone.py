@@ -147,6 +147,24 @@ def test_frozen_modules_stay_so_where_others_take_their_places(freeze: Freeze) -
     assert all(module.training for module in backbone.train().modules())
 
 
+@pytest.mark.parametrize("name", ["resnet18-small", "googlenet", "timm/resnet10t"])
+def test_norms_are_frozen_alone_or_beside_stages(name: str) -> None:
+    if name.startswith("timm/"):
+        pytest.importorskip("timm")
+    backbone = create_backbone(name)
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) > 10
+    backbone.freeze("none", norms=True)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    backbone.train()(torch.rand(2, 3, 65, 65))
+    assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+    of_norms = {id(parameter) for norm in norms for parameter in norm.parameters()}
+    assert {id(p) for p in backbone.parameters() if not p.requires_grad} == of_norms
+    backbone.freeze("none")
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    assert all(norm.training for norm in norms)
+
+
 def test_freezing_anew_replaces_what_was_frozen() -> None:
     backbone = create_backbone("cnn", filters=(4, 6, 8), depth=1)
     for freeze, count in (("all", 3), (1, 1), (3, 3), (0, 0), (2, 2), ("none", 0)):

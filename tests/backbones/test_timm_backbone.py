@@ -9,8 +9,8 @@ import timm
 import torch
 
 from visiontasks import ClassificationTask, create_backbone
-from visiontasks.backbones.timm_backbone import TimmBackbone, timm_weights
-from visiontasks.errors import ArgumentError, DownloadError
+from visiontasks.backbones.timm_backbone import TimmBackbone, timm_normalization
+from visiontasks.errors import ArgumentError
 from visiontasks.testing import check_backbone
 
 # ConvNeXt, DenseNet and VGG leave out the last row and column of an odd map; Swin gives [B, H, W, C].
@@ -164,49 +164,17 @@ def test_one_model_of_every_family_keeps_the_contract_or_is_refused_with_a_messa
         torch.autograd.grad([feature.sum() for feature in features], parameters)  # fails where one is unused
 
 
-@pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
-    """Stand in for what timm would download: weights of a known draw."""
-    create, weights = timm.create_model, dict[str, torch.Tensor]()
-
-    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:  # noqa: ANN401 - as timm's
-        model = create(name, **options)
-        if pretrained:
-            weights.update(model.state_dict())
-        return model
-
-    monkeypatch.setattr(timm, "create_model", stored)
-    return weights
+def test_the_pixels_that_published_weights_expect_are_those_of_timm() -> None:
+    assert timm_normalization("tf_efficientnet_lite0") == "unit"
+    assert timm_normalization("resnet18") == "imagenet"
+    clip = timm_normalization("vit_base_patch16_clip_224")
+    assert isinstance(clip, dict)
+    assert clip["mean"] == [0.48145466, 0.4578275, 0.40821073]
+    assert clip["std"] == [0.26862954, 0.26130258, 0.27577711]
 
 
-@pytest.mark.parametrize("in_channels", [3, 1])
-def test_published_weights_bring_their_normalisation(in_channels: int, published: dict[str, torch.Tensor]) -> None:
-    task = ClassificationTask(
-        2, backbone="timm/test_resnet", backbone_weights="imagenet", in_channels=in_channels, image_size=(64, 64)
-    )
-    assert (task.normalize.mode, task.hparams["backbone_weights"]) == ("unit", None)
-    for name, value in task.backbone.state_dict().items():
-        expected = published[name.removeprefix("model.")]
-        if value.shape != expected.shape:
-            expected = expected.sum(1, keepdim=True)
-        torch.testing.assert_close(value, expected)
-    assert (
-        ClassificationTask(2, backbone="timm/convnext_atto", backbone_weights="imagenet").normalize.mode == "imagenet"
-    )
-
-
-def test_weights_for_other_normalisations_are_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"expect images normalised with mean \(0\.48"):
-        timm_weights("vit_base_patch16_clip_224")
-
-
-def test_a_failed_download_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any, **options: Any) -> None:  # noqa: ANN401 - as timm's
-        message = "no network"
-        raise OSError(message)
-
-    monkeypatch.setattr(timm, "create_model", fail)
-    with pytest.raises(
-        DownloadError, match=r"weights of 'timm/resnet18' could not be downloaded \(OSError: no network"
-    ):
-        timm_weights("resnet18")
+def test_a_conversion_that_does_not_apply_is_passed_over() -> None:
+    backbone = create_backbone("timm/test_convnext")
+    assert list(backbone.converted({f"stages.{number}.weight": torch.ones(1) for number in range(99)})) == []
+    # A model of timm that converts nothing.
+    assert list(create_backbone("timm/test_resnet").converted({})) == []

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.data.datamodules.image_sets import shapes
 from visiontasks import AutoencodingTask
 from visiontasks.cli import main
-from visiontasks.prediction import import_class
+from visiontasks.imports import import_class
 
 TRAINER = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 SMALL = ["--model.backbone_options", '{"filters": [4, 8], "depth": 1}', *TRAINER]

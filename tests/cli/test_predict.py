@@ -162,7 +162,9 @@ class MySegmentation(SegmentationTask):
 
 
 def test_every_option_of_a_segmentation_reaches_what_it_names(folder: Path, calls: Calls) -> None:
-    watched = {name: calls("visiontasks.cli.predict", name) for name in ("create_predictor", "predict_images")}
+    watched = {
+        name: calls("visiontasks.prediction.predicting", name) for name in ("create_predictor", "predict_images")
+    }
     save_task(MySegmentation(3, NAMES, backbone_options=SMALL), Path("x.ckpt"))
     words = "--window 16 24 --overlap 0.5 --windows_at_once 2 --flips both --scales 1 0.5 --image_size 40 32"
     more = f"--batch_size 3 --max_pixels 5000 --task {__name__}.MySegmentation -f png -o out"
@@ -191,7 +193,7 @@ def test_every_option_of_a_segmentation_reaches_what_it_names(folder: Path, call
 
 
 def test_every_option_of_a_detector_reaches_what_it_names(folder: Path, calls: Calls) -> None:
-    watched = calls("visiontasks.cli.predict", "create_predictor")
+    watched = calls("visiontasks.prediction.predicting", "create_predictor")
     save_task(TASKS["detection"](proposals="precomputed", image_size=(64, 64)), Path("x.ckpt"))
     proposals = ProposalFile.create("p.npy", image_names([Path("in/grey.png")]), 2, {})
     proposals.write(0, np.array([[0.0, 0, 20, 18], [5, 6, 31, 20]]))

@@ -36,7 +36,13 @@ def test_what_a_user_cannot_mend_is_silent_and_the_rest_is_not(caplog: pytest.Lo
         warnings.warn("LeafSpec", UserWarning, stacklevel=1)
         assert [str(one.message) for one in caught] == ["something else", "LeafSpec"]
     with caplog.at_level("INFO"):
-        logger.info("try installing [litlogger]")
-        logger.info("GPU available: False")
-    assert caplog.messages == ["GPU available: False"]
+        for product in ("litlogger", "litmodels"):
+            logger.info(
+                f"💡 Tip: For something seamless, try installing [{product}](https://pypi.org/project/{product}/)"
+            )
+        logger.info("`Trainer.fit` stopped: `max_epochs=3` reached.")
+        logger.info("`Trainer.fit` stopped: `max_steps=3` reached.")
+        logger.info("TPU available: False, using: 0 TPU cores")
+        logger.info("GPU available: False, used: False")
+    assert caplog.messages == ["`Trainer.fit` stopped: `max_steps=3` reached.", "GPU available: False, used: False"]
     logger.filters = filters

@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from visiontasks.callbacks import RunLogger
 from visiontasks.cli.runs import Run, choose_run, line_that_goes_on, placed_loggers
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.prediction import import_path
+from visiontasks.imports import import_path
 
 
 @pytest.fixture(autouse=True)

@@ -1,37 +1,88 @@
 """What is printed at the end of a run."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from visiontasks.callbacks import BestCheckpoint
 from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
 
-FIGURES = "\n  train/loss      2.0000\n  a/b             0.2500\n  val/accuracy    0.7500\n\n"
+ROWS = "  train/loss      2.0000\n  a/b             0.2500\n  val/accuracy    0.7500\n\n"
+FIGURES = f"\n{ROWS}"
+OF_TRAINING = """
+                last epoch (2)
+  train/loss            2.0000
+  a/b                   0.2500
+  val/accuracy          0.7500
+
+"""
 
 
 @pytest.fixture
 def trainer(make_trainer: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     """A Trainer in a run folder, after something was logged."""
     monkeypatch.chdir(tmp_path)
-    best = ModelCheckpoint(monitor="val/accuracy")
+    best = BestCheckpoint("val/accuracy", "max")
     best.best_model_path = str(tmp_path / "runs" / "best.ckpt")
     logger = CSVLogger("runs", name="fit", version=0)
     trainer = make_trainer(logger=logger, callbacks=[best], enable_checkpointing=True)
     trainer.state.fn = TrainerFn.FITTING
-    values = {"val/accuracy": 0.75, "a/b": 0.25, "train/loss": 2.0, "epoch": 3.0}
+    trainer.fit_loop.epoch_progress.current.processed = trainer.fit_loop.epoch_progress.current.completed = 3
+    values = {"val/accuracy": 0.75, "a/b": 0.25, "train/loss": 2.0, "train/loss_step": 9.0, "epoch": 3.0}
     trainer._logger_connector._callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
     return trainer
 
 
 def test_the_figures_of_training_come_first(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
     print_figures(trainer)
-    assert capsys.readouterr().out == FIGURES
+    assert capsys.readouterr().out == OF_TRAINING
+
+
+def remember(trainer: Trainer, epoch: int) -> None:
+    best = trainer.checkpoint_callback
+    assert isinstance(best, BestCheckpoint)
+    best.epoch, best.figures = epoch, {"val/accuracy": 0.875, "train/loss": 3.0, "train/tiny": 2e-5}
+
+
+def test_the_figures_of_the_best_checkpoint_are_beside_those_of_the_last_epoch(
+    trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remember(trainer, 1)
+    print_figures(trainer)
+    assert (
+        capsys.readouterr().out
+        == """
+                best epoch (1)  last epoch (2)
+  train/loss            3.0000          2.0000
+  train/tiny          2.00e-05               -
+  a/b                        -          0.2500
+  val/accuracy          0.8750          0.7500
+
+"""
+    )
+
+
+def test_the_best_epoch_may_be_the_last(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    remember(trainer, 2)
+    print_figures(trainer)
+    assert "best and last epoch (2)\n  train/loss                     3.0000\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "listed"), [(1, True), (25, True), (26, False)])
+def test_classes_have_a_table_of_their_own_if_they_are_few(
+    count: int, listed: bool, trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {f"val/{name}/class {label}": torch.tensor(0.5) for name in ("iou", "recall") for label in range(count)}
+    trainer._logger_connector._callback_metrics.update(values)
+    print_figures(trainer)
+    table = "\n val/iou val/recall\n class 0 0.5000 0.5000\n"
+    assert (table in re.sub(" +", " ", capsys.readouterr().out)) == listed
 
 
 def test_a_training_ends_with_its_figures_its_time_and_its_files(
@@ -43,7 +94,7 @@ def test_a_training_ends_with_its_figures_its_time_and_its_files(
         (folder / name).touch()
     print_summary(trainer, 61.6)
     assert capsys.readouterr().out == (
-        f"{FIGURES}Trained 0 epochs in 62 s.\nRun folder: runs/fit/version_0\n  config.yaml\n  metrics.csv\n"
+        f"{OF_TRAINING}Trained 3 epochs in 62 s.\nRun folder: runs/fit/version_0\n  config.yaml\n  metrics.csv\n"
         "  predictions/test.png\nBest checkpoint: runs/best.ckpt\n"
     )
 

@@ -65,6 +65,15 @@ def test_focal_loss_in_a_loop(weights: Tensor | None, gamma: float) -> None:
     assert pixel_focal(logits, masks, weights, gamma).item() == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", [*EXCLUSIVE, *INDEPENDENT], ids=lambda loss: loss.__name__)
+def test_a_loss_is_exact_on_many_pixels(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    masks = torch.randint(0, 2, (6, 512, 512), dtype=torch.uint8)
+    logits = 2.2 * F.one_hot(masks.long(), 2).permute(0, 3, 1, 2) + 0.1 * torch.randn(6, 2, 512, 512)
+    if loss in INDEPENDENT:
+        masks = torch.stack((1 - masks, masks), 1)
+    assert loss(logits, masks).item() == pytest.approx(loss(logits.double(), masks).item(), rel=1e-6)
+
+
 def test_dice_in_a_loop() -> None:
     logits, masks = pixels()
     coefficients = []

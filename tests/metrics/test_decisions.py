@@ -47,8 +47,8 @@ def test_average_precision_is_torchmetrics_with_ties() -> None:
     torch.testing.assert_close(found.nan_to_num(), expected.nan_to_num())
 
 
-def test_one_class_has_one_average_precision() -> None:
-    metric = AveragePrecision()
+def test_the_mean_may_be_all_that_is_wanted() -> None:
+    metric = AveragePrecision(each=False)
     metric.update(torch.tensor([[0.9], [0.1]]), torch.tensor([[0], [1]]))
     assert metric.compute() == {"map": torch.tensor(0.5)}
 

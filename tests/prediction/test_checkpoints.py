@@ -6,7 +6,8 @@ import pytest
 
 from visiontasks import ClassificationTask
 from visiontasks.errors import ArgumentError, CheckpointError
-from visiontasks.prediction.checkpoints import find_task, import_class
+from visiontasks.imports import import_class
+from visiontasks.prediction.checkpoints import find_task
 
 
 def test_find_task_looks_up_our_own_classes_only() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from visiontasks import ClassificationTask
-from visiontasks.tasks.arguments import noted_arguments, noting, plain
+from visiontasks.arguments import noted_arguments, noting, plain
 
 SMALL = {"filters": (4,), "depth": 1}
 

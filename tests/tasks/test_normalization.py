@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
+from visiontasks.backbones.backbone import ChannelValues
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.tasks.normalization import Normalization, Normalize, check_values
 from visiontasks.types import Statistics
@@ -154,6 +155,45 @@ def test_data_of_another_size_than_the_mean_image_are_an_error(make_trainer: Cal
     data = ShapesDataModule(train_size=2, val_size=1, image_size=(16, 16))
     with pytest.raises(ArgumentError, match=r"data have the size \(16, 16\), the mean .* has \(8, 8\)\. Use"):
         make_trainer(max_epochs=1).fit(task, datamodule=data)
+
+
+def test_numbers_are_what_torchvision_does(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    numbers: ChannelValues = {"mean": [0.48145466, 0.4578275, 0.40821073], "std": [0.26862954, 0.26130258, 0.27577711]}
+    task = ClassificationTask(4, normalization=numbers, backbone_options={"filters": [4]})
+    images = pixels(3)
+    reference = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(numbers["mean"], numbers["std"])])
+    torch.testing.assert_close(task.normalize(images), reference(images))
+    # They are not measured anew, and travel in the checkpoint.
+    data = ShapesDataModule(train_size=2, val_size=1, image_size=(16, 20), batch_size=2)
+    trainer = make_trainer(max_steps=1, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "task.ckpt")
+    loaded = ClassificationTask.load_from_checkpoint(tmp_path / "task.ckpt")
+    assert loaded.normalize.mode == loaded.hparams["normalization"] == numbers
+    torch.testing.assert_close(loaded.normalize(images), reference(images))
+    # And to the next task.
+    again = ClassificationTask(2, backbone_weights=tmp_path / "task.ckpt", backbone_options={"filters": [4]})
+    assert again.normalize.mode == numbers
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"mean": [0.5]}, r"expected the keys 'mean' and 'std'"),
+        (
+            {"mean": [0.5] * 2, "std": [0.5] * 3},
+            "expected 3 numbers for each of the two, as the images have 3 channels",
+        ),
+        ({"mean": 0.5, "std": 0.5}, "expected 3 numbers for each"),
+        ({"mean": [0.5, 0.5, float("nan")], "std": [0.5] * 3}, "expected 3 numbers for each"),
+        ({"mean": [0.5] * 3, "std": [0.5, 0.0, 0.5]}, "expected standard deviations above 0"),
+        ({"mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4]}, "in 0 to 1: divide those of .* by 255"),
+    ],
+)
+def test_numbers_that_are_not_those_of_channels_are_an_error(numbers: Any, message: str) -> None:  # noqa: ANN401 - wrong
+    with pytest.raises(ArgumentError, match=message):
+        Normalize(numbers, 3)
 
 
 @pytest.mark.unchecked

@@ -15,7 +15,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim import SGD, Adam
 
-from visiontasks import ClassificationBatch, ClassificationTask, create_backbone
+from visiontasks import ClassificationBatch, ClassificationTask
+from visiontasks.backbones import WrappedBackbone
 from visiontasks.errors import CheckpointError
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD
@@ -82,7 +83,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "image_size": None,
         "view": {"policy": "Stretch", "size": [12, 15], "multiple": 1},
         "root": None,
-        "unsaved": [],
+        "unsaved": {},
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",
     }
@@ -102,19 +103,22 @@ def test_saved_arguments_can_be_replaced(saved: Path) -> None:
     assert loaded.class_names == ["x", "y", "z"]
 
 
-def test_an_instance_has_to_be_passed_again(fit: Fit, batch: ClassificationBatch, tmp_path: Path) -> None:
-    task = ClassificationTask(3, backbone=create_backbone("cnn", filters=(5,)))
+def test_an_instance_that_cannot_be_described_has_to_be_passed_again(
+    fit: Fit, batch: ClassificationBatch, tmp_path: Path
+) -> None:
+    def wrap(filters: int) -> WrappedBackbone:
+        return WrappedBackbone(torch.nn.Sequential(torch.nn.Conv2d(3, filters, 3, 2, 1)), ["0"])
+
+    task = ClassificationTask(3, backbone=wrap(5))
     path = save(task, fit, batch, tmp_path)
     with pytest.raises(
-        CheckpointError, match=r"an instance as 'backbone', .*ClassificationTask.load.*\(path, backbone=\.\.\.\)"
+        CheckpointError,
+        match=r"an instance of .*WrappedBackbone as 'backbone', .*Pass it again: Class.*\(path, backbone=",
     ):
         ClassificationTask.load_from_checkpoint(path)
-    loaded = ClassificationTask.load_from_checkpoint(path, backbone=create_backbone("cnn", filters=(5,)))
-    assert equal_weights(task, loaded)
-    with pytest.raises(
-        CheckpointError, match=r"backbone.stages.0.0.conv.weight: \[5, 3, 3, 3\] in the checkpoint, \[6, 3"
-    ):
-        ClassificationTask.load_from_checkpoint(path, backbone=create_backbone("cnn", filters=(6,)))
+    assert equal_weights(task, ClassificationTask.load_from_checkpoint(path, backbone=wrap(5)))
+    with pytest.raises(CheckpointError, match=r"backbone.module.0.weight: \[5, 3, 3, 3\] in the checkpoint, \[6, 3"):
+        ClassificationTask.load_from_checkpoint(path, backbone=wrap(6))
 
 
 class Positional(ClassificationTask):

@@ -143,10 +143,37 @@ def test_a_term_may_be_a_number(make_trainer: Callable[..., Trainer]) -> None:
     assert metrics["val/loss"] == pytest.approx(float(metrics["val/loss_cross_entropy"]) + 0.5, abs=1e-6)
 
 
-def test_an_epoch_of_fewer_steps_than_the_interval_logs_its_last_batch(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer(max_epochs=1, accumulate_grad_batches=4, limit_val_batches=0, log_every_n_steps=50)
-    trainer.fit(ClassificationTask(4, **SMALL), shapes(count=120, batch_size=2))
-    assert "train/loss" in trainer.callback_metrics
+class Noting(ClassificationTask):
+    """Notes the loss of each batch; some are infinite."""
+
+    def __init__(self, infinite: tuple[int, ...] = ()) -> None:
+        super().__init__(4, skip_nonfinite=1, warmup=0, **SMALL)
+        self.noted: list[tuple[float, int]] = []
+        self.infinite = infinite
+
+    def losses(self, outputs: Tensor, batch: ClassificationBatch) -> dict[str, Tensor]:
+        terms = super().losses(outputs, batch)
+        if self.training:
+            if len(self.noted) in self.infinite:
+                terms = {name: term * torch.inf for name, term in terms.items()}
+            self.noted.append((sum(term.item() for term in terms.values()), len(batch.images)))
+        return terms
+
+
+@pytest.mark.filterwarnings("ignore:The loss is not finite")
+@pytest.mark.parametrize(("interval", "infinite"), [(50, ()), (1, ()), (2, (1,))])
+def test_the_loss_of_an_epoch_is_its_mean_over_the_images(
+    interval: int, infinite: tuple[int, ...], make_trainer: Callable[..., Trainer]
+) -> None:
+    task = Noting(infinite)
+    trainer = make_trainer(max_epochs=1, accumulate_grad_batches=2, limit_val_batches=0, log_every_n_steps=interval)
+    trainer.fit(task, shapes(count=36, batch_size=8))
+    assert [count for _, count in task.noted] == [8, 8, 8, 8, 4]
+    kept = [pair for pair in task.noted if math.isfinite(pair[0])]
+    mean = sum(loss * count for loss, count in kept) / sum(count for _, count in kept)
+    assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(mean, rel=1e-6)
+    assert mean != pytest.approx(kept[-1][0], rel=1e-3)  # which is the loss of the last batch
+    assert ("train/loss_step" in trainer.callback_metrics) == (interval < 50)
 
 
 class Endless(IterableDataset[Any]):

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -168,6 +169,24 @@ def test_a_classifier_of_torchvision_gives_the_normalisation_of_its_architecture
         assert task.normalize.mode == mode
         task = ClassificationTask(2, backbone=create_backbone(ours), backbone_weights=tmp_path / "file.pth")
         assert task.normalize.mode == mode
+
+
+@pytest.mark.parametrize("in_channels", [3, 1])
+def test_the_configuration_beside_weights_gives_the_normalisation(
+    in_channels: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backbone = create_backbone("cnn", **SMALL)
+    torch.save(backbone.state_dict(), tmp_path / "pytorch_model.bin")
+    numbers = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": numbers}))
+    with caplog.at_level("INFO"):
+        task = ClassificationTask(2, backbone_options=SMALL, backbone_weights=tmp_path, in_channels=in_channels)
+    mean, std = (torch.tensor(of) for of in (numbers["mean"], numbers["std"]))
+    expected = (mean, std) if in_channels == 3 else (mean.mean()[None], std.mean()[None])
+    torch.testing.assert_close((task.normalize.mean.flatten(), task.normalize.std.flatten()), expected)
+    assert "as the configuration of these weights says" in caplog.text
+    given = ClassificationTask(2, backbone_options=SMALL, backbone_weights=tmp_path, normalization="unit")
+    assert given.normalize.mode == "unit"
 
 
 def test_without_weights_the_normalisation_is_imagenets() -> None:

@@ -15,24 +15,24 @@ def test_reconstructions_stand_below_their_images(count: int, channels: int) -> 
     picture = draw_reconstructions(batch, AutoencodingPredictions(made, torch.zeros(count, 4)))
     rows = -(-count // 8)
     height, width = picture.shape[1:]
-    assert width == min(count, 8) * (12 * 10 + 6) + 6
-    assert height == 2 * rows * (10 * 10 + 26) + 6
+    assert width == min(count, 8) * (12 * 13 + 6) + 6
+    assert height == 2 * rows * (10 * 13 + 26) + 6
     # Black above, white below, in the middle of the first two tiles.
-    assert picture[:, 6 + 20 + 50, 6 + 60].tolist() == [0, 0, 0]
-    assert picture[:, 6 + 20 + 50 + 126, 6 + 60].tolist() == [255, 255, 255]
+    assert picture[:, 6 + 20 + 65, 6 + 78].tolist() == [0, 0, 0]
+    assert picture[:, 6 + 20 + 65 + 156, 6 + 78].tolist() == [255, 255, 255]
 
 
 def test_a_row_leads_from_one_image_to_another() -> None:
-    images = torch.linspace(0, 1, 5)[None, :, None, None, None].expand(2, 5, 1, 96, 96)
+    images = torch.linspace(0, 1, 5)[None, :, None, None, None].expand(2, 5, 1, 128, 128)
     picture = draw_interpolation(images)
-    values = [int(picture[0, 70, 54 + 102 * step]) for step in range(5)]
+    values = [int(picture[0, 70, 54 + 134 * step]) for step in range(5)]
     assert values == [0, 64, 128, 191, 255]
 
 
 def test_neighbours_follow_the_image() -> None:
-    tiles = [torch.full((1, 96, 96), value, dtype=torch.uint8) for value in (10, 20, 30)]
+    tiles = [torch.full((1, 128, 128), value, dtype=torch.uint8) for value in (10, 20, 30)]
     picture = draw_neighbours(tiles[0], tiles[1:], ["near", "far"])
-    assert [int(picture[0, 70, 54 + 102 * step]) for step in range(3)] == [10, 20, 30]
+    assert [int(picture[0, 70, 54 + 134 * step]) for step in range(3)] == [10, 20, 30]
 
 
 def test_the_plane_is_that_of_most_variance() -> None:

@@ -1,3 +1,6 @@
+from typing import Any
+
+import pytest
 import torch
 
 from visiontasks.types import (
@@ -8,9 +11,17 @@ from visiontasks.visualization import (
     class_color,
     draw_detections,
 )
+from visiontasks.visualization.captions import draw_boxes
 
 
-def test_detections_are_drawn_beside_the_objects() -> None:
+def test_detections_are_drawn_beside_the_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[list[str]] = []
+
+    def note(picture: Any, boxes: Any, names: list[str], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        named.append(names)
+        draw_boxes(picture, boxes, names, *args, **kwargs)
+
+    monkeypatch.setattr("visiontasks.visualization.annotations.draw_boxes", note)
     batch = DetectionBatch(
         torch.zeros(2, 3, 40, 64, dtype=torch.uint8),
         torch.tensor([[[10.0, 20, 20, 30]], [[0, 0, 0, 0]]]),
@@ -27,6 +38,7 @@ def test_detections_are_drawn_beside_the_objects() -> None:
         torch.tensor([[0, 1], [-1, -1]]),
     )
     picture = draw_detections(batch, predictions, ["cat", "dog"], side=128, columns=2)
+    assert named == [["dog"], ["cat 0.90"], [], []]
     # Two pictures of 128 x 80 in a row, a margin of 6 and a title of 20 above each; boxes at twice their size.
     assert tuple(picture[:, 26 + 60, 6 + 30].tolist()) == class_color(1)
     assert tuple(picture[:, 26 + 60, 6 + 128 + 6 + 70].tolist()) == class_color(0)

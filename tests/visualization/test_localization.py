@@ -28,10 +28,11 @@ def test_predicted_boxes_are_green_or_red_and_true_ones_yellow() -> None:
         found[:, None].expand(4, 2, 4),
     )
     picture = draw_localization(batch, predictions, ["cat", "dog"], columns=4, side=200)
-    assert picture.shape == (3, 226 + 6, 4 * 206 + 6)
+    # Two lines of title: the overlap, and the true class of the third image.
+    assert picture.shape == (3, 242 + 6, 4 * 206 + 6)
     green, red, yellow = [0, 110, 60], [200, 30, 30], [255, 200, 0]
     for column, (color, has_true) in enumerate(((green, True), (red, True), (red, True), (red, False))):
-        tile = picture[:, 26:226, 6 + 206 * column : 206 + 206 * column]
+        tile = picture[:, 42:242, 6 + 206 * column : 206 + 206 * column]
         bottom = round(5 * found[column, 3].item())
         assert tile[:, bottom, round(5 * found[column, 2].item()) - 4].tolist() == color
         assert (tile.permute(1, 2, 0) == torch.tensor(yellow)).all(2).any() == has_true

@@ -9,6 +9,8 @@ from PIL import Image
 from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.types import SegmentationBatch, SegmentationPredictions
 from visiontasks.visualization import class_color, draw_segmentation, index_image, overlay, voc_color_map
+from visiontasks.visualization.colors import IGNORED_COLOR
+from visiontasks.visualization.masks import legend_of
 
 PUBLISHED = {
     **{0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 3: (128, 128, 0), 4: (0, 0, 128), 5: (128, 0, 128)},
@@ -61,13 +63,30 @@ def test_of_several_classes_the_last_one_is_shown() -> None:
     assert torch.equal(overlay(image, layers, ["a", "b"], legend=False), overlay(image, one, ["a", "b"], legend=False))
 
 
-def test_images_masks_and_predictions_are_drawn_side_by_side() -> None:
-    masks = torch.zeros(2, 96, 96, dtype=torch.uint8)
+def test_images_masks_and_predictions_are_drawn_side_by_side_without_their_padding() -> None:
+    masks = torch.zeros(2, 128, 160, dtype=torch.uint8)
     masks[1] = 255
-    sizes = torch.tensor([[96, 90], [96, 96]])
-    batch = SegmentationBatch(
-        torch.zeros(2, 3, 96, 96, dtype=torch.uint8), masks, sizes, torch.ones(2, 2), torch.arange(2)
-    )
-    predictions = SegmentationPredictions(torch.zeros(2, 96, 96, dtype=torch.uint8), torch.ones(2, 96, 96))
-    picture = draw_segmentation(batch, predictions, ["a", "b"])
-    assert picture.shape == (3, 2 * (96 + 26) + 6, 3 * (96 + 6) + 6)
+    sizes = torch.tensor([[128, 128], [128, 160]])
+    images = torch.full((2, 3, 128, 160), 100, dtype=torch.uint8)
+    batch = SegmentationBatch(images, masks, sizes, torch.ones(2, 2), torch.arange(2))
+    labels = torch.zeros(2, 128, 160, dtype=torch.uint8)
+    labels[0, :, 128:] = 2  # what is predicted of the padding
+    labels[1, :64] = 1
+    picture = draw_segmentation(batch, SegmentationPredictions(labels, torch.ones(2, 128, 160)), ["a", "b", "c", "d"])
+    # Below the tiles, which are as wide as the widest image, the legend is one line.
+    assert picture.shape == (3, 2 * (128 + 26) + 6 + 25, 3 * (160 + 6) + 6)
+    halves = {label: (torch.tensor(class_color(label)) + 100) // 2 for label in (0, 1)}
+    for column, label in ((1, 0), (2, 0)):
+        left = 6 + 166 * column
+        assert (picture[:, 26 : 26 + 128, left : left + 128].int() - halves[label][:, None, None]).abs().max() <= 1
+        assert (picture[:, 26 : 26 + 128, left + 128 : left + 166] == 255).all()  # paper
+    assert (picture[:, 180 : 180 + 64, 6 + 332 : 6 + 332 + 160].int() - halves[1][:, None, None]).abs().max() <= 1
+    # Named are the classes that occur, and ignored pixels.
+    below = {tuple(color) for color in picture[:, 2 * 154 + 6 :].flatten(1).T.tolist()}
+    assert {class_color(0), class_color(1), IGNORED_COLOR} <= below
+    assert not {class_color(2), class_color(3)} & below
+
+
+def test_a_background_is_not_in_the_legend() -> None:
+    names = ["background", "cat", "dog"]
+    assert legend_of([0, 2, 255], names) == [("dog", class_color(2)), ("ignored", IGNORED_COLOR)]

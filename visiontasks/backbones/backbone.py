@@ -1,12 +1,13 @@
 """The contract of every backbone: an image goes in, feature maps come out, fine to coarse."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self, TypedDict
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.arguments import made_with, note_constructor
 from visiontasks.errors import ArgumentError
 
 Freeze = Literal["none", "all"] | int
@@ -14,6 +15,20 @@ Freeze = Literal["none", "all"] | int
 
 Features = list[Float[Tensor, "batch _ _ _"]]
 """Feature maps, fine to coarse; map i has the backbone's ``channels[i]`` and ``strides[i]``."""
+
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class ChannelValues(TypedDict):
+    """Mean and standard deviation of each channel that pixels in 0 to 1 are normalised by."""
+
+    mean: list[float]
+    std: list[float]
+
+
+PretrainedNormalization = Literal["imagenet", "unit"] | ChannelValues
+"""Normalisation of the images that published weights were trained on."""
 
 
 class Backbone(nn.Module, ABC):
@@ -28,15 +43,28 @@ class Backbone(nn.Module, ABC):
         strides: Stride of each feature map in pixels of the input, exact powers of two, fine to coarse.
         auxiliary_channels: Channels of the maps that auxiliary classifiers read; empty for most networks.
         pretrained_normalization: Normalisation of the images that the architecture's published weights were trained on.
+        cut: Names of modules that a network has lost, as no feature map depends on them; a file may have their weights.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     auxiliary_channels: tuple[int, ...] = ()
-    pretrained_normalization: Literal["imagenet", "unit"] = "imagenet"
+    pretrained_normalization: PretrainedNormalization = "imagenet"
+    cut: tuple[str, ...] = ()
 
+    made_with: dict[str, object] | None = None
+    """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
     _frozen: Sequence[str] = ()
     """Names of the modules that are frozen: ``convert_sync_batchnorm`` puts others in their places."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
+        """Record the arguments of the constructor."""
+        super().__init_subclass__(**kwargs)
+        note_constructor(cls)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made_with = made_with(self)
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
@@ -69,7 +97,18 @@ class Backbone(nn.Module, ABC):
         """
         return []
 
-    def freeze(self, freeze: Freeze) -> None:
+    def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Convert weights from the names that other implementations of the network give them.
+
+        Args:
+            weights: Weights that do not have the names of this backbone.
+
+        Yields:
+            Weights that may have them; none by default.
+        """
+        yield from ()
+
+    def freeze(self, freeze: Freeze, norms: bool = False) -> None:
         """Freeze weights and batch-norm statistics; parts that were frozen before and are not selected now train again.
 
         Frozen modules stay in evaluation mode when :meth:`train` is called, and their parameters do not require
@@ -77,6 +116,7 @@ class Backbone(nn.Module, ABC):
 
         Args:
             freeze: ``"none"``, ``"all"``, or the number of finest stages to freeze; see :meth:`stage_modules`.
+            norms: Whether all batch norms are frozen as well.
 
         Raises:
             ArgumentError: If the backbone does not have these stages.
@@ -99,6 +139,8 @@ class Backbone(nn.Module, ABC):
                 message = f"freeze is {freeze!r}; {type(self).__name__} can be frozen by {expected}."
                 raise ArgumentError(message)
             frozen = [module for stage in stages[:freeze] for module in stage]
+        if norms:
+            frozen = [*frozen, *(module for module in self.modules() if isinstance(module, _BATCH_NORMS))]
         if not frozen and not self._frozen:
             return
         for module in self._frozen_modules():

@@ -1,13 +1,19 @@
 """The models of timm (PyTorch Image Models) as backbones; the extra ``timm`` installs it."""
 
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from visiontasks.backbones.backbone import PretrainedNormalization
 from visiontasks.backbones.padding import PaddedBackbone
-from visiontasks.errors import ArgumentError, DownloadError, near_matches
+from visiontasks.backbones.pretrained_config import expected_pixels
+from visiontasks.errors import ArgumentError, near_matches
 
 _ANY_SIZE = (
     " Some models of timm take any size with the option dynamic_img_size=True (ViT) or strict_img_size=False (Swin)."
@@ -15,7 +21,8 @@ _ANY_SIZE = (
 TIMM = "timm/"
 """Prefix of the names of timm models."""
 
-_NORMALIZATIONS = (((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)))
+_DEEPEST = 4
+"""Number of parts of a name that may stand in front of those of an original implementation."""
 
 
 class TimmBackbone(PaddedBackbone):
@@ -63,9 +70,9 @@ class TimmBackbone(PaddedBackbone):
             )
             raise ArgumentError(message) from error
         deepest = {stride: index for index, stride in enumerate(model.feature_info.reduction())}
+        self.name = name
         self.model = model
-        if timm.get_pretrained_cfg_value(name, "mean") == (0.5, 0.5, 0.5):
-            self.pretrained_normalization = "unit"
+        self.pretrained_normalization = timm_normalization(name) or "imagenet"
         self.taken = sorted(deepest.values())
         self.measure(f"timm/{name}", in_channels, _ANY_SIZE)
 
@@ -74,39 +81,35 @@ class TimmBackbone(PaddedBackbone):
         maps = self.model(images)
         return [maps[index] for index in self.taken]
 
+    def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Convert weights of the original implementation as timm does when it publishes them."""
+        import timm
 
-def timm_weights(name: str) -> dict[str, Tensor]:
-    """Load the weights that timm publishes for a model, from the cache or the network.
+        with torch.device("meta"):
+            model = timm.create_model(self.name)
+        convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+        if convert is None:
+            return
+        needed = len(self.state_dict()) // 2
+        for prefix in _prefixes(weights, needed):
+            below = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+            with suppress(Exception):  # of weights that are not the ones that it knows
+                yield convert(below, model)
 
-    Args:
-        name: Name in timm.
 
-    Returns:
-        The state dict of the :class:`TimmBackbone` with three input channels.
+def _prefixes(weights: Mapping[str, Tensor], needed: int) -> list[str]:
+    """List what stands in front of at least so many names, the most names first."""
+    counts = Counter(
+        "".join(f"{part}." for part in key.split(".")[:depth])
+        for key in weights
+        for depth in range(min(_DEEPEST + 1, key.count(".") + 1))
+    )
+    return [prefix for prefix, count in counts.most_common() if count >= needed]
 
-    Raises:
-        ArgumentError: If there are none, or they expect an unsupported image normalisation.
-        DownloadError: If they are not in the cache and cannot be downloaded.
-    """
+
+def timm_normalization(name: str) -> PretrainedNormalization | None:
+    """Find how pixels were normalised for the weights that timm publishes for a model; None if it does not say."""
     import timm
 
-    if not timm.is_model_pretrained(name):
-        message = f"backbone_weights is 'imagenet', but timm has published no weights for {name!r}."
-        raise ArgumentError(message)
-    mean, std = (timm.get_pretrained_cfg_value(name, key) for key in ("mean", "std"))
-    if (mean, std) not in _NORMALIZATIONS:
-        message = (
-            f"timm's weights of {name!r} expect images normalised with mean {mean} and standard deviation {std}, which "
-            "no normalization of this library matches. Choose weights for ImageNet's or 0.5 and 0.5: "
-            "timm.list_pretrained()."
-        )
-        raise ArgumentError(message)
-    try:
-        model: Any = timm.create_model(name, pretrained=True, features_only=True)
-    except Exception as error:  # of the network, the disk, or the file
-        message = (
-            f"The weights of 'timm/{name}' could not be downloaded ({type(error).__name__}: {error}). With a network "
-            f"once, timm.create_model({name!r}, pretrained=True) puts them into the cache of huggingface_hub."
-        )
-        raise DownloadError(message) from error
-    return {f"model.{key}": value for key, value in model.state_dict().items()}
+    config = timm.get_pretrained_cfg(name)
+    return None if config is None else expected_pixels(config.to_dict())

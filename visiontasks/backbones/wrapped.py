@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -57,7 +58,8 @@ class WrappedBackbone(PaddedBackbone):
             raise ArgumentError(message)
         self.nodes = tuple(nodes)
         self.module = module
-        self._caught: dict[str, Any] = {}
+        # By thread, so that several may compute maps at once.
+        self._caught: dict[int, dict[str, Any]] = {}
         for node in self.nodes:
             module.get_submodule(node).register_forward_hook(partial(self._catch, node))
         self._cut(in_channels)
@@ -65,14 +67,13 @@ class WrappedBackbone(PaddedBackbone):
 
     def maps(self, images: Float[Tensor, "batch channels height width"]) -> Sequence[Tensor]:
         """Run the network and collect the outputs of the nodes."""
-        self._caught.clear()
+        self._caught[_thread()] = {}
         self.module(images)
-        maps = [self._caught[node] for node in self.nodes]
-        self._caught.clear()
-        return maps
+        caught = self._caught.pop(_thread())
+        return [caught[node] for node in self.nodes]
 
     def _catch(self, node: str, module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ANN401 (a module's own)
-        self._caught[node] = output
+        self._caught[_thread()][node] = output
 
     def _cut(self, in_channels: int) -> None:
         """Replace the modules that no feature map depends on by identities."""
@@ -88,6 +89,7 @@ class WrappedBackbone(PaddedBackbone):
                 if parameters and not inside and not holds_node and unused.issuperset(parameters):
                     self.module.set_submodule(name, nn.Identity())
                     cut.append(name)
+            self.cut = tuple(f"module.{name}" for name in cut)
             try:
                 with torch.no_grad():
                     after = self.maps(images)
@@ -114,14 +116,16 @@ class WrappedBackbone(PaddedBackbone):
         parameters = {name: value for name, value in self.module.named_parameters() if value.is_floating_point()}
         tracked = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         failure: Exception | None = None
+        self._caught[_thread()] = {}
         with torch.enable_grad():
             try:
                 functional_call(self.module, tracked, (images,))
             except Exception as error:  # modules after the nodes may not accept this size
                 failure = error
-        maps = [self._caught[node] for node in self.nodes if node in self._caught]
+        caught = self._caught.pop(_thread())
+        maps = [caught[node] for node in self.nodes if node in caught]
         if len(maps) < len(self.nodes):
-            missing = [node for node in self.nodes if node not in self._caught]
+            missing = [node for node in self.nodes if node not in caught]
             why = "they do not run" if failure is None else f"{type(failure).__name__}: {failure}"
             message = f"{type(self.module).__name__} gives no feature maps {missing} of {_shape(images)} images: {why}."
             raise ArgumentError(message) from failure
@@ -132,6 +136,11 @@ class WrappedBackbone(PaddedBackbone):
         gradients: tuple[Tensor | None, ...] = torch.autograd.grad(total, list(tracked.values()), allow_unused=True)
         pairs = zip(parameters.values(), gradients, strict=True)
         return [x.detach() for x in maps], {value for value, gradient in pairs if gradient is None}
+
+
+def _thread() -> int:
+    # The compiler cannot trace the number of a thread; what it compiles keeps no maps between calls.
+    return 0 if torch.compiler.is_compiling() else get_ident()
 
 
 def _shape(images: Tensor) -> str:

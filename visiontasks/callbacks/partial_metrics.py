@@ -30,8 +30,13 @@ def set_states(metrics: Iterable[Metric], states: list[dict[str, Any]]) -> None:
         metrics: The metrics, in the order in which they were gathered.
         states: What :func:`gather_states` returned.
     """
-    for metric, state in zip(metrics, states, strict=True):
+    # Checkpoints made by earlier releases end before the mean losses.
+    for metric, state in zip(metrics, states, strict=False):
         for name, value in state.items():
+            if name not in metric._defaults:
+                # A mean loss gets to know its terms by the first batch.
+                assert isinstance(value, Tensor)
+                metric.add_state(name, torch.zeros_like(value, device=metric.device), "sum")
             setattr(metric, name, _copy(value, metric.device))
         metric._update_count = int(bool(state))
 

@@ -1,19 +1,17 @@
 """The two checkpoints of a run: the best one, and the last one, from which it goes on."""
 
-import os
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torchmetrics import Metric
 
+from visiontasks.callbacks.best_checkpoint import BestCheckpoint, checkpoint_folder
 from visiontasks.callbacks.partial_metrics import gather_states, set_states
-from visiontasks.callbacks.pictures import run_folder
 from visiontasks.callbacks.position import (
     correct_loops,
     finish_epoch,
@@ -24,9 +22,6 @@ from visiontasks.callbacks.position import (
 from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
 from visiontasks.errors import ArgumentError, CheckpointError
-
-FOLDER = "checkpoints"
-"""Name of the folder of checkpoints in a run folder."""
 
 
 def checkpoints(task: Any, minutes: float = 10.0) -> list[Checkpoint]:
@@ -42,39 +37,6 @@ def checkpoints(task: Any, minutes: float = 10.0) -> list[Checkpoint]:
         ['BestCheckpoint', 'LastCheckpoint']
     """
     return [BestCheckpoint(task.monitor, task.monitor_mode), LastCheckpoint(minutes)]
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Saves the best checkpoint of a run, ``checkpoints/epochN-METRICvalue.ckpt``; it is remembered in a moved folder.
-
-    Args:
-        monitor: The metric that is compared.
-        mode: ``"min"`` or ``"max"``: which value of it is the best.
-    """
-
-    def __init__(self, monitor: str = "val/loss", mode: str = "min") -> None:
-        name = "epoch{epoch}-" + monitor.replace("/", "_") + "{" + monitor + ":.4f}"
-        super().__init__(monitor=monitor, mode=mode, filename=name, auto_insert_metric_name=False)
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Choose the folder, which may hold the checkpoints of a run that goes on."""
-        if stage == "fit" and self.dirpath is None:
-            self.dirpath = os.fspath(checkpoint_folder(trainer))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-            super().setup(trainer, pl_module, stage)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the best checkpoint and its score: in this folder if it is there, otherwise where it was."""
-
-        def present(path: str) -> str:
-            moved = Path(self.dirpath or "", Path(path).name)
-            return os.fspath(moved) if path and moved.is_file() else path
-
-        known = {present(path): score for path, score in state_dict["best_k_models"].items()}
-        names = ("best_model_path", "kth_best_model_path", "last_model_path")
-        paths = {name: present(state_dict[name]) for name in names}
-        super().load_state_dict({**state_dict, **paths, "best_k_models": known, "dirpath": self.dirpath})
 
 
 class LastCheckpoint(Checkpoint):
@@ -256,15 +218,4 @@ class LastCheckpoint(Checkpoint):
 
 
 def _train_metrics(module: Any) -> list[Metric]:
-    return list(module.scores.train_metrics.values()) if hasattr(module, "scores") else []
-
-
-def checkpoint_folder(trainer: Trainer) -> Path:
-    """Find the folder of the checkpoints of a run; all processes have to ask."""
-    folder = run_folder(trainer)
-    if folder is None and trainer.loggers:
-        # Of Weights & Biases alone, as by Lightning's ModelCheckpoint.
-        logger = trainer.loggers[0]
-        parts = (logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
-        folder = Path(trainer.strategy.broadcast(os.path.join(*parts)))  # noqa: PTH118 (an address as well)
-    return (folder or Path(trainer.default_root_dir)) / FOLDER
+    return module.scores.of_training() if hasattr(module, "scores") else []

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
+from torch import Tensor
 
 from visiontasks.callbacks.evaluation_files import KEPT, Keep
 from visiontasks.callbacks.kinds import caption, kind_of
@@ -12,7 +13,7 @@ from visiontasks.callbacks.pictures import EvaluationPictures
 from visiontasks.callbacks.ranking import Ranked, Ranking
 from visiontasks.callbacks.wandb_images import wandb_images
 from visiontasks.kinds import Kind
-from visiontasks.visualization import Picture, shelve, to_pillow
+from visiontasks.visualization import shelve, to_pillow
 
 
 class WorstSamples(EvaluationPictures):
@@ -65,7 +66,7 @@ class WorstSamples(EvaluationPictures):
         self.show(f"{stage}/worst", name, shelve(pictures), lambda: _table(kind, worst, pictures, names))
 
 
-def _table(kind: Kind, samples: Sequence[Ranked], pictures: Sequence[Picture], names: Sequence[str]) -> Any:
+def _table(kind: Kind, samples: Sequence[Ranked], pictures: Sequence[Tensor], names: Sequence[str]) -> Any:
     import wandb
 
     rows: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from visiontasks import __version__
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.errors import near_matches
+from visiontasks.garbage import without_garbage_collection
 
 COMMANDS = {
     "fit": ("visiontasks.cli.training", "Train a task on a data set; every option by flag or YAML."),
@@ -24,7 +25,7 @@ COMMANDS = {
     "convert": ("visiontasks.cli.convert", "Write a data set in the form of YOLO, COCO, VOC or a table."),
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
-    "embed": ("visiontasks.cli.embed", "Encode images with an autoencoder; find the nearest ones."),
+    "embed": ("visiontasks.cli.embed", "Encode images with any trained network; find the nearest ones."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
     "export": ("visiontasks.cli.export", "Write a checkpoint as ONNX, or as a program of torch.export."),
 }
@@ -58,7 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    return run_to_exit_code(lambda: import_module(COMMANDS[command][0]).main(command, words[1:]), debug)
+
+    def run() -> int:
+        with without_garbage_collection():
+            module = import_module(COMMANDS[command][0])
+        return int(module.main(command, words[1:]))
+
+    return run_to_exit_code(run, debug)
 
 
 def _help() -> str:

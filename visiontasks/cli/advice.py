@@ -4,6 +4,9 @@ import inspect
 import re
 import sys
 from functools import cache
+from typing import Any
+
+from visiontasks.data import datamodules
 
 _ARGUMENT = re.compile(r"(?<![\w.('\"{\[-])(\w+)=(True|False|None|'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\([^)]*\)|-?\d[\w.]*)")
 
@@ -21,7 +24,8 @@ def in_flags(message: str) -> str:
         >>> in_flags("Pass download=True, or fractions=(0.8, 0.2, 0) and class_names=['a', 'b'].")
         'Pass --data.download true, or --data.fractions [0.8,0.2,0] and --data.class_names [a,b].'
     """
-    owners = _owners()
+    # A command that has not loaded them has no such flags.
+    owners = _owners(*(f"visiontasks.cli.{name}" in sys.modules for name in ("choices", "data")))
 
     def rewrite(match: re.Match[str]) -> str:
         owner = owners.get(match[1])
@@ -39,11 +43,19 @@ def _value(written: str) -> str:
 
 
 @cache
-def _owners() -> dict[str, str]:
-    """Return whose argument a name is: ``"data"`` or ``"model"``; names of both are left out."""
-    choices = sys.modules.get("visiontasks.cli.choices")  # a command that has not loaded it has no such flags
-    if choices is None:
-        return {}
+def _owners(chosen: bool, read: bool) -> dict[str, str]:
+    """Return whose argument a name is: ``"data"`` or ``"model"``; names of both are left out.
+
+    Args:
+        chosen: Whether data modules and tasks are chosen.
+        read: Whether data are, perhaps without Lightning.
+    """
+    classes: dict[str, tuple[Any, ...]] = {"data": (), "model": ()}
+    if chosen:
+        choices = sys.modules["visiontasks.cli.choices"]
+        classes = {"data": choices.DATA_MODULES, "model": choices.TASKS}
+    elif read:
+        classes["data"] = tuple(getattr(datamodules, name) for name in dir(datamodules))
     names = {
         owner: {
             name
@@ -52,7 +64,7 @@ def _owners() -> dict[str, str]:
             if part.__module__.startswith("visiontasks.") and "__init__" in vars(part)
             for name in inspect.signature(part.__init__).parameters
         }
-        for owner, kinds in (("data", choices.DATA_MODULES), ("model", choices.TASKS))
+        for owner, kinds in classes.items()
     }
     names["model"] -= {"class_names", "num_classes"}  # which a task adopts from the data
     both = names["data"] & names["model"]

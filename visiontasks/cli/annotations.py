@@ -3,13 +3,13 @@
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks.data.check import task_problems
-from visiontasks.data.data_module import VisionDataModule
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.index.problems import Parsed, count_kinds
+from visiontasks.data.vision_data import VisionData
 
 
 @rank_zero_only
-def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
+def check_annotations(data: VisionData, *, tests: bool = False) -> None:
     """Read the annotations for training and validation, and report in one line what was dropped or changed.
 
     Args:
@@ -20,7 +20,7 @@ def check_annotations(data: VisionDataModule, *, tests: bool = False) -> None:
         DataError: If they have errors, or the task cannot use them; the message gives their number and lists the first
             ten.
     """
-    if not isinstance(data, FileDataModule):
+    if not isinstance(data, FileData):
         return
     train, val = data.splits["train"], data.splits["val"]
     more = [val, data.splits["test"]] if tests else [val]

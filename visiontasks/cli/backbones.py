@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from torchvision.models import get_model_weights
 
 from visiontasks.backbones import list_backbones
+from visiontasks.backbones.published import PUBLISHED
 from visiontasks.backbones.summary import BackboneSummary, summarize
-from visiontasks.backbones.weights import PUBLISHED
 from visiontasks.errors import ArgumentError
 
 _BAR = 24

@@ -28,7 +28,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         The exit code: 0 for clean data, 1 with warnings, 2 with errors.
     """
     description = "Validate a data set: annotations, files, and what the splits have in common."
-    data, options = parse_data(command, description, arguments, _add_options)
+    data, options = parse_data(command, description, arguments, _add_options, annotations_only="--quick" in arguments)
     report = check(data, files=not options.quick)
     print(json.dumps(_plain(report), indent=2) if options.json else describe(report))
     return report.exit_code

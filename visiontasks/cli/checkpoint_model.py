@@ -6,7 +6,8 @@ from typing import Any
 
 from visiontasks.cli.parser import flag_value
 from visiontasks.cli.run_data import data_of_checkpoint
-from visiontasks.prediction import find_task, import_path
+from visiontasks.imports import import_path
+from visiontasks.prediction import find_task
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint
 
@@ -14,12 +15,21 @@ FROM_DATA = ("num_classes", "in_channels", "image_size")
 """Arguments of a task that come from the data in a training, and from the checkpoint when it is scored."""
 
 
-def with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
-    """Insert the task of a checkpoint that training goes on from, unless a task or file is given.
+def with_checkpoint(arguments: Sequence[str], *, scored: bool) -> list[str]:
+    """Insert what a command takes from its checkpoint, unless it is given; flags override what is inserted before them.
 
     Args:
-        arguments: The command line; its flags override what is inserted before them.
+        arguments: The command line.
+        scored: Whether the checkpoint is scored, for which its whole task and the data of its run are inserted;
+            otherwise training goes on from it, with its task alone.
+
+    Raises:
+        ArgumentError: If a checkpoint is scored, no data are given, and those of the run are not known.
     """
+    return _to_score(arguments) if scored else _to_go_on(arguments)
+
+
+def _to_go_on(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     path = flag_value("--ckpt_path", words)
     if path in ("", "last", "best") or _named(words) & {"--model", "--config", "-c"}:
@@ -29,15 +39,7 @@ def with_checkpoint_model(arguments: Sequence[str]) -> list[str]:
     return [f"--model={_described(checkpoint, path, saved)}", *words]
 
 
-def with_scored_checkpoint(arguments: Sequence[str]) -> list[str]:
-    """Insert the task of a checkpoint that is scored, and the data of its run, unless others are given.
-
-    Args:
-        arguments: The command line; its flags override what is inserted before them.
-
-    Raises:
-        ArgumentError: If no data are given, and those of the run are not known.
-    """
+def _to_score(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     path, named = flag_value("--ckpt_path", words), _named(words)
     if path in ("", "null", "last", "best"):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import visiontasks
-from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.tasks.task import Task
 
 

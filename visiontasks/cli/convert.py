@@ -8,7 +8,7 @@ from pathlib import Path
 from visiontasks.cli.data import parse_data
 from visiontasks.cli.parser import Parser
 from visiontasks.data.converting.convert import FORMATS, IMAGES, Conversion, convert
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.index.problems import count_kinds
 from visiontasks.errors import ArgumentError
 
@@ -28,7 +28,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     """
     description = "Write a data set in the form of YOLO, COCO, VOC or a table, with all its splits."
     data, options = parse_data(command, description, arguments, _add_options)
-    if not isinstance(data, FileDataModule):
+    if not isinstance(data, FileData):
         message = f"{type(data).__name__} has no annotations in files; convert is for data modules of files."
         raise ArgumentError(message)
     done = convert(data, options.format, options.output, options.images)

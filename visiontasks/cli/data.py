@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from visiontasks.cli.choices import DATA_MODULES
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
-from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data import datamodules
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import import_path
+from visiontasks.imports import import_path
 
 
 def parse_data(
-    command: str, description: str, arguments: Sequence[str], add_options: Callable[[Parser], None]
-) -> tuple[VisionDataModule, Any]:
+    command: str,
+    description: str,
+    arguments: Sequence[str],
+    add_options: Callable[[Parser], None],
+    *,
+    annotations_only: bool = False,
+) -> tuple[VisionData, Any]:
     """Create the data module from flags, from the configuration of a run, or from both; flags take precedence.
 
     Args:
@@ -25,25 +29,36 @@ def parse_data(
         description: What it does.
         arguments: The command line after it.
         add_options: Adds the flags of the command to a parser.
+        annotations_only: Whether the command does without Lightning where it can, and starts in a third of the time.
 
     Returns:
-        The data module, and the options.
+        The data module, or its data without Lightning; and the options.
 
     Raises:
         ArgumentError: If a flag or value is wrong.
     """
     parser = Parser(prog=f"visiontasks {command}", description=description, allow_abbrev=False)
-    arguments = _with_configured_data(arguments)
-    owner = chosen_class("--data", arguments, DATA_MODULES)
     add_options(parser)
+    words = _with_configured_data(arguments)
+    if annotations_only and (of_files := _without_lightning(words)):
+        try:
+            return _parse(parser, of_files, datamodules.FolderData)
+        except ArgumentError:
+            return parse_data(command, description, arguments, add_options)  # which tells it of the data module
+    from visiontasks.cli.choices import DATA_MODULES
+
+    return _parse(parser, words, chosen_class("--data", words, DATA_MODULES))
+
+
+def _parse(parser: Parser, arguments: Sequence[str], owner: type) -> tuple[VisionData, Any]:
     parser.add_argument("--config", help="YAML with a section data, such as a run's config.yaml; flags win over it")
-    parser.add_subclass_arguments(VisionDataModule, "data", fail_untyped=False, required=False)
+    parser.add_subclass_arguments(VisionData, "data", fail_untyped=False, required=False)
     parser.set_defaults({"data": {"class_path": import_path(owner)}})
     parser.chosen, parser.outermost = (("data", owner),), True
     options = parser.parse_args(arguments)
     try:
         return parser.instantiate_classes(options).data, options
-    except (ValueError, TypeError, MisconfigurationException) as error:
+    except (ValueError, TypeError) as error:
         # jsonargparse wraps errors of a constructor in its own message.
         cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
         raise ArgumentError(str(cause)) from error
@@ -81,3 +96,24 @@ def _with_configured_data(arguments: Sequence[str]) -> list[str]:
     if given.get("seed") is None and type(seed) is int:
         given["seed"] = seed
     return [f"--data={json.dumps(data)}", *words]
+
+
+def _without_lightning(arguments: Sequence[str]) -> list[str]:
+    """Name the data in the place of their data module; empty if it is of other data, or help is asked for."""
+    words, named = list(arguments), False
+    for position, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if word in ("-h", "--help") or flag.endswith(".help"):
+            return []
+        if position and words[position - 1] == "--data":
+            flag, value = "", word
+        elif flag != "--data" or not value:
+            continue
+        given = json.loads(value) if value.startswith("{") else {"class_path": value}
+        name = str(given.get("class_path")).removeprefix("visiontasks.")
+        data = name.removesuffix("Module")
+        if name == data or data not in dir(datamodules):
+            return []
+        given["class_path"] = f"{datamodules.__name__}.{data}"
+        words[position], named = f"{flag}={json.dumps(given)}" if flag else given["class_path"], True
+    return words if named else []

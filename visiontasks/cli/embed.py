@@ -1,21 +1,23 @@
-"""``visiontasks embed``: codes of images from the checkpoint of an autoencoder, and nearest neighbours of an image."""
+"""``visiontasks embed``: codes of images by any trained network, and nearest neighbours of an image."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from visiontasks.cli.checkpoint_task import load_named
 from visiontasks.cli.data import parse_data
+from visiontasks.cli.model_flags import HELP, take_model_flags
 from visiontasks.cli.parser import Parser, flag_value
-from visiontasks.data.data_module import VisionDataModule
-from visiontasks.data.datasets.file_dataset import FileDataset
-from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.embedding.embedder import Embedder, Embeddings, check_output, nearest, save_embeddings
+from visiontasks.embedding.split_images import SPLITS, split_images
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_files
+from visiontasks.prediction.images import ImageSource
+from visiontasks.tasks.task import Task
 from visiontasks.visualization import check_picture_file, draw_neighbours, save_picture
 
 
@@ -29,10 +31,18 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 when every file was encoded, 1 when some could not be read.
     """
-    description = "Encode image files, or a data set (--data and its flags), with the checkpoint of an autoencoder."
+    flags, arguments = take_model_flags(arguments)
+    description = (
+        "Encode image files, or a data set (--data and its flags), with a checkpoint of any task or a backbone with "
+        f"weights (--backbone and --weights). {HELP}"
+    )
     data, options = parse_data(command, description, arguments, _add_options)
+    if (options.backbone is None) != (options.weights is None):
+        message = "Give a backbone with its weights: --backbone resnet50 --weights imagenet (or a file)."
+        raise ArgumentError(message)
+    sources = [*([options.checkpoint] if options.backbone and options.checkpoint else []), *options.sources]
     configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))
-    if bool(options.sources) == configured:
+    if bool(sources) == configured:
         message = "Give either image files, folders or patterns after the checkpoint, or a data set by --data."
         raise ArgumentError(message)
     if options.output is None and options.neighbours is None:
@@ -45,48 +55,49 @@ def main(command: str, arguments: Sequence[str]) -> int:
         check_output(options.output)
     if options.neighbours is not None:
         check_picture_file(options.picture)
-    embedder = Embedder.from_checkpoint(options.checkpoint, options.device)
-    errors: list[str] = []
-    show: Callable[[int], Tensor]
+    embedder = _embedder(options, flags)
     if configured:
-        embeddings, show = _data_set(embedder, data, options.split)
+        images = split_images(data, options.split)
+        embeddings, errors = embedder.embed_split(images, options.batch_size)
+        shown = dict(zip(images.names, images.sources, strict=True))
     else:
-        embeddings, errors = embedder.embed_files(find_files(options.sources), options.batch_size)
-
-        def show(index: int) -> Tensor:
-            return embedder.read(Path(embeddings.names[index]))
-
+        embeddings, errors = embedder.embed(find_files(sources), options.batch_size)
+        shown = {name: Path(name) for name in embeddings.names}
     for error in errors:
         print(f"skipped: {error}", file=sys.stderr)
     if options.output is not None and embeddings.names:
-        save_embeddings(embeddings, options.output, embedder.task.class_names or ())
+        save_embeddings(embeddings, options.output, data.class_names if configured else ())
         print(f"written: {options.output} ({len(embeddings.names)} codes of {embeddings.codes.shape[1]} numbers)")
     if options.neighbours is not None and embeddings.names:
-        _neighbours(embedder, embeddings, show, options)
+        _neighbours(embedder, embeddings, shown, options)
     return 1 if errors else 0
 
 
-def _data_set(embedder: Embedder, data: VisionDataModule, split: str) -> tuple[Embeddings, Callable[[int], Tensor]]:
-    embedder.task.check_data(data)
-    data.prepare_data()
-    data.setup("test" if split == "test" else "fit")
-    dataset: Any = data.plain_train_set() if split == "train" else getattr(data, f"{split}_set")
-    loaders = {"train": data.unaugmented_dataloader, "val": data.val_dataloader, "test": data.test_dataloader}
+def _embedder(options: Any, flags: Sequence[str]) -> Embedder:  # noqa: ANN401 (of jsonargparse)
+    size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
+    if options.backbone is not None:
+        return Embedder.from_backbone(options.backbone, options.weights, options.device, size or (224, 224))
+    if options.checkpoint is None:
+        message = (
+            "Give a checkpoint or a run folder, or a backbone: --backbone resnet50 --weights imagenet (or a file)."
+        )
+        raise ArgumentError(message)
+    task = load_named(options.checkpoint, Task, options.task, flags, options.config)  # type: ignore[type-abstract]  # a subclass
+    return Embedder(task, options.device, size)
 
-    def name(image: int) -> str:
-        return str(dataset.index.file(image)) if isinstance(dataset, FileDataset) else f"{split}/{image}"
 
-    embeddings = embedder.embed_batches(loaders[split](), name)
-    return embeddings, lambda index: dataset[BatchRequest([index], epoch=0)].images[0]
-
-
-def _neighbours(embedder: Embedder, embeddings: Embeddings, show: Callable[[int], Tensor], options: Any) -> None:  # noqa: ANN401 (of jsonargparse)
+def _neighbours(
+    embedder: Embedder,
+    embeddings: Embeddings,
+    shown: Mapping[str, ImageSource],
+    options: Any,  # noqa: ANN401 (as above)
+) -> None:
     image = embedder.read(options.neighbours)
     cosines, indices = nearest(embeddings.codes, embedder.encode(image[None])[0], options.n)
     rows = list(zip(indices.tolist(), cosines.tolist(), strict=True))
     for index, cosine in rows:
         print(f"{cosine:.4f}  {embeddings.names[index]}")
-    pictures = [show(index) for index, _ in rows]
+    pictures = [embedder.read(shown[embeddings.names[index]]) for index, _ in rows]
     titles = [f"{cosine:.3f} {Path(embeddings.names[index]).name}" for index, cosine in rows]
     if len({picture.shape for picture in [image, *pictures]}) > 1:
         side = (128, 128)
@@ -102,12 +113,28 @@ def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _add_options(parser: Parser) -> None:
-    parser.add_argument("checkpoint", type=str, help="a checkpoint of AutoencodingTask, or the folder of a run")
-    parser.add_argument("sources", nargs="*", type=str, help="image files, folders (in depth) or glob patterns")
-    parser.add_argument("-o", "--output", type=Path | None, default=None, help="file to write: .npz or .parquet")
     parser.add_argument(
-        "--split", choices=("train", "val", "test"), default="train", help="of a data set (default: train)"
+        "checkpoint", nargs="?", type=str | None, default=None, help="a checkpoint, or the folder of a run"
     )
+    parser.add_argument("sources", nargs="*", type=str, help="image files, folders (in depth) or glob patterns")
+    parser.add_argument(
+        "--backbone", type=str | None, default=None, help="in place of a checkpoint: a name of 'visiontasks backbones'"
+    )
+    parser.add_argument(
+        "--weights", type=str | None, default=None, help="of --backbone: imagenet, or a file, such as a state dict"
+    )
+    parser.add_argument(
+        "--task", type=str | None, default=None, help="import path of a task of your own, such as my_module.MyTask"
+    )
+    parser.add_argument(
+        "--image_size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="resize images to it (default: as in the validation of the training; of --backbone 224 x 224)",
+    )
+    parser.add_argument("-o", "--output", type=Path | None, default=None, help="file to write: .npz or .parquet")
+    parser.add_argument("--split", choices=SPLITS, default="train", help="of a data set (default: train)")
     parser.add_argument(
         "--neighbours", type=Path | None, default=None, help="an image whose nearest images are printed and drawn"
     )

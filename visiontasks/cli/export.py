@@ -5,10 +5,9 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from visiontasks.export import export_task
-from visiontasks.prediction import find_files, import_task, load_task
+from visiontasks.cli.model_flags import HELP, take_model_flags
+from visiontasks.garbage import without_garbage_collection
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.tasks.task import Task
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -24,8 +23,10 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Raises:
         VisiontasksError: If the checkpoint cannot be exported; then no file is written.
     """
+    flags, arguments = take_model_flags(arguments)
     parser = argparse.ArgumentParser(
         prog=f"visiontasks {command}",
+        epilog=HELP,
         description="Write a checkpoint as a file that takes uint8 images and gives named results without this "
         "library. It is compared with the checkpoint on images, and not written if it differs.",
     )
@@ -47,10 +48,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
         "--images", nargs="+", metavar="SOURCE", default=[], help="images to compare on; generated ones by default"
     )
     parser.add_argument("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    parser.add_argument("--config", type=Path, help="configuration of the training, for instances of your own classes")
     options = parser.parse_args(arguments)
-    task_class = import_task(options.task, Task)  # type: ignore[type-abstract]  # a subclass of it is
+    with without_garbage_collection():
+        from visiontasks.cli.checkpoint_task import load_named
+        from visiontasks.export import export_task
+        from visiontasks.prediction import find_files
+        from visiontasks.tasks.task import Task
     checkpoint = resolve_checkpoint(options.checkpoint)
-    task = load_task(checkpoint, task_class)
+    task = load_named(checkpoint, Task, options.task, flags, options.config)  # type: ignore[type-abstract]  # a subclass
     size = None if options.image_size is None else (options.image_size[0], options.image_size[1])
     target = options.output or Path(Path(checkpoint).with_suffix(".onnx").name)
     done = export_task(task, target, size, find_files(options.images))

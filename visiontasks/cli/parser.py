@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NoReturn
 
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser
 
 from visiontasks.cli.messages import explain
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction import import_class
+from visiontasks.imports import import_class
 
 
-class Parser(LightningArgumentParser):
+class Parser(ArgumentParser):
     """A parser whose errors are readable and whose help shows the arguments of the chosen task and data."""
 
     chosen: tuple[tuple[str, type], ...] = ()
@@ -31,7 +31,7 @@ class Parser(LightningArgumentParser):
         # Releases of jsonargparse before 4.53 take no formatter.
         text = str(super().format_help() if formatter is None else super().format_help(formatter))
         for key, owner in self.chosen:
-            parser = LightningArgumentParser(add_help=False, usage="")
+            parser = ArgumentParser(add_help=False, usage="")
             parser.add_class_arguments(owner, key, fail_untyped=False)
             text += "\n" + re.sub(r"\Ausage:\s*", "", parser.format_help()).lstrip()
         return text

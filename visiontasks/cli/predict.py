@@ -5,22 +5,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from tqdm import tqdm
-
+from visiontasks.cli.model_flags import HELP, take_model_flags
 from visiontasks.cli.split_files import files_of_split, without_data_flags
-from visiontasks.data.images.reading import MAX_PIXELS
-from visiontasks.files import write_atomically
-from visiontasks.prediction import Prediction, create_predictor, find_files, import_task, predict_images
-from visiontasks.prediction.image_predictor import ImagePredictor
-from visiontasks.prediction.overlays import draw_prediction
-from visiontasks.prediction.predictors import FORMATS
-from visiontasks.prediction.sources import name_targets
-from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
-from visiontasks.tasks.averaging import Flips
-from visiontasks.tasks.task import Task
-from visiontasks.visualization import encode_picture, to_pillow
+from visiontasks.garbage import without_garbage_collection
+from visiontasks.options import MAX_PIXELS, Flips, Format
+
+if TYPE_CHECKING:
+    from visiontasks.prediction import Prediction
+    from visiontasks.prediction.image_predictor import ImagePredictor
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -37,15 +31,22 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
-    words, data_flags = without_data_flags(arguments)
+    flags, words = take_model_flags(arguments)
+    words, data_flags = without_data_flags(words)
     parser = _parser(command)
     options = parser.parse_args(words)
     split = options.split or ("all" if data_flags else None)
     if bool(options.sources) == bool(split):
         parser.error("give either image files, folders, patterns or lists after the checkpoint, or --data or --split")
+    with without_garbage_collection():
+        from tqdm import tqdm
+
+        from visiontasks.cli.checkpoint_task import load_named
+        from visiontasks.prediction import create_predictor, find_files, predict_images
+        from visiontasks.prediction.writing import choose_format, create_writer, write_predictions
+        from visiontasks.tasks.task import Task
     predictor = create_predictor(
-        options.checkpoint,
-        task_class=import_task(options.task, Task),  # type: ignore[type-abstract]  # a subclass of it is
+        load_named(options.checkpoint, Task, options.task, flags, options.config),  # type: ignore[type-abstract]  # a subclass
         device=options.device,
         image_size=None if options.image_size is None else (options.image_size[0], options.image_size[1]),
         score=options.score,
@@ -81,10 +82,15 @@ def main(command: str, arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _overlays(folder: Path, files: Sequence[Path], predictor: ImagePredictor) -> Callable[[Prediction], None]:
+def _overlays(folder: Path, files: Sequence[Path], predictor: "ImagePredictor") -> Callable[["Prediction"], None]:
+    from visiontasks.files import write_atomically
+    from visiontasks.prediction.overlays import draw_prediction
+    from visiontasks.prediction.sources import name_targets
+    from visiontasks.visualization import encode_picture, to_pillow
+
     targets = name_targets(files, folder, ".jpg")
 
-    def write(prediction: Prediction) -> None:
+    def write(prediction: "Prediction") -> None:
         picture = to_pillow(draw_prediction(prediction, predictor.class_names))
         write_atomically(folder / targets[prediction.name], encode_picture(picture, ".jpg", quality=92), flush=False)
 
@@ -95,6 +101,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"visiontasks {command}",
         description="Predict images with a checkpoint. Boxes and masks are in pixels of the files.",
+        epilog=HELP,
     )
     add = parser.add_argument
     add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
@@ -113,12 +120,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add(
         "-f",
         "--format",
-        choices=list(FORMATS),
+        choices=get_args(Format),
         help="by default that of the file's ending, else csv; of a detector jsonl, of a segmentation png",
     )
     add("--overlays", type=Path, metavar="FOLDER", help="write pictures of the images with what was found, too")
     add("--batch_size", type=int, help="images computed at once (default: 64; detection 4, segmentation 1)")
     add("--task", metavar="CLASS", help="import path of a task of your own, such as my_module.MyTask")
+    add("--config", type=Path, help="configuration of the training, for instances of your own classes")
     add(
         "--image_size",
         type=int,

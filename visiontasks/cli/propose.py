@@ -14,22 +14,25 @@ import torch
 from jaxtyping import Float64
 from tqdm import tqdm
 
+from visiontasks.cli.checkpoint_task import load_named
 from visiontasks.cli.data import parse_data
+from visiontasks.cli.model_flags import take_model_flags
 from visiontasks.cli.parser import Parser
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.proposal_files import ProposalFile, image_names
+from visiontasks.data.vision_data import VisionData
 from visiontasks.detection.selective_search import STRATEGIES, selective_search
 from visiontasks.errors import ArgumentError, UnreadableFileError
 from visiontasks.metrics.proposal_recall import proposal_recall
-from visiontasks.prediction import create_predictor, import_task, load_task
+from visiontasks.prediction import create_predictor
 from visiontasks.prediction.image_predictor import ImagePredictor
 from visiontasks.runs import resolve_checkpoint
-from visiontasks.serialization import BinaryFile, open_source
+from visiontasks.serialization import open_source
 from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.task import Task
 
 _logger = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     Raises:
         ArgumentError: If the data set has no boxes, or an option is wrong.
     """
+    flags, arguments = take_model_flags(arguments)
     data, options = parse_data(command, "Propose boxes for the images of a data set.", arguments, _add_options)
     images, rows = _list_images(data, options.splits)
     method = {"name": "selective-search", "mode": options.mode, "least": options.least}
@@ -78,7 +82,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
         with open_source(resolve_checkpoint(options.checkpoint)) as content:
             # Another checkpoint may later have the same name.
             digest = hashlib.sha256(content.read()).hexdigest()[:16]
-            task = _load(content, options.checkpoint, options.task)
+            task = load_named(content, DetectionTask, options.task, flags, options.config)
+            _check_proposes(task, options.checkpoint)
         predictor = create_predictor(task, image_size=options.image_size)
         view = predictor.view.describe()
         method = {"name": "rpn", "checkpoint": options.checkpoint, "sha256": digest, "view": view}
@@ -122,7 +127,7 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--splits", type=list[str], default=["train", "val", "test"], help="splits to do")
 
 
-def _list_images(data: VisionDataModule, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
+def _list_images(data: VisionData, splits: Sequence[str]) -> tuple[list[_Image], dict[str, list[int]]]:
     """List the images, each once, and the rows of each split."""
     if data.yields != "detection":
         message = f"{type(data).__name__} yields {data.yields}; expected detection (--data.task detection)."
@@ -190,15 +195,13 @@ def _read(job: _Job, channels: int) -> Pixels | None:
         return None
 
 
-def _load(content: BinaryFile, checkpoint: str, path: str | None) -> DetectionTask:
-    task = load_task(content, import_task(path, DetectionTask))
+def _check_proposes(task: Task, checkpoint: str) -> None:
     if not isinstance(task, DetectionTask) or task.rpn is None:
         message = (
             f"{checkpoint!r} holds a {type(task).__name__} without a network of proposals; expected a DetectionTask "
             "with proposals='rpn'."
         )
         raise ArgumentError(message)
-    return task
 
 
 def _by_network(predictor: ImagePredictor, jobs: Sequence[_Job]) -> Iterator[Proposed]:

@@ -13,7 +13,8 @@ from visiontasks.cli.hardware import keep_freed_memory
 from visiontasks.cli.run_data import data_of_run, read_config
 from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import VisiontasksError
-from visiontasks.prediction import find_task, import_path
+from visiontasks.imports import import_path
+from visiontasks.prediction import find_task
 from visiontasks.report import Environment, read_environment
 from visiontasks.runs import best_checkpoint, resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint

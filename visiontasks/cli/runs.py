@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from visiontasks.callbacks.run_logger import METRICS_FILE
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction import import_class
+from visiontasks.imports import import_class
 from visiontasks.runs import checkpoints_in, is_run_folder, newest_checkpoint, resolve_checkpoint
 
 DEFAULT_FOLDER = "runs"

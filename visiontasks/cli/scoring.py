@@ -6,8 +6,8 @@ from pathlib import Path
 from lightning.pytorch.cli import LightningArgumentParser
 
 from visiontasks.cli.run_data import data_of_checkpoint
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.scoring import ScoredSplit
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import match_data
 from visiontasks.tasks.reading import read_checkpoint
@@ -15,7 +15,7 @@ from visiontasks.tasks.record import RECORD, adopt_description
 from visiontasks.tasks.task import Task
 
 
-def add_flags(parser: LightningArgumentParser) -> None:
+def add_split_flag(parser: LightningArgumentParser) -> None:
     """Add the flag that chooses the images."""
     text = (
         "Images to score: those of a split, or all. By default those of the split that the command is called after; of "
@@ -24,7 +24,7 @@ def add_flags(parser: LightningArgumentParser) -> None:
     parser.add_argument("--split", type=ScoredSplit | None, default=None, help=text)
 
 
-def match_checkpoint(data: VisionDataModule, task: Task, checkpoint: str | Path, split: ScoredSplit | None) -> None:
+def match_checkpoint(data: VisionData, task: Task, checkpoint: str | Path, split: ScoredSplit | None) -> None:
     """Let the data take over what a checkpoint knows, before the Trainer restores the weights.
 
     Args:

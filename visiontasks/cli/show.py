@@ -14,13 +14,25 @@ from visiontasks.cli.parser import Parser
 from visiontasks.data.augmentation.resizing import Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.check import Report, check
-from visiontasks.data.data_module import VisionDataModule
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError
-from visiontasks.visualization import Picture, bar_chart, check_picture_file, draw_sample, grid, save_picture
+from visiontasks.types import IGNORED
+from visiontasks.visualization import (
+    Picture,
+    bar_chart,
+    check_picture_file,
+    draw_sample,
+    from_pillow,
+    grid,
+    save_picture,
+    to_pillow,
+)
+from visiontasks.visualization.captions import add_legend
+from visiontasks.visualization.masks import legend_of
 
 _BINS = (0, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512, float("inf"))
 
@@ -52,9 +64,14 @@ def main(command: str, arguments: Sequence[str]) -> int:
         print(json.dumps(_describe(data, dataset), indent=2))
     count = min(options.n, len(dataset))
     chosen = sorted(Random(data.seed).sample(range(len(dataset)), count))
-    drawn = [draw_sample(dataset[BatchRequest([index], options.epoch)], data.class_names) for index in chosen]
+    samples = [dataset[BatchRequest([index], options.epoch)] for index in chosen]
+    drawn = [draw_sample(sample, data.class_names) for sample in samples]
     titles = [f"{index}: {title}" for index, (_, title) in zip(chosen, drawn, strict=True)]
-    _save(grid([picture for picture, _ in drawn], titles, columns=4), options.output)
+    picture = grid([picture for picture, _ in drawn], titles, columns=4)
+    if hasattr(samples[0], "masks"):
+        entries = legend_of({*range(len(data.class_names)), IGNORED}, data.class_names)
+        picture = from_pillow(add_legend(to_pillow(picture), entries))
+    _save(picture, options.output)
     report = check(data, files=False)
     for name, picture in _histograms(report).items():
         _save(picture, options.output.with_stem(f"{options.output.stem}_{name}"))
@@ -71,9 +88,9 @@ def _add_options(parser: Parser) -> None:
     parser.add_argument("--output", type=Path, default=Path("samples.png"), help="PNG file (default: samples.png)")
 
 
-def _describe(data: VisionDataModule, dataset: Any) -> dict[str, object]:  # noqa: ANN401 (of any task)
+def _describe(data: VisionData, dataset: Any) -> dict[str, object]:  # noqa: ANN401 (of any task)
     """Describe in full how samples are transformed."""
-    if isinstance(data, FileDataModule):
+    if isinstance(data, FileData):
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}
     augmentation = getattr(dataset, "augmentation", None)

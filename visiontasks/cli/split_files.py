@@ -7,7 +7,7 @@ from visiontasks.errors import ArgumentError
 
 
 def without_data_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take the flags of a data set (``--data``, ``--data.NAME``, ``--config``), each with its value, out of a line.
+    """Take the flags of a data set (``--data``, ``--data.NAME``), each with its value, out of a line.
 
     Returns:
         The other words, and those flags.
@@ -21,7 +21,7 @@ def without_data_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     words = iter(arguments)
     for word in words:
         name, equals, _ = word.partition("=")
-        if name in ("--data", "--config") or name.startswith("--data."):
+        if name == "--data" or name.startswith("--data."):
             flags += [word] if equals else [word, *([value] if (value := next(words, None)) is not None else [])]
         else:
             others.append(word)
@@ -46,14 +46,14 @@ def files_of_split(command: str, flags: Sequence[str], split: str, checkpoint: s
 
     from visiontasks.cli.data import parse_data
     from visiontasks.cli.run_data import data_of_checkpoint
-    from visiontasks.data.datamodules.file_data_module import FileDataModule
+    from visiontasks.data.datamodules.file_data import FileData
     from visiontasks.runs import resolve_checkpoint
 
     words = list(flags)
-    if not {word.partition("=")[0] for word in words} & {"--data", "--config"}:
+    if "--data" not in (word.partition("=")[0] for word in words):
         words = [f"--data={json.dumps(data_of_checkpoint(resolve_checkpoint(checkpoint)))}", *words]
     data, _ = parse_data(command, "", words, lambda _: None)
-    if not isinstance(data, FileDataModule):
+    if not isinstance(data, FileData):
         message = f"{type(data).__name__} has its images in memory; {command} takes images in files."
         raise ArgumentError(message)
     if split == "all":

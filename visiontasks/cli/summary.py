@@ -1,10 +1,19 @@
 """Summary of a run in a few lines at its end."""
 
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
+
+from visiontasks.callbacks.best_checkpoint import BestCheckpoint
+from visiontasks.report.tables import by_class, by_loader
+
+MOST_CLASSES = 25
+"""Maximum number of classes that are listed."""
 
 
 class PrintedFigures(Callback):
@@ -21,15 +30,59 @@ class PrintedFigures(Callback):
 
 
 def print_figures(trainer: Trainer) -> None:
-    """Print a table of the final metrics."""
+    """Print a table of the final metrics: after a training those of the best checkpoint, and of the last epoch."""
     if not trainer.is_global_zero:
         return
     values = {name: value.item() for name, value in trainer.callback_metrics.items() if "/" in name}
-    width = max(map(len, values), default=0)
+    columns, best = {"": values}, trainer.checkpoint_callback
+    stage = "test" if trainer.state.fn == TrainerFn.TESTING else "val"
+    if trainer.state.fn == TrainerFn.FITTING:
+        last = f"last epoch ({trainer.current_epoch - 1})"
+        columns = {last: values}
+        if isinstance(best, BestCheckpoint) and best.figures:
+            figures = {name: value for name, value in best.figures.items() if "/" in name}
+            columns = {f"best epoch ({best.epoch})": figures, last: values}
+            if best.epoch == trainer.current_epoch - 1:
+                columns = {f"best and last epoch ({best.epoch})": figures}
     print()
-    for name in sorted(values, key=lambda name: (name.partition("/")[0] != "train", name)):
-        print(f"  {name:<{width}}  {values[name]:>8.4f}")
+    _print_table(columns, lambda name: (name.partition("/")[0] != "train", name), _of_epoch)
+    shown = next(iter(columns.values()))
+    classes = by_class(by_loader({name: shown[name] for name in shown if name.startswith(f"{stage}/")}).get(0, {}))
+    if classes and max(map(len, classes.values())) <= MOST_CLASSES:
+        print()
+        _print_table({f"{stage}/{name}": column for name, column in classes.items()})
     print(flush=True)
+
+
+def _of_epoch(name: str) -> bool:
+    """Whether a metric is neither of a single batch nor of a single class nor a second time of the first loader."""
+    name, _, loader = name.partition("/dataloader_idx_")
+    return name.count("/") == 1 and loader != "0" and not name.endswith("_step")
+
+
+def _print_table(
+    columns: Mapping[str, Mapping[str, float]],
+    order: Callable[[str], Any] | None = None,
+    shown: Callable[[str], bool] = lambda name: True,
+) -> None:
+    names = [name for name in dict.fromkeys(name for values in columns.values() for name in values) if shown(name)]
+    if order is not None:
+        names.sort(key=order)
+    width = max(map(len, names), default=0)
+    widths = [max(8, len(heading)) for heading in columns]
+    if any(columns):
+        print(
+            " " * (width + 2), *(f"{heading:>{size}}" for heading, size in zip(columns, widths, strict=True)), sep="  "
+        )
+    for name in names:
+        cells = (_number(values.get(name, math.nan)) for values in columns.values())
+        print(f"  {name:<{width}}", *(f"{cell:>{size}}" for cell, size in zip(cells, widths, strict=True)), sep="  ")
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.2e}"
 
 
 def print_summary(trainer: Trainer, seconds: float | None = None) -> None:

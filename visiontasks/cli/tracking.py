@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
 from visiontasks.cli.runs import Run
-from visiontasks.prediction import import_path
+from visiontasks.imports import import_path
 
 _LOGGER = import_path(WandbLogger)
 _SECONDS = 4.0

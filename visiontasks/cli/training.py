@@ -20,7 +20,7 @@ from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
-from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint_model, with_scored_checkpoint
+from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
@@ -30,16 +30,20 @@ from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
-from visiontasks.cli.scoring import add_flags as add_flags_of_scoring
-from visiontasks.cli.scoring import match_checkpoint
+from visiontasks.cli.scoring import add_split_flag, match_checkpoint
+from visiontasks.cli.screen import screen_callbacks
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
-from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.errors import ArgumentError, VisiontasksError
-from visiontasks.prediction import import_class, import_path
+from visiontasks.imports import import_class, import_path
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.task import Task
+
+
+class TrainingParser(Parser, LightningArgumentParser):
+    """The parser of commands that have a Trainer."""
 
 
 class TrainingCLI(LightningCLI):
@@ -75,18 +79,17 @@ class TrainingCLI(LightningCLI):
         # Its folder is chosen once the flags are known.
         logger = {"class_path": import_path(RunLogger), "init_args": {"save_dir": "", "name": None}}
         self.knows_task = self.evaluates and flag_value("--ckpt_path", arguments) not in ("", "null")
-        insert = with_scored_checkpoint if self.evaluates else with_checkpoint_model
         super().__init__(
             task or Task,
             data or VisionDataModule,
             save_config_callback=None if self.evaluates else SaveConfig,
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
-            parser_class=Parser,
+            parser_class=TrainingParser,
             parser_kwargs={"allow_abbrev": False},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
-            args=insert(arguments) if task is None else list(arguments),
+            args=with_checkpoint(arguments, scored=self.evaluates) if task is None else list(arguments),
             run=False,
             auto_configure_optimizers=False,
             # Our tasks save their arguments themselves, in the same way here as from Python.
@@ -110,7 +113,7 @@ class TrainingCLI(LightningCLI):
             parser.set_defaults({key: {"class_path": import_path(owner)}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
         if self.evaluates:
-            add_flags_of_scoring(parser)
+            add_split_flag(parser)
         target = "model.init_args." if self.subclass_mode_model else "model."
         taken = {action.dest for action in parser._actions}
         for name in FROM_DATA:
@@ -118,8 +121,8 @@ class TrainingCLI(LightningCLI):
             # A checkpoint that a configuration names is not known yet.
             if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
-        if isinstance(parser, Parser):
-            parser.chosen, parser.outermost = self.chosen, True
+        assert isinstance(parser, Parser)
+        parser.chosen, parser.outermost = self.chosen, True
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
         """Parse the arguments as those of the command line, although they are passed explicitly."""
@@ -193,13 +196,17 @@ class TrainingCLI(LightningCLI):
             for callback, kind in ((best, ModelCheckpoint), (last, LastCheckpoint)):
                 if not any(isinstance(other, kind) for other in config.callbacks or []):
                     callbacks.append(callback)
-        self.trainer_defaults["callbacks"] = callbacks
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
         kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
+        callbacks += screen_callbacks(config, config.callbacks or [], self.evaluates)
+        if not config.barebones:
+            # Lightning's own, beside ours.
+            kwargs["enable_model_summary"] = False
+        self.trainer_defaults["callbacks"] = callbacks
         trainer = super().instantiate_trainer(**kwargs)
+        trainer.callbacks.insert(0, PrintedFigures())  # type: ignore[attr-defined]  # out of mypy's sight
         if isinstance(config.strategy, str):
             limit_waiting(trainer, self.config_init.collective_timeout)
-        trainer.callbacks.insert(0, PrintedFigures())  # type: ignore[attr-defined]  # out of mypy's sight
         return trainer
 
     def run(self) -> None:

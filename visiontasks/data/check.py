@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from visiontasks.data.check_files import Origin, Seen, SplitReport, check_files, repeats
-from visiontasks.data.data_module import VisionDataModule
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.splits import SPLITS
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
@@ -16,6 +15,7 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
 from visiontasks.data.measuring.masks import first_masks
 from visiontasks.data.measuring.unseen import binary_masks, similar_classes, unseen_classes
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import DataError
 
 
@@ -43,7 +43,7 @@ class Report:
         return 2 if "error" in severities else 1 if severities else 0
 
 
-def check(data: VisionDataModule, *, files: bool = True, workers: int | None = None) -> Report:
+def check(data: VisionData, *, files: bool = True, workers: int | None = None) -> Report:
     """Check a data set.
 
     Args:
@@ -58,7 +58,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     Raises:
         DataError: If there is no data set to check.
     """
-    if not isinstance(data, FileDataModule):
+    if not isinstance(data, FileData):
         return _check_memory(data)
     data.splits.strict = False
     problems: list[Problem] = []
@@ -90,7 +90,7 @@ def check(data: VisionDataModule, *, files: bool = True, workers: int | None = N
     return Report(data.class_names, counted, splits, problems)
 
 
-def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
+def task_problems(data: FileData, splits: Sequence[str]) -> list[Problem]:
     """Find images that the task cannot use although their annotations have no errors; ``fit`` runs this check first.
 
     Args:
@@ -113,7 +113,7 @@ def task_problems(data: FileDataModule, splits: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks: bool) -> list[Problem]:
+def _task_problems(data: FileData, split: str, index: ImageIndex, *, masks: bool) -> list[Problem]:
     """Find images that the task cannot use; ``masks`` says whether some of the masks are read."""
     if not len(index):
         remedy = "Add images, or change the splits."
@@ -151,7 +151,7 @@ def _task_problems(data: FileDataModule, split: str, index: ImageIndex, *, masks
     return problems
 
 
-def _check_memory(data: VisionDataModule) -> Report:
+def _check_memory(data: VisionData) -> Report:
     """Check a data set that is read as a whole; reading it finds what is wrong with its files."""
     data.prepare_data()
     for stage in ("fit", "test"):

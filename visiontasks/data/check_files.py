@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64, UInt8
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.images.mask_reading import read_palette
@@ -152,7 +152,7 @@ class _Files(Dataset[_File]):
 
 
 def check_files(
-    data: FileDataModule, indices: dict[str, ImageIndex], splits: dict[str, SplitReport], workers: int
+    data: FileData, indices: dict[str, ImageIndex], splits: dict[str, SplitReport], workers: int
 ) -> list[Problem]:
     """Read all files; sizes and pixels of classes are written into the reports of the splits.
 

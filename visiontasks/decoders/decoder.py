@@ -1,10 +1,12 @@
 """The contract of every decoder: feature maps go in, one map of logits at the size of the image comes out."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.arguments import made_with, note_constructor, noting
 from visiontasks.backbones.backbone import Features
 
 
@@ -21,8 +23,18 @@ class Decoder(nn.Module, ABC):
         strides: Stride of each feature map in pixels of the image, fine to coarse.
     """
 
+    made_with: dict[str, object] | None = None
+    """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
+        """Record the arguments of the constructor."""
+        super().__init_subclass__(**kwargs)
+        note_constructor(cls)
+
+    @noting
     def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         super().__init__()
+        self.made_with = made_with(self)
         self.channels = channels
         self.strides = strides
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from torch import nn
 
-from visiontasks.backbones.weights import WeightsSource, adapt_first, read_weights_file
+from visiontasks.backbones.input_channels import adapt_first
+from visiontasks.backbones.matching import below
+from visiontasks.backbones.weight_files import WeightsSource, read_weights_file
 from visiontasks.state_dicts import check_fit
 
 _BACKBONE, _AUXILIARY = "backbone.", "auxiliary_head."
@@ -24,7 +26,8 @@ def read_segmentation(weights: str | Path) -> WeightsSource:
         "the path of a state dict or of a checkpoint of a segmentation; published weights of a backbone are given as "
         "backbone_weights"
     )
-    return read_weights_file(weights, "weights", expected)
+    source = read_weights_file(weights, "weights", expected)
+    return source._replace(weights=below(source.weights, "decoder") or source.weights)
 
 
 def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> str:

@@ -7,7 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from visiontasks.backbones.weights import WeightsSource, adapt_first, download_published, read_weights_file
+from visiontasks.backbones.input_channels import adapt_first
+from visiontasks.backbones.matching import below
+from visiontasks.backbones.published import download_published
+from visiontasks.backbones.weight_files import WeightsSource, read_weights_file
 from visiontasks.state_dicts import check_fit
 
 PUBLISHED = ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2")
@@ -60,10 +63,11 @@ def read_detector(weights: str | Path) -> WeightsSource:
         return source._replace(weights=from_torchvision(source.weights, frozen=name == PUBLISHED[0]))
     expected = f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN or of a checkpoint"
     source = read_weights_file(weights, "weights", expected)
-    if not any(key.startswith("roi_heads.") for key in source.weights):
-        return source
+    theirs = below(source.weights, "roi_heads")
+    if not theirs:
+        return source._replace(weights=below(source.weights, "roi_head") or source.weights)
     frozen = Path(weights).name.startswith(_FROZEN_FILE)
-    return WeightsSource(source.origin, from_torchvision(source.weights, frozen=frozen), source.contents)
+    return source._replace(weights=from_torchvision(theirs, frozen=frozen))
 
 
 def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[str, Tensor]:

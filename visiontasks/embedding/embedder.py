@@ -1,9 +1,10 @@
-"""Codes of images from an autoencoder's checkpoint, their file names, and the nearest neighbours of a code."""
+"""Codes of images by a trained network, their names, and the nearest neighbours of a code."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -11,13 +12,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from visiontasks.backbones import Backbone
+from visiontasks.embedding.embedding_predictor import EmbeddingPredictor, encode
+from visiontasks.embedding.split_images import SplitImages
 from visiontasks.errors import ArgumentError
 from visiontasks.files import replacing
-from visiontasks.heads.code import embedding
-from visiontasks.prediction import create_predictor, load_task, on_device, predict_images
+from visiontasks.prediction import load_task, on_device, predict_images, view_of
+from visiontasks.prediction.images import ImageSource, read_source
 from visiontasks.serialization import Source
-from visiontasks.tasks.autoencoding import AutoencodingTask
-from visiontasks.types import labels_of
+from visiontasks.tasks.classification import ClassificationTask
+from visiontasks.tasks.task import Task
 
 Image = UInt8[Tensor, "channels height width"]
 
@@ -26,7 +30,7 @@ class Embeddings(NamedTuple):
     """Codes of images.
 
     Attributes:
-        names: File of each image, or its split and position in a data set.
+        names: File of each image, its split and position in a data set, or its position among those given.
         codes: Code of each image; a code that is a map is averaged over its positions.
         labels: Class of each image; -1 if unknown.
     """
@@ -37,91 +41,144 @@ class Embeddings(NamedTuple):
 
 
 class Embedder:
-    """A trained autoencoder that encodes images.
+    """A trained network that encodes images: an autoencoder, or the backbone of any other task.
 
-    Files are resized as in the evaluation of the task.
+    Images are resized as in the evaluation of the task.
 
     Args:
-        task: The trained task.
+        task: The trained task. It is moved to the device and set to evaluation mode.
         device: Device to run on; by default a GPU if there is one.
+        image_size: Height and width in pixels that images are resized to, in place of those of the task.
 
     Raises:
-        ArgumentError: If the task is not an autoencoding task, or the device does not exist.
+        ArgumentError: If the device does not exist, or it is not known how images are brought to the task.
+
+    Example:
+        >>> embedder = Embedder(ClassificationTask(2, backbone_options={"filters": [4, 8]}, image_size=(32, 32)))
+        >>> embeddings, errors = embedder.embed([np.zeros((40, 50, 3), np.uint8), torch.zeros(3, 30, 30)])
+        >>> embeddings.codes.shape
+        torch.Size([2, 8])
     """
 
-    def __init__(self, task: Any, device: str | torch.device | None = None) -> None:  # noqa: ANN401 (checked below)
-        if not isinstance(task, AutoencodingTask):
-            message = f"Codes are those of an AutoencodingTask; the checkpoint holds {type(task).__name__}."
-            raise ArgumentError(message)
-        self.task = on_device(task, device).eval()
+    def __init__(
+        self, task: Task, device: str | torch.device | None = None, image_size: tuple[int, int] | None = None
+    ) -> None:
+        self.task = on_device(task, device).to(memory_format=torch.channels_last).eval()
         self.device = self.task.device
-        self.predictor = create_predictor(self.task, device=self.device)
+        self.predictor = EmbeddingPredictor(self.task, view_of(task, image_size))
 
     @classmethod
-    def from_checkpoint(cls, source: Source, device: str | torch.device | None = None) -> Self:
+    def from_checkpoint(
+        cls,
+        source: Source,
+        device: str | torch.device | None = None,
+        image_size: tuple[int, int] | None = None,
+        task_class: type[Task] | None = None,
+    ) -> Self:
         """Load a checkpoint.
 
         Args:
             source: The checkpoint, see :func:`~visiontasks.prediction.load_task`.
-            device: Device to run on; by default a GPU if there is one.
+            device: See the class.
+            image_size: See the class.
+            task_class: Class of the checkpoint's task; needed for tasks of your own.
 
         Raises:
             CheckpointError: If the file is missing, damaged, unsafe, or holds an unknown task.
-            ArgumentError: If it holds a task other than autoencoding.
         """
-        return cls(load_task(source), device)
+        return cls(load_task(source, task_class), device, image_size)
 
-    def read(self, file: Path) -> Image:
-        """Read an image file as the task sees it.
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: str | Backbone,
+        weights: str | Path,
+        device: str | torch.device | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        in_channels: int = 3,
+    ) -> Self:
+        """Take a backbone with weights, and the normalisation that they expect.
+
+        Args:
+            backbone: The backbone or its name, see :class:`~visiontasks.tasks.task.Task`.
+            weights: ``"imagenet"``, or a file, as ``backbone_weights`` of a task.
+            device: See the class.
+            image_size: See the class.
+            in_channels: Channels of the images.
+
+        Raises:
+            ArgumentError: If there is no such backbone, or there are no such weights.
+            CheckpointError: If the weights are damaged, unsafe, or those of another network.
+            DownloadError: If published weights are not in the cache and cannot be downloaded.
+        """
+        # Of a task that is not trained, only the backbone is used.
+        task = ClassificationTask(2, backbone=backbone, backbone_weights=weights, in_channels=in_channels)
+        return cls(task, device, image_size)
+
+    def read(self, image: ImageSource) -> Image:
+        """Read an image as the network sees it.
 
         Raises:
             UnreadableFileError: If it cannot be read.
         """
-        return self.predictor.view.read(file, self.task.in_channels).image
+        return self.predictor.view.show(read_source(image, self.predictor.reading())).image
 
-    def embed_files(self, files: Sequence[Path], batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
-        """Encode image files; see :func:`~visiontasks.prediction.predict_images`.
+    def embed(
+        self, images: ImageSource | Iterable[ImageSource], batch_size: int | None = None
+    ) -> tuple[Embeddings, list[str]]:
+        """Encode images.
 
         Args:
-            files: The files.
-            batch_size: Number of images per batch; by default 64, or 1 if files keep their own sizes. Of those only
-                files of the same size are encoded together.
+            images: Images in any form, see :func:`~visiontasks.prediction.predict_images`.
+            batch_size: Maximum number of images per batch; by default 64, or 1 if images keep their own sizes. Only
+                images of the same size are encoded together.
 
         Returns:
-            The codes of the files that can be read, and the errors of the others.
-        """
-        names: list[str] = []
-        codes: list[tuple[float, ...] | None] = []
-        errors: list[str] = []
-        for prediction in predict_images(self.predictor, files, batch_size=batch_size):
-            if prediction.error is None:
-                names.append(str(prediction.name))
-                codes.append(prediction.code)
-            else:
-                errors.append(prediction.error)
-        values = torch.tensor(codes).reshape(-1, self.task.code_size)
-        return Embeddings(names, values, torch.full((len(names),), -1)), errors
+            The codes of the images that can be read, and the errors of the others.
 
-    def embed_batches(self, batches: Iterable[Any], name: Callable[[int], str]) -> Embeddings:
-        """Encode the batches of a data set.
+        Raises:
+            ArgumentError: If something is not an image.
+        """
+        embeddings, errors, _ = self._embed(self.predictor, images, batch_size)
+        return embeddings, errors
+
+    def embed_split(self, images: SplitImages, batch_size: int | None = None) -> tuple[Embeddings, list[str]]:
+        """Encode the images of a split of a data set, with their names and labels.
 
         Args:
-            batches: Batches of any task.
-            name: Function that returns the name of an image from its id.
+            images: What :func:`~visiontasks.embedding.split_images.split_images` returns.
+            batch_size: As of :meth:`embed`.
         """
-        names: list[str] = []
-        codes: list[Tensor] = []
-        labels: list[Tensor] = []
-        for batch in batches:
-            codes.append(self.encode(batch.images))
-            labels.append(labels_of(batch))
-            names += [name(index) for index in batch.ids.tolist()]
-        return Embeddings(names, torch.cat(codes), torch.cat(labels))
+        predictor = self.predictor
+        if images.reading is not None:
+            view = replace(predictor.view, value_range=images.reading.value_range, exif=images.reading.exif)
+            predictor = EmbeddingPredictor(self.task, view)
+        embeddings, errors, places = self._embed(predictor, images.sources, batch_size)
+        return Embeddings([images.names[place] for place in places], embeddings.codes, images.labels[places]), errors
 
     def encode(self, images: Tensor) -> Float[Tensor, "images code"]:
-        """Encode images of one size, shape [B, C, H, W]."""
+        """Encode images of one size, shape [B, C, H, W], as the network sees them."""
         with torch.inference_mode():
-            return embedding(self.task.encode(images.to(self.device))).cpu()
+            return encode(self.task, images.to(self.device)).cpu()
+
+    @staticmethod
+    def _embed(
+        predictor: EmbeddingPredictor, images: ImageSource | Iterable[ImageSource], batch_size: int | None
+    ) -> tuple[Embeddings, list[str], list[int]]:
+        """Return codes, errors, and the positions of the images with codes."""
+        names: list[str] = []
+        codes: list[Tensor] = []
+        errors: list[str] = []
+        places: list[int] = []
+        for place, prediction in enumerate(predict_images(predictor, images, batch_size=batch_size)):
+            if prediction.error is None:
+                names.append(str(prediction.name))
+                codes.append(torch.tensor(prediction.code))
+                places.append(place)
+            else:
+                errors.append(prediction.error)
+        values = torch.stack(codes) if codes else torch.zeros(0, 0)
+        return Embeddings(names, values, torch.full((len(names),), -1)), errors, places
 
 
 def nearest(

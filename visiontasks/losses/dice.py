@@ -8,6 +8,9 @@ from visiontasks.losses.cross_entropy import ClassMasks, LayerMasks, Logits
 from visiontasks.types import IGNORED
 
 _LEAST = 1e-7
+# Pixels that one float32 sum adds one after the other. Those of the sums are added pairwise, so that the error does not
+# grow with the number of pixels.
+_RUN = 256
 
 
 def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = None) -> Float[Tensor, ""]:
@@ -27,9 +30,13 @@ def dice_loss(logits: Logits, masks: ClassMasks, class_weights: Tensor | None = 
     counted = masks != IGNORED
     # Ignored pixels are assigned to an extra class after the last, which is left out.
     labels = masks.long().clamp(max=classes)
-    hits = probabilities.gather(1, labels.clamp(max=classes - 1)[:, None])[:, 0]
-    shared = hits.new_zeros(classes + 1).index_add(0, labels.flatten(), hits.flatten())[:classes]
-    actual = hits.new_zeros(classes + 1).index_add(0, labels.flatten(), torch.ones_like(hits).flatten())[:classes]
+    hits = probabilities.gather(1, labels.clamp(max=classes - 1)[:, None]).flatten()
+    labels = labels.flatten()
+    runs = torch.arange(len(hits), device=hits.device) // _RUN
+    sums = hits.new_zeros((-(-len(hits) // _RUN) or 1) * (classes + 1))
+    sums = sums.index_add(0, runs * (classes + 1) + labels, hits)
+    shared = sums.view(-1, classes + 1).sum(0)[:classes]
+    actual = labels.new_zeros(classes + 1).index_add(0, labels, torch.ones_like(labels))[:classes]
     predicted = (probabilities * counted[:, None]).sum((0, 2, 3))
     return _mean_of_present(1 - 2 * shared / (predicted + actual).clamp(min=_LEAST), actual > 0, class_weights)
 

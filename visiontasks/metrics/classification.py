@@ -21,7 +21,8 @@ def classification_metrics(mode: Mode, num_classes: int) -> tuple[dict[str, Metr
     """
     if mode != "multiclass":
         decisions = DecisionScores(1 if mode == "binary" else num_classes)
-        return {"decisions": decisions}, {"precision": AveragePrecision(), "calibration_error": CalibrationError()}
+        ranked = AveragePrecision(each=mode == "multilabel")
+        return {"decisions": decisions}, {"precision": ranked, "calibration_error": CalibrationError()}
     accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
     evaluated: dict[str, Metric] = {
         "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),

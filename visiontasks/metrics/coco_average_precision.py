@@ -28,6 +28,8 @@ class CocoAveragePrecision(DetectionMetric):
         ArgumentError: If the limits are not strictly increasing from at least 1.
     """
 
+    by_class = ("class_map",)
+
     def __init__(self, num_classes: int, limits: Sequence[int] = (1, 10, 100)) -> None:
         super().__init__()
         if not limits or min(limits) < 1 or sorted(set(limits)) != list(limits):

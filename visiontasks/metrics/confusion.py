@@ -55,6 +55,7 @@ class ConfusionMatrix(Metric):
     """
 
     full_state_update = False
+    by_class = ("iou",)
     counts: Tensor
 
     def __init__(self, num_classes: int) -> None:
@@ -92,6 +93,7 @@ class MultilabelConfusion(Metric):
     """
 
     full_state_update = False
+    by_class = ("iou",)
     counts: Tensor
 
     def __init__(self, num_classes: int) -> None:

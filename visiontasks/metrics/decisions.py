@@ -61,6 +61,9 @@ class AveragePrecision(Metric):
     rank where the recall increases (scikit-learn's ``average_precision_score``). It is NaN for a class that no image
     has, which does not count for the mean.
 
+    Args:
+        each: Whether to return that of each class, beside the mean.
+
     Example:
         >>> precision = AveragePrecision()
         >>> present = torch.tensor([[1, 0], [0, 0], [1, 0]])
@@ -73,8 +76,9 @@ class AveragePrecision(Metric):
     probabilities: list[Tensor]
     present: list[Tensor]
 
-    def __init__(self) -> None:
+    def __init__(self, each: bool = True) -> None:
         super().__init__()
+        self.by_class = ("ap",) if each else ()
         self.add_state("probabilities", [], dist_reduce_fx="cat")
         self.add_state("present", [], dist_reduce_fx="cat")
 
@@ -89,9 +93,10 @@ class AveragePrecision(Metric):
         self.present.append(target.to(torch.uint8))
 
     def compute(self) -> Mapping[str, Tensor]:
-        """Return ``map``, and for more than one class ``ap``, shape [classes]."""
+        """Return ``map``, and ``ap`` of each class, shape [classes]."""
         probabilities, present = dim_zero_cat(self.probabilities), dim_zero_cat(self.present).long()
         values = torch.full((probabilities.shape[1],), torch.nan, device=probabilities.device)
         for label in present.any(0).nonzero().flatten().tolist():
             values[label] = binary_average_precision(probabilities[:, label], present[:, label], validate_args=False)
-        return {"map": values.nanmean(), "ap": values} if len(values) > 1 else {"map": values[0]}
+        mean = {"map": values.nanmean()}
+        return {**mean, "ap": values} if self.by_class else mean

@@ -26,6 +26,8 @@ class VocAveragePrecision(DetectionMetric):
         threshold: Minimum IoU of a true positive.
     """
 
+    by_class = ("class_voc_map",)
+
     def __init__(self, num_classes: int, rule: VocRule = "area", threshold: float = 0.5) -> None:
         super().__init__()
         self.num_classes = num_classes

@@ -1,12 +1,12 @@
 """Loading of the task in a checkpoint."""
 
-from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
 
 import visiontasks
-from visiontasks.errors import ArgumentError, CheckpointError, near_matches
+from visiontasks.errors import ArgumentError, CheckpointError
+from visiontasks.imports import import_class
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD, restore
@@ -72,38 +72,6 @@ def find_task(checkpoint: dict[str, Any], origin: object) -> type[Task]:
         )
         raise CheckpointError(message)
     return task_class
-
-
-def import_path(imported: type) -> str:
-    """Return the path by which :func:`import_class` imports a class."""
-    return f"{imported.__module__}.{imported.__qualname__}"
-
-
-def import_class(path: str) -> type:
-    """Import a class by its path.
-
-    Args:
-        path: Such as ``"my_module.MyTask"``.
-
-    Returns:
-        The class.
-
-    Raises:
-        ArgumentError: If there is none.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        home = import_module(module)
-    except (ImportError, ValueError) as error:
-        message = (
-            f"{path!r} cannot be imported: {error}. A class is given by its import path, such as 'my_module.MyTask'."
-        )
-        raise ArgumentError(message) from error
-    imported = getattr(home, name, None)
-    if not isinstance(imported, type):
-        message = f"Module {module!r} has no class {name!r}. {near_matches(name, vars(home))}"
-        raise ArgumentError(message)
-    return imported
 
 
 def import_task(path: str | None, base: type[TaskT]) -> type[TaskT] | None:

@@ -1,9 +1,9 @@
 """What every task needs in order to predict images: they are resized, batched, predicted, and taken apart again."""
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,10 @@ from torch import Tensor
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Whole, Window
 from visiontasks.data.images.arrays import Pixels
+from visiontasks.data.images.reading import Reading
 from visiontasks.data.loading.collate import collate
 from visiontasks.errors import ArgumentError
+from visiontasks.options import MAX_PIXELS
 from visiontasks.tasks.batches import without_truth
 
 Fields = dict[str, Any]
@@ -73,6 +75,10 @@ class ImagePredictor:
         self.forward_options: dict[str, Any] = {}
         self.predict_options: dict[str, Any] = {}
 
+    def reading(self, max_pixels: int = MAX_PIXELS) -> Reading:
+        """Return how files are read: as in evaluation."""
+        return Reading(self.task.in_channels, self.view.value_range, self.view.exif, max_pixels)
+
     def prepare(self, pixels: Pixels, name: Path | int) -> Sample:
         """Resize an image as in evaluation; called in several threads at once.
 
@@ -88,9 +94,15 @@ class ImagePredictor:
 
     @torch.inference_mode()
     def predict(self, samples: Sequence[Sample]) -> list[Fields]:
-        """Predict prepared images; those that keep their own sizes only together with others of the same."""
-        groups = groupby(samples, lambda sample: sample.window.size if self.whole else None)
-        return [fields for _, group in groups for fields in self.predict_batch(list(group))]
+        """Predict prepared images, in batches of one size, see :mod:`visiontasks.tasks.same_sizes`."""
+        multiple = self.view.multiple
+        positions: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for position, sample in enumerate(samples):
+            positions[tuple(-(-side // multiple) for side in sample.window.size)].append(position)
+        fields = {}
+        for group in positions.values():
+            fields |= zip(group, self.predict_batch([samples[position] for position in group]), strict=True)
+        return [fields[position] for position in range(len(samples))]
 
     def predict_batch(self, samples: Sequence[Sample]) -> list[Fields]:
         """Predict images in one batch."""

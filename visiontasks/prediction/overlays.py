@@ -4,12 +4,12 @@ import torch
 from torch.nn.functional import interpolate
 
 from visiontasks.prediction.results import Prediction
-from visiontasks.visualization import Picture, class_color, from_pillow, overlay, to_pillow, to_rgb
-from visiontasks.visualization.annotations import draw_box
-from visiontasks.visualization.masks import draw_legend
+from visiontasks.visualization import Picture, class_color, from_pillow, overlay, to_rgb
+from visiontasks.visualization.captions import draw_boxes, draw_legend, letter_height
+from visiontasks.visualization.pictures import resized
 
-_FONT = 11
-"""Minimum height of letters in pixels; it grows with the size of the image."""
+_LEAST_SIDE = 160
+"""Smaller pictures are magnified by a whole factor, so that there is room for what is written."""
 
 
 def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
@@ -22,26 +22,29 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
         class_names: Names of all classes.
 
     Returns:
-        uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W]. What a task draws itself has
-        any size.
+        uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W]. Images whose shorter side is
+        below 160 pixels are magnified by a whole factor. What a task draws itself has any size.
     """
     if prediction.picture is not None:
         return prediction.picture()
     assert prediction.image is not None
     if prediction.reconstruction is not None:
         # Beside each other, and the second as large as the first.
-        resized = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
-        return torch.cat([to_rgb(prediction.image), to_rgb(resized[0].round().to(torch.uint8))], 2)
+        enlarged = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
+        return torch.cat([to_rgb(prediction.image), to_rgb(enlarged[0].round().to(torch.uint8))], 2)
+    height, width = prediction.image.shape[1:]
+    factor = -(-_LEAST_SIDE // min(height, width))
+    picture = resized(prediction.image, (factor * width, factor * height))
     if prediction.mask is not None:
-        return overlay(prediction.image, prediction.mask, class_names)
-    picture = to_pillow(prediction.image)
-    font = max(_FONT, round(max(picture.size) / 50))
+        mask = prediction.mask.repeat_interleave(factor, -2).repeat_interleave(factor, -1)
+        return overlay(from_pillow(picture), mask, class_names)
+    letters = letter_height(picture.size)
     titles = [f"{name} {score:.2f}" for name, score in zip(prediction.class_names, prediction.scores, strict=True)]
     colors = [class_color(label) for label in prediction.labels]
     if prediction.boxes is None:
-        draw_legend(picture, list(zip(titles, colors, strict=True)), font)
+        draw_legend(picture, list(zip(titles, colors, strict=True)), letters)
     else:
-        # The most probable one is drawn last, so that it is on top.
-        for box, title, color in reversed(list(zip(prediction.boxes, titles, colors, strict=True))):
-            draw_box(picture, box, title, color, font)
+        # The most probable one comes first.
+        boxes = [[factor * value for value in box] for box in prediction.boxes]
+        draw_boxes(picture, boxes, titles, colors, letters)
     return from_pillow(picture)

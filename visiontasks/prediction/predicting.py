@@ -6,28 +6,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Stretch
-from visiontasks.data.images.arrays import Pixels, as_pixels, to_tensor
-from visiontasks.data.images.reading import MAX_PIXELS, read_pixels
+from visiontasks.data.images.arrays import to_tensor
 from visiontasks.errors import ArgumentError, DataError
+from visiontasks.options import MAX_PIXELS, Flips
 from visiontasks.prediction.checkpoints import load_task, on_device
 from visiontasks.prediction.image_predictor import ImagePredictor, Sample
+from visiontasks.prediction.images import ImageSource, each_image, read_source
 from visiontasks.prediction.pipeline import in_order
 from visiontasks.prediction.predictors import PREDICTION_ROWS, row_of
 from visiontasks.prediction.results import Prediction
-from visiontasks.prediction.sources import find_files
 from visiontasks.serialization import Source
-from visiontasks.tasks.averaging import Flips
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import evaluation_view
-
-ImageSource = str | Path | np.ndarray | Tensor
-"""A file, or pixels: an array [H, W] or [H, W, C], or a tensor [C, H, W]."""
 
 
 class _Prepared(NamedTuple):
@@ -51,7 +45,7 @@ def create_predictor(
     scales: Sequence[float] | None = None,
     windows_at_once: int | None = None,
 ) -> ImagePredictor:
-    """Create a predictor for :func:`predict_images`, which can be used for several calls.
+    """Create a predictor for :func:`predict_images`, which can be used for several calls, in several threads at once.
 
     Args:
         model: A checkpoint, see :func:`load_task`, or a task with its weights. The task is moved to the device,
@@ -145,8 +139,9 @@ def predict_images(
     Args:
         model: A checkpoint, see :func:`load_task`, a task with its weights, or a predictor from
             :func:`create_predictor`.
-        images: Files or pixels, one or several; a single name may also be a folder, a pattern or a list, see
-            :func:`~visiontasks.prediction.sources.find_files`.
+        images: One image or several, in any form of :data:`~visiontasks.prediction.images.ImageSource`, or batches of
+            them; what is iterated over, such as a generator, is asked for more as predictions are. A single name may
+            also be a folder, a pattern or a list, see :func:`~visiontasks.prediction.sources.find_files`.
         batch_size: Images that are computed at once; by default 64, 4 in detection, 1 in segmentation and wherever
             images keep their own sizes. Of those only images of the same size are computed together, and with a window
             images are computed one by one: see ``windows_at_once`` of :func:`create_predictor`.
@@ -158,8 +153,8 @@ def predict_images(
         One prediction per image, in order, as they are made.
 
     Raises:
-        ArgumentError: If an argument is out of range, or an image does not exist; also for the reasons given in
-            :func:`create_predictor`.
+        ArgumentError: If an argument is out of range, an image does not exist, or something is none; also for the
+            reasons given in :func:`create_predictor`.
         CheckpointError: If the checkpoint is missing, damaged, unsafe, or of an unknown task.
 
     Example:
@@ -175,12 +170,9 @@ def predict_images(
     if batch_size < 1 or threads < 1:
         message = f"batch_size is {batch_size} and threads {threads}; expected at least 1."
         raise ArgumentError(message)
-    if isinstance(images, str | Path):
-        images = find_files([images])
-    elif isinstance(images, np.ndarray | Tensor):
-        images = [images]
     read = partial(_prepare, predictor, max_pixels, keep_images)
-    prepared = in_order(read, enumerate(images), threads, ahead=batch_size + threads)
+    sources = enumerate(each_image(images, predictor.task.in_channels))
+    prepared = in_order(read, sources, threads, ahead=batch_size + threads)
     return _in_batches(predictor, prepared, batch_size)
 
 
@@ -204,14 +196,9 @@ def _complete(predictor: ImagePredictor, images: Sequence[_Prepared]) -> list[Pr
 
 def _prepare(predictor: ImagePredictor, max_pixels: int, keep: bool, item: tuple[int, ImageSource]) -> _Prepared:
     position, source = item
-    name = Path(source) if isinstance(source, str | Path) else position
-    channels = predictor.task.in_channels
+    name = Path(source) if isinstance(source, str | os.PathLike) else position
     try:
-        if isinstance(source, str | Path):
-            pixels: Pixels = read_pixels(source, channels, max_pixels, predictor.view.value_range, predictor.view.exif)
-        else:
-            array = source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source
-            pixels = as_pixels(array, channels, predictor.view.value_range)
+        pixels = read_source(source, predictor.reading(max_pixels))
         sample = predictor.prepare(pixels, name)
     except DataError as error:
         return _Prepared(Prediction(name, error=str(error)), None)

@@ -180,7 +180,6 @@ PREDICTION_ROWS: dict[type[Task], PredictionRow] = {
 _ROW_OF_A_KIND = PredictionRow(ImagePredictor, (), {"jsonl": JsonLines, "csv": ValuesCsv})
 """Of a task that brings its own kind."""
 _WRITERS = {name: writer for row in PREDICTION_ROWS.values() for name, writer in row.writers.items()}
-FORMATS = list(_WRITERS)
 FORMAT_OF_SUFFIX = {writer.suffix: name for name, writer in _WRITERS.items() if not writer.into_folder}
 
 

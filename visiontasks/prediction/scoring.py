@@ -2,12 +2,12 @@
 
 from typing import TypeVar
 
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.scoring import ScoredSplit, Trained
+from visiontasks.data.vision_data import VisionData
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import evaluation_view
 
-DataT = TypeVar("DataT", bound=VisionDataModule)
+DataT = TypeVar("DataT", bound=VisionData)
 
 
 def match_data(data: DataT, task: Task, split: ScoredSplit | None = None) -> DataT:

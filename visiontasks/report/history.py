@@ -17,7 +17,8 @@ MOST_POINTS = 250
 def read_history(file: Path) -> History:
     """Read the metrics of all epochs.
 
-    Values logged several times in an epoch are averaged. Metrics of single classes and of the test are left out.
+    Values logged several times in an epoch are averaged. Metrics of single classes, of the test, and of single steps
+    (``train/loss_step``) are left out.
 
     Args:
         file: ``metrics.csv`` of a run folder.
@@ -44,7 +45,7 @@ def read_history(file: Path) -> History:
                 continue
             for column, text in row.items():
                 stage, _, name = (column or "").partition("/")
-                if not text or column in ("epoch", "step") or stage == "test" or "/" in name:
+                if not text or column in ("epoch", "step") or stage == "test" or "/" in name or name.endswith("_step"):
                     continue
                 try:
                     epoch, value = int(float(row["epoch"])), float(text)

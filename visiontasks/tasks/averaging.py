@@ -1,7 +1,6 @@
 """Test-time augmentation: predictions averaged over mirrored, shifted and resized images."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.options import Flips as Flips
 from visiontasks.types import Images
 
-Flips = Literal["none", "horizontal", "vertical", "both"]
 Probabilities = Float[Tensor, "batch classes height width"]
 
 _AXES: dict[str, tuple[tuple[int, ...], ...]] = {

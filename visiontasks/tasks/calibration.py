@@ -6,11 +6,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from visiontasks.arguments import plain
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.decision import Decision
 from visiontasks.metrics.empty_states import fill_empty_states
 from visiontasks.metrics.gathered import Gathered
-from visiontasks.tasks.arguments import plain
 from visiontasks.tasks.loaders import is_last_batch, loader_index
 from visiontasks.tasks.owned import OwnedCallback
 from visiontasks.tasks.scores import log_value

@@ -129,6 +129,9 @@ class DetectionTask(Task):
         box_detections_per_img: int = 100,
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
+        if kwargs.get("freeze_norms") is None:
+            # Statistics of the few images of a step are worse than those of the pretraining.
+            kwargs["freeze_norms"] = weights is not None or kwargs.get("backbone_weights") is not None
         super().__init__(**kwargs)
         _check(num_classes, class_names, proposals, features, neck, design)
         self.proposals, self.per_region = proposals, features == "per-region"
@@ -210,11 +213,7 @@ class DetectionTask(Task):
         """
         if sizes is None:
             sizes = torch.tensor(images.shape[-2:], device=images.device).expand(len(images), 2)
-        x = self.normalize(images)
-        rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
-        inside = (rows < sizes[:, :1])[:, None, :, None] & (columns < sizes[:, 1:])[:, None, None]
-        # Padding is 0 after normalisation, whatever the mean.
-        x = torch.where(inside, x, 0.0)
+        x = self.normalize(images, sizes)
         features = [x] if self.per_region else self.features(x)
         outputs = None
         if self.rpn is not None:
@@ -235,7 +234,7 @@ class DetectionTask(Task):
         """Compute the losses of both stages on samples, which are random in training and fixed in evaluation.
 
         In training they are means over the samples of the batch, as in torchvision. In evaluation they are means over
-        the images, so that the mean of a data set does not depend on the batch size, apart from the effect of padding.
+        the images, so that the mean of a data set does not depend on the batch size.
         """
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)

@@ -1,22 +1,25 @@
 """Normalisation as the first step of a task, with buffers that are saved in the checkpoint."""
 
-from typing import Literal, get_args
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.backbones.backbone import ChannelValues
+from visiontasks.backbones.pretrained_config import IMAGENET
 from visiontasks.errors import ArgumentError, DataError, check_choice
+from visiontasks.losses.pixels import PixelBatch, Sizes, inside_of
 from visiontasks.types import Images, Statistics
 
-Normalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
+NamedNormalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
+Normalization = NamedNormalization | ChannelValues
 MEASURED = ("dataset", "channel_mean", "image_mean")
 
 _OVERSHOOT = 0.1
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def check_values(images: Tensor) -> None:
@@ -60,12 +63,13 @@ class Normalize(nn.Module):
             larger (Jarrett et al. 2009, What is the best multi-stage architecture for object recognition?, section 2),
             which reduces effects of lighting and weather, as in SegNet (Badrinarayanan et al. 2017, section 4). The
             neighbourhood here is a uniform window of some 20 pixels instead of a Gaussian one of 9. It includes batch
-            padding, but not what lies outside a window of a larger image.
+            padding, but not what lies outside a window of a larger image. Or ``{"mean": [...], "std": [...]}`` with a
+            number for each channel, pixels in 0 to 1.
         in_channels: Channels of the images.
         image_size: Height and width of the images in pixels; needed by ``"image_mean"``.
 
     Raises:
-        ArgumentError: If the mode is unknown, or ``"image_mean"`` has no image size.
+        ArgumentError: If the mode is unknown, ``"image_mean"`` has no image size, or numbers are not those of channels.
 
     Example:
         >>> Normalize("unit", in_channels=1)(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
@@ -78,14 +82,15 @@ class Normalize(nn.Module):
 
     def __init__(self, mode: Normalization, in_channels: int, image_size: tuple[int, int] | None = None) -> None:
         super().__init__()
-        check_choice("normalization", mode, get_args(Normalization))
+        if isinstance(mode, str):
+            check_choice("normalization", mode, get_args(NamedNormalization))
         self.mode = mode
         shape: tuple[int, ...] = (in_channels, 1, 1)
         mean, std = torch.zeros(shape), torch.ones(shape)
         if mode == "imagenet":
-            values = torch.tensor([_IMAGENET_MEAN, _IMAGENET_STD])
-            values = values if in_channels == 3 else values.mean(1, keepdim=True).expand(2, in_channels)
-            mean, std = values.reshape(2, in_channels, 1, 1).clone()
+            mean, std = _buffers(over_channels(IMAGENET, in_channels))
+        elif not isinstance(mode, str):
+            mean, std = _buffers(_checked(mode, in_channels))
         elif mode == "unit":
             mean, std = mean + 0.5, std / 2
         elif mode == "image_mean":
@@ -154,8 +159,23 @@ class Normalize(nn.Module):
             )
             raise ArgumentError(message)
 
-    def forward(self, images: Images) -> Float[Tensor, "batch channels height width"]:
-        """Normalise images, uint8 in 0 to 255 or float in 0 to 1, to floats of the same shape."""
+    def forward(self, images: Images, sizes: Sizes | None = None) -> PixelBatch:
+        """Normalise images.
+
+        Args:
+            images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
+            sizes: Height and width of each image inside the padding, which is 0 after normalisation, whatever the mean;
+                None for no padding.
+
+        Returns:
+            Floats of the same shape.
+        """
+        normalized = self._of_pixels(images)
+        if sizes is None:
+            return normalized
+        return torch.where(inside_of(sizes, (images.shape[-2], images.shape[-1])), normalized, 0.0)
+
+    def _of_pixels(self, images: Images) -> PixelBatch:
         if self.mode == "local_contrast":
             pixels = images.to(self.mean.dtype)
             return _local_contrast(pixels if images.is_floating_point() else pixels / 255)
@@ -164,6 +184,53 @@ class Normalize(nn.Module):
         if not images.is_floating_point():
             scale = scale / 255
         return torch.addcmul(shift, images.to(self.mean.dtype), scale)
+
+
+def over_channels(values: ChannelValues, in_channels: int) -> ChannelValues:
+    """Average the values of colour images over their channels if the images have another number of channels.
+
+    Args:
+        values: Mean and standard deviation of each channel.
+        in_channels: Channels of the images.
+
+    Returns:
+        Those of each channel of the images.
+    """
+    if len(values["mean"]) == in_channels:
+        return values
+    mean, std = (sum(of) / len(of) for of in (values["mean"], values["std"]))
+    return ChannelValues(mean=[mean] * in_channels, std=[std] * in_channels)
+
+
+def _buffers(values: ChannelValues) -> list[Tensor]:
+    return [torch.tensor(of)[:, None, None] for of in (values["mean"], values["std"])]
+
+
+def _checked(values: Any, in_channels: int) -> ChannelValues:  # noqa: ANN401 (whatever a user gives)
+    """Check numbers that were given, and make them plain.
+
+    Raises:
+        ArgumentError: If they are not a mean and a standard deviation of each channel, of pixels in 0 to 1.
+    """
+    wrong = None
+    if not isinstance(values, dict) or set(values) != {"mean", "std"}:
+        wrong = "expected the keys 'mean' and 'std'"
+    elif not all(_are_numbers(values[key], in_channels) for key in ("mean", "std")):
+        wrong = f"expected {in_channels} numbers for each of the two, as the images have {in_channels} channels"
+    elif min(values["std"]) <= 0:
+        wrong = "expected standard deviations above 0"
+    elif max(*values["mean"], *values["std"]) > 1 or min(values["mean"]) < 0:
+        wrong = "expected values of pixels in 0 to 1: divide those of pixels in 0 to 255 by 255"
+    if wrong:
+        message = f"normalization is {values!r}; {wrong}."
+        raise ArgumentError(message)
+    return ChannelValues(mean=[float(of) for of in values["mean"]], std=[float(of) for of in values["std"]])
+
+
+def _are_numbers(values: object, count: int) -> bool:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != count:
+        return False
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 def _local_contrast(

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from visiontasks.backbones.backbone import Freeze
+from visiontasks.tasks.averaged_weights import AveragedWeights
 from visiontasks.tasks.finiteness import FiniteUpdates
 from visiontasks.tasks.preparation import Preparation
 from visiontasks.tasks.process_group import ProcessGroupErrors
@@ -18,23 +19,26 @@ class Parts(NamedTuple):
     preparation: Preparation
     resuming: Resuming
     unfreezing: Unfreezing
+    averaged_weights: AveragedWeights
     score_logging: ScoreLogging
     step_randomness: StepRandomness
     finite_updates: FiniteUpdates
     process_group_errors: ProcessGroupErrors
 
 
-def make_parts(freeze: Freeze, skip_nonfinite: int) -> Parts:
+def make_parts(freeze: Freeze, freeze_norms: bool, skip_nonfinite: int) -> Parts:
     """Create the callbacks of a task.
 
     Args:
         freeze: Its argument.
+        freeze_norms: Its argument.
         skip_nonfinite: Its argument.
     """
     return Parts(
         Preparation(),
         Resuming(),
-        Unfreezing(freeze),
+        Unfreezing(freeze, freeze_norms),
+        AveragedWeights(),
         ScoreLogging(),
         StepRandomness(),
         FiniteUpdates(skip_nonfinite),

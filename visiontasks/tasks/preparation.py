@@ -57,7 +57,7 @@ class Preparation(OwnedCallback):
             task.check_data(data)
         if stage == "fit":
             # Lightning's BackboneFinetuning leaves batch norm trainable.
-            task.backbone.freeze(task._parts.unfreezing.freeze)
+            task._parts.unfreezing.freeze_backbone(task)
             if described:
                 _adopt(task, data)
             root = getattr(data, "root", None)

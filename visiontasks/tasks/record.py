@@ -11,17 +11,15 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError
 from visiontasks.state_dicts import COMPILED, check_fit
-from visiontasks.tasks.arguments import noted_arguments, plain, plain_part
+from visiontasks.tasks.instances import RECORD, describe, descriptions_in, make_again
 from visiontasks.tasks.optimization import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
-
-RECORD = "visiontasks"
-"""Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
 
 ModuleT = TypeVar("ModuleT", bound=LightningModule)
 
@@ -36,7 +34,7 @@ def is_restoring() -> bool:
     return _RESTORING.get()
 
 
-def save_arguments(module: LightningModule) -> list[str]:
+def save_arguments(module: LightningModule) -> dict[str, Any]:
     """Save the arguments that a module is constructed with as hyperparameters, if they are plain values.
 
     Optimiser and schedule matter only to training and are not saved.
@@ -45,12 +43,13 @@ def save_arguments(module: LightningModule) -> list[str]:
         module: The module, in its base constructor.
 
     Returns:
-        The names of arguments that cannot be saved.
+        The arguments that cannot be saved, by name, and how they are made; see
+        :func:`~visiontasks.tasks.instances.describe`.
     """
     noted = {name: value for name, value in noted_arguments(module).items() if name not in _TRAINING_ONLY}
     saved, unsaved = plain_part(noted)
     module.save_hyperparameters(saved)
-    return unsaved
+    return {name: describe(noted[name]) for name in unsaved}
 
 
 def replace_hyperparameters(module: LightningModule, **values: object) -> None:
@@ -66,7 +65,7 @@ def replace_hyperparameters(module: LightningModule, **values: object) -> None:
 
 
 def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]) -> None:
-    """Add the task, what it knows about the data, its optimiser, and the names of arguments that were not saved.
+    """Add the task, what it knows about the data, its optimiser, and how arguments that were not saved are made.
 
     Args:
         task: The task.
@@ -191,15 +190,7 @@ def restore(
     Raises:
         CheckpointError: If the weights are those of another model, or an instance has to be passed.
     """
-    missing = [name for name in checkpoint.get(RECORD, {}).get("unsaved", []) if name not in kwargs]
-    if missing:
-        listed = ", ".join(f"{name}=..." for name in missing)
-        message = (
-            f"{origin!r} was made with an instance as "
-            f"{' and '.join(repr(name) for name in missing)}, which a checkpoint cannot hold. Pass it again: "
-            f"{kind.__name__}.load_from_checkpoint(path, {listed})."
-        )
-        raise CheckpointError(message)
+    kwargs |= make_again(descriptions_in(checkpoint), kwargs, kind.__name__, origin)
     parameters = inspect.signature(kind).parameters
     saved = checkpoint.get(kind.CHECKPOINT_HYPER_PARAMS_KEY, {})
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, cast
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from visiontasks.arguments import plain
 from visiontasks.errors import CheckpointError
-from visiontasks.tasks.arguments import plain
 from visiontasks.tasks.optimization import (
     change_options,
     given_options,

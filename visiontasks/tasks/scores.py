@@ -22,7 +22,7 @@ Stage = Literal["train", "val", "test"]
 
 
 class Scores(nn.Module):
-    """The metrics of each stage, and the mean losses of validation and test.
+    """The metrics and the mean losses of each stage.
 
     Example:
         >>> from torchmetrics import MeanMetric
@@ -40,6 +40,7 @@ class Scores(nn.Module):
         self.train_metrics = MetricCollection({}, prefix="train/", compute_groups=False)
         self.val_metrics = MetricCollection({}, prefix="val/", compute_groups=False)
         self.test_metrics = MetricCollection({}, prefix="test/", compute_groups=False)
+        self.train_losses = LossMean()
         self.val_losses = LossMean()
         self.test_losses = LossMean()
 
@@ -47,9 +48,13 @@ class Scores(nn.Module):
         """Return the metrics of a stage."""
         return {"train": self.train_metrics, "val": self.val_metrics, "test": self.test_metrics}[stage]
 
-    def losses(self, stage: Literal["val", "test"]) -> LossMean:
-        """Return the mean losses of a stage; those of training are logged step by step."""
-        return self.val_losses if stage == "val" else self.test_losses
+    def losses(self, stage: Stage) -> LossMean:
+        """Return the mean losses of a stage."""
+        return {"train": self.train_losses, "val": self.val_losses, "test": self.test_losses}[stage]
+
+    def of_training(self) -> list[Metric]:
+        """Return what is counted over an epoch of training."""
+        return [*self.train_metrics.values(), self.train_losses]
 
     def add(self, metrics: Mapping[str, Metric], stages: Sequence[Stage]) -> None:
         """Add metrics to stages.
@@ -66,8 +71,7 @@ class Scores(nn.Module):
     def reset(self, stage: Stage) -> None:
         """Forget what a stage has seen."""
         self.metrics(stage).reset()
-        if stage != "train":
-            self.losses(stage).reset()
+        self.losses(stage).reset()
 
     def values(self, stage: Stage, on_any_process: Callable[[list[bool]], bool]) -> dict[str, Tensor]:
         """Compute the losses and metrics of a stage, as far as they were updated.
@@ -82,7 +86,7 @@ class Scores(nn.Module):
             Values by name, such as ``val/loss``: one, or one for each class.
         """
         values: dict[str, Tensor] = {}
-        if stage != "train" and on_any_process([self.losses(stage).update_called]):
+        if on_any_process([self.losses(stage).update_called]):
             values |= {f"{stage}/{name}": value for name, value in self.losses(stage).compute().items()}
         metrics = self.metrics(stage)
         if len(metrics) and on_any_process([metric.update_called for metric in metrics.values()]):
@@ -99,7 +103,7 @@ class ScoreLogging(OwnedCallback):
     """
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reset the training metrics."""
+        """Reset the losses and metrics of training."""
         cast("Task", pl_module).scores.reset("train")
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,7 +115,7 @@ class ScoreLogging(OwnedCallback):
         cast("Task", pl_module).scores.reset("test")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the training metrics."""
+        """Log the losses and metrics of training."""
         log_scores(cast("Task", pl_module), "train")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -125,7 +129,7 @@ class ScoreLogging(OwnedCallback):
             log_scores(cast("Task", pl_module), "test")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Free the memory of the training metrics; hooks of the module at the end of an epoch still see them."""
+        """Free the memory of what was trained on; hooks of the module at the end of an epoch still see them."""
         cast("Task", pl_module).scores.reset("train")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,9 +152,8 @@ def log_scores(task: "visiontasks.tasks.task.Task", stage: Stage) -> None:
     def on_any_process(flags: list[bool]) -> bool:
         return task.trainer.strategy.reduce_boolean_decision(any(flags), all=False)
 
-    losses = f"{stage}/loss"
     for name, value in task.scores.values(stage, on_any_process).items():
-        log_value(task, name, value, prog_bar=name == task.monitor or name.startswith(losses))
+        log_value(task, name, value, prog_bar=name in (task.monitor, f"{stage}/loss"))
 
 
 def log_value(task: "visiontasks.tasks.task.Task", name: str, value: Tensor, *, prog_bar: bool = False) -> None:
@@ -212,7 +215,10 @@ def sum_losses(task: "visiontasks.tasks.task.Task", terms: Any) -> tuple[Tensor,
 def log_training_loss(
     task: "visiontasks.tasks.task.Task", loss: Tensor, terms: Mapping[str, Tensor], count: int
 ) -> None:
-    """Log the loss of a training step and its terms, at the trainer's interval.
+    """Count the loss of a training step and its terms for the epoch; log them at the trainer's interval.
+
+    Those of a step are logged as ``train/loss_step``, their means over the epoch as ``train/loss``. A loss that is not
+    finite does not count: its step is skipped, or the training stops.
 
     Args:
         task: The task.
@@ -220,16 +226,16 @@ def log_training_loss(
         terms: The terms by name.
         count: Number of images in the batch.
     """
+    named = {"loss": loss.detach()}
+    if len(terms) > 1:
+        named |= {f"loss_{name}": term.detach() for name, term in terms.items()}
+    finite = named["loss"].isfinite()
+    task.scores.train_losses.update({name: term.where(finite, 0) for name, term in named.items()}, finite * count)
     # Logging takes a third of Lightning's time per step, so values that no logger would write are not logged.
     trainer = task.trainer
     interval = trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-    # An epoch shorter than the interval logs its last batch.
-    short = trainer.num_training_batches / trainer.accumulate_grad_batches <= interval - 1
     # Counted as Lightning does for its loggers: several optimisers stepping on one batch count as one step.
     step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
-    due = trainer.is_last_batch if short else interval and step % interval == 0
-    if due:
-        how: dict[str, Any] = {"on_step": not short, "on_epoch": short, "sync_dist": short, "batch_size": count}
-        task.log("train/loss", loss, prog_bar=True, **how)
-        if len(terms) > 1:
-            task.log_dict({f"train/loss_{name}": term for name, term in terms.items()}, **how)
+    if interval and step % interval == 0:
+        for name, term in named.items():
+            task.log(f"train/{name}_step", term, prog_bar=name == "loss", batch_size=count)

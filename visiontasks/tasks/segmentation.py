@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -137,17 +137,22 @@ class SegmentationTask(Task):
             lambda source: load_segmentation(self, source, outputs),
         )
 
-    def forward(self, images: Images) -> Outputs:
+    def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
+        """Select the images and, in training, their sizes; in evaluation there is no padding."""
+        return (batch.images, batch.sizes) if self.training else (batch.images,)
+
+    def forward(self, images: Images, sizes: Int64[Tensor, "batch 2"] | None = None) -> Outputs:
         """Compute logits, in float32 for any precision.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
+            sizes: Height and width of each image inside the padding; by default there is no padding.
 
         Returns:
             Logits, shape [B, num_classes, H, W] ([B, 1, H, W] in binary mode). With an auxiliary classifier, a pair of
             these logits and those of the classifier, at the stride of its map.
         """
-        features = self.backbone(self.normalize(images))
+        features = self.backbone(self.normalize(images, sizes))
         logits: Tensor = self.decoder(features, (images.shape[-2], images.shape[-1])).float()
         if self.auxiliary_head is None:
             return logits

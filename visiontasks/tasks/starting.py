@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from visiontasks.backbones import Backbone, create_backbone
-from visiontasks.backbones.weights import WeightsSource, load_weights, read_weights
+from visiontasks.backbones.weight_files import WeightsSource
+from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.normalization import Normalization, Normalize
+from visiontasks.state_dicts import COMPILED
+from visiontasks.tasks.normalization import Normalization, Normalize, over_channels
 from visiontasks.tasks.record import RECORD, is_restoring, replace_hyperparameters
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def start_backbone(
         normalize = Normalize(normalization or "imagenet", task.in_channels, task.image_size)
     else:
         normalize = expected_normalization(source, task.backbone, task.in_channels, task.image_size)
-        rank_zero_info(f"Normalization {normalize.mode!r}, as these weights expect.")
+        rank_zero_info(f"Normalization {normalize.mode!r}, {_why(source)}.")
     if normalize.mode == "image_mean":
         height, width = normalize.mean.shape[1:]
         task.image_size = (height, width)
@@ -120,8 +122,12 @@ def expected_normalization(
     """
     mode = source.contents.get(RECORD, {}).get("normalization")
     if mode is None:
-        return Normalize(backbone.pretrained_normalization, in_channels)
-    buffers = {name: source.weights[f"normalize.{name}"] for name in ("mean", "std", "measured")}
+        published = source.normalization or backbone.pretrained_normalization
+        return Normalize(
+            published if isinstance(published, str) else over_channels(published, in_channels), in_channels
+        )
+    state = {key.replace(COMPILED, ""): value for key, value in source.contents["state_dict"].items()}
+    buffers = {name: state[f"normalize.{name}"] for name in ("mean", "std", "measured")}
     height, width = buffers["mean"].shape[1:]
     if mode == "image_mean" and image_size not in (None, (height, width)):
         message = (
@@ -129,7 +135,17 @@ def expected_normalization(
             f"image_size is {image_size}. Use the same size, or choose another normalization, such as 'channel_mean'."
         )
         raise ArgumentError(message)
-    normalize = Normalize(mode, in_channels, (height, width))
+    normalize = Normalize(
+        mode if isinstance(mode, str) else over_channels(mode, in_channels), in_channels, (height, width)
+    )
     if normalize.mean.shape == buffers["mean"].shape:
         normalize.load_state_dict(buffers)
     return normalize
+
+
+def _why(source: WeightsSource) -> str:
+    if RECORD in source.contents:
+        return "as the task was trained with that these weights come from"
+    if source.normalization is not None:
+        return "as the configuration of these weights says"
+    return "as the published weights of this architecture expect; give another if yours were trained with it"

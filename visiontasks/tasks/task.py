@@ -15,14 +15,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
+from visiontasks.arguments import note_constructor, noting
 from visiontasks.backbones import Backbone
 from visiontasks.backbones.backbone import Freeze
 from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.agreement import check_agreement, check_classes
-from visiontasks.tasks.arguments import noting
 from visiontasks.tasks.batches import explained_batch_norm, has_images_alone, name_fields
-from visiontasks.tasks.evaluation import evaluate
+from visiontasks.tasks.evaluation import evaluate, predict_batch
 from visiontasks.tasks.normalization import Normalization
 from visiontasks.tasks.optimization import NamedSchedule
 from visiontasks.tasks.optimizer_setup import OptimizerSetup
@@ -51,6 +51,8 @@ class Task(LightningModule, ABC):
             loaded.
         freeze: Part of the backbone that is not trained, batch-norm statistics included: ``"none"``, ``"all"``, or a
             number of stages, counted from the finest.
+        freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only
+            in detection from pretrained weights.
         in_channels: Channels of the images.
         image_size: Height and width of the images in pixels; by default the data module's, recorded at the start of a
             fit. Files are resized to it for prediction.
@@ -92,8 +94,7 @@ class Task(LightningModule, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
         super().__init_subclass__(**kwargs)
-        if "__init__" in cls.__dict__:
-            cls.__init__ = noting(cls.__init__)  # type: ignore[method-assign]  # the same, but records its arguments
+        note_constructor(cls)
         protect_hooks(cls, (Task.on_save_checkpoint, Task.on_load_checkpoint))
 
     @noting
@@ -104,6 +105,7 @@ class Task(LightningModule, ABC):
         backbone_options: dict[str, Any] | None = None,
         backbone_weights: str | Path | None = None,
         freeze: Freeze = "none",
+        freeze_norms: bool | None = None,
         in_channels: int = 3,
         image_size: tuple[int, int] | None = None,
         normalization: Normalization | None = None,
@@ -125,9 +127,9 @@ class Task(LightningModule, ABC):
         self.class_names: list[str] | None = None
         name = backbone if isinstance(backbone, str) else None
         self.normalize = start_backbone(self, backbone_weights, name, normalization)
-        self.backbone.freeze(freeze)
         self.scores = Scores()
-        self._parts = make_parts(freeze, skip_nonfinite)
+        self._parts = make_parts(freeze, bool(freeze_norms), skip_nonfinite)
+        self._parts.unfreezing.freeze_backbone(self)
         self.owned_callbacks: tuple[OwnedCallback, ...] = self._parts
 
     @property
@@ -205,7 +207,7 @@ class Task(LightningModule, ABC):
             batch = name_fields(batch, self.batch_type, type(self).__name__, alone=True)
         else:
             batch = self.as_batch(batch)
-        return self.predict(self.eval_forward(*self.inputs(batch)))
+        return predict_batch(self, batch)
 
     def eval_forward(self, *inputs: Any) -> Any:  # noqa: ANN401 (each task has its own)
         """Compute the outputs for evaluation and prediction; by default those of :meth:`forward`."""

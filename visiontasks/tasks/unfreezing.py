@@ -11,6 +11,7 @@ from visiontasks.backbones.backbone import Freeze
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.tasks.optimization import schedulers_of, settle_joined_groups
 from visiontasks.tasks.owned import OwnedCallback
+from visiontasks.tasks.record import replace_hyperparameters
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
@@ -22,13 +23,23 @@ class Unfreezing(OwnedCallback):
 
     Args:
         freeze: What the task freezes, see :meth:`~visiontasks.backbones.Backbone.freeze`.
+        norms: Whether it freezes all batch norms.
     """
 
-    def __init__(self, freeze: Freeze) -> None:
-        self.freeze = freeze
+    def __init__(self, freeze: Freeze, norms: bool) -> None:
+        self.freeze, self.norms = freeze, norms
         self._groups: int | None = None
         self._joined = 0
         self._sizes: list[int] = []
+
+    def freeze_backbone(self, task: "visiontasks.tasks.task.Task") -> None:
+        """Freeze what the task freezes, and note for its checkpoints whether that includes the norms.
+
+        Args:
+            task: The task.
+        """
+        task.backbone.freeze(self.freeze, self.norms)
+        replace_hyperparameters(task, freeze_norms=self.norms)
 
     def begin(self, optimizer: Optimizer) -> None:
         """Note the parameter groups that the optimiser was created with.
@@ -51,10 +62,11 @@ class Unfreezing(OwnedCallback):
             CheckpointError: If training would be resumed with other parameters than before.
         """
         callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer sets it out of mypy's sight
-        if self.freeze != "none" and any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+        frozen = self.norms or self.freeze != "none"
+        if frozen and any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
             message = (
                 "StochasticWeightAveraging measures the statistics of all batch norms anew, of which the frozen ones "
-                "would be left without any. Use EMAWeightAveraging, or freeze='none'."
+                "would be left without any. Use EMAWeightAveraging, or freeze='none' and freeze_norms=False."
             )
             raise ArgumentError(message)
         self._settle(trainer, cast("Task", pl_module))

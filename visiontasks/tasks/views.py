@@ -75,6 +75,11 @@ def evaluation_view(task: "visiontasks.tasks.task.Task") -> View | None:
     return WHOLE if task.any_size else None
 
 
+def multiple_of(task: "visiontasks.tasks.task.Task") -> int:
+    """Return the number of which the height and width of an evaluated image are a multiple."""
+    return (task.view or WHOLE).get("multiple", 1)
+
+
 def recorded_view(task: "visiontasks.tasks.task.Task", record: Mapping[str, Any]) -> View | None:
     """Return the view in the record of a checkpoint.
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from visiontasks.data.data_module import VisionDataModule
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.data.loading.samplers import EvaluationSampler
 from visiontasks.testing.comparison import require
 
@@ -14,7 +14,7 @@ _Batch = Any  # each task has its own
 
 
 def check_datamodule(datamodule: VisionDataModule) -> None:
-    """Check that a data module keeps the contract of :class:`~visiontasks.data.data_module.VisionDataModule`.
+    """Check that a data module keeps the contract of :class:`~visiontasks.VisionDataModule`.
 
     It describes the data before ``setup``; its batches are NamedTuples of uint8 images in channels-last memory; the
     training order changes from epoch to epoch and repeats itself for the same seed; every validation image comes

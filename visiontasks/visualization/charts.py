@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from visiontasks.visualization.captions import INK, PAPER
 from visiontasks.visualization.colors import class_color
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
+from visiontasks.visualization.pictures import MARGIN, Picture, from_pillow
 
 _GRID = (215, 215, 215)
 

@@ -9,10 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from visiontasks.types import AutoencodingPredictions
+from visiontasks.visualization.captions import INK, PAPER, add_legend
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow, grid, to_rgb
+from visiontasks.visualization.pictures import MARGIN, Picture, from_pillow, grid, to_rgb
 
-_SIDE, _LEGEND = 560, 110
+_SIDE = 560
 
 
 def draw_reconstructions(
@@ -91,10 +92,9 @@ def code_map(
         uint8 RGB, shape [3, H, W].
     """
     positions, shares = principal_plane(codes)
-    font, small = ImageFont.load_default(13), ImageFont.load_default(11)
-    legend = _LEGEND if class_names else 0
+    font = ImageFont.load_default(13)
     top = 24 + MARGIN
-    canvas = Image.new("RGB", (_SIDE + 2 * MARGIN + legend, _SIDE + top + MARGIN), PAPER)
+    canvas = Image.new("RGB", (_SIDE + 2 * MARGIN, _SIDE + top + MARGIN), PAPER)
     draw = ImageDraw.Draw(canvas)
     percent = f"{shares[0]:.0%} and {shares[1]:.0%} of the variance" if shares.isfinite().all() else "codes are equal"
     draw.text((MARGIN, MARGIN), f"{len(codes):,} codes, two principal components: {percent}", fill=INK, font=font)
@@ -107,11 +107,8 @@ def code_map(
         color = class_color(label) if label >= 0 else IGNORED_COLOR
         x, y = MARGIN + x, top + _SIDE - y
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-    for row, name in enumerate(class_names):
-        y = top + row * 16
-        draw.rectangle((_SIDE + 3 * MARGIN, y + 3, _SIDE + 3 * MARGIN + 8, y + 11), fill=class_color(row))
-        draw.text((_SIDE + 3 * MARGIN + 14, y), name[:14], fill=INK, font=small)
-    return from_pillow(canvas)
+    entries = [(name, class_color(label)) for label, name in enumerate(class_names) if label in labels]
+    return from_pillow(add_legend(canvas, entries))
 
 
 def principal_plane(codes: Float[Tensor, "images code"]) -> tuple[Float[Tensor, "images 2"], Float[Tensor, "2"]]:

@@ -7,7 +7,8 @@ from jaxtyping import Int64
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
+from visiontasks.visualization.captions import INK, PAPER
+from visiontasks.visualization.pictures import MARGIN, Picture, from_pillow
 
 _BLUE = np.array([8, 69, 148])
 _SIDE, _LEAST_SIDE = 960, 6

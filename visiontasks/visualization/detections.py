@@ -15,25 +15,24 @@ def draw_detections(
     predictions: DetectionPredictions,
     class_names: Sequence[str],
     score: float = 0.5,
-    side: int = 320,
+    side: int = 480,
     columns: int = 4,
 ) -> Picture:
-    """Draw images twice: with their objects, and with the detections.
+    """Draw images twice: with their objects, and with the detections and their scores.
 
     Args:
         batch: The images and their objects, on the CPU.
         predictions: The detections, on the CPU.
         class_names: Names of the classes in the order of the labels.
         score: Minimum score of a detection that is drawn.
-        side: Side in pixels of the square into which each image is scaled to fit.
+        side: Length of the longer side of each image, in pixels.
         columns: Pictures side by side, an even number.
 
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-    fields = batch._asdict()
     pictures, titles = [], []
-    for index in range(len(fields["images"])):
+    for index in range(len(predictions.scores)):
         sample = type(batch)._make(field[index : index + 1] for field in batch)
         likely = predictions.scores[index] >= score
         shown = sample._replace(
@@ -41,10 +40,9 @@ def draw_detections(
             labels=predictions.labels[index : index + 1, likely],
             ignore=torch.zeros(1, int(likely.sum()), dtype=torch.bool),
         )
-        for name, drawn in (("annotated", sample), ("found", shown)):
-            picture, title = draw_sample(drawn, class_names, side)
+        scores = predictions.scores[index, likely].tolist()
+        for name, drawn, known in (("annotated", sample, None), ("found", shown, scores)):
+            picture, title = draw_sample(drawn, class_names, side, known)
             pictures.append(picture)
             titles.append(f"{title} {name}")
-    # Wide images leave the lower part of their square empty.
-    height = max(-(-side * size[0] // max(size)) for size in fields["sizes"].tolist())
-    return grid([picture[:, :height] for picture in pictures], titles, columns=columns)
+    return grid(pictures, titles, columns=columns, side=side)

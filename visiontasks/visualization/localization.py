@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from visiontasks.types import LocalizationBatch, LocalizationPredictions
-from visiontasks.visualization.annotations import draw_box
-from visiontasks.visualization.pictures import INK, RIGHT, WRONG, Picture, from_pillow, grid, to_pillow
+from visiontasks.visualization.captions import INK, draw_boxes
+from visiontasks.visualization.pictures import RIGHT, WRONG, Picture, from_pillow, grid, resized
 
 _TRUE = (255, 200, 0)
+_LETTERS = 12
 
 
 def draw_localization(
@@ -38,18 +39,19 @@ def draw_localization(
     guesses = zip(predictions.labels.tolist(), predictions.scores.tolist(), predictions.boxes.tolist(), strict=True)
     truth = zip(batch.labels.tolist(), batch.boxes.tolist(), strict=True)
     for image, (label, box), (guess, score, predicted) in zip(batch.images, truth, guesses, strict=True):
-        picture = to_pillow(image).resize(size)
+        picture = resized(image, size)
         overlap = _iou(predicted, box)
         right = guess == label and overlap >= 0.5
-        if label >= 0:
-            draw_box(picture, [factor * value for value in box], "", _TRUE)
         color = RIGHT if right else WRONG
-        draw_box(picture, [factor * value for value in predicted], f"{class_names[guess]} {score:.2f}", color)
+        boxes, names, shades = [predicted], [f"{class_names[guess]} {score:.2f}"], [color]
+        if label >= 0:
+            boxes, names, shades = [*boxes, box], [*names, ""], [*shades, _TRUE]
+        draw_boxes(picture, [[factor * value for value in one] for one in boxes], names, shades, _LETTERS)
         images.append(from_pillow(picture))
-        wrong = f" ({class_names[label]})" if label >= 0 and guess != label else ""
+        wrong = f"\ntrue: {class_names[label]}" if label >= 0 and guess != label else ""
         titles.append(f"IoU {overlap:.2f}{wrong}" if label >= 0 else "no object")
         colors.append(color if label >= 0 else INK)
-    return grid(images, titles, colors, columns)
+    return grid(images, titles, colors, columns, side)
 
 
 def _iou(one: Sequence[float], other: Sequence[float]) -> float:

@@ -1,18 +1,19 @@
 """Drawings of segmentation masks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from visiontasks.types import IGNORED, SegmentationBatch, SegmentationPredictions
+from visiontasks.visualization.captions import Color, add_legend, draw_legend, letter_height
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
-from visiontasks.visualization.pictures import INK, PAPER, Picture, from_pillow, grid, to_pillow, to_rgb
+from visiontasks.visualization.pictures import Picture, fit_size, from_pillow, grid, resized, to_pillow
 
-_LEGEND_FROM = 160  # pixels
+_SIDE = 480
 
 
 def voc_color_map() -> UInt8[np.ndarray, "256 3"]:
@@ -65,8 +66,7 @@ def overlay(
     labels = one_layer(labels)
     blended = blend(to_pillow(image), labels, class_names)
     if legend:
-        present = [value for value in torch.unique(labels).tolist() if value < len(class_names)]
-        draw_legend(blended, [(class_names[value], class_color(value)) for value in present])
+        draw_legend(blended, legend_of(labels.unique().tolist(), class_names), letter_height(blended.size))
     return from_pillow(blended)
 
 
@@ -74,6 +74,8 @@ def draw_segmentation(
     batch: SegmentationBatch, predictions: SegmentationPredictions, class_names: Sequence[str]
 ) -> Picture:
     """Draw images, their masks and the predictions side by side, with the pixel accuracy above each prediction.
+
+    Padding is left out, and the classes that occur are named below.
 
     Args:
         batch: The images and their masks.
@@ -85,23 +87,28 @@ def draw_segmentation(
     """
     tiles: list[Tensor] = []
     titles: list[str] = []
-    height, width = batch.sizes.amax(0).tolist()
-    for image, mask, labels in zip(batch.images, batch.masks, predictions.labels, strict=True):
+    present: set[int] = set()
+    fields = zip(batch.images, batch.masks, predictions.labels, batch.sizes.tolist(), strict=True)
+    for image, mask, labels, (height, width) in fields:
+        # Padding is no part of the image.
         shown, truth, predicted = image[:, :height, :width], one_layer(mask), one_layer(labels)
         truth, predicted = truth[:height, :width], predicted[:height, :width]
         counted = truth != IGNORED
-        right = (truth == predicted)[counted].float().mean().item() if counted.any() else 0.0
-        # On a small image the legend would hide what it explains; then the title names the classes.
-        legend = min(height, width) >= _LEGEND_FROM
-        tiles += [
-            to_rgb(shown),
-            overlay(shown, truth, class_names, legend),
-            overlay(shown, predicted, class_names, False),
-        ]
-        present = [class_names[value] for value in torch.unique(truth).tolist() if value < len(class_names)]
-        named = ", ".join(name for name in present if name != "background")
-        titles += ["image", "truth" if legend else named, f"{right:.0%} right"]
-    return grid(tiles, titles, columns=3)
+        right = f"{(truth == predicted)[counted].float().mean().item():.0%} right" if counted.any() else "no truth"
+        picture = resized(shown, fit_size(shown, _SIDE))
+        tiles += [from_pillow(one) for one in (picture, *(blend(picture, m, class_names) for m in (truth, predicted)))]
+        titles += ["image", "truth", right]
+        present |= {*truth.unique().tolist(), *predicted.unique().tolist()}
+    return from_pillow(
+        add_legend(to_pillow(grid(tiles, titles, columns=3, side=_SIDE)), legend_of(present, class_names))
+    )
+
+
+def legend_of(values: Collection[int], class_names: Sequence[str]) -> list[tuple[str, Color]]:
+    """Name the colours of the values of a mask; a background, which keeps its own colours, is left out."""
+    entries = [(name, class_color(value)) for value, name in enumerate(class_names) if value in values]
+    entries += [("ignored", IGNORED_COLOR)] if IGNORED in values else []
+    return [entry for entry in entries if entry[0] != "background"]
 
 
 def blend(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Image.Image:
@@ -112,16 +119,6 @@ def blend(picture: Image.Image, mask: Tensor, class_names: Sequence[str]) -> Ima
     if "background" in class_names:
         blended = np.where((values == class_names.index("background"))[:, :, None], plain, blended)
     return Image.fromarray(blended)
-
-
-def draw_legend(picture: Image.Image, entries: Sequence[tuple[str, tuple[int, int, int]]], height: int = 11) -> None:
-    """Write names, each beside its colour, into the upper left corner of a picture, in letters of the given height."""
-    draw, font, line = ImageDraw.Draw(picture), ImageFont.load_default(height), height + 3
-    for row, (name, color) in enumerate(entries):
-        top = 2 + row * line
-        draw.rectangle((2, top, line + 2 + draw.textlength(name, font=font), top + line - 1), fill=PAPER)
-        draw.rectangle((4, top + 3, line - 3, top + line - 4), fill=color)
-        draw.text((line, top), name, fill=INK, font=font)
 
 
 def one_layer(mask: Tensor) -> Tensor:

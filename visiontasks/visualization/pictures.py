@@ -10,12 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from visiontasks.types import ClassificationBatch, ClassificationPredictions
+from visiontasks.visualization.captions import INK, PAPER, Color, break_lines
 from visiontasks.visualization.labels import label_names
 
 Picture = UInt8[Tensor, "channels height width"]
 
-PAPER, INK, RIGHT, WRONG = (255, 255, 255), (40, 40, 40), (0, 110, 60), (200, 30, 30)
-_TITLE, MARGIN = 20, 6
+RIGHT, WRONG = (0, 110, 60), (200, 30, 30)
+MARGIN, SIDE = 6, 320
+_LETTERS, _LINE, _LEAST_SIDE = 13, 16, 128
 
 
 def to_rgb(image: Tensor) -> Picture:
@@ -42,39 +44,75 @@ def from_pillow(image: Image.Image) -> Picture:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
+def fit_size(image: Tensor, side: int = SIDE) -> tuple[int, int]:
+    """Choose the size at which an image is shown: small ones magnified by a whole factor, large ones reduced.
+
+    Args:
+        image: An image, shape [C, H, W].
+        side: Maximum length of its longer side in pixels.
+
+    Returns:
+        Width and height in pixels, as Pillow orders them.
+
+    Example:
+        >>> fit_size(torch.zeros(1, 28, 28)), fit_size(torch.zeros(3, 224, 300)), fit_size(torch.zeros(3, 3500, 1750))
+        ((140, 140), (300, 224), (160, 320))
+    """
+    height, width = image.shape[-2:]
+    factor: float = max(1, round(_LEAST_SIDE / min(height, width)))
+    if factor * max(height, width) > side:
+        factor = side / max(height, width)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def resized(image: Tensor, size: tuple[int, int]) -> Image.Image:
+    """Bring an image to a size for display; its pixels remain visible where it is magnified much.
+
+    Args:
+        image: See :func:`to_rgb`.
+        size: Width and height in pixels.
+    """
+    method = Image.Resampling.NEAREST if size[0] >= 2 * image.shape[-1] else Image.Resampling.BILINEAR
+    return to_pillow(image).resize(size, method)
+
+
 def grid(
     images: Sequence[Tensor],
     titles: Sequence[str],
-    colors: Sequence[tuple[int, int, int]] | None = None,
+    colors: Sequence[Color] | None = None,
     columns: int = 8,
+    side: int = SIDE,
 ) -> Picture:
     """Lay out pictures with a title each.
 
     Args:
-        images: Images of equal size, see :func:`to_rgb`; small ones are magnified by a whole factor.
-        titles: One line each, cut to the width of the image.
+        images: Images of any sizes, see :func:`to_rgb`; small ones are magnified, large ones reduced.
+        titles: Of any length: they are broken into as many lines as the width of the images asks for.
         colors: RGB of each title; dark grey by default.
         columns: Pictures side by side.
+        side: Maximum length of the longer side of an image in pixels.
 
     Returns:
         uint8 RGB, shape [3, H, W].
     """
-    height, width = images[0].shape[-2:]
-    factor = max(1, round(96 / min(height, width)))
-    height, width = height * factor, width * factor
+    sizes = [fit_size(image, side) for image in images]
     columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    size = (columns * (width + MARGIN) + MARGIN, rows * (height + _TITLE + MARGIN) + MARGIN)
-    canvas = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(13)
-    for index, (image, title) in enumerate(zip(images, titles, strict=True)):
-        left = MARGIN + index % columns * (width + MARGIN)
-        top = MARGIN + index // columns * (height + _TITLE + MARGIN)
-        while len(title) > 1 and draw.textlength(title, font=font) > width:
-            title = title[:-2] + "…"
-        draw.text((left, top), title, fill=INK if colors is None else colors[index], font=font)
-        canvas.paste(to_pillow(image).resize((width, height), Image.Resampling.NEAREST), (left, top + _TITLE))
+    width = max(width for width, _ in sizes)
+    lines = [break_lines(title, width, _LETTERS) for title in titles]
+    rows = [range(start, min(start + columns, len(images))) for start in range(0, len(images), columns)]
+    texts = [_LINE * max(len(lines[index]) for index in row) + _LINE // 4 for row in rows]
+    heights = [max(sizes[index][1] for index in row) for row in rows]
+    total = sum(texts) + sum(heights) + MARGIN * (len(rows) + 1)
+    canvas = Image.new("RGB", (columns * (width + MARGIN) + MARGIN, total), PAPER)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_LETTERS)
+    top = MARGIN
+    for row, text, height in zip(rows, texts, heights, strict=True):
+        for column, index in enumerate(row):
+            left, ink = MARGIN + column * (width + MARGIN), INK if colors is None else colors[index]
+            for number, line in enumerate(lines[index]):
+                draw.text((left, top + number * _LINE), line, fill=ink, font=font)
+            canvas.paste(resized(images[index], sizes[index]), (left, top + text))
+        top += text + height + MARGIN
     return from_pillow(canvas)
 
 
@@ -125,7 +163,7 @@ def draw_classification(
     for labels, predicted, score in zip(batch.labels, predictions.labels, predictions.scores, strict=True):
         wrong = bool((labels != predicted).any())
         probability = "" if predicted.ndim else f" {score:.2f}"
-        true = f" ({label_names(labels, class_names)})" if wrong else ""
+        true = f"\ntrue: {label_names(labels, class_names)}" if wrong else ""
         titles.append(label_names(predicted, class_names) + probability + true)
         colors.append(WRONG if wrong else RIGHT)
     return grid(list(batch.images), titles, colors, columns)

@@ -4,7 +4,8 @@ from jaxtyping import Float, Shaped
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from visiontasks.visualization.pictures import INK, MARGIN, PAPER, Picture, from_pillow
+from visiontasks.visualization.captions import INK, PAPER
+from visiontasks.visualization.pictures import MARGIN, Picture, from_pillow
 
 _BAR, _GAP, _GRID = (70, 110, 180), (230, 130, 110), (215, 215, 215)
 _SIDE, _LEFT, _TOP, _SHARES = 300, 46, 40, 70

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from visiontasks.data.augmentation.color import color_matrix
+from visiontasks.data.augmentation.color_transform import ColorMatrix
 from visiontasks.data.augmentation.presets import PRESETS, detection_resizing
-from visiontasks.data.augmentation.transforms import Augmentation, ColorMatrix
+from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.errors import ArgumentError
 
 CASES = [(task, name) for task, presets in PRESETS.items() for name in presets]

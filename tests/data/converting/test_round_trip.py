@@ -14,7 +14,7 @@ from tests.data.datamodules.image_sets import write_coco, write_table, write_voc
 from tests.data.index.yolo_writer import boxes_of
 from visiontasks import COCODataModule, CSVDataModule, VOCDataModule, YOLODataModule
 from visiontasks.data.converting.convert import FORMATS, convert
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.lightning_modules import FileDataModule
 
 READERS: dict[str, type[FileDataModule]] = {
     "YOLODataModule": YOLODataModule,

@@ -91,7 +91,7 @@ def test_the_preset_decides_on_crops(tmp_path: Path) -> None:
 
 
 def test_proposals_are_read_for_detection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("visiontasks.data.datamodules.file_data_module.ProposalFile", lambda name: name)
+    monkeypatch.setattr("visiontasks.data.datamodules.file_data.ProposalFile", lambda name: name)
     made: dict[str, Any] = {}
     monkeypatch.setattr(ProposalDataset, "__init__", lambda self, *args, **options: made.update(options))
     data = COCODataModule(write_coco(tmp_path), proposals="boxes.npz")

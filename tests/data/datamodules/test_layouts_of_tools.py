@@ -15,10 +15,10 @@ import visiontasks
 from tests.data.index.voc_writer import thing, xml
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, VOCDataModule
 from visiontasks.data.check import check
-from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.layouts import LAYOUTS, Layout, module_of
 from visiontasks.data.index.foreign import JSON_FORMS, XML_FORMS
 from visiontasks.data.index.splits import SPLIT_NAMES
+from visiontasks.data.lightning_modules import FileDataModule
 from visiontasks.errors import DataError
 
 BOX = (3, 4, 20, 15)

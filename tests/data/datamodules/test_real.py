@@ -7,7 +7,7 @@ import pytest
 
 from visiontasks import COCODataModule, CSVDataModule, MaskFolderDataModule, MNISTDataModule, VOCDataModule
 from visiontasks.data.check import check
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.lightning_modules import FileDataModule
 
 CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 # Folder, data module, its options, images and objects in training, validation and test, and classes.

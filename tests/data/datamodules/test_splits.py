@@ -11,9 +11,9 @@ import pytest
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks, write_table, write_voc
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, VOCDataModule
 from visiontasks.data.check import check, task_problems
-from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datamodules.splits import SPLITS
 from visiontasks.data.datasets.shapes import CLASS_NAMES
+from visiontasks.data.lightning_modules import FileDataModule
 
 OPENED: Counter[str] = Counter()
 """How often each of the files in it was opened, by whatever function."""

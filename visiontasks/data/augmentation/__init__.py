@@ -1,1 +1,6 @@
-"""Resizing and augmentation of samples and batches."""
+"""Augmentation and resizing of images and their annotations."""
+
+import os
+
+# Albumentations checks online for its newest version when it is imported.
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

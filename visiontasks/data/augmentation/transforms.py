@@ -1,4 +1,4 @@
-"""Augmentation with Albumentations, which only this module imports.
+"""Augmentation with Albumentations, which is imported once a pipeline is made: it takes long.
 
 Albumentations' own seeding repeats the random numbers of one worker in the others, and those of an epoch in the next.
 Its ``set_random_seed`` gives every transform the same seed, so that two transforms of equal probability are applied
@@ -6,7 +6,6 @@ together or not at all. Here all transforms of a pipeline share one pair of gene
 sample.
 """
 
-import os
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +16,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-# Albumentations checks online for its newest version when it is imported.
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-
-import albumentations as A
-
-from visiontasks.data.augmentation.color import color_matrix
 from visiontasks.data.augmentation.presets import get_preset
 from visiontasks.data.augmentation.resizing import clip_boxes
 from visiontasks.data.images.arrays import Pixels
@@ -31,59 +24,6 @@ from visiontasks.errors import ArgumentError, near_matches
 from visiontasks.types import IGNORED
 
 _NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
-
-
-class ColorMatrix(A.ImageOnlyTransform):  # type: ignore[misc]  # Albumentations' base classes have no types
-    """Change brightness, contrast, saturation and hue in one pass over the pixels.
-
-    See :func:`~visiontasks.data.augmentation.color.color_matrix`. For images that are not RGB, only
-    brightness and contrast change.
-
-    Args:
-        brightness: Maximum change of the brightness factor: 0.2 for 0.8 to 1.2.
-        contrast: Maximum change of the contrast factor.
-        saturation: Maximum change of the saturation factor.
-        hue: Maximum rotation of the hue in either direction, as a fraction of a full turn, 0 to 0.5.
-        p: Probability that an image is changed.
-    """
-
-    def __init__(
-        self, brightness: float = 0.2, contrast: float = 0.2, saturation: float = 0.2, hue: float = 0.0, p: float = 0.5
-    ) -> None:
-        super().__init__(p=p)
-        if not all(0 <= value <= 1 for value in (brightness, contrast, saturation, 2 * hue)):
-            message = (
-                f"brightness, contrast, saturation and hue are {brightness}, {contrast}, {saturation} and {hue}; "
-                "expected 0 to 1, and hue up to 0.5."
-            )
-            raise ArgumentError(message)
-        self.brightness = brightness
-        self.contrast = contrast
-        self.saturation = saturation
-        self.hue = hue
-
-    def get_transform_init_args_names(self) -> tuple[str, ...]:
-        """Return the names of the arguments, for the description of a pipeline."""
-        return "brightness", "contrast", "saturation", "hue"
-
-    def get_params(self) -> dict[str, float]:
-        """Draw the factors."""
-        factors = {
-            name: self.py_random.uniform(1 - getattr(self, name), 1 + getattr(self, name))
-            for name in ("brightness", "contrast", "saturation")
-        }
-        return {**factors, "hue": self.py_random.uniform(-self.hue, self.hue)}
-
-    def apply(
-        self, img: Pixels, brightness: float, contrast: float, saturation: float, hue: float, **_: object
-    ) -> Pixels:
-        """Change an image."""
-        if img.shape[-1] == 3:
-            mean = np.array(cv2.mean(img)[:3])
-            return cv2.transform(img, color_matrix(brightness, contrast, saturation, hue, mean))
-        added = (1 - contrast) * brightness * float(img.mean())
-        values = np.arange(256) * (contrast * brightness) + added
-        return cv2.LUT(img, np.rint(values).clip(0, 255).astype(np.uint8)).reshape(img.shape)
 
 
 class Augmented(NamedTuple):
@@ -116,6 +56,7 @@ class Augmentation:
         ArgumentError: If a transform would interpolate masks.
 
     Example:
+        >>> import albumentations as A
         >>> flip = Augmentation([A.HorizontalFlip(p=1)])
         >>> box = np.array([[0.0, 2.0, 3.0, 8.0]])
         >>> flip(np.zeros((8, 10, 3), np.uint8), seed=0, boxes=box).boxes.round(4).tolist()
@@ -123,6 +64,8 @@ class Augmentation:
     """
 
     def __init__(self, pipeline: Any, visible: float = 0.1) -> None:  # noqa: ANN401 (Albumentations has no types)
+        import albumentations as A
+
         if type(pipeline) is A.Compose and pipeline.p == 1:
             pipeline = pipeline.transforms  # one composition less, which would draw its own random number
         steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
@@ -171,6 +114,8 @@ class Augmentation:
 
         Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``.
         """
+        import albumentations as A
+
         try:
             return {str(key): _plain(value) for key, value in A.to_dict(self.pipeline).items()}
         except NotImplementedError:
@@ -233,16 +178,26 @@ class Augmentation:
 
 
 def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
+    import albumentations as A
+
     for step in steps:
         yield from _leaves(step.transforms) if isinstance(step, A.BaseCompose) else [step]
 
 
 def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    import albumentations as A
+
+    from visiontasks.data.augmentation.color_transform import ColorMatrix
+
     return ColorMatrix(**arguments) if name == "ColorMatrix" else getattr(A, name)(**arguments)
 
 
 def _by_name(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
     """Create a transform by its name."""
+    import albumentations as A
+
+    from visiontasks.data.augmentation.color_transform import ColorMatrix
+
     kind = ColorMatrix if name == "ColorMatrix" else getattr(A, name, None)
     if not (isinstance(kind, type) and issubclass(kind, A.BasicTransform)):
         known = [key for key in dir(A) if isinstance(getattr(A, key), type)]
@@ -257,6 +212,10 @@ def _by_name(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (A
 
 
 def _from_dict(description: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)
+    import albumentations as A
+
+    import visiontasks.data.augmentation.color_transform  # noqa: F401 (makes it known to Albumentations)
+
     try:
         return A.from_dict(dict(description))
     except (KeyError, TypeError, ValueError) as error:

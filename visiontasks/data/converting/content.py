@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.errors import ArgumentError, DataError
 
@@ -115,7 +115,7 @@ class Content:
                 self.omitted["run lengths of objects"] += sum(map(bool, index.segments.runs))
 
 
-def collect(data: FileDataModule) -> Content:
+def collect(data: FileData) -> Content:
     """Read the annotations of all splits.
 
     Raises:

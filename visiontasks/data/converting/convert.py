@@ -14,7 +14,7 @@ from visiontasks.data.converting.content import Content, collect
 from visiontasks.data.converting.table import write_csv
 from visiontasks.data.converting.voc import write_voc
 from visiontasks.data.converting.yolo import write_yolo
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.files import replacing_folder
 
@@ -58,7 +58,7 @@ class Conversion:
     options: dict[str, object]
 
 
-def convert(data: FileDataModule, form: str, output: str | Path, images: str = "copy") -> Conversion:
+def convert(data: FileData, form: str, output: str | Path, images: str = "copy") -> Conversion:
     """Write all splits of a data set in another form.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import described, find_images_folder, first_file_names, layout_error, places
 from visiontasks.data.download.public import COCO_2017, download_archives
@@ -19,7 +19,7 @@ _YEARS = ("2017", "2014")
 _SHOWN = 10
 
 
-class COCODataModule(FileDataModule):
+class COCOData(FileData):
     """COCO 2017, or custom data with annotations in a COCO json file.
 
     The files that are recognised below ``root`` are listed in ``visiontasks.data.datamodules.layouts``, such as
@@ -39,7 +39,7 @@ class COCODataModule(FileDataModule):
         box_format: Notation of the boxes, if a tool has written one other than COCO's.
         download: Whether to download COCO 2017 (19 GB) into ``root`` if it is not there yet.
         mirrors: Addresses of servers to try first, each replacing ``http://images.cocodataset.org``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -62,7 +62,7 @@ class COCODataModule(FileDataModule):
         box_format: BoxFormat = "xywh",
         download: bool = False,
         mirrors: Sequence[str] = (),
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         self.files = {"train": train, "val": val, "test": test}
         self.images = images

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from lightning.pytorch.utilities import rank_zero_warn
-
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, module_of
 from visiontasks.data.index.file_names import list_files
 from visiontasks.data.index.folders import ClassFolders, ImageFolder, subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
+from visiontasks.data.messages import warn
 from visiontasks.errors import DataError
 
 _EXPECTED = ("train/CLASS/image.jpg, val/CLASS/, test/CLASS/", "CLASS/image.jpg")
@@ -25,7 +24,7 @@ _PARTS = {
 """Names of folders that hold parts of a data set, in lower case."""
 
 
-class FolderDataModule(FileDataModule):
+class FolderData(FileData):
     """Images in one folder per class for classification, or in any folder for autoencoding.
 
     The following folders below ``root`` are recognised: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``,
@@ -37,7 +36,7 @@ class FolderDataModule(FileDataModule):
     Args:
         root: Folder of the data set.
         task: ``"classification"`` or ``"autoencoding"``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -50,7 +49,7 @@ class FolderDataModule(FileDataModule):
         self,
         root: str | Path = "data",
         task: Literal["classification", "autoencoding"] = "classification",
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         self._stated = tuple(kwargs.get("class_names") or ())
         super().__init__(root, task, **kwargs)
@@ -64,7 +63,7 @@ class FolderDataModule(FileDataModule):
             if folder is None or not (folders["train"] or evaluates):
                 return None
             if self.task == "classification" and not subfolders(folder):
-                rank_zero_warn(f"{str(folder)!r} has no folders of classes; it is left out.")
+                warn(f"{str(folder)!r} has no folders of classes; it is left out.")
                 return None
             return self._source(folder, class_names)
         nested = [path for path in subfolders(self.root) if first_existing(path, SPLIT_NAMES[split])]

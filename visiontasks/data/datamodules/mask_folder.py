@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import first_existing, layout_error, spelled
 from visiontasks.data.images.mask_values import MaskValues, read_classes
@@ -25,7 +25,7 @@ _EXPECTED = (
 )
 
 
-class MaskFolderDataModule(FileDataModule):
+class MaskFolderData(FileData):
     """Images and masks in parallel folders or two-column lists, for segmentation.
 
     A mask is a losslessly compressed image with one channel whose values are the classes; the colours of a palette do
@@ -46,7 +46,7 @@ class MaskFolderDataModule(FileDataModule):
         ignore_index: Value of pixels that loss and metrics ignore (11 in CamVid); 255 in batches.
         images: Folder of the images, relative to ``root``, if it has another name.
         masks: Folder of the masks, relative to ``root``, if it has another name.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -65,7 +65,7 @@ class MaskFolderDataModule(FileDataModule):
         ignore_index: int = IGNORED,
         images: str | None = None,
         masks: str | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         self.ignore_index = ignore_index
         self.folders = None if images is None and masks is None else (images or "images", masks or "masks")

@@ -7,10 +7,10 @@ from visiontasks.data.scoring import ScoredSplit, Trained
 from visiontasks.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from visiontasks.data.datamodules.file_data_module import FileDataModule
+    pass
 
 
-def match_files(data: "FileDataModule", trained: Trained, split: ScoredSplit | None) -> None:
+def match_files(data: "FileData", trained: Trained, split: ScoredSplit | None) -> None:
     """Find the classes of the annotations among those of a checkpoint, and choose the images to score.
 
     Args:
@@ -33,7 +33,7 @@ def match_files(data: "FileDataModule", trained: Trained, split: ScoredSplit | N
         data.splits.score(split)
 
 
-def _match_classes(data: "FileDataModule", class_names: tuple[str, ...]) -> None:
+def _match_classes(data: "FileData", class_names: tuple[str, ...]) -> None:
     values = data.values_of_masks()
     if values is not None:
         try:

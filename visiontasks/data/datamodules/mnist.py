@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from visiontasks.data.augmentation.affine import BatchAffine, Strength
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.idx import download_idx, load_idx
 from visiontasks.data.datasets.idx_datasets import get_idx_dataset
 from visiontasks.data.datasets.memory import MemoryDataset
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.data.scoring import matched_names
 from visiontasks.errors import ArgumentError
 from visiontasks.types import Statistics
@@ -30,7 +30,7 @@ class MNISTDataModule(VisionDataModule):
             ``"default"`` or ``"strong"``, see
             :meth:`BatchAffine.preset <visiontasks.data.augmentation.affine.BatchAffine.preset>`.
         batch_size: Images per training batch and process.
-        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
     Raises:
         ArgumentError: If the data set is unknown (near matches are listed) or more images are held out than there are.
@@ -49,7 +49,7 @@ class MNISTDataModule(VisionDataModule):
         val_size: int = 5000,
         augmentation: Strength = "none",
         batch_size: int = 128,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
         super().__init__(batch_size=batch_size, **kwargs)
         self.root = Path(root)

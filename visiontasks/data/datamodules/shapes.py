@@ -9,11 +9,11 @@ from visiontasks.data.augmentation.affine import BatchAffine, Strength
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
 from visiontasks.data.index.proposal_files import ProposalFile
+from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.data.scoring import ScoredSplit, Trained, matched_names
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch, Statistics
@@ -43,7 +43,7 @@ class ShapesDataModule(VisionDataModule):
             detection, else 1.
         proposals: Detection: a file of proposals to include in the batches, see
             :mod:`visiontasks.data.index.proposal_files`.
-        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -70,7 +70,7 @@ class ShapesDataModule(VisionDataModule):
         augmentation: Strength = "none",
         max_objects: int | None = None,
         proposals: str | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
         super().__init__(**kwargs)
         if min(train_size, val_size, test_size) < 1:

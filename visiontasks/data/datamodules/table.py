@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_warn
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import LayoutError, described, find_images_folder, layout_error, places
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_columns import MEANINGS, flag_columns, open_table
 from visiontasks.data.index.csv_table import CsvTable
 from visiontasks.data.index.splits import SPLIT_NAMES, split_of
+from visiontasks.data.messages import warn
 from visiontasks.errors import ArgumentError, check_choice
 
 _TRIED = 5
 """Number of file names by which the folder of the images is searched for."""
 
 
-class CSVDataModule(FileDataModule):
+class CSVData(FileData):
     """Images listed in a table with their classes and, optionally, boxes.
 
     The first line names the columns: ``file`` (or filename, image, path), ``class`` (or label), and for boxes ``xmin``,
@@ -43,7 +43,7 @@ class CSVDataModule(FileDataModule):
             ``"relative"`` is fractions of width and height.
         multilabel: Classification: whether an image may have several classes; by default, whether any image has
             several, or classes have columns.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -63,7 +63,7 @@ class CSVDataModule(FileDataModule):
         separator: str | None = None,
         box_format: BoxFormat = "xyxy",
         multilabel: bool | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         self.table = table
         self.images = images
@@ -98,7 +98,7 @@ class CSVDataModule(FileDataModule):
             if table is None and split == "train":
                 raise layout_error(self.root, described("CSVDataModule"), "None of the tables is for training.")
             if table and split != "train" and self.task != "autoencoding" and not self._glance(table).has_classes:
-                rank_zero_warn(f"{str(table)!r} has no column of classes; it is left out.")
+                warn(f"{str(table)!r} has no column of classes; it is left out.")
                 return None
             return self._source(table, None, class_names, split) if table else None
         table = self._single()

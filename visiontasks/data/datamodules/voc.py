@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import described, first_existing, holds_xml, layout_error, places
 from visiontasks.data.download.public import VOC, download_archives
@@ -30,7 +30,7 @@ _DEVKITS = (
 )
 
 
-class VOCDataModule(FileDataModule):
+class VOCData(FileData):
     """PASCAL VOC 2007 or 2012, or custom data with one XML file per image, as written by labelImg.
 
     Both a devkit below ``root`` and folders of images and XML files without lists are recognised. The classes are those
@@ -52,7 +52,7 @@ class VOCDataModule(FileDataModule):
             single object.
         download: Whether to download the data set of that year into ``root`` if it is not there yet.
         mirrors: Addresses of servers to try first, each replacing ``http://host.robots.ox.ac.uk/pascal/VOC``.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -75,7 +75,7 @@ class VOCDataModule(FileDataModule):
         objects: Literal["largest", "single"] = "largest",
         download: bool = False,
         mirrors: Sequence[str] = (),
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         years = [] if year is None else [str(year)] if isinstance(year, str | int) else [str(one) for one in year]
         unknown = [one for one in years if one not in VOC]

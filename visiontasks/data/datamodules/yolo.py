@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from lightning.pytorch.utilities import rank_zero_warn
-
-from visiontasks.data.datamodules.file_data_module import FileDataModule
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
 from visiontasks.data.datamodules.layouts import LayoutError, first_existing, layout_error, places, spelled
 from visiontasks.data.index.file_names import Folder, list_files
@@ -17,6 +15,7 @@ from visiontasks.data.index.yolo import YoloLabels
 from visiontasks.data.index.yolo_description import Description, read_description, read_names
 from visiontasks.data.index.yolo_files import find_below, label_name
 from visiontasks.data.index.yolo_lines import KeyPoints
+from visiontasks.data.messages import warn
 from visiontasks.errors import DataError
 
 _EXPECTED = (
@@ -28,7 +27,7 @@ _EXPECTED = (
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")
 
 
-class YOLODataModule(FileDataModule):
+class YOLOData(FileData):
     """Images with a text file of labels each, in the form of YOLO: boxes or polygons in fractions of the image.
 
     The folder has a ``data.yaml``, whose paths may be relative to it or to the root or be those of another machine, or
@@ -39,13 +38,13 @@ class YOLODataModule(FileDataModule):
 
     In segmentation a pixel has the class of the smallest polygon that covers it, or is ``background``. Folders of
     images per class, as YOLO has them for classification, are data of
-    :class:`~visiontasks.data.datamodules.folder.FolderDataModule`.
+    :class:`~visiontasks.FolderDataModule`.
 
     Args:
         root: Folder of the data set.
         task: ``"detection"``, ``"segmentation"``, or ``"localization"`` of the largest object.
         yaml: The description, relative to ``root``; by default found by searching.
-        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data_module.FileDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
         ArgumentError: If an argument is out of range.
@@ -61,7 +60,7 @@ class YOLODataModule(FileDataModule):
         task: Literal["detection", "segmentation", "localization"] = "detection",
         *,
         yaml: str | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of FileDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
         self.yaml = yaml
         super().__init__(root, task, **kwargs)
@@ -128,7 +127,7 @@ class YOLODataModule(FileDataModule):
                 continue
             message = f"{str(file)!r}: {split} is {place!r}, which is not below {str(self.root)!r}"
             if split == "test":  # Roboflow names one whether there is one or not
-                rank_zero_warn(f"{message}; it is left out.")
+                warn(f"{message}; it is left out.")
                 continue
             outside = Path(os.path.normpath(file.parent / description.path / place))
             remedy = f"name a root that holds {str(outside)!r}" if outside.exists() else "correct the path"

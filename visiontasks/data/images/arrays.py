@@ -47,7 +47,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
         pixels: Shape [H, W, C], or [H, W].
         size: Height and width to resize to.
         nearest: Whether to take the value of the nearest pixel, as masks require. Otherwise values are interpolated
-            linearly, or averaged over areas if linear interpolation would skip pixels (to less than half the size).
+            linearly, and along a side that shrinks to less than half, where linear interpolation would skip pixels,
+            averaged over areas.
 
     Returns:
         The array in its new size.
@@ -55,8 +56,13 @@ def resize(pixels: np.ndarray, size: tuple[int, int], nearest: bool = False) -> 
     height, width = pixels.shape[:2]
     if (height, width) == size:
         return pixels
-    shrinks = 2 * size[0] < height or 2 * size[1] < width
-    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_LINEAR
+    if not nearest and (2 * size[0] < height or 2 * size[1] < width):
+        # OpenCV averages only if no side grows, and otherwise skips pixels: the sides that shrink come first.
+        smaller = (min(height, size[0]), min(width, size[1]))
+        pixels = cv2.resize(pixels, smaller[::-1], interpolation=cv2.INTER_AREA).reshape(*smaller, *pixels.shape[2:])
+        if smaller == size:
+            return pixels
     return cv2.resize(pixels, (size[1], size[0]), interpolation=method).reshape(*size, *pixels.shape[2:])
 
 

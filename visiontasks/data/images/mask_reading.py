@@ -10,9 +10,9 @@ from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
 from visiontasks.data.images.headers import check_content, check_size, read_header, without_text
-from visiontasks.data.images.reading import MAX_PIXELS
 from visiontasks.data.images.tiff import ORIENTATION, SIGNATURES, read_stored, upright
 from visiontasks.errors import DataError, UnreadableFileError
+from visiontasks.options import MAX_PIXELS
 from visiontasks.types import IGNORED
 
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)

@@ -36,9 +36,7 @@ from visiontasks.data.images.tiff import (
     upright,
 )
 from visiontasks.errors import UnreadableFileError
-
-MAX_PIXELS = 178_956_970
-"""Number of pixels above which Pillow, too, considers a file an attack: 512 MiB of RGB."""
+from visiontasks.options import MAX_PIXELS
 
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, cv2.error, Image.DecompressionBombError)
 
@@ -58,9 +56,9 @@ class Reading(NamedTuple):
     exif: bool = True
     max_pixels: int = MAX_PIXELS
 
-    def pixels(self, path: Path) -> Pixels:
+    def pixels(self, source: str | Path | bytes | Image.Image) -> Pixels:
         """Read an image; see :func:`read_pixels`."""
-        return read_pixels(path, self.channels, self.max_pixels, self.value_range, self.exif)
+        return read_pixels(source, self.channels, self.max_pixels, self.value_range, self.exif)
 
 
 def read_image(
@@ -85,7 +83,7 @@ def read_image(
 
 
 def read_pixels(
-    path: str | Path,
+    source: str | Path | bytes | Image.Image,
     channels: int = 3,
     max_pixels: int = MAX_PIXELS,
     value_range: tuple[float, float] | None = None,
@@ -94,7 +92,7 @@ def read_pixels(
     """Read an image as an array.
 
     Args:
-        path: The file.
+        source: The file, its content, or an image of Pillow.
         channels: Number of channels: 1 for grey, 3 for RGB, or that of the file.
         max_pixels: Maximum number of pixels of an image; larger images are rejected before they are decoded.
         value_range: Values that become 0 and 255; those between them are mapped linearly, others clipped. By default
@@ -110,10 +108,11 @@ def read_pixels(
     """
     quiet_workers()
     try:
-        values = _decode(Path(path), channels, max_pixels, exif)
+        values = _decode(source, channels, max_pixels, exif)
         return with_channels(as_bytes(values, value_range), channels)
     except _DAMAGED as error:
-        message = f"{str(path)!r} could not be read as an image: {error}"
+        named = repr(str(source)) if isinstance(source, str | Path) else f"The {type(source).__name__}"
+        message = f"{named} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
 
 
@@ -131,7 +130,7 @@ def read_values(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         UnreadableFileError: If the file is missing, damaged, too large or not an image.
     """
     try:
-        return _decode(Path(path), 0, max_pixels)
+        return _decode(path, 0, max_pixels)
     except _DAMAGED as error:
         message = f"{str(path)!r} could not be read as an image: {error}"
         raise UnreadableFileError(message) from error
@@ -195,15 +194,18 @@ def _orientation(content: bytes) -> int:
         return int(image.getexif().get(ORIENTATION, 1))
 
 
-def _decode(path: Path, channels: int, max_pixels: int, exif: bool = True) -> np.ndarray:
-    if path.suffix.lower() == ".npy":
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+def _decode(source: str | Path | bytes | Image.Image, channels: int, max_pixels: int, exif: bool = True) -> np.ndarray:
+    if isinstance(source, Image.Image):
+        with warnings.catch_warnings(action="ignore"):  # as below
+            return _values_of(source, channels, max_pixels, exif)
+    if not isinstance(source, bytes) and Path(source).suffix.lower() == ".npy":
+        array = np.load(source, mmap_mode="r", allow_pickle=False)
         if array.ndim not in (2, 3):
             message = f"it holds an array of shape {list(array.shape)}; expected [H, W] or [H, W, C]"
             raise ValueError(message)
         check_size(array.shape[0], array.shape[1], max_pixels)
         return np.array(array)
-    content = path.read_bytes()
+    content = source if isinstance(source, bytes) else Path(source).read_bytes()
     check_content(content)
     header = read_header(content)
     if header is not None:
@@ -236,15 +238,19 @@ def _decode_by_pillow(content: bytes, channels: int, max_pixels: int, exif: bool
     # Pillow warns about large images, for which we have our own limit, and about damaged EXIF data, which is then
     # ignored.
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(without_text(content))) as opened:
-        check_size(opened.height, opened.width, max_pixels)
-        image = ImageOps.exif_transpose(opened) if exif else opened
-        if image.mode in ("P", "PA", "RGBa"):
-            image = image.convert("RGBA")
-        if image.mode == "1" or (image.mode in ("LA", "La") and channels != 2):
-            image = image.convert("L")
-        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX") or (image.mode == "RGBA" and channels != 4):
-            image = image.convert("RGB")
-        pixels = np.array(image)
-        # For some formats, Pillow stores 16-bit values as 32-bit integers.
-        sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
-        return pixels.astype(np.uint16) if sixteen else pixels
+        return _values_of(opened, channels, max_pixels, exif)
+
+
+def _values_of(opened: Image.Image, channels: int, max_pixels: int, exif: bool) -> np.ndarray:
+    check_size(opened.height, opened.width, max_pixels)
+    image = ImageOps.exif_transpose(opened) if exif else opened
+    if image.mode in ("P", "PA", "RGBa"):
+        image = image.convert("RGBA")
+    if image.mode == "1" or (image.mode in ("LA", "La") and channels != 2):
+        image = image.convert("L")
+    elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX") or (image.mode == "RGBA" and channels != 4):
+        image = image.convert("RGB")
+    pixels = np.array(image)
+    # For some formats, Pillow stores 16-bit values as 32-bit integers.
+    sixteen = image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 0xFFFF
+    return pixels.astype(np.uint16) if sixteen else pixels

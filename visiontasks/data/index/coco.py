@@ -18,7 +18,8 @@ from visiontasks.data.index.file_names import found_files, missing_files, unsafe
 from visiontasks.data.index.packed import ImageIndex, pack_identifiers
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
-from visiontasks.data.index.source import ignored_objects, without_garbage_collection
+from visiontasks.data.index.source import ignored_objects
+from visiontasks.garbage import without_garbage_collection
 
 
 @dataclass(frozen=True)

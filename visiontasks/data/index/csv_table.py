@@ -16,9 +16,10 @@ from visiontasks.data.index.csv_columns import CORNERS, NAMES, Header, Rows, fla
 from visiontasks.data.index.csv_values import is_number, read_boxes, read_sizes
 from visiontasks.data.index.file_names import found_files, missing_files, unsafe_name
 from visiontasks.data.index.problems import Parsed, Problem
-from visiontasks.data.index.source import build_index, encode_labels, without_garbage_collection
+from visiontasks.data.index.source import build_index, encode_labels
 from visiontasks.data.index.splits import split_of
 from visiontasks.errors import near_matches
+from visiontasks.garbage import without_garbage_collection
 
 
 class _Objects(NamedTuple):

@@ -1,8 +1,6 @@
 """Interface of annotation parsers, and the last step that all of them share."""
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from unicodedata import normalize
@@ -115,15 +113,3 @@ def encode_labels(
         for row in np.flatnonzero(labels < 0).tolist()
     ]
     return known, labels, problems
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Disable garbage collection, which would traverse millions of live records and take most of the parsing time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

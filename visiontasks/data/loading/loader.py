@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sized
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
 from torch.utils.data import DataLoader
 
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
@@ -19,13 +18,6 @@ class BatchDataset(Sized, Protocol):
 
     def __getitem__(self, request: BatchRequest, /) -> Any:  # noqa: ANN401 (the batch tuple of a task)
         """Make the batch tuple of a task from the requested samples."""
-
-
-class _KnownIndices(_IndexBatchSamplerWrapper):
-    """The indices of all batches, which Lightning otherwise collects while it predicts."""
-
-    def __init__(self, sampler: TrainingSampler | EvaluationSampler) -> None:
-        self.seen_batch_indices = [request.indices for request in sampler]
 
 
 class BatchLoader(DataLoader[Any]):
@@ -71,7 +63,7 @@ class BatchLoader(DataLoader[Any]):
         self._resumed = (-1, 0)
         if shuffle is not None:
             # Where Lightning looks up the indices for the writers of predictions; torch forbids to set it.
-            self.__dict__["batch_sampler"] = _KnownIndices(sampler)
+            self.__dict__["batch_sampler"] = _known_indices(sampler)
 
     @property
     def _auto_collation(self) -> bool:
@@ -130,3 +122,14 @@ class BatchLoader(DataLoader[Any]):
         request = next(iter(self.sampler))
         pid = processes[worker].pid if processes else None
         return silence(worker, self.num_workers, pid, request, getattr(self.dataset, "index", None), self.timeout)
+
+
+def _known_indices(sampler: TrainingSampler | EvaluationSampler) -> object:
+    """Return the indices of all batches, which Lightning otherwise collects while it predicts."""
+    from lightning.pytorch.overrides.distributed import _IndexBatchSamplerWrapper
+
+    class KnownIndices(_IndexBatchSamplerWrapper):
+        def __init__(self) -> None:
+            self.seen_batch_indices = [request.indices for request in sampler]
+
+    return KnownIndices()

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float32
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
-from visiontasks.data.data_module import VisionDataModule
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, preparation_of
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.matching import match_files
@@ -32,12 +30,14 @@ from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
 from visiontasks.data.measuring.value_range import ValueRange, check_value_range, resolve_value_range
+from visiontasks.data.messages import inform
 from visiontasks.data.scoring import ScoredSplit, Trained, read_as_trained, sizes_as_trained
+from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
-class FileDataModule(VisionDataModule):
+class FileData(VisionData):
     """Images in files with annotations in some format, for one of several tasks.
 
     A subclass defines which tasks its annotations support and where they are (:meth:`find_source`).
@@ -70,7 +70,7 @@ class FileDataModule(VisionDataModule):
         proposals: Detection: a file of proposals for the batches, see :mod:`visiontasks.data.index.proposal_files`.
         batch_size: Images per training batch and process.
         num_workers: Processes that prepare batches; by default one per core, 8 at most.
-        **kwargs: Arguments of :class:`~visiontasks.data.data_module.VisionDataModule`.
+        **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
     Raises:
         ArgumentError: If the data set does not support the task, or an argument is out of range.
@@ -80,8 +80,7 @@ class FileDataModule(VisionDataModule):
     tasks: ClassVar[tuple[TaskName, ...]]
     multilabel = False
     """Whether an image may have several classes in classification."""
-    background = False
-    """Whether in segmentation a pixel may be of no object."""
+    background = False  # whether in segmentation a pixel may be of no object
     ignore_index = IGNORED
     mask_values: MaskValues | None = None
     """Value of ignored pixels in mask files, and values or colours of the classes if they are not their numbers."""
@@ -111,7 +110,7 @@ class FileDataModule(VisionDataModule):
         proposals: str | None = None,
         batch_size: int = 16,
         num_workers: int | None = None,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionDataModule)
+        **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
         workers = usable_cores(8) if num_workers is None else num_workers
         super().__init__(batch_size=batch_size, num_workers=workers, **kwargs)
@@ -136,7 +135,6 @@ class FileDataModule(VisionDataModule):
             seed=split_seed,
             select=self.select,
         )
-        self.transform = Augmentation.create(task, augmentation)
 
     @abstractmethod
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
@@ -151,7 +149,6 @@ class FileDataModule(VisionDataModule):
 
         Raises:
             LayoutError: If nothing is found for training; there may be another split.
-            DataError: If the folder does not contain such a data set.
         """
 
     def select(self, index: ImageIndex) -> ImageIndex:
@@ -163,6 +160,11 @@ class FileDataModule(VisionDataModule):
         """The annotations of each split; missing files are downloaded first if ``download`` is set."""
         self.prepare_data()
         return self._splits
+
+    @cached_property
+    def transform(self) -> Augmentation:
+        """The random changes of training images."""
+        return Augmentation.create(self.task, self.augmentation)
 
     @property
     def yields(self) -> str:
@@ -196,8 +198,7 @@ class FileDataModule(VisionDataModule):
     @property
     def view(self) -> dict[str, Any]:
         """How images are brought to the network in evaluation."""
-        resizing, multiple = self._evaluation
-        return EvaluationView(resizing, multiple, self.reading.value_range, self.reading.exif).describe()
+        return EvaluationView(*self._evaluation, self.reading.value_range, self.reading.exif).describe()
 
     def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
         """Take over what a checkpoint knows; without splits, all images are scored unless it was trained on them."""
@@ -221,7 +222,7 @@ class FileDataModule(VisionDataModule):
             self.val_set = self.dataset("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             if self.splits.origin("test") == "val" and self.trained is None:
-                rank_zero_info("The data set has no test split; the validation split stands in for it.")
+                inform("The data set has no test split; the validation split stands in for it.")
             self.test_set = self.dataset("test")
 
     def dataset(self, split: str, *, training: bool = False, cache: bool | None = None) -> FileDataset[Any]:

@@ -1,4 +1,4 @@
-"""Constructor arguments, recorded so that they can be saved in a checkpoint."""
+"""Constructor arguments of tasks and their parts, recorded so that they can be saved in a checkpoint."""
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class _Arguments:
-    """The arguments of a task's constructors, to be passed again when a checkpoint is loaded.
+    """The arguments of an object's constructors, to be passed again when a checkpoint is loaded.
 
     For the outermost constructor all arguments from the caller are recorded. For the base constructors, to which it
     passes ``**kwargs``, the names of arguments from ``*args`` are recorded, and the defaults of arguments that nobody
@@ -66,10 +66,26 @@ def noting(constructor: Callable[..., None]) -> Callable[..., None]:
     return noting
 
 
+def note_constructor(owner: type) -> None:
+    """Wrap the constructor of a class, if it has one of its own, by :func:`noting`."""
+    if "__init__" in owner.__dict__:
+        owner.__init__ = noting(owner.__init__)  # type: ignore[misc]  # the same, but records its arguments
+
+
 def noted_arguments(instance: Any) -> dict[str, Any]:  # noqa: ANN401 (of any class)
     """Return the recorded constructor arguments of an instance by name, and clear the record."""
     arguments: _Arguments = instance.__dict__.pop("_arguments", _Arguments())
     return arguments.values
+
+
+def made_with(instance: Any) -> dict[str, object] | None:  # noqa: ANN401 (of any class)
+    """Return the recorded constructor arguments of an instance as plain values, and clear the record.
+
+    Returns:
+        The values by name; None if not all of them are plain.
+    """
+    values, others = plain_part(noted_arguments(instance))
+    return None if others else values
 
 
 def plain(value: object) -> object:

@@ -1,13 +1,10 @@
-"""What every data module shares: splits, loaders, statistics."""
+"""What every data module shares: splits, loaders, statistics; all but Lightning, which takes long to import."""
 
 import os
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import IO, Any, Self, cast
+from typing import Any
 
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
@@ -17,17 +14,18 @@ from visiontasks.data.loading.loader import BatchDataset, BatchLoader
 from visiontasks.data.loading.samplers import EvaluationSampler, Selection, TrainingSampler
 from visiontasks.data.loading.workers import WORKER_TIMEOUT
 from visiontasks.data.measuring.fingerprint import fingerprint
+from visiontasks.data.messages import inform
 from visiontasks.data.scoring import ScoredSplit, Trained, label_map, scored_in_memory
 from visiontasks.errors import ArgumentError
-from visiontasks.serialization import Source, load_file, open_source
 from visiontasks.types import ClassCounts, Statistics
 
 
-class VisionDataModule(LightningDataModule, ABC):
+class VisionData(ABC):
     """Training, validation and test splits of images for one task.
 
     A subclass sets ``train_set``, ``val_set`` and ``test_set`` in ``setup`` and describes the data by the properties
-    below, which must be answered without reading images.
+    below, which must be answered without reading images. Lightning trains on it as a
+    :class:`~visiontasks.data.lightning_modules.VisionDataModule`.
 
     Args:
         batch_size: Images per training batch and process.
@@ -39,6 +37,7 @@ class VisionDataModule(LightningDataModule, ABC):
         seed: Seed of the training order and of augmentation; by default the seed of ``seed_everything``, or 0.
     """
 
+    trainer: Any = None
     train_set: BatchDataset
     val_set: BatchDataset
     test_set: BatchDataset
@@ -113,6 +112,13 @@ class VisionDataModule(LightningDataModule, ABC):
         """
         return None if self.image_size is None else EvaluationView(Stretch(self.image_size)).describe()
 
+    def prepare_data(self) -> None:  # noqa: B027 (there may be nothing to prepare)
+        """Download missing files, if that is asked for; called by one process before ``setup`` is by each."""
+
+    @abstractmethod
+    def setup(self, stage: str) -> None:
+        """Create the splits that a stage needs: ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
+
     @abstractmethod
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split; called after ``setup``."""
@@ -144,9 +150,7 @@ class VisionDataModule(LightningDataModule, ABC):
         sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
         if left_out:
-            rank_zero_info(
-                f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time)."
-            )
+            inform(f"{left_out} of {sampler.samples} training images are left out of each epoch (others each time).")
         self._train_loader = self._loader(self.train_set, sampler)
         if self._resumed is not None:
             self._train_loader.load_state_dict(self._resumed)
@@ -168,7 +172,7 @@ class VisionDataModule(LightningDataModule, ABC):
         asks for the number of steps creates it. Lightning also calls this method when a checkpoint is only evaluated;
         the state is then ignored.
         """
-        scored = self.trainer is not None and self.trainer.state.fn != TrainerFn.FITTING
+        scored = self.trainer is not None and self.trainer.state.fn != "fit"
         self._resumed = None if scored else state_dict or None
 
     def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
@@ -227,7 +231,7 @@ class VisionDataModule(LightningDataModule, ABC):
         dataset = self.scored_set(split)
         if self.trained is not None:
             of = f"{type(self).__name__} {str(getattr(self, 'root', ''))!r}".removesuffix(" ''")
-            rank_zero_info(f"Scored: {len(dataset)} images of {of}, {self.describe_scored(split)}.")
+            inform(f"Scored: {len(dataset)} images of {of}, {self.describe_scored(split)}.")
         return self._loader(dataset, EvaluationSampler(dataset, self.eval_batch_size))
 
     def unaugmented_dataloader(self, count: int | None = None) -> DataLoader[Any]:
@@ -258,31 +262,6 @@ class VisionDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[Any]:
         """Load the test batches for prediction."""
         return self.test_dataloader()
-
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]  # narrower: no pickles, no hyperparameter files
-        cls,
-        checkpoint_path: Source,
-        **kwargs: Any,  # noqa: ANN401 (the arguments of any subclass)
-    ) -> Self:
-        """Create the data module whose arguments a checkpoint holds, if it saves them by ``save_hyperparameters``.
-
-        Args:
-            checkpoint_path: A file, a remote address or a file object.
-            **kwargs: Arguments that replace saved ones.
-
-        Returns:
-            The data module.
-
-        Raises:
-            CheckpointError: If the file is missing, damaged, or holds objects other than tensors and plain values.
-        """
-        with open_source(checkpoint_path) as content:
-            load_file(content)  # verified and refused with our message, before Lightning reads it
-            content.seek(0)
-            return super().load_from_checkpoint(
-                cast(IO[bytes], content), map_location="cpu", weights_only=True, **kwargs
-            )
 
     def _loader(self, dataset: BatchDataset, sampler: TrainingSampler | EvaluationSampler) -> BatchLoader:
         # As keyword arguments, which is how Lightning passes them when it recreates the loader.

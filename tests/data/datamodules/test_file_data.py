@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tests.data.datamodules.image_sets import shapes, write_coco, write_folders, write_masks, write_table, write_voc
 from visiontasks import COCODataModule, CSVDataModule, FolderDataModule, MaskFolderDataModule, VOCDataModule
-from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.shapes import CLASS_NAMES
+from visiontasks.data.lightning_modules import FileDataModule
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.testing import check_datamodule

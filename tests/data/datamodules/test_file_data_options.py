@@ -10,9 +10,9 @@ import torch
 from tests.data.datamodules.image_sets import write_coco, write_folders, write_masks
 from visiontasks import COCODataModule, FolderDataModule, MaskFolderDataModule
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Stretch, Whole, Within
-from visiontasks.data.datamodules.file_data_module import FileDataModule
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.images.reading import Reading
+from visiontasks.data.lightning_modules import FileDataModule
 from visiontasks.data.loading.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.loading.processes import usable_cores
 from visiontasks.types import Statistics
@@ -152,7 +152,7 @@ def test_statistics_are_measured_as_images_are_evaluated(
         asked.append((*given[1:], options))
         return measured
 
-    monkeypatch.setattr("visiontasks.data.datamodules.file_data_module.load_statistics", load)
+    monkeypatch.setattr("visiontasks.data.datamodules.file_data.load_statistics", load)
     data = make(roots, FolderDataModule, image_size=(16, 24), in_channels=1, on_error="skip")
     assert data.statistics() is data.statistics() is measured
     make(roots, COCODataModule, num_workers=3).statistics()
