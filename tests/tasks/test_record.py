@@ -82,6 +82,7 @@ def test_a_checkpoint_holds_plain_values_only(saved: Path) -> None:
         "class_names": None,
         "image_size": None,
         "view": {"policy": "Stretch", "size": [12, 15], "multiple": 1},
+        "root": None,
         "unsaved": {},
         "optimizer": "torch.optim.adamw.AdamW",
         "normalization": "imagenet",

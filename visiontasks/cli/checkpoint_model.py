@@ -1,26 +1,63 @@
-"""The task of a checkpoint, as flags of the command line."""
+"""The task of a checkpoint and the data of its run, as flags of the command line."""
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from visiontasks.cli.parser import flag_value
+from visiontasks.cli.run_data import data_of_checkpoint
 from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
+from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint
 
 FROM_DATA = ("num_classes", "in_channels", "image_size")
-"""Arguments of a task that come from the data."""
+"""Arguments of a task that come from the data in a training, and from the checkpoint when it is scored."""
 
 
-def with_checkpoint_model(arguments: Sequence[str], *, going_on: bool) -> list[str]:
-    """Insert the task of a checkpoint before the flags, so that flags override it, unless a task or file is given."""
+def with_checkpoint(arguments: Sequence[str], *, scored: bool) -> list[str]:
+    """Insert what a command takes from its checkpoint, unless it is given; flags override what is inserted before them.
+
+    Args:
+        arguments: The command line.
+        scored: Whether the checkpoint is scored, for which its whole task and the data of its run are inserted;
+            otherwise training goes on from it, with its task alone.
+
+    Raises:
+        ArgumentError: If a checkpoint is scored, no data are given, and those of the run are not known.
+    """
+    return _to_score(arguments) if scored else _to_go_on(arguments)
+
+
+def _to_go_on(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
-    named = {word.partition("=")[0] for word in words}
     path = flag_value("--ckpt_path", words)
-    if path in ("", "last", "best") or named & {"--model", "--config", "-c"}:
+    if path in ("", "last", "best") or _named(words) & {"--model", "--config", "-c"}:
         return words
-    checkpoint = read_checkpoint(path, going_on=going_on, keep=True)
-    task = find_task(checkpoint, path)
+    checkpoint = read_checkpoint(path, going_on=True, keep=True)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
-    model = {"class_path": import_path(task), "init_args": saved}
-    return [f"--model={json.dumps(model)}", *words]
+    return [f"--model={_described(checkpoint, path, saved)}", *words]
+
+
+def _to_score(arguments: Sequence[str]) -> list[str]:
+    words = list(arguments)
+    path, named = flag_value("--ckpt_path", words), _named(words)
+    if path in ("", "null", "last", "best"):
+        return words
+    checkpoint = read_checkpoint(path, keep=True)
+    saved: dict[str, Any] = checkpoint["hyper_parameters"]
+    configured = named & {"--config", "-c"}
+    if not configured and "--data" not in named:
+        words = [f"--data={json.dumps(data_of_checkpoint(resolve_checkpoint(path)))}", *words]
+    if not configured and "--model" not in named:
+        return [f"--model={_described(checkpoint, path, saved)}", *words]
+    known = {name: saved[name] for name in FROM_DATA if saved.get(name) is not None and f"--model.{name}" not in named}
+    return [*words, *(f"--model.{name}={json.dumps(value)}" for name, value in known.items())]
+
+
+def _named(words: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0] for word in words}
+
+
+def _described(checkpoint: dict[str, Any], path: str, arguments: dict[str, Any]) -> str:
+    return json.dumps({"class_path": import_path(find_task(checkpoint, path)), "init_args": arguments})

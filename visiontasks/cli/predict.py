@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from visiontasks.cli.model_flags import HELP, take_model_flags
 from visiontasks.cli.sides import both_sides
+from visiontasks.cli.split_files import files_of_split, without_data_flags
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
@@ -31,8 +32,13 @@ def main(command: str, arguments: Sequence[str]) -> int:
         ArgumentError: If an option is wrong.
         OSError: If a result cannot be written.
     """
-    flags, arguments = take_model_flags(arguments)
-    options = _parser(command).parse_args(both_sides(arguments, "--image_size", "--window"))
+    flags, words = take_model_flags(arguments)
+    words, data_flags = without_data_flags(words)
+    parser = _parser(command)
+    options = parser.parse_args(both_sides(words, "--image_size", "--window"))
+    split = options.split or ("all" if data_flags else None)
+    if bool(options.sources) == bool(split):
+        parser.error("give either image files, folders, patterns or lists after the checkpoint, or --data or --split")
     with without_garbage_collection():
         from tqdm import tqdm
 
@@ -53,7 +59,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
         windows_at_once=options.windows_at_once,
     )
     name = choose_format(predictor, options.format, options.output)
-    files = find_files(options.sources)
+    files = files_of_split(command, data_flags, split, options.checkpoint) if split else find_files(options.sources)
     writer = create_writer(name, predictor, files, options.output, options.annotations)
     overlay = None if options.overlays is None else _overlays(options.overlays, files, predictor)
     predictions = predict_images(
@@ -102,9 +108,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
     add(
         "sources",
-        nargs="+",
+        nargs="*",
         metavar="source",
         help="image files, folders (in depth), glob patterns, or lists: text files with a name in a line",
+    )
+    add(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="in place of sources, a split of the data set that --data CLASS --data.root FOLDER names, or of the run",
     )
     add("-o", "--output", type=Path, help="file to write, the terminal by default; for voc and png a folder")
     add(

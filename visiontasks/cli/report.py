@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from visiontasks.callbacks.report import RunReport
 from visiontasks.cli.checkpoint_model import FROM_DATA
 from visiontasks.cli.hardware import keep_freed_memory
+from visiontasks.cli.run_data import data_of_run, read_config
 from visiontasks.cli.training import TrainingCLI
-from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.errors import VisiontasksError
 from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.report import Environment, read_environment
@@ -49,7 +48,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     )
     options, flags = parser.parse_known_args(arguments)
     folder: Path = options.run
-    config = _read_config(folder)
+    config = read_config(folder)
     checkpoint = resolve_checkpoint(options.ckpt_path or best_checkpoint(folder))
     report = {
         "folder": str(folder),
@@ -61,7 +60,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     classes = read_environment(folder)
     words = [
         f"--model={json.dumps(_model(checkpoint, classes, config))}",
-        f"--data={json.dumps(_data(folder, classes, config))}",
+        f"--data={json.dumps(data_of_run(folder, config, classes))}",
         f"--seed_everything={json.dumps(config.get('seed_everything', 0))}",
         *([f"--trainer.precision={precision}"] if (precision := config.get("trainer", {}).get("precision")) else []),
         "--trainer.logger=false",
@@ -77,24 +76,6 @@ def main(command: str, arguments: Sequence[str]) -> int:
     return 0
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    file = folder / "config.yaml"
-    if not file.is_file():
-        runs = ", ".join(sorted(str(path.parent) for path in folder.glob("**/config.yaml"))[:5])
-        hint = f" Below it are: {runs}." if runs else ""
-        message = f"{str(folder)!r} is not a run folder: it has no config.yaml, which fit and recipes write.{hint}"
-        raise ArgumentError(message)
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        message = f"{str(file)!r} cannot be read as YAML: {error}"
-        raise ArgumentError(message) from error
-    if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
-        message = f"{str(file)!r} has no section 'data'; expected one, as fit writes it."
-        raise ArgumentError(message)
-    return config
-
-
 def _model(checkpoint: Path | str, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
     """Describe the task by the arguments saved in its checkpoint; a custom class by its path in the run folder."""
     content = read_checkpoint(checkpoint, keep=True)
@@ -107,18 +88,3 @@ def _model(checkpoint: Path | str, classes: Environment | None, config: dict[str
             raise
     saved = {name: value for name, value in content["hyper_parameters"].items() if name not in FROM_DATA}
     return {"class_path": path, "init_args": saved}
-
-
-def _data(folder: Path, classes: Environment | None, config: dict[str, Any]) -> dict[str, Any]:
-    """Describe the data module; a recipe saves only its arguments in the configuration, and its class separately."""
-    data: dict[str, Any] = config["data"]
-    if "class_path" in data:
-        return data
-    if classes is None or not classes.data:
-        message = (
-            f"The config.yaml of {str(folder)!r} does not say which data module its data are for, and there is no "
-            "environment.json that does. Test it instead: visiontasks test --ckpt_path FILE --data CLASS ... writes "
-            "a report as well."
-        )
-        raise ArgumentError(message)
-    return {"class_path": classes.data, "init_args": data}

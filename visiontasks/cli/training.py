@@ -20,7 +20,7 @@ from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
-from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint_model
+from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
@@ -33,6 +33,7 @@ from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
+from visiontasks.cli.scoring import add_split_flag, match_checkpoint
 from visiontasks.cli.screen import screen_callbacks
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
@@ -80,6 +81,7 @@ class TrainingCLI(LightningCLI):
             self.chosen += (("data", chosen_class("--data", arguments, DATA_MODULES)),)
         # Its folder is chosen once the flags are known.
         logger = {"class_path": import_path(RunLogger), "init_args": {"save_dir": "", "name": None}}
+        self.knows_task = self.evaluates and flag_value("--ckpt_path", arguments) not in ("", "null")
         super().__init__(
             task or Task,
             data or VisionDataModule,
@@ -90,7 +92,7 @@ class TrainingCLI(LightningCLI):
             parser_kwargs={"allow_abbrev": False},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
-            args=with_checkpoint_model(arguments, going_on=not self.evaluates) if task is None else list(arguments),
+            args=with_checkpoint(arguments, scored=self.evaluates) if task is None else list(arguments),
             run=False,
             auto_configure_optimizers=False,
             # Our tasks save their arguments themselves, in the same way here as from Python.
@@ -113,11 +115,14 @@ class TrainingCLI(LightningCLI):
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
         parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
+        if self.evaluates:
+            add_split_flag(parser)
         target = "model.init_args." if self.subclass_mode_model else "model."
         taken = {action.dest for action in parser._actions}
         for name in FROM_DATA:
             # A recipe's task may have no classes.
-            if self.subclass_mode_model or target + name in taken:
+            # A checkpoint that a configuration names is not known yet.
+            if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         assert isinstance(parser, Parser)
         parser.chosen, parser.outermost = self.chosen, True
@@ -170,6 +175,9 @@ class TrainingCLI(LightningCLI):
         finally:
             # The configuration of a run names no folder, so that another run can be started from it.
             self.config.trainer.logger = written
+        if self.evaluates:
+            match_checkpoint(self.datamodule, self.model, self.chosen_run.checkpoint, self.config_init.split)
+            return
         for name, value in given.items():
             expected = getattr(self.datamodule, name)
             if value is not None and value != expected:

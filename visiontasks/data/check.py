@@ -64,9 +64,7 @@ def check(data: VisionData, *, files: bool = True, workers: int | None = None) -
     problems: list[Problem] = []
     splits: dict[str, SplitReport] = {}
     indices: dict[str, ImageIndex] = {}
-    for split in SPLITS:
-        if data.splits.origin(split) == "val":
-            continue
+    for split in data.splits.distinct:
         index, of_split = data.splits[split].index, data.splits[split].problems
         # Problems that splits of one table or folder share are reported once.
         problems += [problem for problem in of_split if problem not in problems] if len(of_split) < 1000 else of_split
@@ -99,7 +97,7 @@ def task_problems(data: FileData, splits: Sequence[str]) -> list[Problem]:
         data: The data module.
         splits: The splits to check.
     """
-    separate = [split for split in splits if data.splits.origin(split) != "val"]
+    separate = [split for split in data.splits.distinct if split in splits]
     problems = [
         problem for split in separate for problem in _task_problems(data, split, data.splits[split].index, masks=True)
     ]

@@ -15,6 +15,7 @@ from visiontasks.data.loading.samplers import EvaluationSampler, Selection, Trai
 from visiontasks.data.loading.workers import WORKER_TIMEOUT
 from visiontasks.data.measuring.fingerprint import fingerprint
 from visiontasks.data.messages import inform
+from visiontasks.data.scoring import ScoredSplit, Trained, label_map, scored_in_memory
 from visiontasks.errors import ArgumentError
 from visiontasks.types import ClassCounts, Statistics
 
@@ -68,6 +69,8 @@ class VisionData(ABC):
         self.worker_timeout = worker_timeout
         # seed_everything stores its seed there for the processes that the Trainer starts.
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self.trained: Trained | None = None
+        self._scored: dict[str, ScoredSplit] = {}
         self._train_loader: BatchLoader | None = None
         self._resumed: dict[str, int] | None = None
 
@@ -188,23 +191,79 @@ class VisionData(ABC):
         scored = self.trainer is not None and self.trainer.state.fn != "fit"
         self._resumed = None if scored else state_dict or None
 
+    def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
+        """Take over what a checkpoint knows, to score it on these data; called before anything is read.
+
+        Classes are matched by name: the data may have some of those of the checkpoint, in any order. Data in files also
+        take over the sizes, the channels and the evaluation view, where they were not given themselves.
+
+        Args:
+            trained: What the checkpoint knows.
+            split: What validation and test see; by default each its own split.
+
+        Raises:
+            ArgumentError: If the data have a class that the checkpoint does not know.
+        """
+        self.trained = trained
+        self._scored = {} if split is None else {"val": split, "test": split}
+
+    def scored_set(self, split: str) -> BatchDataset:
+        """Return the images that validation (``"val"``) or test sees."""
+        instead = self._scored.get(split, split)
+        if instead != split:
+            self.setup("test" if instead == "test" else "fit")
+        if instead == "all":
+            self.setup("test")
+        names: tuple[str, ...] = ("train", "val", "test") if instead == "all" else (instead,)
+        sets = [self.plain_train_set() if name == "train" else getattr(self, f"{name}_set") for name in names]
+        own = self.own_class_names
+        labels = None if own is None else label_map(own, self.class_names)
+        return sets[0] if labels is None and len(sets) == 1 else scored_in_memory(sets, labels)
+
+    @property
+    def own_class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes as the data sets in memory label them; None if those are the class names."""
+        return None
+
+    @property
+    def scores_training(self) -> bool:
+        """Whether images of the training split are among those that validation or test sees."""
+        return any(split in ("train", "all") for split in self._scored.values())
+
+    def describe_scored(self, split: str) -> str:
+        """Name the images that validation or test sees."""
+        instead = self._scored.get(split, split)
+        return "all of them" if instead == "all" else f"those for {instead}"
+
     def val_dataloader(self) -> DataLoader[Any]:
         """Load validation batches, every image once on any number of processes."""
-        return self._loader(self.val_set, EvaluationSampler(self.val_set, self.eval_batch_size))
+        return self._scored_loader("val")
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Load test batches, every image once on any number of processes."""
-        return self._loader(self.test_set, EvaluationSampler(self.test_set, self.eval_batch_size))
+        return self._scored_loader("test")
+
+    def _scored_loader(self, split: str) -> BatchLoader:
+        dataset = self.scored_set(split)
+        if self.trained is not None:
+            of = f"{type(self).__name__} {str(getattr(self, 'root', ''))!r}".removesuffix(" ''")
+            inform(f"Scored: {len(dataset)} images of {of}, {self.describe_scored(split)}.")
+        return self._loader(dataset, EvaluationSampler(dataset, self.eval_batch_size))
 
     def unaugmented_dataloader(self, count: int | None = None) -> DataLoader[Any]:
         """Load training images as in validation: not augmented, every image once on any number of processes.
 
         Args:
-            count: Number of images, evenly spread over the training split; None for all.
+            count: Number of images, evenly spread over the training split; None for all. There are none if they are
+                scored, see :meth:`match`.
         """
+        if self.scores_training:
+            scored: BatchDataset = getattr(self, "test_set", None) or self.val_set
+            images: BatchDataset = Selection(scored, 0)
+            return self._loader(images, EvaluationSampler(images, self.eval_batch_size))
         if not hasattr(self, "train_set"):
             self.setup("fit")
-        images: BatchDataset = self.plain_train_set()
+        images = self.plain_train_set()
         if count is not None and count < len(images):
             images = Selection(images, count)
         return self._loader(images, EvaluationSampler(images, self.eval_batch_size))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from visiontasks.prediction.predicting import predict_images as predict_images
     from visiontasks.prediction.predicting import view_of as view_of
     from visiontasks.prediction.results import Prediction as Prediction
+    from visiontasks.prediction.scoring import match_data as match_data
     from visiontasks.prediction.sources import find_files as find_files
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

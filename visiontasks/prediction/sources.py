@@ -4,17 +4,21 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from visiontasks.data.index.file_names import list_files
+from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, suffix_of
 from visiontasks.errors import ArgumentError
 
 LIST_SUFFIXES = frozenset({".list", ".lst", ".txt"})
+_LISTS = "ImageSets"
+"""Folder of the lists in a devkit of VOC."""
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
     """List the image files that files, folders (searched in depth), glob patterns and lists name.
 
-    A list is a text file (``.txt``, ``.lst``, ``.list``) with one name per line, relative to the current folder or to
-    that of the list. Names that do not exist are kept: they fail one by one when they are read.
+    A list is a text file (``.txt``, ``.lst``, ``.list``) with one name per line, relative to the current folder, to
+    that of the list, or to ``JPEGImages`` beside the folder of lists in a devkit of VOC. Names may lack their suffix,
+    and more columns may follow, as that of the masks in CamVid. Names that do not exist are kept: they fail one by one
+    when they are read.
 
     Args:
         sources: Files, folders, patterns and lists.
@@ -87,8 +91,27 @@ def name_targets(files: Sequence[Path], folder: Path, suffix: str) -> dict[Path 
 
 def _read_list(path: Path) -> list[Path]:
     lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    names = [Path(line.strip()) for line in lines if line.strip()]
-    return [name if name.exists() or name.is_absolute() else path.parent / name for name in names]
+    folders = [Path(), path.parent, *(parent.parent / "JPEGImages" for parent in path.parents if parent.name == _LISTS)]
+    # Listed once, however many names lack their suffix.
+    stems: dict[Path, dict[str, Path]] = {}
+    return [_listed(line.strip(), folders, stems) for line in lines if line.strip()]
+
+
+def _listed(line: str, folders: Sequence[Path], stems: dict[Path, dict[str, Path]]) -> Path:
+    """Find the image that a line of a list names: all of the line, or its first column."""
+    names = dict.fromkeys((line, line.partition("\t")[0].strip(), line.split()[0]))
+    for name in names:
+        for folder in folders:
+            if (folder / name).is_file():
+                return folder / name
+    for name in names:
+        for place in (folder / name for folder in folders):
+            if place.parent not in stems:
+                inside = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
+                stems[place.parent] = {file.stem: file for file in inside if suffix_of(file.name) in IMAGE_SUFFIXES}
+            if place.name in stems[place.parent]:
+                return stems[place.parent][place.name]
+    return Path(line) if Path(line).is_absolute() else folders[1] / line
 
 
 def _glob(pattern: Path) -> Iterable[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.pytorch import LightningModule, Trainer
@@ -28,10 +29,12 @@ class Preparation(OwnedCallback):
 
     Attributes:
         seen: Sizes of the images in the batches of the last fit, if nothing else says how they are resized.
+        root: Folder of the data of the last fit, by which they are known again; None if there is none.
     """
 
     def __init__(self) -> None:
         self.seen = SeenImages()
+        self.root: str | None = None
         self._watches = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -59,6 +62,8 @@ class Preparation(OwnedCallback):
             task._parts.unfreezing.freeze_backbone(task)
             if described:
                 _adopt(task, data)
+            root = getattr(data, "root", None)
+            self.root = str(Path(root).resolve()) if isinstance(root, str | Path) else None
             self.seen = SeenImages()
             known = (described and data.view is not None) or task.image_size is not None or task.any_size
             self._watches = not known

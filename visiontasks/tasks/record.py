@@ -81,6 +81,7 @@ def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
         "class_names": plain(task.class_names),
         "image_size": task.image_size,
         "view": plain(evaluation_view(task)),
+        "root": task._parts.preparation.root,
         "normalization": task.normalize.mode,
         "unsaved": task._unsaved,
         "optimizer": qualified_name(optimizers[0]) if optimizers else None,
@@ -107,11 +108,23 @@ def adopt_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
             "in the same order. Check that these are the data that you mean."
         )
         raise CheckpointError(message)
+    adopt_description(task, record)
+    for callback in task.owned_callbacks:
+        callback.before_weights(task, checkpoint)
+
+
+def adopt_description(task: "visiontasks.tasks.task.Task", record: Mapping[str, Any]) -> None:
+    """Adopt what a record says of the data, where the task does not know it itself.
+
+    Args:
+        task: The task.
+        record: The record of a checkpoint.
+    """
     task.class_names = task.class_names or record.get("class_names")
     task.view = task.view or recorded_view(task, record)
     task.image_size = task.image_size or record.get("image_size")
-    for callback in task.owned_callbacks:
-        callback.before_weights(task, checkpoint)
+    preparation = task._parts.preparation
+    preparation.root = preparation.root or record.get("root")
 
 
 def fitting_weights(module: LightningModule, state_dict: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:

@@ -228,8 +228,8 @@ def test_a_layout_that_is_not_found_is_described(
 def test_wrong_arguments_fail_at_once(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"unknown augmentation 'strng' for detection\. Did you mean 'strong'"):
         make(COCODataModule, tmp_path, augmentation="strng")
-    with pytest.raises(ArgumentError, match=r"fractions is \[1, 0, 0\]; expected the shares of train, val and test"):
-        make(COCODataModule, tmp_path, fractions=(1, 0, 0))
+    with pytest.raises(ArgumentError, match=r"fractions is \[1, -1, 0\]; expected the shares of train, val and test"):
+        make(COCODataModule, tmp_path, fractions=(1, -1, 0))
     with pytest.raises(DataError, match=r"nowhere' does not exist; expected a folder\. In "):
         _ = make(COCODataModule, tmp_path / "nowhere").class_names
 

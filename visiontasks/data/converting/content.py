@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from visiontasks.data.datamodules.file_data import FileData
-from visiontasks.data.datamodules.splits import SPLITS
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.errors import ArgumentError, DataError
 
@@ -88,7 +87,7 @@ class Content:
 
     def has_boxes(self) -> bool:
         """Return whether the objects have boxes; in classification by folders they have classes only."""
-        return self.indices["train"].boxes is not None
+        return next(iter(self.indices.values())).boxes is not None
 
     def omit_marks(self, picture: Picture) -> list[int]:
         """Leave out and count the ignored objects of an image, for a form that cannot mark them.
@@ -123,10 +122,10 @@ def collect(data: FileData) -> Content:
         ArgumentError: If the annotations are masks in files, and there are no objects to convert.
         DataError: If the annotations have errors, or the size of an image cannot be read.
     """
-    indices = {split: data.splits[split].index for split in SPLITS if data.splits.origin(split) != "val"}
-    indices = {split: index for split, index in indices.items() if split == "train" or len(index)}
-    train = indices["train"]
-    if train.masks is not None and train.boxes is None:
+    indices = {split: data.splits[split].index for split in data.splits.distinct}
+    first = next(iter(indices.values()))
+    indices = {split: index for split, index in indices.items() if index is first or len(index)}
+    if first.masks is not None and first.boxes is None:
         message = (
             f"the annotations of {str(data.root)!r} are masks in files, which none of the forms holds; expected "
             "classes, boxes or polygons of objects."

@@ -47,6 +47,7 @@ class COCOData(FileData):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    background = True
     multilabel = True
 
     def __init__(
@@ -69,12 +70,6 @@ class COCOData(FileData):
         self.download = download
         self.mirrors = mirrors
         super().__init__(root, task, **kwargs)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the categories, in the order of their ids unless given; in segmentation after ``background``."""
-        names = super().class_names
-        return ("background", *names) if self.task == "segmentation" else names
 
     def prepare_data(self) -> None:
         """Download missing files if ``download`` is set."""

@@ -6,18 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
-from visiontasks.data.augmentation.resizing import RandomScaledCrop, Resizing, Stretch, Whole, Within
+from visiontasks.data.augmentation.resizing import RandomScaledCrop, Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fitting_crops
-from visiontasks.data.datamodules.file_tasks import FILE_TASKS, FileTask, Sizes, TaskName
+from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, preparation_of
 from visiontasks.data.datamodules.layouts import check_root
-from visiontasks.data.datamodules.splits import Splits
-from visiontasks.data.datasets.file_dataset import FileDataset, OnError
+from visiontasks.data.datamodules.matching import match_files
+from visiontasks.data.datamodules.sampling import drawing
+from visiontasks.data.datamodules.splits import FRACTIONS, Splits
+from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.proposals import ProposalDataset
 from visiontasks.data.datasets.tasks import DetectionDataset, SegmentationDataset
 from visiontasks.data.images.mask_values import MaskValues
@@ -25,13 +26,13 @@ from visiontasks.data.images.reading import Reading
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.index.source import AnnotationSource
-from visiontasks.data.loading.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.loading.processes import usable_cores
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.data.measuring.frequencies import median_frequency_weights
 from visiontasks.data.measuring.statistics import count_classes, load_statistics
 from visiontasks.data.measuring.value_range import ValueRange, check_value_range, resolve_value_range
 from visiontasks.data.messages import inform
+from visiontasks.data.scoring import ScoredSplit, Trained, read_as_trained, sizes_as_trained
 from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.sizes import ImageSize, height_and_width
@@ -81,6 +82,7 @@ class FileData(VisionData):
     tasks: ClassVar[tuple[TaskName, ...]]
     multilabel = False
     """Whether an image may have several classes in classification."""
+    background = False  # whether in segmentation a pixel may be of no object
     ignore_index = IGNORED
     mask_values: MaskValues | None = None
     """Value of ignored pixels in mask files, and values or colours of the classes if they are not their numbers."""
@@ -95,14 +97,14 @@ class FileData(VisionData):
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
         crop_scale: tuple[float, float] = (0.5, 2.0),
-        shorter: int = 800,
-        longer: int = 1333,
+        shorter: int = SIDES[0],
+        longer: int = SIDES[1],
         in_channels: int = 3,
         value_range: ValueRange = None,
         exif: Literal["apply", "ignore"] = "apply",
         augmentation: str | dict[str, Any] | Augmentation = "default",
         lists: Mapping[str, str] | None = None,
-        fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        fractions: tuple[float, float, float] = FRACTIONS,
         split_seed: int = 0,
         balanced: bool = False,
         on_error: Literal["raise", "skip"] = "raise",
@@ -117,17 +119,14 @@ class FileData(VisionData):
         if task not in self.tasks:
             message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
             raise ArgumentError(message)
-        self.root = Path(root)
-        self.task = task
-        self.in_channels = in_channels
+        self.root, self.task, self.in_channels = Path(root), task, in_channels
         check_choice("exif", exif, ("apply", "ignore"))
         self.value_range, self.exif = check_value_range(value_range), exif
         self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
-        self.sized = image_size is not None
+        self.sized = image_size is not None or (shorter, longer) != SIDES
         self.crop_scale, self.shorter, self.longer = crop_scale, shorter, longer
-        self.augmentation = augmentation
-        self.balanced, self.on_error, self.cache = balanced, on_error, cache
-        self.proposals = proposals
+        self.augmentation, self.balanced, self.proposals = augmentation, balanced, proposals
+        self.on_error, self.cache = on_error, cache
         self._measured: Statistics | None = None
         self._splits = Splits(
             self._find,
@@ -148,10 +147,10 @@ class FileData(VisionData):
             class_names: Classes in the order of the labels; None takes those of the annotations.
 
         Returns:
-            The source to parse; None for a split that the data set does not have. There is always one for training.
+            The source to parse; None for a split that the data set does not have.
 
         Raises:
-            DataError: If the folder does not contain such a data set.
+            LayoutError: If nothing is found for training; there may be another split.
         """
 
     def select(self, index: ImageIndex) -> ImageIndex:
@@ -177,35 +176,54 @@ class FileData(VisionData):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels; in segmentation, of the values that a pixel can have."""
-        return self.splits.class_names
+        return (self.trained and self.trained.class_names) or self.pixel_classes(self.splits.class_names)
+
+    def values_of_masks(self) -> MaskValues | None:
+        """Return the values of the classes in mask files; None for other annotations, or if the data do not tell."""
+        return None
+
+    def pixel_classes(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the class names if those of the objects are given."""
+        return ("background", *names) if self.background and self.task == "segmentation" else names
 
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Height and width of the images in a batch; None when it varies, as in segmentation's evaluation."""
-        evaluation = self._resizing(training=False)
-        return evaluation.size if isinstance(evaluation, Stretch) else None
+        return resizing.size if isinstance(resizing := self._evaluation[0], Stretch) else None
 
     @cached_property
     def reading(self) -> Reading:
         """How image files are read; the range of their values is measured if that is asked for."""
         values = resolve_value_range(self.value_range, lambda: self.splits["train"].index)
-        return Reading(self.in_channels, values, self.exif == "apply")
+        return read_as_trained(Reading(self.in_channels, values, self.exif == "apply"), self.trained)
 
     @property
     def view(self) -> dict[str, Any]:
         """How images are brought to the network in evaluation."""
-        multiple = self._preparation(self.task).multiple
-        evaluation, reading = self._resizing(training=False), self.reading
-        return EvaluationView(evaluation, multiple, reading.value_range, reading.exif).describe()
+        return EvaluationView(*self._evaluation, self.reading.value_range, self.reading.exif).describe()
+
+    def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
+        """Take over what a checkpoint knows; without splits, all images are scored unless it was trained on them."""
+        match_files(self, trained, split)
+        super().match(trained)
+
+    @property
+    def scores_training(self) -> bool:
+        """Whether images of the training split are among those that validation or test sees, or there are none."""
+        return self.trained is not None and self.splits.scores_training
+
+    def describe_scored(self, split: str) -> str:
+        """Name the images that validation or test sees."""
+        return self.splits.describe(split)
 
     def setup(self, stage: str) -> None:
         """Read the annotations of the splits that a stage needs."""
+        if stage == "fit" and not hasattr(self, "train_set"):
+            self.train_set = self.dataset("train", training=True)
         if stage in ("fit", "validate") and not hasattr(self, "val_set"):
-            if stage == "fit" or not hasattr(self, "train_set"):
-                self.train_set = self.dataset("train", training=True)
             self.val_set = self.dataset("val")
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
-            if self.splits.origin("test") == "val":
+            if self.splits.origin("test") == "val" and self.trained is None:
                 inform("The data set has no test split; the validation split stands in for it.")
             self.test_set = self.dataset("test")
 
@@ -218,22 +236,21 @@ class FileData(VisionData):
             cache: Whether to keep decoded images in memory; None takes the setting of the data module.
         """
         index = self.splits[split].index  # which may tell what the values of masks are
-        preparation, options = self._preparation(self.yields), dict[str, Any]()
+        preparation, options = preparation_of(self.yields, self.size), dict[str, Any]()
         kind = preparation.dataset
         if kind is SegmentationDataset:
             options = {"classes": self.num_classes, "ignore_index": self.ignore_index, "mask_values": self.mask_values}
         elif kind is DetectionDataset and self.proposals is not None:
             kind, options = ProposalDataset, {"proposals": ProposalFile(self.proposals)}
-        failing: OnError = "replace" if training else "skip"
         dataset = kind(
             index,
             reading=self.reading,
-            resizing=self._resizing(training=training),
+            resizing=preparation.training(self._sizes) if training else self._evaluation[0],
             augmentation=self.transform if training else None,
             seed=self.seed,
-            on_error="raise" if self.on_error == "raise" else failing,
+            on_error="raise" if self.on_error == "raise" else "replace" if training else "skip",
             cache=self.cache if cache is None else cache,
-            multiple=preparation.multiple,
+            multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
         if training and isinstance(dataset.resizing, RandomScaledCrop):
@@ -252,25 +269,14 @@ class FileData(VisionData):
         Raises:
             ArgumentError: If images are to be balanced but have no classes.
         """
-        index = self.splits["train"].index
-        groups = weights = None
-        if self.balanced:
-            if not len(index.labels):
-                message = "balanced draws images by the classes of their objects, which the annotations do not have."
-                raise ArgumentError(message)
-            weights = class_balanced_weights(index.labels, index.offsets)
-        elif isinstance(self.train_set.resizing, Within):
-            groups = aspect_groups(np.maximum(self.train_set.sizes(), 1))
-        return TrainingSampler(
-            self.train_set, self.batch_size, self.seed, self.drop_last, groups=groups, weights=weights
-        )
+        drawn = drawing(self.train_set, self.splits["train"].index, balanced=self.balanced)
+        return TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last, **drawn)
 
     def statistics(self) -> Statistics:
         """Measure the pixel statistics of the training split without augmentation, once per data set and size."""
         if self._measured is None:
+            resizing, skip = Stretch(self.image_size) if self.image_size else Whole(), self.on_error == "skip"
             index = self.splits["train"].index
-            resizing = Stretch(self.image_size) if self.image_size else Whole()
-            skip = self.on_error == "skip"
             self._measured = load_statistics(index, self.reading, resizing, self.num_workers, skip=skip)
         return self._measured
 
@@ -280,23 +286,20 @@ class FileData(VisionData):
 
     def median_frequency_weights(self) -> Float32[Tensor, " classes"]:
         """Measure the weights that balance the classes of the training masks; called after ``setup("fit")``."""
-        if not isinstance(self.train_set, SegmentationDataset):
-            message = f"class_weights 'median_frequency' is of pixels; the task of the data is {self.task!r}."
-            raise ArgumentError(message)
         return median_frequency_weights(self.train_set)
 
     def _find(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
         check_root(self.root)
         return self.find_source(split, class_names)
 
-    def _preparation(self, kind: str) -> FileTask:
-        preparation = FILE_TASKS[kind]
-        return preparation.stretched() if self.size and not preparation.size else preparation
+    @property
+    def _evaluation(self) -> tuple[Resizing, int]:
+        """How images are brought to size in evaluation, and the multiple of which the sides of a batch are."""
+        own = preparation_of(self.task, self.size)
+        sizes = own.evaluation(self._sizes), own.multiple
+        return sizes if self.sized else sizes_as_trained(sizes, self.trained)
 
-    def _resizing(self, *, training: bool) -> Resizing:
+    @property
+    def _sizes(self) -> Sizes:
         preset = self.augmentation if isinstance(self.augmentation, str) else "default"
-        sizes = Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)
-        if training:
-            return self._preparation(self.yields).training(sizes)
-        # Whether images have several classes, for which annotations are read, makes no difference here.
-        return self._preparation(self.task).evaluation(sizes)
+        return Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)

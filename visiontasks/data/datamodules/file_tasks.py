@@ -17,6 +17,9 @@ from visiontasks.data.datasets.tasks import (
 
 TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
 
+SIDES = (800, 1333)
+"""Shorter and longer side in pixels of images that keep their aspect ratio, by default."""
+
 
 class Sizes(NamedTuple):
     """What a user chooses about the size of images; see the arguments of ``FileDataModule``.
@@ -56,6 +59,17 @@ class FileTask(NamedTuple):
     def stretched(self) -> "FileTask":
         """Return the preparation for images that are stretched to one size."""
         return self._replace(training=_stretch, evaluation=_stretch, multiple=1)
+
+
+def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
+    """Return how images are prepared.
+
+    Args:
+        kind: What the batches hold.
+        size: Height and width in pixels that were chosen; images that keep their shape by default are stretched to it.
+    """
+    preparation = FILE_TASKS[kind]
+    return preparation.stretched() if size and not preparation.size else preparation
 
 
 def _stretch(sizes: Sizes) -> Resizing:

@@ -28,10 +28,10 @@ class FolderData(FileData):
     """Images in one folder per class for classification, or in any folder for autoencoding.
 
     The following folders below ``root`` are recognised: ``train/CLASS/``, ``val/CLASS/`` (or ``valid``, ``validation``,
-    ``dev``) and ``test/CLASS/``, capitalised or not; or ``CLASS/`` alone, split at random with the same fraction of
-    each class. A folder called ``train`` beside other folders of images, without those of other splits, is a class if
-    it holds no folders, or if ``class_names`` says so. For autoencoding the class folders may be left out; if they
-    exist, the codes are evaluated by these classes.
+    ``dev``) and ``test/CLASS/``, capitalised or not, for evaluation also without the first; or ``CLASS/`` alone, split
+    at random with the same fraction of each class. A folder called ``train`` beside other folders of images, without
+    those of other splits, is a class if it holds no folders, or if ``class_names`` says so. For autoencoding the class
+    folders may be left out; if they exist, the codes are evaluated by these classes.
 
     Args:
         root: Folder of the data set.
@@ -57,9 +57,10 @@ class FolderData(FileData):
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> ClassFolders | ImageFolder | None:
         """Find the folder of a split."""
         folders = {name: first_existing(self.root, aliases) for name, aliases in SPLIT_NAMES.items()}
+        evaluates = self._is_evaluation(folders)
         folder = None if self._is_class(folders) else folders[split]
         if split != "train":
-            if folder is None or folders["train"] is None:
+            if folder is None or not (folders["train"] or evaluates):
                 return None
             if self.task == "classification" and not subfolders(folder):
                 warn(f"{str(folder)!r} has no folders of classes; it is left out.")
@@ -68,9 +69,18 @@ class FolderData(FileData):
         nested = [path for path in subfolders(self.root) if first_existing(path, SPLIT_NAMES[split])]
         if folder is None and folders["train"] is None and len(nested) == 1:
             raise layout_error(self.root, _EXPECTED, f"Did you mean root={str(nested[0])!r}?")
+        if evaluates:
+            raise layout_error(self.root, _EXPECTED, "Its folders are those of evaluation: there is none for training.")
         if self.task == "classification":
             self._refuse_other_forms(folder or self.root)
         return self._source(folder or self.root, class_names)
+
+    def _is_evaluation(self, folders: Mapping[str, Path | None]) -> bool:
+        """Return whether all folders are splits without one for training: they hold folders of classes."""
+        held = subfolders(self.root)
+        if folders["train"] or any(path.name in self._stated for path in held):
+            return False
+        return bool(held) and all(path in folders.values() and subfolders(path) for path in held)
 
     def _is_class(self, folders: Mapping[str, Path | None]) -> bool:
         """Return whether the folder called like the training split is a class beside others.

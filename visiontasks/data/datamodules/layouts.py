@@ -71,6 +71,10 @@ LAYOUTS = (
 """The layouts that are read, in the order in which they are searched for."""
 
 
+class LayoutError(DataError):
+    """A folder holds no data set of the expected kind, or none of its images are for training."""
+
+
 class Place(NamedTuple):
     """Where the annotations of a data set, or of a split, and its images are; None for images to search for."""
 
@@ -164,7 +168,7 @@ def check_root(root: Path) -> None:
         raise DataError(message)
 
 
-def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:
+def layout_error(root: Path, expected: Sequence[str], remedy: str) -> LayoutError:
     """Create the error that a folder does not contain a data set of the expected kind.
 
     Args:
@@ -174,7 +178,7 @@ def layout_error(root: Path, expected: Sequence[str], remedy: str) -> DataError:
     """
     looked = "\n".join(f"  - {layout}" for layout in expected)
     message = f"{str(root)!r} holds none of these layouts:\n{looked}\nIt holds: {_listing(root)}. {remedy}"
-    return DataError(message)
+    return LayoutError(message)
 
 
 def find_images_folder(root: Path, names: Sequence[str], beside: Path, split_names: Sequence[str]) -> Path:

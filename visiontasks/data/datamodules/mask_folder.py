@@ -88,6 +88,15 @@ class MaskFolderData(FileData):
             raise layout_error(self.root, expected, "Name the folders with images='...' and masks='...'.")
         return source
 
+    def values_of_masks(self) -> MaskValues | None:
+        """Return the values of the classes, if they are given or named in a file."""
+        if self.mask_values is not None:
+            return self.mask_values
+        given = self.splits.named or read_classes(self.root, self.ignore_index)
+        if given is None or isinstance(given, MaskValues):
+            return given
+        return MaskValues({name: value for value, name in enumerate(given)}, self.ignore_index)
+
     def _list(self, split: str, class_names: tuple[str, ...]) -> MaskList | None:
         names = [f"{name}.txt" for name in SPLIT_NAMES[split]]
         file = first_existing(self.root, names) if self.folders is None else None

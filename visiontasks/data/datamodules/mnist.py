@@ -11,6 +11,7 @@ from visiontasks.data.datasets.idx import download_idx, load_idx
 from visiontasks.data.datasets.idx_datasets import get_idx_dataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.lightning_modules import VisionDataModule
+from visiontasks.data.scoring import matched_names
 from visiontasks.errors import ArgumentError
 
 
@@ -61,6 +62,11 @@ class MNISTDataModule(VisionDataModule):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes in the order of the labels."""
+        return matched_names(self._class_names, self.trained)
+
+    @property
+    def own_class_names(self) -> tuple[str, ...]:
+        """Names of the classes as the files label them."""
         return self._class_names
 
     @property

@@ -14,6 +14,7 @@ from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.lightning_modules import VisionDataModule
+from visiontasks.data.scoring import ScoredSplit, Trained, matched_names
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch
@@ -93,6 +94,11 @@ class ShapesDataModule(VisionDataModule):
     @property
     def class_names(self) -> tuple[str, ...]:
         """Circle, square, triangle, star; in segmentation, background comes first."""
+        return matched_names(self.own_class_names, self.trained)
+
+    @property
+    def own_class_names(self) -> tuple[str, ...]:
+        """Names of the classes as the images are labelled when they are drawn."""
         return ("background", *CLASS_NAMES) if self.task == "segmentation" else CLASS_NAMES
 
     @property
@@ -109,6 +115,14 @@ class ShapesDataModule(VisionDataModule):
     def view(self) -> dict[str, Any]:
         """How images are brought to the network in evaluation: whole in segmentation, which takes any size."""
         return EvaluationView(Whole() if self.task == "segmentation" else Stretch(self.size)).describe()
+
+    def match(self, trained: Trained, split: ScoredSplit | None = None) -> None:
+        """Take over what a checkpoint knows: its classes, the channels, and the size if it has one."""
+        super().match(trained, split)
+        self.channels = trained.in_channels
+        if trained.view is not None and trained.view.get("size"):
+            height, width = trained.view["size"]
+            self.size = (height, width)
 
     def setup(self, stage: str) -> None:
         """Generate the splits that a stage needs."""

@@ -9,13 +9,13 @@ import numpy as np
 
 from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import described, find_images_folder, layout_error, places
+from visiontasks.data.datamodules.layouts import LayoutError, described, find_images_folder, layout_error, places
 from visiontasks.data.index.boxes import BoxFormat
 from visiontasks.data.index.csv_columns import MEANINGS, flag_columns, open_table
 from visiontasks.data.index.csv_table import CsvTable
 from visiontasks.data.index.splits import SPLIT_NAMES, split_of
 from visiontasks.data.messages import warn
-from visiontasks.errors import ArgumentError, DataError, check_choice
+from visiontasks.errors import ArgumentError, check_choice
 
 _TRIED = 5
 """Number of file names by which the folder of the images is searched for."""
@@ -79,11 +79,13 @@ class CSVData(FileData):
     @property
     def multilabel(self) -> bool:  # type: ignore[override]  # depends on the data here
         """Whether an image may have several classes."""
+        if self.trained is not None and self.trained.takes in ("classification", "multilabel classification"):
+            return self.trained.takes == "multilabel classification"
         if self._multilabel is None:
-            index = self.splits.own("train").index
+            index = self.splits.own(self.splits.first).index
             owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
             pairs = np.unique(np.column_stack((owners, index.labels)), axis=0)
-            source = self.splits.source("train")
+            source = self.splits.source(self.splits.first)
             flagged = isinstance(source, CsvTable) and self._glance(source.table).has_flags
             self._multilabel = flagged or len(pairs) > len(np.unique(owners))
         return self._multilabel
@@ -91,8 +93,10 @@ class CSVData(FileData):
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> CsvTable | None:
         """Find the table and the rows of a split."""
         tables = {name: self._table(aliases) for name, aliases in SPLIT_NAMES.items()}
-        if self.table is None and tables["train"]:
+        if self.table is None and (tables["train"] or len([*filter(None, tables.values())]) > 1):
             table = tables[split]
+            if table is None and split == "train":
+                raise layout_error(self.root, described("CSVDataModule"), "None of the tables is for training.")
             if table and split != "train" and self.task != "autoencoding" and not self._glance(table).has_classes:
                 warn(f"{str(table)!r} has no column of classes; it is left out.")
                 return None
@@ -104,7 +108,7 @@ class CSVData(FileData):
         has_split = split in map(split_of, values)
         if split == "train" and not has_split:
             message = f"{str(table)!r}: the column split holds {sorted(values)}; expected train, val and test."
-            raise DataError(message)
+            raise LayoutError(message)
         return self._source(table, split, class_names, split) if has_split else None
 
     def _table(self, split_names: Sequence[str]) -> Path | None:

@@ -60,6 +60,7 @@ class VOCData(FileData):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    background = True
     multilabel = True
 
     def __init__(
@@ -88,11 +89,12 @@ class VOCData(FileData):
         self.mirrors = mirrors
         super().__init__(root, task, **kwargs)
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes; in segmentation after ``background``."""
-        names = super().class_names
-        return ("background", *names) if self.task == "segmentation" else names
+    def values_of_masks(self) -> MaskValues | None:
+        """Return the values or colours of the classes in the masks of a devkit."""
+        if self.task != "segmentation":
+            return None
+        names = self.pixel_classes(self.splits.class_names)  # which reads the colours, if there are any
+        return self.mask_values or MaskValues({name: value for value, name in enumerate(names)})
 
     def prepare_data(self) -> None:
         """Download missing files if ``download`` is set."""
@@ -139,7 +141,12 @@ class VOCData(FileData):
         if not (folder / f"{name}.txt").is_file():
             if split != "train":
                 return None
-            there = {path.stem for path in folder.glob("*.txt")} - {self.set_names["val"], self.set_names["test"]}
+            lists = {path.stem for path in folder.glob("*.txt")}
+            there = lists - {self.set_names["val"], self.set_names["test"]}
+            if lists and not there:
+                raise layout_error(
+                    devkit, [f"ImageSets/{kind}/{name}.txt"], f"Lists there: {', '.join(sorted(lists))}."
+                )
             name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
         if self.task == "segmentation" and (devkit / LABEL_MAP).is_file():
             class_names = self._by_colours(devkit / LABEL_MAP, class_names)
@@ -154,7 +161,8 @@ class VOCData(FileData):
         if missing:
             message = f"{str(file)!r} has no colour for {missing[0]!r}. {near_matches(missing[0], colours)}"
             raise DataError(message)
-        self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
+        if self.trained is None:
+            self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
         return names
 
     def _devkits(self) -> list[Path]:

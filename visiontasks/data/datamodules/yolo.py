@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datamodules.file_tasks import TaskName
-from visiontasks.data.datamodules.layouts import first_existing, layout_error, places, spelled
+from visiontasks.data.datamodules.layouts import LayoutError, first_existing, layout_error, places, spelled
 from visiontasks.data.index.file_names import Folder, list_files
 from visiontasks.data.index.folders import subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
@@ -52,6 +52,7 @@ class YOLOData(FileData):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "localization")
+    background = True
 
     def __init__(
         self,
@@ -63,12 +64,6 @@ class YOLOData(FileData):
     ) -> None:
         self.yaml = yaml
         super().__init__(root, task, **kwargs)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their numbers unless given; in segmentation after ``background``."""
-        names = super().class_names
-        return ("background", *names) if self.task == "segmentation" else names
 
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> YoloLabels | None:
         """Find the description and the images of a split."""
@@ -120,7 +115,7 @@ class YOLOData(FileData):
         file, root = description.file, Folder(self.root)
         if not written and split == "train":
             message = f"{str(file)!r} does not say where the training images are; add 'train: images/train'."
-            raise DataError(message)
+            raise LayoutError(message)
         base = self._folder_of(file)
         # An absolute path takes the place of the folder before it.
         bases = [str(Path(base) / description.path), base, "."]

@@ -1,6 +1,8 @@
 """Images that are small enough to be kept in memory as one tensor."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -61,6 +63,22 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         if self.augmentation is not None:
             images = self.augmentation(images, ids, request.epoch)
         return ClassificationBatch(images, labels, ids)
+
+    def joined(self, others: Sequence[Self]) -> "MemoryDataset":
+        """Return these images and those of others, without augmentation; they are numbered anew."""
+        sets = [self, *others]
+        pixels = torch.cat([each.pixels for each in sets]).permute(0, 3, 1, 2)
+        return MemoryDataset(pixels, torch.cat([each.labels for each in sets]))
+
+    def relabelled(self, labels: Int64[Tensor, " classes"]) -> "MemoryDataset":
+        """Return the same images with other labels.
+
+        Args:
+            labels: The label in place of each.
+        """
+        changed = copy(self)
+        changed.labels = labels[self.labels]
+        return changed
 
     def class_counts(self, num_classes: int) -> ClassCounts:
         """Count all images and the images with each class."""

@@ -1,7 +1,7 @@
 """Samples of any task that are small enough to be kept in memory."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -50,6 +50,14 @@ class MemorySamples(MemoryDataset):
         digest = fingerprint(self)
         return [f"{digest}/{index}" for index in range(len(self))]
 
+    def joined(self, others: Sequence[Self]) -> "MemorySamples":
+        """Return these samples and those of others, without augmentation; they are numbered anew."""
+        return MemorySamples([sample for each in (self, *others) for sample in each.samples])
+
+    def relabelled(self, labels: Tensor) -> "MemorySamples":
+        """Return the same samples with other labels; what is ignored or unknown stays so."""
+        return MemorySamples([_relabelled(sample, labels) for sample in self.samples], self.augmentation, self.seed)
+
     def class_counts(self, num_classes: int) -> ClassCounts:
         """Count all images and the images with each class."""
         classes = torch.cat([_classes(sample) for sample in self.samples])
@@ -72,6 +80,15 @@ def _classes(sample: Any) -> Tensor:  # noqa: ANN401 (of any task)
         classes = sample.labels[sample.labels >= 0].reshape(-1)
     present: Tensor = classes.unique()
     return present
+
+
+def _relabelled(sample: Any, labels: Tensor) -> Any:  # noqa: ANN401 (of any task)
+    if hasattr(sample, "masks"):
+        ignored = sample.masks == IGNORED
+        masks = labels[sample.masks.long().masked_fill(ignored, 0)].to(sample.masks.dtype)
+        return sample._replace(masks=masks.masked_fill(ignored, IGNORED))
+    known = sample.labels.clamp(min=0)
+    return sample._replace(labels=torch.where(sample.labels < 0, sample.labels, labels[known]))
 
 
 def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401

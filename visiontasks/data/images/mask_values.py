@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import yaml
 from jaxtyping import Integer, UInt8
 
 from visiontasks.data.images.mask_reading import read_colours, read_mask
-from visiontasks.errors import ArgumentError, DataError
+from visiontasks.errors import ArgumentError, DataError, near_matches
 from visiontasks.types import IGNORED
 
 IGNORE = "ignore"
@@ -62,6 +63,7 @@ class MaskValues:
             if name != IGNORE and not (keys == [ignore_index] and not self.coloured and name.lower() in _IGNORED_NAMES)
         ]
         self.class_names: tuple[str, ...] = tuple(named)
+        self.classes, self.ignore_index = dict(classes), ignore_index
         table: dict[int, int] = {}
         for name, keys in values.items():
             label = named.index(name) if name in named else IGNORED
@@ -73,6 +75,29 @@ class MaskValues:
             table.setdefault(ignore_index, IGNORED)
         self._keys = np.array(sorted(table), np.int64)
         self._labels = np.array([table[key] for key in sorted(table)], np.uint8)
+
+    def of_classes(self, class_names: Sequence[str]) -> Self:
+        """Take other labels for the same values or colours: those of the classes of the same names.
+
+        Args:
+            class_names: All classes in the order of the labels.
+
+        Raises:
+            DataError: If one of the classes is not among them.
+
+        Example:
+            >>> values = MaskValues({"road": 7, "car": 9}).of_classes(["car", "tree", "road"])
+            >>> values.classes_of(np.array([[7, 9]], np.uint8), Path("a.png"))
+            array([[2, 0]], dtype=uint8)
+        """
+        unknown = [name for name in self.class_names if name not in class_names]
+        if unknown:
+            remedy = f"{near_matches(unknown[0], class_names)} Pixels that are to be ignored are of class {IGNORE!r}."
+            message = f"The masks have the class {unknown[0]!r}, which is not one of those that are known. {remedy}"
+            raise DataError(message)
+        of_none = {name: written for name, written in self.classes.items() if name not in self.class_names}
+        ignored = {IGNORE: [key for written in of_none.values() for key in _several(written)]} if of_none else {}
+        return type(self)({name: self.classes.get(name, []) for name in class_names} | ignored, self.ignore_index)
 
     def read(self, path: Path, max_pixels: int) -> UInt8[np.ndarray, "height width"]:
         """Read a mask as the class of each pixel, 255 for ignored ones.
@@ -170,9 +195,13 @@ def _from_lines(lines: Sequence[str], ignore_index: int) -> tuple[str, ...] | Ma
     return tuple(lines)
 
 
+def _several(written: Written) -> Sequence[int | str]:
+    return written if isinstance(written, Sequence) and not isinstance(written, str) else [written]
+
+
 def _keys(name: str, written: Written) -> list[tuple[str, int]]:
     if isinstance(written, Sequence) and not isinstance(written, str):
-        return [key for part in written for key in _keys(name, part)]
+        return [key for part in _several(written) for key in _keys(name, part)]
     if isinstance(written, int) and not isinstance(written, bool):
         return [("value", written)]
     if isinstance(written, str):

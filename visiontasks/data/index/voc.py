@@ -14,6 +14,7 @@ import numpy as np
 
 from visiontasks.data.index.boxes import clean_boxes
 from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, litter, missing_files, suffix_of, unsafe_name
+from visiontasks.data.index.joining import join_indexes
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
@@ -135,22 +136,7 @@ class VocDevkits:
     def parse(self) -> Parsed:
         """Read all of them."""
         parsed = [part.parse() for part in self.parts]
-        indexes = [found.index for found in parsed]
-        starts = np.cumsum([0, *map(len, indexes)])
-        owners = [np.repeat(np.arange(len(index)), np.diff(index.offsets)) for index in indexes]
-        masks = [f"{index.root.name}/{mask}" for index in indexes for mask in index.masks or ()]
-        index = build_index(
-            self.parts[0].folder.parent,
-            [f"{index.root.name}/{file}" for index in indexes for file in index.files],
-            indexes[0].class_names,
-            image_of=np.concatenate([start + images for start, images in zip(starts, owners, strict=False)]),
-            labels=np.concatenate([index.labels for index in indexes]).astype(np.int64),
-            boxes=np.concatenate([index.boxes for index in indexes if index.boxes is not None]),
-            ignore=np.concatenate([index.ignore for index in indexes]),
-            sizes=np.concatenate([index.sizes for index in indexes]),
-            image_ids=[index.image_id(image) for index in indexes for image in range(len(index))],
-            masks=masks if self.parts[0].kind == "Segmentation" else None,
-        )
+        index = join_indexes([found.index for found in parsed])
         return Parsed(index, [problem for found in parsed for problem in found.problems])
 
 

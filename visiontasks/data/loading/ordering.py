@@ -25,10 +25,16 @@ def class_balanced_weights(
     Returns:
         Weights of the images for :class:`~visiontasks.data.loading.samplers.TrainingSampler`.
 
+    Raises:
+        ArgumentError: If there are no objects.
+
     Example:
         >>> class_balanced_weights(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 4])).tolist()
         [0.333..., 0.333..., 1.0]
     """
+    if not len(labels):
+        message = "balanced draws images by the classes of their objects, which the annotations do not have."
+        raise ArgumentError(message)
     images = len(offsets) - 1
     owners = np.repeat(np.arange(images), np.diff(offsets))
     pairs = np.unique(np.column_stack((owners, labels)), axis=0).reshape(-1, 2)

@@ -1,18 +1,21 @@
 """Class frequencies in masks, and weights that balance the classes."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 from tqdm import tqdm
 
+from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.loading.processes import on_first_process
-from visiontasks.errors import DataError, UnreadableFileError
+from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.types import IGNORED
 
 
-def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " classes"]:
+def median_frequency_weights(dataset: FileDataset[Any]) -> Float32[Tensor, " classes"]:
     """Compute the weight of each class by median-frequency balancing.
 
     Eigen and Fergus, Predicting depth, surface normals and semantic labels with a common multi-scale convolutional
@@ -26,8 +29,12 @@ def median_frequency_weights(dataset: SegmentationDataset) -> Float32[Tensor, " 
         dataset: The training images; their masks are read without augmentation.
 
     Raises:
+        ArgumentError: If the images have no masks.
         DataError: If a mask is invalid, or all pixels are ignored.
     """
+    if not isinstance(dataset, SegmentationDataset):
+        message = f"class_weights 'median_frequency' is of pixels; the data set is a {type(dataset).__name__}."
+        raise ArgumentError(message)
     return on_first_process(lambda: balance(*_count(dataset)))
 
 

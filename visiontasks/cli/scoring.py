@@ -1,0 +1,42 @@
+"""Scoring of a checkpoint on the command line: which images, and what the data take over from it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from visiontasks.cli.run_data import data_of_checkpoint
+from visiontasks.data.scoring import ScoredSplit
+from visiontasks.data.vision_data import VisionData
+from visiontasks.errors import ArgumentError
+from visiontasks.prediction import match_data
+from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.record import RECORD, adopt_description
+from visiontasks.tasks.task import Task
+
+
+def add_split_flag(parser: LightningArgumentParser) -> None:
+    """Add the flag that chooses the images."""
+    text = (
+        "Images to score: those of a split, or all. By default those of the split that the command is called after; of "
+        "data without splits all, unless the checkpoint was trained on them."
+    )
+    parser.add_argument("--split", type=ScoredSplit | None, default=None, help=text)
+
+
+def match_checkpoint(data: VisionData, task: Task, checkpoint: str | Path, split: ScoredSplit | None) -> None:
+    """Let the data take over what a checkpoint knows, before the Trainer restores the weights.
+
+    Args:
+        data: The data, changed in place.
+        task: The task of the checkpoint, without its weights; it takes over what the checkpoint knows as well.
+        checkpoint: The checkpoint, which the next reading takes over.
+        split: Which images are scored.
+    """
+    record = read_checkpoint(checkpoint, keep=True).get(RECORD, {})
+    if "root" not in record:  # in a checkpoint of an earlier release
+        with suppress(ArgumentError):
+            root = data_of_checkpoint(checkpoint).get("init_args", {}).get("root")
+            record = record | {"root": root and str(Path(root).resolve())}
+    adopt_description(task, record)
+    match_data(data, task, split)
