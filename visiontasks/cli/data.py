@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from visiontasks.cli.messages import innermost
+from visiontasks.cli.messages import refusal
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.data import datamodules
 from visiontasks.data.vision_data import VisionData
-from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.errors import ArgumentError
 from visiontasks.import_paths import import_path
 
 
@@ -60,9 +60,7 @@ def _parse(parser: Parser, arguments: Sequence[str], owner: type) -> tuple[Visio
     try:
         return parser.instantiate_classes(options).data, options
     except (ValueError, TypeError) as error:
-        # jsonargparse wraps errors of a constructor in its own message.
-        own = isinstance(error.__cause__, VisiontasksError)
-        raise ArgumentError(str(error.__cause__) if own else innermost(str(error))) from error
+        raise refusal(error) from error
 
 
 def _with_configured_data(arguments: Sequence[str]) -> list[str]:

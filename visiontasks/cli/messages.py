@@ -6,7 +6,7 @@ from importlib import import_module
 
 from visiontasks.cli.class_paths import explain_path
 from visiontasks.cli.hints import arguments_of, meant_flag, owners_of
-from visiontasks.errors import near_matches
+from visiontasks.errors import ArgumentError, VisiontasksError, near_matches
 
 _NUMBER = re.compile(r"\b(int|float)\b")
 
@@ -31,6 +31,12 @@ def explain(message: str, options: Sequence[str]) -> str:
         if text is not None:
             return text
     return innermost(message)
+
+
+def refusal(error: Exception) -> ArgumentError:
+    """Return what a constructor said against its arguments, which jsonargparse wraps in its own message."""
+    cause = error.__cause__
+    return ArgumentError(str(cause) if isinstance(cause, VisiontasksError) else innermost(str(error)))
 
 
 def innermost(message: str) -> str:

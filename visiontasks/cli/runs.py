@@ -3,15 +3,16 @@
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from visiontasks.callbacks.run_logger import METRICS_FILE
+from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.errors import ArgumentError
 from visiontasks.import_paths import import_class
 from visiontasks.runs import checkpoints_in, is_run_folder, newest_checkpoint, resolve_checkpoint
@@ -107,6 +108,20 @@ def placed_loggers(config: Namespace, run: Run) -> Any:  # noqa: ANN401 (one, se
             number = re.fullmatch(r"version_(\d+)", run.folder.name)
             entry.init_args.version = int(number[1]) if number else run.folder.name
     return loggers
+
+
+def begin_anew(run: Run, loggers: Sequence[Logger]) -> None:
+    """Put aside what a process that ended before its first checkpoint left in the folder of a run.
+
+    Args:
+        run: The run.
+        loggers: The loggers of the Trainer.
+    """
+    if run.folder is None:
+        return
+    for logger in loggers:
+        if isinstance(logger, RunLogger):
+            logger.go_on(run.folder / METRICS_FILE, 0, None)
 
 
 def line_that_goes_on(line: str) -> str:

@@ -15,7 +15,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from visiontasks.callbacks import LastCheckpoint, RunLogger, checkpoints
-from visiontasks.callbacks.run_logger import METRICS_FILE
 from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
@@ -26,19 +25,19 @@ from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
-from visiontasks.cli.messages import innermost
+from visiontasks.cli.messages import refusal
 from visiontasks.cli.named_parts import name_parts
 from visiontasks.cli.optimizers import with_full_names, with_own_options
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
-from visiontasks.cli.runs import choose_run, line_that_goes_on, placed_loggers
+from visiontasks.cli.runs import begin_anew, choose_run, line_that_goes_on, placed_loggers
 from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.scoring import add_split_flag, match_checkpoint
 from visiontasks.cli.screen import screen_callbacks
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
-from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.errors import ArgumentError
 from visiontasks.import_paths import import_class, import_path
 from visiontasks.tasks.process_group import explained
 from visiontasks.tasks.reading import read_checkpoint
@@ -169,14 +168,12 @@ class TrainingCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            # jsonargparse wraps errors of a constructor in its own message.
-            own = isinstance(error.__cause__, VisiontasksError)
-            raise ArgumentError(str(error.__cause__) if own else innermost(str(error))) from error
+            raise refusal(error) from error
         finally:
             # The configuration of a run names no folder, so that another run can be started from it.
             self.config.trainer.logger = written
         if self.evaluates:
-            match_checkpoint(self.datamodule, self.model, self.chosen_run.checkpoint, self.config_init.split)
+            match_checkpoint(self.datamodule, self.model, str(self.chosen_run.checkpoint), self.config_init.split)
             return
         for name, value in given.items():
             expected = getattr(self.datamodule, name)
@@ -236,11 +233,8 @@ class TrainingCLI(LightningCLI):
             return
         self.model.check_data(self.datamodule)
         check_annotations(self.datamodule, tests=self.command != "fit")
-        if path is None and self.chosen_run.folder is not None:
-            # Left by a process that ended before its first checkpoint.
-            for logger in self.trainer.loggers:
-                if isinstance(logger, RunLogger):
-                    logger.go_on(self.chosen_run.folder / METRICS_FILE, 0, None)
+        if path is None:
+            begin_anew(self.chosen_run, self.trainer.loggers)
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start

@@ -140,7 +140,7 @@ class SegmentationTask(Task):
         )
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
-        """Select the images and, in training, their sizes; in evaluation there is no padding."""
+        """Select the images and, in training, their sizes: in evaluation there is no padding."""
         return (batch.images, batch.sizes) if self.training else (batch.images,)
 
     def forward(self, images: Images, sizes: Int64[Tensor, "batch 2"] | None = None) -> Outputs:
@@ -222,20 +222,15 @@ class SegmentationTask(Task):
     def eval_forward(
         self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
     ) -> Outputs:
-        """Compute outputs, of probabilities averaged over mirrored and resized images if requested.
+        """Compute the outputs of :meth:`forward`, of probabilities averaged over mirrored and resized images if requested.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
             flips: Mirror images to average over; by default ``test_time_flips``, and none in the validations of a fit.
             scales: Scale factors to average over; by default ``test_time_scales``, in these validations the first.
-
-        Returns:
-            See :meth:`forward`.
         """
-        if flips is None:
-            flips = "none" if self.fitting else self.test_time_flips
-        if scales is None:
-            scales = self.test_time_scales[:1] if self.fitting else self.test_time_scales
+        flips = flips or ("none" if self.fitting else self.test_time_flips)
+        scales = scales or (self.test_time_scales[:1] if self.fitting else self.test_time_scales)
         if flips == "none" and tuple(scales) == (1.0,):
             outputs: Outputs = self(images)
             return outputs

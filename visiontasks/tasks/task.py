@@ -16,8 +16,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from visiontasks.arguments import note_constructor, noting
-from visiontasks.backbones import Backbone
-from visiontasks.backbones.backbone import Freeze
+from visiontasks.backbones.backbone import Backbone, Freeze
 from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.sizes import ImageSize, height_and_width
@@ -45,11 +44,10 @@ class Task(LightningModule, ABC):
 
     Args:
         backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
-            in the checkpoint; an instance must be passed to ``load_from_checkpoint`` again.
+            in the checkpoint, and the class of an instance with its arguments if these are plain values.
         backbone_options: Arguments of a named backbone.
-        backbone_weights: ``"imagenet"`` for torchvision's published weights of a named backbone, or a file: a state
-            dict, a torchvision classifier, or a checkpoint of any task. They are not needed again when a checkpoint is
-            loaded.
+        backbone_weights: ``"imagenet"`` for published weights of a named backbone, or a file in any common form, see
+            :func:`~visiontasks.backbones.weights.read_weights`; not needed again when a checkpoint is loaded.
         freeze: Part of the backbone that is not trained, batch-norm statistics included: ``"none"``, ``"all"``, or a
             number of stages, counted from the finest.
         freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only

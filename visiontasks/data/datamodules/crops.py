@@ -19,20 +19,16 @@ _SAMPLED = 200
 _MOST_IGNORED = 0.5
 
 
-def fitting_crops(crops: RandomScaledCrop, dataset: FileDataset[Any], *, given: bool) -> RandomScaledCrop:
-    """Fit the crops of a training to the images unless their size was given; warn if most of their pixels lie outside.
+def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
+    """Fit the random crops of a training to the images unless their size was given; warn if most pixels lie outside.
 
     Args:
-        crops: The crops.
-        dataset: The training images.
+        dataset: The training images; its resizing is changed in place, if it crops.
         given: Whether the user chose the size of the crops.
-
-    Returns:
-        The crops to train on.
     """
-    sizes = _some_sizes(dataset)
-    if not sizes:
-        return crops  # none can be read, which is said where they are
+    crops = dataset.resizing
+    if not isinstance(crops, RandomScaledCrop) or not (sizes := _some_sizes(dataset)):
+        return  # that none can be read is said where they are
     fitting = fitting_crop(sizes, crops.size)
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
     if not given:
@@ -41,7 +37,8 @@ def fitting_crops(crops: RandomScaledCrop, dataset: FileDataset[Any], *, given: 
                 f"Training crops are {fitting[0]} x {fitting[1]} pixels (height x width), as images are {height} x "
                 f"{width} in the median; image_size sets another size."
             )
-        return replace(crops, size=fitting)
+        dataset.resizing = replace(crops, size=fitting)
+        return
     ignored = ignored_share(sizes, crops.size, crops.scale)
     if ignored > _MOST_IGNORED:
         rank_zero_warn(
@@ -50,7 +47,6 @@ def fitting_crops(crops: RandomScaledCrop, dataset: FileDataset[Any], *, given: 
             f"the median, at scales of {crops.scale[0]:g} to {crops.scale[1]:g}. Leave image_size out, which chooses "
             f"{fitting[0]} x {fitting[1]}, or give a smaller one or a larger crop_scale."
         )
-    return crops
 
 
 def fitting_crop(sizes: Sequence[tuple[int, int]], largest: tuple[int, int]) -> tuple[int, int]:

@@ -10,9 +10,9 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
-from visiontasks.data.augmentation.resizing import RandomScaledCrop, Resizing, Stretch, Whole
+from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
-from visiontasks.data.datamodules.crops import fitting_crops
+from visiontasks.data.datamodules.crops import fit_crops
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, preparation_of
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.matching import match_files
@@ -253,8 +253,7 @@ class FileData(VisionData):
             multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
-        if training and isinstance(dataset.resizing, RandomScaledCrop):
-            dataset.resizing = fitting_crops(dataset.resizing, dataset, given=self.sized)
+        fit_crops(dataset, given=self.sized)
         return dataset
 
     def plain_train_set(self) -> FileDataset[Any]:
@@ -264,11 +263,7 @@ class FileData(VisionData):
         return plain
 
     def train_sampler(self) -> TrainingSampler:
-        """Create the training sampler: batches of similar shapes if shapes vary, balanced classes if asked for.
-
-        Raises:
-            ArgumentError: If images are to be balanced but have no classes.
-        """
+        """Create the training sampler: batches of similar shapes if shapes vary, and balanced classes if asked for."""
         drawn = drawing(self.train_set, self.splits["train"].index, balanced=self.balanced)
         return TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last, **drawn)
 

@@ -7,7 +7,7 @@ from visiontasks.data.scoring import ScoredSplit, Trained
 from visiontasks.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    pass
+    from visiontasks.data.datamodules.file_data import FileData
 
 
 def match_files(data: "FileData", trained: Trained, split: ScoredSplit | None) -> None:

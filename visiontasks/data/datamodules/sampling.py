@@ -11,7 +11,7 @@ from visiontasks.data.loading.ordering import aspect_groups, class_balanced_weig
 
 
 def drawing(images: FileDataset[Any], index: ImageIndex, *, balanced: bool) -> dict[str, Any]:
-    """Return the arguments of a sampler: batches of similar shapes if shapes vary, balanced classes if asked for.
+    """Return the arguments of a sampler: batches of similar shapes if shapes vary, and balanced classes if asked for.
 
     Args:
         images: The training images.
@@ -21,8 +21,6 @@ def drawing(images: FileDataset[Any], index: ImageIndex, *, balanced: bool) -> d
     Raises:
         ArgumentError: If images are to be balanced but have no classes.
     """
-    if balanced:
-        return {"weights": class_balanced_weights(index.labels, index.offsets)}
-    if isinstance(images.resizing, Within):
-        return {"groups": aspect_groups(np.maximum(images.sizes(), 1))}
-    return {}
+    weights = class_balanced_weights(index.labels, index.offsets) if balanced else None
+    of_any_shape = isinstance(images.resizing, Within)
+    return {"weights": weights, "groups": aspect_groups(np.maximum(images.sizes(), 1)) if of_any_shape else None}

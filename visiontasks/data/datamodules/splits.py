@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from visiontasks.data.datamodules.layouts import LayoutError
 from visiontasks.data.index.cache import load_index
@@ -13,7 +14,7 @@ from visiontasks.data.index.splits import split_by_fractions, split_by_list
 from visiontasks.errors import ArgumentError, DataError
 
 SPLITS = ("train", "val", "test")
-ALL = "all"
+ALL: Literal["all"] = "all"
 """What :meth:`Splits.score` takes in place of a split for the images of all of them."""
 FRACTIONS = (0.8, 0.1, 0.1)
 """Fractions of train, val and test by default."""
