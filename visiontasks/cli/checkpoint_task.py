@@ -9,10 +9,11 @@ import yaml
 from torch import nn
 
 from visiontasks.backbones import Backbone
+from visiontasks.cli.messages import refusal
 from visiontasks.cli.model_flags import FLAG
 from visiontasks.cli.parser import Parser, flag_value
 from visiontasks.decoders import Decoder
-from visiontasks.errors import ArgumentError, VisiontasksError
+from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_task, import_task
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.instances import descriptions_in
@@ -82,8 +83,7 @@ def _instances(
     try:
         made = parser.instantiate_classes(options).model
     except (ValueError, TypeError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, VisiontasksError) else error
-        raise ArgumentError(str(cause)) from error
+        raise refusal(error) from error
     return {name: made[name] for name in named}
 
 

@@ -222,7 +222,7 @@ class SegmentationTask(Task):
     def eval_forward(
         self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
     ) -> Outputs:
-        """Compute the outputs of :meth:`forward`, of probabilities averaged over mirrored and resized images if requested.
+        """Compute the outputs of :meth:`forward`, of probabilities averaged over views of the images if requested.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
