@@ -107,9 +107,8 @@ def test_what_is_missing_is_said(name: str, size: tuple[int, int] | None, messag
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_weights_of_another_precision_are_refused(kind: torch.dtype, suffix: str, tmp_path: Path) -> None:
     task = ClassificationTask(3, **SMALL).to(kind)
-    message = (
-        rf"weights of the task are {str(kind).removeprefix('torch.')}; a file computes in float32: .*task.float\(\)"
-    )
+    name = str(kind).removeprefix("torch.")
+    message = rf"weights of the task are {name}; a file computes in float32: .*task.float\(\)"
     with pytest.raises(ExportError, match=message):
         export_task(task, tmp_path / f"a{suffix}", 16)
     assert not [*tmp_path.iterdir()]

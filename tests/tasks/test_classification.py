@@ -209,7 +209,7 @@ def test_names_and_size_come_from_the_data(make_trainer: Callable[..., Trainer])
             {"num_classes": 5},
             "The data have 4 classes, the task was made for num_classes=5. Leave num_classes to the data",
         ),
-        ({"class_names": ["a", "b", "c", "d"]}, r"classes of the data are \['circle', .*those of the task \['a', 'b'"),
+        ({"class_names": ["a", "b", "c", "d"]}, r"classes of the data are circle, .*those of the task a, b"),
         ({"in_channels": 1}, "images of the data have 3 channels, the task was made for in_channels=1"),
     ],
 )

@@ -84,7 +84,9 @@ class Run:
         torch.manual_seed(0)
         options: dict[str, Any] = {"normalization": "dataset", "class_weights": "balanced", "calibrate": True}
         self.task = kind(4, backbone_options={"filters": [4], "depth": 1}, dropout=0.3, freeze=1, **options)
-        keep = ModelCheckpoint(folder, "{epoch}", save_top_k=-1, monitor="val/accuracy", save_weights_only=False)
+        keep = ModelCheckpoint(
+            folder, "{epoch}", save_top_k=-1, monitor="val/accuracy", mode="max", save_weights_only=False
+        )
         stop = EarlyStopping("val/loss", patience=5)
         self.trainer = make_trainer(max_epochs=2, enable_checkpointing=True, callbacks=[stop, keep])
         self.trainer.fit(self.task, shapes(), ckpt_path=ckpt_path)

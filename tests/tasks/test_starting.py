@@ -193,6 +193,7 @@ def test_without_weights_the_normalisation_is_imagenets() -> None:
     assert ClassificationTask(2, backbone="googlenet-torchvision").normalize.mode == "imagenet"
 
 
+@pytest.mark.filterwarnings("ignore:freeze is .* random weights:UserWarning")
 @pytest.mark.parametrize("freeze", ["all", 1])
 def test_frozen_parts_keep_weights_and_statistics_and_have_no_state(
     freeze: Any,  # noqa: ANN401 - as the argument

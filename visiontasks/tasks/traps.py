@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import BaseFinetuning, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.errors import ArgumentError, listed, near_matches
@@ -34,9 +34,11 @@ def check_start(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
             "class of everything else; or let mode='multilabel' ask whether the class is there."
         )
         raise ArgumentError(message)
-    if task.backbone.is_untrained() and task._parts.unfreezing.freeze not in ("none", 0):
+    freeze, callbacks = task._parts.unfreezing.freeze, trainer.callbacks  # type: ignore[attr-defined]  # out of sight
+    stays = freeze not in ("none", 0) and not any(isinstance(callback, BaseFinetuning) for callback in callbacks)
+    if stays and task.backbone.is_untrained():
         rank_zero_warn(
-            f"freeze is {task._parts.unfreezing.freeze!r}, and the backbone has the random weights that it was created "
+            f"freeze is {freeze!r}, and the backbone has the random weights that it was created "
             "with: they stay random. Start from others (backbone_weights='imagenet', or a file), or use freeze='none'."
         )
     for callback, name, mode in _monitors(trainer):

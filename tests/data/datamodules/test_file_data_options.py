@@ -51,7 +51,7 @@ CROP = RandomResizedCrop((224, 224), area=(0.25, 1.0))
         (COCODataModule, {"image_size": (64, 96)}, *[Stretch((64, 96))] * 2, (64, 96), None, 1),
         (COCODataModule, {"augmentation": "multiscale"}, Within(tuple(range(480, 801, 32)), 1333), Within(800, 1333),
          None, (800, 1333), 32),
-        (MaskFolderDataModule, {}, RandomScaledCrop((384, 384), (0.5, 2.0)), Whole(), None, None, 1),
+        (MaskFolderDataModule, {}, RandomScaledCrop((32, 32), (0.5, 2.0)), Whole(), None, None, 1),
         (MaskFolderDataModule, {"image_size": (32, 24), "crop_scale": (0.75, 1.0)},
          RandomScaledCrop((32, 24), (0.75, 1.0)), Whole(), None, None, 1),
     ],

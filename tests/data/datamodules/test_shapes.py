@@ -99,7 +99,7 @@ def test_a_stage_that_comes_again_generates_nothing_anew() -> None:
     ("options", "message"),
     [
         ({"val_size": 0}, "The splits have 6, 0 and 3 images; expected at least one each"),
-        ({"image_size": (8, 24)}, r"image_size is \(8, 24\), but"),
+        ({"image_size": (8, 24)}, r"image_size is \(8, 24\); expected pixels, at least 16"),
         ({"in_channels": 0}, "channels is 0"),
         ({"batch_size": -1}, "batch_size is -1"),
     ],

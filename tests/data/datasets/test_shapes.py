@@ -227,12 +227,15 @@ def test_shapes_are_those_of_their_corners(label: int, turn: int) -> None:
     assert np.array_equal((found >= 0)[clear], inside[clear])
 
 
+_EXPECTED = "expected pixels, at least 16: one number for a square, or (height, width), such as 224 or (240, 320)."
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"num_samples": 0}, "num_samples is 0, but must be at least 1."),
-        ({"image_size": 15}, "image_size is 15, but must be a side or (height, width), each 16 or more."),
-        ({"image_size": (64, 8)}, "image_size is (64, 8), but must be a side or (height, width), each 16 or more."),
+        ({"image_size": 15}, f"image_size is 15; {_EXPECTED}"),
+        ({"image_size": (64, 8)}, f"image_size is (64, 8); {_EXPECTED}"),
         ({"min_objects": 0}, "min_objects is 0, but must be at least 1."),
         ({"min_objects": 3, "max_objects": 2}, "max_objects is 2, but must be at least 3 (min_objects)."),
         ({"max_objects": 26}, "max_objects is 26, but 25 fit into 64 x 64 pixels at most."),
