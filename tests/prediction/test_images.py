@@ -159,7 +159,7 @@ def test_one_image_may_be_given_many_times(files: list[Path]) -> None:
     file = next(file for file in files if file.name == "a b.png")
     expected = read_image(file)
     with Image.open(file) as picture, file.open("rb") as stream:
-        sources = [picture, stream] * 20
+        sources: list[Any] = [picture, stream] * 20
         found = predict_images(TASKS["multiclass"](), sources, threads=4, keep_images=True)
         for one in found:
             assert one.error is None

@@ -44,11 +44,11 @@ def each_image(images: ImageSource | Iterable[ImageSource], channels: int) -> It
         [(20, 30, 3), (20, 30, 3)]
     """
     if isinstance(images, str | os.PathLike):
-        return iter(find_files([images]))
+        return iter(find_files([Path(images)]))
     if isinstance(images, _InMemory) and not _is_list(images):
         return _single([images], channels)
     if isinstance(images, Iterable):
-        return _single(images, channels)
+        return _single(images, channels)  # type: ignore[arg-type]  # bytes and tensors are handled above
     raise ArgumentError(_no_image("images", images))
 
 
