@@ -204,10 +204,11 @@ def test_files_and_the_data_set_of_them_have_the_same_codes(folder: Path) -> Non
     for number, shape in enumerate(shapes(8)):
         place = folder / "set" / ("train", "test")[number % 2] / ("cat", "dog")[number // 2 % 2]
         Image.fromarray(shape.pixels).save(place / f"{number}.png")
+    (folder / "set" / "test" / "cat" / "0.png").write_bytes(b"no picture")  # before all others
     save(TASKS["classification"](), folder / "task.ckpt")
     flags = ["--data", "FolderDataModule", "--data.root", "set", "--data.image_size", "[8, 8]", "--split", "test"]
-    assert main(["embed", "task.ckpt", "-o", "set.npz", *flags]) == 0
-    assert main(["embed", "task.ckpt", "set/test", "-o", "files.npz"]) == 0
+    assert main(["embed", "task.ckpt", "-o", "set.npz", *flags]) == 1
+    assert main(["embed", "task.ckpt", "set/test", "-o", "files.npz"]) == 1
     of_set, of_files = arrays(folder / "set.npz"), arrays(folder / "files.npz")
     names = [Path(name).resolve() for name in of_set["files"]]
     order = [names.index(Path(name).resolve()) for name in of_files["files"]]

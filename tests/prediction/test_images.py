@@ -1,6 +1,7 @@
 """Images in every form that people hold them in, each read as its file is."""
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ class Streamed(io.BytesIO):
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         raise io.UnsupportedOperation
+
+
+class Slow(io.BytesIO):
+    """Takes so long to be read that other threads come in between, if they may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        time.sleep(0.01)
+        return super().read(size)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -158,8 +167,9 @@ def test_a_batch_of_a_data_module_is_asked_for_its_images() -> None:
 def test_one_image_may_be_given_many_times(files: list[Path]) -> None:
     file = next(file for file in files if file.name == "a b.png")
     expected = read_image(file)
-    with Image.open(file) as picture, file.open("rb") as stream:
-        sources = [picture, stream] * 20
+    stream = Slow(file.read_bytes())
+    with Image.open(file) as picture:
+        sources: list[Any] = [picture, stream, stream] * 10
         found = predict_images(TASKS["multiclass"](), sources, threads=4, keep_images=True)
         for one in found:
             assert one.error is None

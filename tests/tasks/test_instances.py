@@ -15,7 +15,8 @@ from visiontasks.backbones.backbone import Features
 from visiontasks.decoders import Decoder
 from visiontasks.errors import CheckpointError
 from visiontasks.prediction import load_task
-from visiontasks.tasks.instances import RECORD, describe, descriptions_in
+from visiontasks.tasks.instances import describe, descriptions_in
+from visiontasks.tasks.record import RECORD
 
 
 class Strided(Backbone):
@@ -92,7 +93,7 @@ def test_a_checkpoint_imports_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "planted.py").write_text("raise SystemExit('ran')\n")
     monkeypatch.syspath_prepend(tmp_path)
     for path in ("planted.Strided", "builtins.print", "torch.nn.modules.linear.Linear"):
-        described = {"backbone": {"class_path": path, "init_args": {}}}
+        described: dict[str, Any] = {"backbone": {"class_path": path, "init_args": {}}}
         with pytest.raises(CheckpointError, match=f"Import {path} before, or pass it again.*--model.backbone {path}"):
             load_task(edited(file, unsaved=described))
 

@@ -13,9 +13,9 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from torch import nn
 
 from visiontasks import AutoencodingTask, ClassificationTask, ShapesDataModule
-from visiontasks.tasks.instances import RECORD
 from visiontasks.tasks.owned import OwnedCallback
 from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.record import RECORD
 
 # To go on in the folder of the run is the point.
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")

@@ -14,7 +14,7 @@ from torchvision.models import get_model_weights
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, create_backbone
 from visiontasks.errors import ArgumentError
-from visiontasks.tasks.instances import RECORD
+from visiontasks.tasks.record import RECORD
 from visiontasks.types import Statistics
 
 Fit = Callable[..., Trainer]

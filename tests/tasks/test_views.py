@@ -23,7 +23,7 @@ from visiontasks import (
     Task,
 )
 from visiontasks.prediction import load_task
-from visiontasks.tasks.instances import RECORD
+from visiontasks.tasks.record import RECORD
 from visiontasks.tasks.views import WHOLE, evaluation_view
 
 # A fit without validation is one of the cases.

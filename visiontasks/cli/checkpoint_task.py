@@ -18,7 +18,7 @@ from visiontasks.prediction import find_task, import_task
 from visiontasks.serialization import Source, name_of
 from visiontasks.tasks.instances import descriptions_in
 from visiontasks.tasks.reading import read_checkpoint
-from visiontasks.tasks.record import restore
+from visiontasks.tasks.record import RECORD, restore
 from visiontasks.tasks.task import Task
 
 TaskT = TypeVar("TaskT", bound=Task)
@@ -51,13 +51,13 @@ def load_named(
     """
     checkpoint, name = read_checkpoint(source), name_of(source)
     task_class = import_task(task, base) or find_task(checkpoint, name)
-    instances = _instances(descriptions_in(checkpoint), flags, config)
-    return restore(task_class, checkpoint, name, None, **instances)  # type: ignore[return-value]  # its class is checked
+    instances = _instances(descriptions_in(checkpoint.get(RECORD, {})), flags, config)
+    return restore(task_class, checkpoint, name, **instances)  # type: ignore[return-value]  # its class is checked
 
 
 def _instances(
     described: Mapping[str, Mapping[str, Any]], flags: Sequence[str], config: str | Path | None
-) -> dict[str, nn.Module]:
+) -> dict[str, Any]:
     named = {flag.removeprefix(FLAG).partition("=")[0].partition(".")[0] for flag in flags}
     if foreign := sorted(named - described.keys()):
         needs = f"needs {' and '.join(described)}" if described else "holds all that its task needs"

@@ -10,9 +10,8 @@ from visiontasks.data.scoring import ScoredSplit
 from visiontasks.data.vision_data import VisionData
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import match_data
-from visiontasks.tasks.instances import RECORD
 from visiontasks.tasks.reading import read_checkpoint
-from visiontasks.tasks.record import adopt_description
+from visiontasks.tasks.record import RECORD, adopt_description
 from visiontasks.tasks.task import Task
 
 

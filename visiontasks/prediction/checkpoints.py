@@ -8,9 +8,8 @@ import visiontasks
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.import_paths import import_class
 from visiontasks.serialization import Source, name_of
-from visiontasks.tasks.instances import RECORD
 from visiontasks.tasks.reading import read_checkpoint
-from visiontasks.tasks.record import restore
+from visiontasks.tasks.record import RECORD, restore
 from visiontasks.tasks.task import Task
 
 TaskT = TypeVar("TaskT", bound=Task)

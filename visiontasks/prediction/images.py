@@ -48,7 +48,7 @@ def each_image(images: ImageSource | Iterable[ImageSource], channels: int) -> It
     if isinstance(images, _InMemory) and not _is_list(images):
         return _single([images], channels)
     if isinstance(images, Iterable):
-        return _single(images, channels)  # type: ignore[arg-type]  # bytes, whose items are numbers, are handled above
+        return _single(images, channels)  # type: ignore[arg-type]  # bytes and tensors are handled above
     raise ArgumentError(_no_image("images", images))
 
 

@@ -7,8 +7,6 @@ from visiontasks.backbones import Backbone
 from visiontasks.decoders import Decoder
 from visiontasks.errors import CheckpointError
 
-RECORD = "visiontasks"
-"""Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
 Description = Mapping[str, Any]
 """``class_path``, and the arguments as ``init_args``, or None if they are unknown: as on the command line."""
 
@@ -20,9 +18,13 @@ def describe(instance: object) -> Description:
     return {"class_path": f"{made.__module__}.{made.__qualname__}", "init_args": arguments}
 
 
-def descriptions_in(checkpoint: Mapping[str, Any]) -> dict[str, Description]:
-    """Return how the instances in a checkpoint were made, by the argument of the task; nothing of older ones."""
-    described = checkpoint.get(RECORD, {}).get("unsaved", {})
+def descriptions_in(record: Mapping[str, Any]) -> dict[str, Description]:
+    """Return how the instances in a checkpoint were made, by the argument of the task; older ones say nothing of it.
+
+    Args:
+        record: What :func:`~visiontasks.tasks.record.write_record` adds to a checkpoint.
+    """
+    described = record.get("unsaved", {})
     return dict(described) if isinstance(described, Mapping) else {name: {} for name in described}
 
 

@@ -14,12 +14,15 @@ from torch import Tensor
 from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError, listed
 from visiontasks.state_dicts import COMPILED, check_fit
-from visiontasks.tasks.instances import RECORD, describe, descriptions_in, make_again
+from visiontasks.tasks.instances import describe, descriptions_in, make_again
 from visiontasks.tasks.optimizer_options import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
+
+RECORD = "visiontasks"
+"""Checkpoint key of what Lightning does not save: the task, properties of the data, and the optimiser's class."""
 
 ModuleT = TypeVar("ModuleT", bound=LightningModule)
 
@@ -190,7 +193,7 @@ def restore(
     Raises:
         CheckpointError: If the weights are those of another model, or an instance has to be passed.
     """
-    kwargs |= make_again(descriptions_in(checkpoint), kwargs, kind.__name__, origin)
+    kwargs |= make_again(descriptions_in(checkpoint.get(RECORD, {})), kwargs, kind.__name__, origin)
     parameters = inspect.signature(kind).parameters
     saved = checkpoint.get(kind.CHECKPOINT_HYPER_PARAMS_KEY, {})
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):

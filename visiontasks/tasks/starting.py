@@ -11,9 +11,8 @@ from visiontasks.backbones.weight_files import WeightsSource
 from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError
 from visiontasks.state_dicts import COMPILED
-from visiontasks.tasks.instances import RECORD
 from visiontasks.tasks.normalization import Normalization, Normalize, over_channels
-from visiontasks.tasks.record import is_restoring, replace_hyperparameters
+from visiontasks.tasks.record import RECORD, is_restoring, replace_hyperparameters
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
