@@ -104,7 +104,8 @@ class COCOData(FileData):
         if split != "train":
             return None
         single = [path for folder in (self.root, self.root / "annotations") for path in sorted(folder.glob("*.json"))]
-        if len(single) == 1:
+        # What is there for evaluation is not trained on unless the user names it.
+        if len(single) == 1 and single[0] not in map(self._annotations, ("val", "test")):
             return single[0]
         expected = [*described("COCODataModule"), "one .json file"]
         several = f"Its json files: {', '.join(path.name for path in single[:_SHOWN])}. " if single else ""
