@@ -61,9 +61,15 @@ SCHEDULES = {
 
 @pytest.mark.parametrize(
     ("kind", "interval"),
-    [("multiplies", "epoch"), ("overwrites", "epoch"), ("multiplies", "step"), ("overwrites", "step"), ("cycles", "step"),
-     ("looks at a metric", "epoch")],
-)  # fmt: skip
+    [
+        ("multiplies", "epoch"),
+        ("overwrites", "epoch"),
+        ("multiplies", "step"),
+        ("overwrites", "step"),
+        ("cycles", "step"),
+        ("looks at a metric", "epoch"),
+    ],
+)
 def test_the_first_updates_are_made_at_a_part_of_the_rate_of_any_schedule(
     kind: str, interval: str, make_trainer: Callable[..., Trainer]
 ) -> None:
