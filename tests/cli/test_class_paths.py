@@ -12,7 +12,7 @@ from visiontasks.errors import ArgumentError
     [
         ("--model.optimizer torch.optim.SDG", r"--model.optimizer: Module 'torch.optim' .*'SDG'. Did you mean 'SGD'"),
         ("--model.optimizer no_package.Lion", r"--model.optimizer: 'no_package.Lion' .* No module named 'no_package'"),
-        ("--model.optimizer pathlib.Path", r"--model.optimizer pathlib.Path: expected a subclass of Optimizer"),
+        ("--model.optimizer torch.nn.Linear", r"--model.optimizer torch.nn.Linear: expected a subclass of Optimizer"),
         ("--model.lr_scheduler torch.optim.lr_scheduler.StepL", r"'StepL'. Did you mean 'StepLR'"),
         ("--model.lr_scheduler StepLR", r"--model.lr_scheduler StepLR needs --model.lr_scheduler.step_size\."),
         ("--model.lr_scheduler Zebra", r"--model.lr_scheduler Zebra: unknown. Known: "),

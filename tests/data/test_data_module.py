@@ -242,7 +242,7 @@ def test_each_pass_of_a_plain_loop_is_the_next_epoch(kept: bool) -> None:
 
 def test_a_plain_loop_goes_on_where_it_was() -> None:
     data = prepared(batch_size=3)
-    whole = [ids_of(data.train_dataloader()) for _ in range(3)]
+    whole = [ids_of(data.train_dataloader()) for _ in range(4)]
     for epoch, taken in ((0, 1), (1, 2), (1, 3), (0, 3)):
         first, later = prepared(batch_size=3), prepared(batch_size=3)
         for _ in range(epoch):

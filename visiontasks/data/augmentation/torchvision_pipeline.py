@@ -94,7 +94,7 @@ class TorchvisionPipeline:
         data: dict[str, Any] = {"image": tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))}
         if boxes is not None:
             size, known = pixels.shape[:2], {"format": "XYXY", "clamping_mode": self.clamping_mode}
-            data["boxes"] = tv_tensors.BoundingBoxes(torch.from_numpy(boxes), canvas_size=size, **known)  # type: ignore[call-overload]
+            data["boxes"] = tv_tensors.BoundingBoxes(torch.from_numpy(boxes), canvas_size=size, **known)
             data["labels"] = torch.arange(len(boxes))
         if mask is not None:
             data["mask"] = tv_tensors.Mask(torch.from_numpy(mask))
