@@ -42,8 +42,8 @@ def summed(logits, masks, class_weights=None):
     return logits.sum() * weight
 
 class Summed(torch.nn.Module):
-    def forward(self, one, other):
-        return summed(one, other)
+    def forward(self, logits, masks, class_weights):
+        return summed(logits, masks)
 
 def squared(reconstructed, target):
     return (reconstructed - target).square()

@@ -105,6 +105,5 @@ def test_data_of_each_task_are_augmented(task: Any, tmp_path: Path) -> None:  # 
         expected = plain.boxes.clone()
         expected[..., [0, 2]] = width - plain.boxes[..., [2, 0]]
         torch.testing.assert_close(flipped.boxes, expected)
-    assert Augmentation.create(task, v2.RandomHorizontalFlip()).describe() == {
-        "python": "Compose(\n      RandomHorizontalFlip(p=0.5)\n)"
-    }
+    described = Augmentation.create(task, v2.RandomHorizontalFlip()).describe()
+    assert "RandomHorizontalFlip(p=0.5)" in described["python"]

@@ -164,7 +164,7 @@ def test_a_loader_of_ones_own_is_translated_too(before: signal.Handlers | None) 
 LOOP = """
 from visiontasks import ShapesDataModule
 
-data = ShapesDataModule(train_size=4, val_size=2, image_size=(8, 8), batch_size=2, num_workers=1)
+data = ShapesDataModule(train_size=4, val_size=2, image_size=(16, 16), batch_size=2, num_workers=1)
 data.setup("fit")
 kept = data.train_dataloader()
 print(len(list(kept)), flush=True)

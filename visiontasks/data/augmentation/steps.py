@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.errors import ArgumentError
@@ -82,7 +83,10 @@ def check_task(pipeline: Any, task: str) -> None:  # noqa: ANN401 (of either lib
             raise ArgumentError(message)
 
 
-def check_pixels(pixels: Any, before: Pixels) -> Pixels:  # noqa: ANN401 (whatever a transform returns)
+def check_pixels(
+    pixels: Any,  # noqa: ANN401 (whatever a transform returns)
+    before: Pixels,
+) -> UInt8[np.ndarray, "rows columns channels"]:
     """Check what a pipeline made of an image.
 
     Args:
@@ -104,4 +108,5 @@ def check_pixels(pixels: Any, before: Pixels) -> Pixels:  # noqa: ANN401 (whatev
             "many channels: the task normalises pixels, and in_channels of the data says how many channels are read."
         )
         raise ArgumentError(message)
-    return pixels
+    kept: UInt8[np.ndarray, "rows columns channels"] = pixels
+    return kept
