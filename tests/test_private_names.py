@@ -23,6 +23,8 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassStatScores
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "visiontasks").rglob("*.py"))
@@ -60,6 +62,12 @@ def iterator_of_workers(_: Trainer) -> bool:
     same = kept is iterator and all(process.pid > 0 for process in processes)
     iterator._shutdown_workers()
     return same
+
+
+def fill_of_a_mask(_: Trainer) -> bool:
+    turn: Any = v2.RandomRotation((45, 45))
+    turn._fill = {**turn._fill, tv_tensors.Mask: 7}
+    return set(turn(tv_tensors.Mask(torch.zeros(9, 9, dtype=torch.uint8))).unique().tolist()) == {0, 7}
 
 
 def metric() -> Any:  # noqa: ANN401 - with attributes that Metric does not declare
@@ -135,6 +143,8 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     ),
     "_wandb_init": lambda _: "_wandb_init: dict[str, Any] = {" in inspect.getsource(WandbLogger.__init__),
     "_workers": iterator_of_workers,
+    "_shutdown_workers": iterator_of_workers,
+    "_fill": fill_of_a_mask,
 }
 
 

@@ -111,3 +111,68 @@ def test_a_rate_keeps_the_ratios_of_the_groups() -> None:
     optimizer.param_groups[0]["lr"] = 0.0
     set_rate(optimizer, 0.4)
     assert [group["lr"] for group in optimizer.param_groups] == [0.4] * 3
+
+
+def contents(task: ClassificationTask) -> list[torch.Tensor]:
+    return [parameter.detach().clone(memory_format=torch.contiguous_format) for parameter in task.parameters()]
+
+
+def test_lbfgs_trains_a_network_of_either_memory_format_alike(fit: Fit, batch: ClassificationBatch) -> None:
+    weights, losses = [], []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        create = partial(torch.optim.LBFGS, lr=0.1, max_iter=4)
+        task = ClassificationTask(3, backbone_options=SMALL, optimizer=create, lr_scheduler="constant")
+        trainer = fit(task.to(memory_format=memory_format), [batch], max_epochs=6)
+        weights.append(contents(task))
+        losses.append(trainer.callback_metrics["train/loss"].item())
+    assert losses[1] < 1.0
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("create", "options", "message"),
+    [
+        (torch.optim.Muon, {}, r"refuses .* of ClassificationTask: Muon only supports 2D .* Choose others, such"),
+        (partial(SGD, lr=-1.0), {}, r"The optimizer refuses its options .*: Invalid learning rate: -1.0"),
+        (torch.optim.SparseAdam, {}, "SparseAdam takes sparse gradients only, and images have none: use Adam"),
+        (torch.optim.LBFGS, {"backbone_lr_factor": 0.5}, "LBFGS has one learning rate for all parameters: leave out"),
+    ],
+)  # fmt: skip
+def test_an_optimizer_that_cannot_train_the_task_is_refused_in_a_line(
+    create: Any,  # noqa: ANN401 - creates an optimiser
+    options: dict[str, Any],
+    message: str,
+    fit: Fit,
+    batch: ClassificationBatch,
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, optimizer=create, **options)
+    with pytest.raises(ArgumentError, match=message) as raised:
+        fit(task, [batch], max_epochs=1)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "Training with AdamW (lr 0.001, weight_decay 0.05 (norms and biases: 0)); schedule: cosine after a "
+         "warm-up of 5 % of the steps."),
+        ({"optimizer": partial(SGD, lr=0.1, momentum=0.9), "lr_scheduler": "constant", "warmup": 0.0},
+         "Training with SGD (lr 0.1, momentum 0.9); schedule: constant."),
+        ({"lr_scheduler": partial(StepLR, step_size=2), "warmup": 0.25, "optimizer": partial(SGD, lr=0.1)},
+         "Training with SGD (lr 0.1); schedule: StepLR after a warm-up of 25 % of the steps."),
+        ({"lr_scheduler": partial(StepLR, step_size=2), "optimizer": partial(SGD, lr=0.1), "backbone_lr_factor": 0.5},
+         "Training with SGD (lr 0.1 and 0.05); schedule: StepLR."),
+    ],
+)  # fmt: skip
+def test_a_training_says_what_it_trains_with(
+    options: dict[str, Any],
+    expected: str,
+    fit: Fit,
+    batch: ClassificationBatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO"):
+        fit(ClassificationTask(3, backbone_options=SMALL, **options), [batch], max_epochs=1)
+    assert [record.getMessage() for record in caplog.records if "Training with" in record.getMessage()] == [expected]

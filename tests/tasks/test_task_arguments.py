@@ -35,7 +35,7 @@ def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
     assert (task.test_time_flips, task.test_time_shift, bool(task.mixing)) == ("none", 0, False)
     assert task.decision.fitted == []
     assert ClassificationTask(3, mode="multilabel", **SMALL).decision.thresholds.tolist() == [0.5] * 3
-    assert (task._setup.interval, task._setup.warmup, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
+    assert (task._setup.interval, task._setup.warmup_share, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
     assert task._setup.schedule == "cosine"
     assert all(parameter.requires_grad for parameter in task.parameters())
     optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task, task.backbone)

@@ -125,8 +125,9 @@ class VisionData(ABC):
         Raises:
             ArgumentError: If this data module cannot measure them.
         """
-        if isinstance(self.train_set, MemoryDataset):
-            return self.train_set.statistics()
+        train_set = getattr(self, "train_set", None)
+        if isinstance(train_set, MemoryDataset):
+            return train_set.statistics()
         message = (
             f"{type(self).__name__} does not measure its pixels, as the normalization 'dataset' and the mean ones need "
             "it: override statistics, or use 'imagenet', 'unit' or 'local_contrast'."

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visiontasks.errors import check_choice
+from visiontasks.losses.factors import own_loss
 
 BoxLoss = Literal["smooth_l1", "l1", "iou", "giou", "diou", "ciou"]
 Boxes = Float[Tensor, "boxes 4"]
@@ -23,7 +24,7 @@ _TINY = 1e-7
 _BETA = 0.1
 
 
-def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[Tensor, " boxes"]:
+def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss | str = "giou") -> Float[Tensor, " boxes"]:
     """Compute the loss of each box.
 
     - ``"l1"``: the sum of the absolute differences of the four coordinates.
@@ -40,7 +41,7 @@ def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[T
         predicted: xyxy, with x1 <= x2 and y1 <= y2.
         target: xyxy. The first two losses depend on the unit of the coordinates, such as the side of the image; the
             others do not if x and y have the same unit.
-        name: Name of the loss.
+        name: Name of the loss, or the import path of a function of your own, called with the two.
 
     Returns:
         The loss of each box: 0 for equal boxes, at most 2 for the last four losses.
@@ -53,6 +54,9 @@ def box_loss(predicted: Boxes, target: Boxes, name: BoxLoss = "giou") -> Float[T
         >>> [round(box_loss(one, other, name).item(), 3) for name in ("l1", "iou", "giou", "diou")]
         [0.5, 0.5, 0.5, 0.55]
     """
+    if "." in name:
+        own: Float[Tensor, " boxes"] = own_loss(name)(predicted, target)
+        return own
     check_choice("box_loss", name, _LOSSES)
     return _LOSSES[name](predicted, target)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from visiontasks.losses.factors import parse_factors
+from visiontasks.losses.factors import own_loss, parse_factors
 from visiontasks.losses.pixels import PixelBatch, Sizes, mean_of_pixels
 from visiontasks.losses.ssim import structural_similarity
 
@@ -29,7 +29,8 @@ class ReconstructionLoss:
         loss: Name of a loss, or a factor for each of several, such as ``{"mse": 1.0, "ssim": 0.1}``. ``"mse"`` and
             ``"l1"`` are the mean squared and the mean absolute difference; ``"ssim"`` is 1 minus the structural
             similarity, see :func:`~visiontasks.losses.ssim.structural_similarity`; ``"binary_cross_entropy"`` treats a
-            pixel value as a probability.
+            pixel value as a probability. A name with a dot is the import path of a function or module of your own,
+            called with reconstructed and target pixels, in 0 to 1; it returns a loss of each pixel, or a mean.
 
     Raises:
         ArgumentError: If a loss is unknown or a factor is not positive.
@@ -41,8 +42,9 @@ class ReconstructionLoss:
         {'mse': tensor(0.2500), 'l1': tensor(0.2500)}
     """
 
-    def __init__(self, loss: ReconstructionLossName | Mapping[str, float]) -> None:
+    def __init__(self, loss: ReconstructionLossName | str | Mapping[str, float]) -> None:
         self.factors = parse_factors(loss, _LOSSES)
+        self.own = {name: own_loss(name) for name in self.factors if "." in name}
 
     def __call__(
         self, logits: PixelBatch, target: PixelBatch, sizes: Sizes | None = None
@@ -56,7 +58,10 @@ class ReconstructionLoss:
         """
         terms = {}
         for name, factor in self.factors.items():
-            if name == "ssim":
+            if name in self.own:
+                loss = self.own[name](logits.sigmoid(), target)
+                loss = mean_of_pixels(loss, sizes) if loss.ndim == 4 else loss
+            elif name == "ssim":
                 loss = 1 - structural_similarity(logits.sigmoid(), target, sizes)
             else:
                 loss = mean_of_pixels(_OF_PIXELS[name](logits, target), sizes)

@@ -19,7 +19,7 @@ from visiontasks.losses.cross_entropy import (
     pixel_focal,
 )
 from visiontasks.losses.dice import binary_dice_loss, dice_loss
-from visiontasks.losses.factors import parse_factors
+from visiontasks.losses.factors import own_loss, parse_factors
 from visiontasks.losses.lovasz import binary_lovasz, lovasz_softmax
 from visiontasks.types import IGNORED
 
@@ -39,7 +39,8 @@ class SegmentationLoss:
 
     Args:
         loss: Name of a loss (``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``), or a factor for each of
-            several, such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``.
+            several, such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. A name with a dot is the import path of a
+            function or module of your own, called with logits, masks and, if there are any, class weights.
         mode: ``"multiclass"``: one of several classes per pixel, by softmax. ``"binary"``: foreground or not, one logit
             and a sigmoid. ``"multilabel"``: any number of classes per pixel, by sigmoids.
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
@@ -55,9 +56,10 @@ class SegmentationLoss:
     """
 
     def __init__(
-        self, loss: LossName | Mapping[str, float], mode: Mode = "multiclass", label_smoothing: float = 0.0
+        self, loss: LossName | str | Mapping[str, float], mode: Mode = "multiclass", label_smoothing: float = 0.0
     ) -> None:
         self.factors = parse_factors(loss, _LOSSES)
+        self.own = {name: own_loss(name) for name in self.factors if "." in name}
         self.mode = mode
         self.label_smoothing = label_smoothing
         check_range(0, 1, label_smoothing=label_smoothing)
@@ -80,6 +82,10 @@ class SegmentationLoss:
             class_weights = None if class_weights is None else class_weights[None]
         terms = {}
         for name, factor in self.factors.items():
+            if name in self.own:
+                given = () if class_weights is None else (class_weights,)
+                terms[name] = factor * self.own[name](logits, masks, *given) + defect
+                continue
             loss = _LOSSES[name][0 if self.mode == "multiclass" else 1]
             # With one class there is no mean over classes to weight.
             weights = None if binary and name in ("dice", "lovasz") else class_weights

@@ -97,7 +97,7 @@ class AutoencodingTask(Task):
         code: CodeForm = "vector",
         decoder: ImageUpsampling = "transpose",
         decoder_options: dict[str, Any] | None = None,
-        loss: ReconstructionLossName | dict[str, float] = "mse",
+        loss: ReconstructionLossName | str | dict[str, float] = "mse",
         denoising: Denoising | None = None,
         noise: float = 0.3,
         variational: bool = False,

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple, get_args
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
 from visiontasks.errors import ArgumentError, check_choice, check_range
 from visiontasks.heads.localization import HEADS, Head
+from visiontasks.import_paths import import_maker
 from visiontasks.losses.box import BoxLoss, box_loss
+from visiontasks.losses.factors import own_loss
 from visiontasks.metrics.localization import localization_metrics
 from visiontasks.tasks.agreement import check_entries
 from visiontasks.tasks.task import Task
@@ -54,9 +56,9 @@ class LocalizationTask(Task):
             fit.
         head: ``"attention"``, which keeps positions (:class:`~visiontasks.heads.localization.AttentionHead`), or
             ``"pooled"`` (:class:`~visiontasks.heads.localization.PooledHead`). Each documents how a box is
-            parametrised.
-        box_loss: ``"smooth_l1"``, ``"l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, see
-            :func:`~visiontasks.losses.box.box_loss`.
+            parametrised. A name with a dot is the import path of a module of your own with the same arguments.
+        box_loss: ``"smooth_l1"``, ``"l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, or the import path of a
+            function of your own, see :func:`~visiontasks.losses.box.box_loss`.
         box_weight: Weight of the box loss.
         classification_weight: Weight of the classification loss.
         class_agnostic: Whether one box is predicted for all classes; otherwise each class has its own: the box of the
@@ -88,8 +90,8 @@ class LocalizationTask(Task):
         self,
         num_classes: int,
         class_names: Sequence[str] | None = None,
-        head: Head = "attention",
-        box_loss: BoxLoss = "giou",
+        head: Head | str = "attention",
+        box_loss: BoxLoss | str = "giou",
         box_weight: float = 1.0,
         classification_weight: float = 1.0,
         class_agnostic: bool = True,
@@ -107,18 +109,23 @@ class LocalizationTask(Task):
                 f"{classification_weight}; expected at least 1 class, and weights of at least 0."
             )
             raise ArgumentError(message)
-        check_choice("head", head, HEADS)
-        check_choice("box_loss", box_loss, get_args(BoxLoss))
+        if "." not in head:
+            check_choice("head", head, HEADS)
+        make_head: Any = import_maker(head, nn.Module) if "." in head else HEADS[head]
+        if "." in box_loss:
+            own_loss(box_loss)
+        else:
+            check_choice("box_loss", box_loss, get_args(BoxLoss))
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
-        self.box_loss: BoxLoss = box_loss
+        self.box_loss = box_loss
         self.box_weight = box_weight
         self.classification_weight = classification_weight
         self.class_agnostic = class_agnostic
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor([float(weight) for weight in class_weights])
         self.register_buffer("class_weights", weights, persistent=False)
-        self.head = HEADS[head](self.backbone.channels, num_classes, 1 if class_agnostic else num_classes, dropout)
+        self.head = make_head(self.backbone.channels, num_classes, 1 if class_agnostic else num_classes, dropout)
         self.add_metrics(localization_metrics(num_classes))
 
     def forward(self, images: Images) -> LocalizationOutputs:

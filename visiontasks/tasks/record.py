@@ -78,7 +78,7 @@ def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
     for key in (task.CHECKPOINT_HYPER_PARAMS_KEY, LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY):
         if key in checkpoint:
             checkpoint[key], _ = plain_part(checkpoint[key])
-    optimizers = task.trainer.optimizers
+    optimizers = [] if task._trainer is None else task._trainer.optimizers  # none in a loop of one's own
     checkpoint[RECORD] = {
         "task": type(task).__name__,
         "class_names": plain(task.class_names),

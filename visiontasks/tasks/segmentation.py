@@ -41,9 +41,8 @@ class SegmentationTask(Task):
             the command line it is taken from the data.
         class_names: Their names in the order of the values; by default the data module's, adopted at the start of a
             fit.
-        decoder: ``"unet"``, ``"fcn"``, ``"segnet"`` or ``"fpn"``, see :func:`~visiontasks.decoders.create_decoder`; or
-            a :class:`~visiontasks.decoders.Decoder` of your own, which must be passed to ``load_from_checkpoint``
-            again.
+        decoder: A name or import path, see :func:`~visiontasks.decoders.create_decoder`; or a
+            :class:`~visiontasks.decoders.Decoder`, which must be passed to ``load_from_checkpoint`` again.
         decoder_options: Arguments of a named decoder.
         weights: Weights of a whole segmentation to start from, including the decoder: a state dict or a checkpoint. For
             another number of classes, layers with one output per class stay randomly initialised; filters for colour
@@ -53,7 +52,8 @@ class SegmentationTask(Task):
             a pixel may belong to any number of classes, and masks are [B, classes, H, W].
         threshold: Minimum probability, 0 to 1, at which the foreground (multilabel: a class) is predicted.
         loss: ``"cross_entropy"``, ``"focal"``, ``"dice"``, ``"lovasz"``, or a weighted sum given by the factor of each,
-            such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``. See :mod:`visiontasks.losses.segmentation`.
+            such as ``{"cross_entropy": 1.0, "lovasz": 0.5}``, or one of your own; see
+            :class:`~visiontasks.losses.segmentation.SegmentationLoss`.
         class_weights: Weight of each class in the loss; or ``"median_frequency"``, measured on the training masks, see
             :func:`~visiontasks.data.measuring.frequencies.median_frequency_weights`. Equal by default.
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
@@ -95,7 +95,7 @@ class SegmentationTask(Task):
         weights: str | Path | None = None,
         mode: Mode = "multiclass",
         threshold: float = 0.5,
-        loss: LossName | dict[str, float] = "cross_entropy",
+        loss: LossName | str | dict[str, float] = "cross_entropy",
         class_weights: Sequence[float] | Literal["median_frequency"] | None = None,
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.0,

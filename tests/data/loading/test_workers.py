@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.data.datamodules.image_sets import write_folders
 from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, ShapesDataModule
 from visiontasks.data.loading.loader import BatchLoader
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
+from visiontasks.data.loading.workers import _SECONDS_AFTER_SIGTERM
 from visiontasks.errors import ArgumentError, WorkerError
 
 
@@ -156,3 +159,23 @@ def test_a_loader_of_ones_own_is_translated_too(before: signal.Handlers | None) 
     os.kill(iterator._workers[0].pid, signal.SIGKILL)
     with pytest.raises(WorkerError, match="A worker process ended"):
         time.sleep(20)
+
+
+LOOP = """
+from visiontasks import ShapesDataModule
+
+data = ShapesDataModule(train_size=4, val_size=2, image_size=(16, 16), batch_size=2, num_workers=1)
+data.setup("fit")
+kept = data.train_dataloader()
+print(len(list(kept)), flush=True)
+"""
+
+
+def test_workers_of_a_plain_loop_end_with_the_script() -> None:
+    # Terminated by multiprocessing, they would outlive it for the seconds in which a training saves a checkpoint.
+    script = subprocess.Popen([sys.executable, "-c", LOOP], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert script.stdout is not None
+    assert script.stdout.readline() == "2\n"
+    start = time.monotonic()
+    assert script.communicate(timeout=60)[1] == ""
+    assert time.monotonic() - start < _SECONDS_AFTER_SIGTERM

@@ -1,4 +1,4 @@
-"""Augmentation with Albumentations, which is imported once a pipeline is made: it takes long.
+"""Augmentation with Albumentations, which is imported once a pipeline is made: it takes long; or with torchvision's.
 
 Albumentations' own seeding repeats the random numbers of one worker in the others, and those of an epoch in the next.
 Its ``set_random_seed`` gives every transform the same seed, so that two transforms of equal probability are applied
@@ -8,7 +8,7 @@ sample.
 
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple, Self
 
@@ -18,9 +18,12 @@ from jaxtyping import Float64, Int64, UInt8
 
 from visiontasks.data.augmentation.presets import get_preset
 from visiontasks.data.augmentation.resizing import clip_boxes
+from visiontasks.data.augmentation.steps import check_pixels, check_steps, check_task, is_of_torchvision, leaves
+from visiontasks.data.augmentation.torchvision_pipeline import TorchvisionPipeline
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.index.boxes import LEAST_SIDE
 from visiontasks.errors import ArgumentError, near_matches
+from visiontasks.import_paths import import_callable
 from visiontasks.types import IGNORED
 
 _NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -43,17 +46,18 @@ class Augmented(NamedTuple):
 
 
 class Augmentation:
-    """A pipeline of Albumentations, applied to image, boxes and mask together.
+    """A pipeline of Albumentations or ``torchvision.transforms.v2``, applied to image, boxes and mask together.
 
     Boxes are clipped to the image before and after. Masks are never interpolated, and mask pixels from outside the
     image are ignored (255), whatever the ``fill_mask`` of a transform is.
 
     Args:
-        pipeline: A transform, a composition, or a list of them.
+        pipeline: A transform, a composition, or a list of them, all of the same library.
         visible: Minimum fraction of its area that a box must keep when the image is cropped, 0 to 1.
 
     Raises:
-        ArgumentError: If a transform would interpolate masks.
+        ArgumentError: If a transform would interpolate masks, or gives anything but uint8 pixels, or is of neither
+            library.
 
     Example:
         >>> import albumentations as A
@@ -71,7 +75,13 @@ class Augmentation:
         steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
         self.visible = visible
         self.empty = not steps
-        for step in _leaves(steps):
+        check_steps(steps, A.BasicTransform)
+        self.torchvision: TorchvisionPipeline | None = None
+        if steps and is_of_torchvision(steps[0]):
+            self.torchvision = TorchvisionPipeline(steps)
+            self.pipeline: Any = self.torchvision.steps
+            return
+        for step in leaves(steps):
             if getattr(step, "mask_interpolation", None) not in (None, *_NEAREST):
                 message = (
                     f"{type(step).__name__} has mask_interpolation={step.mask_interpolation}, which mixes classes; "
@@ -95,25 +105,36 @@ class Augmentation:
             given: Name of a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``; ``"multiscale"`` for
                 detection), arguments of transforms by their names (those of Albumentations and ``ColorMatrix``), such
                 as ``{"HorizontalFlip": {"p": 0.5}}``, a description returned by ``albumentations.to_dict`` or
-                :meth:`describe`, or a pipeline.
+                :meth:`describe`, a pipeline of Albumentations or ``torchvision.transforms.v2``, or the import path of
+                one or of a function that returns it, such as ``"my_module.pipeline"``.
             visible: Minimum fraction of its area that a box must keep, 0 to 1.
 
         Raises:
             ArgumentError: If there is no such preset, or the description is wrong.
         """
         if isinstance(given, cls):
+            check_task(given.pipeline, task)
             return given
+        if isinstance(given, str) and "." in given:
+            import albumentations as A
+
+            made = import_callable(given)
+            given = made if isinstance(made, A.BasicTransform | A.BaseCompose) or is_of_torchvision(made) else made()
         if isinstance(given, str):
             given = [_transform(name, arguments) for name, arguments in get_preset(task, given)]
         elif isinstance(given, Mapping):
             given = _from_dict(given) if "transform" in given else [_by_name(*step) for step in given.items()]
-        return cls(given, visible)
+        made = cls(given, visible)
+        check_task(made.pipeline, task)
+        return made
 
     def describe(self) -> dict[str, Any]:
         """Describe the whole pipeline in plain types, from which :meth:`create` recreates it.
 
         Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``.
         """
+        if self.torchvision is not None:
+            return {"python": repr(self.pipeline)}
         import albumentations as A
 
         try:
@@ -142,6 +163,11 @@ class Augmentation:
         kept = np.flatnonzero(inside)
         if self.empty:
             return Augmented(pixels, clipped[kept], kept, mask)
+        if self.torchvision is not None:
+            image, moved, left, mask = self.torchvision(pixels, seed, None if boxes is None else clipped[kept], mask)
+            pixels = check_pixels(image, pixels)
+            moved, inside = clip_boxes(moved, (pixels.shape[0], pixels.shape[1]), self.visible)
+            return Augmented(pixels, moved[inside], kept[left[inside]], mask)
         # Transforms that use boxes require them even if an image has no objects.
         pipeline = self.pipeline if boxes is None else self.pipeline_with_boxes
         pipeline.set_random_state(np.random.Generator(np.random.PCG64(seed)), Random(seed))
@@ -151,9 +177,7 @@ class Augmentation:
         if boxes is not None:
             data["bboxes"] = np.column_stack((clipped[kept], np.arange(len(kept))))
         data = pipeline(**data)
-        pixels = np.ascontiguousarray(data["image"])
-        if pixels.ndim == 2:
-            pixels = pixels[:, :, None]
+        pixels = np.ascontiguousarray(check_pixels(data["image"], pixels))
         if boxes is not None:
             bboxes = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
             moved, inside = clip_boxes(bboxes[:, :4], (pixels.shape[0], pixels.shape[1]))
@@ -175,13 +199,6 @@ class Augmentation:
             )
             raise ArgumentError(message) from error
         return self.__dict__
-
-
-def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
-    import albumentations as A
-
-    for step in steps:
-        yield from _leaves(step.transforms) if isinstance(step, A.BaseCompose) else [step]
 
 
 def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albumentations has no types)

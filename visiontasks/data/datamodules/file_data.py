@@ -1,7 +1,7 @@
 """Base of the data modules of images in files, from annotations to batches."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -61,8 +61,8 @@ class FileData(VisionData):
         exif: ``"ignore"`` if boxes and masks were drawn on the pixels as they are stored, whatever their orientation.
         augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
             ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
-            ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or an
-            :class:`~visiontasks.data.augmentation.transforms.Augmentation`.
+            ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or a
+            pipeline of Albumentations or ``torchvision.transforms.v2``, also by its import path.
         lists: Text files, relative to ``root``, with the images of each split, one per line, which replace its splits.
         fractions: Fractions of train, val and test, for splits that the data set does not have.
         split_seed: Seed of the random splits; they do not depend on the training seed.
@@ -102,7 +102,7 @@ class FileData(VisionData):
         in_channels: int = 3,
         value_range: ValueRange = None,
         exif: Literal["apply", "ignore"] = "apply",
-        augmentation: str | dict[str, Any] | Augmentation = "default",
+        augmentation: str | dict[str, Any] | Augmentation | Callable[..., Any] = "default",
         lists: Mapping[str, str] | None = None,
         fractions: tuple[float, float, float] = FRACTIONS,
         split_seed: int = 0,
