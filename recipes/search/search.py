@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import optuna
 import yaml
@@ -50,7 +50,7 @@ class Search(NamedTuple):
 
     name: str
     metric: str
-    direction: str
+    direction: Literal["minimize", "maximize"]
     parameters: Mapping[str, Mapping[str, Any]]
     fixed: Sequence[str]
     trials: int | None
@@ -265,7 +265,8 @@ def print_best_of_sweep(path: str) -> int:
     """
     import wandb
 
-    sweep = wandb.Api().sweep(path)
+    client: Any = wandb.Api()  # which is not annotated
+    sweep = client.sweep(path)
     search = read_search(sweep.config)
     best = sweep.best_run()
     if best is None:

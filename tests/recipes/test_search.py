@@ -45,7 +45,14 @@ def script() -> ModuleType:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     no_account(monkeypatch, tmp_path)
-    for name in ("WANDB_RUN_GROUP", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_DIR", "WANDB_SWEEP_PARAM_PATH"):
+    for name in (
+        "WANDB_RUN_GROUP",
+        "WANDB_SWEEP_ID",
+        "WANDB_PROJECT",
+        "WANDB_RUN_ID",
+        "WANDB_DIR",
+        "WANDB_SWEEP_PARAM_PATH",
+    ):
         monkeypatch.setenv(name, "")  # so that what is set in a test is taken back
         monkeypatch.delenv(name)
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -80,10 +87,10 @@ def test_fit_takes_what_the_agent_makes_of_every_parameter() -> None:
             assert found == value, name
 
 
-def agent(command: Sequence[str]) -> Agent:
-    """Return the agent of a sweep whose server is not there."""
-    os.environ["WANDB_SWEEP_ID"] = "abc"
-    made = Agent(api=None, queue=None, sweep_id="abc")
+def agent(command: Sequence[str]) -> Any:  # noqa: ANN401 (the client is not annotated)
+    """Return the agent of a sweep whose server is not there, as ``wandb agent me/shapes/abc`` makes it."""
+    os.environ["WANDB_SWEEP_ID"], os.environ["WANDB_PROJECT"] = "abc", "shapes"
+    made: Any = Agent(api=None, queue=None, sweep_id="abc")
     made._sweep_command = list(command)
     return made
 
@@ -97,7 +104,7 @@ def test_a_trial_of_the_agent_is_a_run_of_its_sweep(folder: Path, monkeypatch: p
     args = {name: {"value": value} for name, value in drawn.items()}
     started._command_run({"type": "run", "run_id": "r1", "program": "", "args": args})
     assert started._run_processes["r1"].wait(300) == 0
-    (log,) = read_logs(folder)
+    (log,) = read_logs(folder / "runs")
     assert (log.number, log.project, log.name) == ("r1", "shapes", "abc-r1")
     assert {name: log.config[name] for name in drawn} == drawn
     assert 0 <= log.last(SWEEP["metric"]["name"]) <= 1
