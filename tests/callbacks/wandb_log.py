@@ -15,11 +15,12 @@ _WHOLE, _LAST = 1, 4
 
 
 class Log(NamedTuple):
-    """A run: its number, project, tags, configuration, and what was logged, in order."""
+    """A run: its number, project, name, group, tags, configuration, and what was logged, in order."""
 
     number: str
     project: str
     name: str
+    group: str
     tags: list[str]
     config: dict[str, Any]
     history: list[dict[str, Any]]
@@ -69,7 +70,9 @@ def read_log(file: Path) -> Log:
                 place[leaf] = json.loads(item.value_json)
             history.append(row)
     tags = list(about.tags)
-    return Log(about.run_id, about.project, about.display_name, tags, config, history, file.parent / "files")
+    return Log(
+        about.run_id, about.project, about.display_name, about.run_group, tags, config, history, file.parent / "files"
+    )
 
 
 def _records(file: Path) -> Iterator[Any]:
