@@ -1,7 +1,9 @@
 import pytest
+import torch
 from torchmetrics import CatMetric, MeanMetric, Metric
 
 from visiontasks.callbacks.partial_metrics import gather_states, set_states
+from visiontasks.metrics.loss_mean import LossMean
 
 
 def test_a_metric_that_goes_on_from_states_counts_as_updated_and_one_without_does_not() -> None:
@@ -29,3 +31,23 @@ def test_states_are_copies_that_later_batches_leave_alone(metric_type: type[Metr
     assert state == 6
     kept = states[0][name]
     assert (kept[0] if isinstance(kept, list) else kept) == 1
+
+
+def test_a_mean_loss_goes_on_with_terms_that_it_has_not_seen_yet() -> None:
+    seen, resumed = LossMean(), LossMean()
+    seen.update({"loss": torch.tensor(2.0), "loss_box": torch.tensor(1.0)}, 3)
+    set_states([resumed], gather_states([seen]))
+    resumed.update({"loss": torch.tensor(6.0), "loss_box": torch.tensor(5.0)}, 1)
+    assert resumed.compute() == {"loss": 3, "loss_box": 2}
+    resumed.reset()
+    resumed.update({"loss": torch.tensor(1.0)}, 1)
+    assert resumed.compute()["loss"] == 1
+
+
+def test_a_checkpoint_of_an_earlier_release_has_no_mean_losses() -> None:
+    accuracy, losses = MeanMetric(), LossMean()
+    earlier = MeanMetric()
+    earlier.update(2.0)
+    set_states([accuracy, losses], gather_states([earlier]))
+    assert accuracy.compute() == 2
+    assert not losses.update_called

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,7 +34,8 @@ def trainer(make_trainer: Callable[..., Trainer], tmp_path: Path, monkeypatch: p
     logger = CSVLogger("runs", name="fit", version=0)
     trainer = make_trainer(logger=logger, callbacks=[best], enable_checkpointing=True)
     trainer.state.fn = TrainerFn.FITTING
-    trainer.fit_loop.epoch_progress.current.processed = trainer.fit_loop.epoch_progress.current.completed = 3
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    epochs.processed = epochs.completed = 3
     values = {"val/accuracy": 0.75, "a/b": 0.25, "train/loss": 2.0, "train/loss_step": 9.0, "epoch": 3.0}
     trainer._logger_connector._callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
     return trainer

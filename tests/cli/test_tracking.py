@@ -202,7 +202,8 @@ def test_the_flag_adds_a_logger_beside_the_files_of_the_run(folder: Path, monkey
     from visiontasks.cli.training import TrainingCLI
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.delenv("WANDB_ERROR_REPORTING")
+    for name in ("WANDB_ERROR_REPORTING", "WANDB_SILENT"):
+        monkeypatch.delenv(name)
     words = "--wandb project --run night --runs elsewhere --trainer.accelerator cpu"
     files, logger = TrainingCLI("fit", words.split()).trainer.loggers
     assert files.log_dir == "elsewhere/night/version_0"
@@ -217,6 +218,14 @@ def test_the_flag_adds_a_logger_beside_the_files_of_the_run(folder: Path, monkey
     leave_out_unset([logger])
     assert init["anonymous"] == "allow"
     assert os.environ["WANDB_ERROR_REPORTING"] == "false"
+    assert os.environ["WANDB_SILENT"] == "true"
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_SILENT")
+    monkeypatch.setenv("WANDB_QUIET", "")
+    monkeypatch.delenv("WANDB_QUIET")
+    prepared({}, project="p")
+    assert "WANDB_SILENT" not in os.environ  # where the run is, is told
+    assert os.environ["WANDB_QUIET"] == "true"
 
 
 @pytest.mark.parametrize(

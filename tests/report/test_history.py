@@ -10,8 +10,8 @@ from visiontasks.report.history import MOST_POINTS
 def test_values_of_an_epoch_are_averaged_and_stages_told_apart(tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
     file.write_text(
-        "epoch,step,lr,test/loss,train/loss,val/iou/a,val/loss\n"
-        "0,1,0.1,,2.0,,\n0,3,0.1,,4.0,,\n0,3,,,,0.5,5.0\n1,5,0.2,,1.0,,nan\n2,5,,9.0,,,\n"
+        "epoch,step,lr,test/loss,train/loss,val/iou/a,val/loss,train/loss_step\n"
+        "0,1,0.1,,2.0,,,7\n0,3,0.1,,4.0,,,7\n0,3,,,,0.5,5.0,\n1,5,0.2,,1.0,,nan,7\n2,5,,9.0,,,,\n"
     )
     assert read_history(file) == {
         "lr": {"": [(1.0, pytest.approx(0.1)), (2.0, 0.2)]},

@@ -76,7 +76,7 @@ class RunProgress(TQDMProgressBar):
         """Show how far the epoch is, and how long all of it will take."""
         self._left.end_batch()
         batches = trainer.num_training_batches
-        if self._should_update(batch_idx + 1, batches):
+        if self._should_update(batch_idx + 1, int(min(batches, sys.maxsize))):
             self.train_progress_bar.set_description_str(self._describe(trainer, batch_idx + 1), refresh=False)
             # Drawn once, and not for the values again.
             self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
@@ -115,7 +115,7 @@ class RunProgress(TQDMProgressBar):
         super().on_test_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
         self._note(f"Test: batch {_of(batch_idx + 1, self.total_test_batches_current_dataloader)}")
 
-    def _should_update(self, current: int, total: float) -> bool:
+    def _should_update(self, current: int, total: int) -> bool:
         now = time.monotonic()
         if current < total and now - self._drawn < _REFRESHED:
             return False
@@ -149,7 +149,7 @@ class RunProgress(TQDMProgressBar):
 
     def _note(self, text: str) -> None:
         """Write a line where there is no bar, if it is time."""
-        if not self.is_enabled and time.monotonic() - self._noted >= _NOTED:
+        if not self.trainer.sanity_checking and not self.is_enabled and time.monotonic() - self._noted >= _NOTED:
             self._say(text)
 
     def _say(self, text: str) -> None:

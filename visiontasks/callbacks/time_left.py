@@ -64,7 +64,8 @@ class TimeLeft:
         Returns:
             The estimate; None before two batches were seen.
         """
-        spent, count = (sum(values) for values in zip(*self._batches, strict=True))
+        spent = sum(seconds for seconds, _ in self._batches)
+        count = sum(number for _, number in self._batches)
         if not count:
             return None
         each = spent / count

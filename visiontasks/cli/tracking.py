@@ -56,7 +56,10 @@ def prepare_loggers(config: Namespace, run: Run, saved_runs: Mapping[str, str]) 
             _go_offline("There is no key of Weights & Biases, and no terminal to ask for one.")
         elif not _reachable():
             _go_offline(f"The server of Weights & Biases does not answer at {_server()}.")
-    if os.environ.get("WANDB_MODE") == "offline":
+    offline = os.environ.get("WANDB_MODE") == "offline"
+    # Otherwise it repeats our figures at the end, and names its other products; where the run is, remains online.
+    os.environ.setdefault("WANDB_SILENT" if offline else "WANDB_QUIET", "true")
+    if offline:
         # Even then the client reports its own errors to its developers.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     for entry in of_wandb:

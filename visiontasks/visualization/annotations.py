@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from visiontasks.visualization.captions import Color, draw_boxes
+from visiontasks.visualization.captions import draw_boxes
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
 from visiontasks.visualization.masks import blend, one_layer
 from visiontasks.visualization.pictures import Picture, from_pillow, resized
@@ -41,15 +41,14 @@ def draw_sample(
     elif "boxes" in fields:
         boxes, labels = fields["boxes"].reshape(-1, 4) * factor, labels.reshape(-1)
         ignore = fields["ignore"][0].tolist() if "ignore" in fields else [False] * len(boxes)
-        drawn: list[tuple[list[float], str, Color]] = []
-        for index, (label, ignored) in enumerate(zip(labels.tolist(), ignore, strict=True)):
-            if label >= 0:
-                score = "" if scores is None else f" {scores[index]:.2f}"
-                name = class_names[label] + score + (" (ignored)" if ignored else "")
-                drawn.append((boxes[index].tolist(), name, IGNORED_COLOR if ignored else class_color(label)))
-        corners, names, colors = ([one[part] for one in drawn] for part in range(3))
-        draw_boxes(picture, corners, names, colors, height=_LETTERS)  # type: ignore[arg-type]  # mypy joins the three
-        title = f"{len(drawn)} object{'' if len(drawn) == 1 else 's'}"
+        shown = [index for index, label in enumerate(labels.tolist()) if label >= 0]
+        names, colors = [], []
+        for index in shown:
+            label, score = int(labels[index]), "" if scores is None else f" {scores[index]:.2f}"
+            names.append(class_names[label] + score + (" (ignored)" if ignore[index] else ""))
+            colors.append(IGNORED_COLOR if ignore[index] else class_color(label))
+        draw_boxes(picture, boxes[shown].tolist(), names, colors, _LETTERS)
+        title = f"{len(shown)} object{'' if len(shown) == 1 else 's'}"
     elif labels.ndim:
         title = ", ".join(class_names[label] for label in torch.nonzero(labels).flatten().tolist()) or "no class"
     elif 0 <= int(labels) < len(class_names):
