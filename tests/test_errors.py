@@ -39,3 +39,7 @@ def test_at_most_forty_known_names_are_listed() -> None:
     said = near_matches("zebra", [f"model{index:03}" for index in range(1000)])
     assert said.startswith("Known: 'model000', ")
     assert said.endswith("'model039' and 960 others.")
+
+
+def test_a_name_that_is_known_twice_is_told_once() -> None:
+    assert near_matches("zebra", ["cosine", "constant", "cosine"]) == "Known: 'constant', 'cosine'."

@@ -297,7 +297,8 @@ class ReversedRequests:
         return len(self.dataset)
 
     def __getitem__(self, request: BatchRequest) -> ClassificationBatch:
-        return self.dataset[BatchRequest(request.indices[::-1], request.epoch)]
+        batch: ClassificationBatch = self.dataset[BatchRequest(request.indices[::-1], request.epoch)]
+        return batch
 
 
 def test_a_bank_is_of_training_images_that_are_not_augmented() -> None:

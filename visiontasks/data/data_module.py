@@ -154,7 +154,7 @@ class VisionDataModule(LightningDataModule, ABC):
             return self._loader(self.train_set, EvaluationSampler(self.train_set, self.batch_size))
         sampler = self.train_sampler()
         left_out = sampler.samples - sampler.seen
-        if self._train_loader is not None:
+        if self._train_loader is not None and isinstance(self._train_loader.sampler, TrainingSampler):
             sampler.follow(self._train_loader.sampler)
         elif left_out:
             rank_zero_info(
