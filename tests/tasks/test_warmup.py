@@ -109,7 +109,7 @@ def test_a_scaler_that_leaves_an_update_out_leaves_the_rate_as_it_is(make_traine
         lr_scheduler=SCHEDULES["multiplies"], lr_interval="step", warmup=1.0,
     )  # fmt: skip
     warm_up, trainer = task._parts.warm_up, make_trainer(max_epochs=1)
-    trainer.precision_plugin.scaler = object()
+    trainer.precision_plugin.scaler = object()  # type: ignore[attr-defined]  # of that of float16
     task.trainer = trainer
     optimizer = torch.optim.SGD(task.parameters(), lr=RATE)
     trainer.strategy.optimizers = [optimizer]

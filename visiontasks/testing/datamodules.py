@@ -35,7 +35,8 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
         >>> from visiontasks import ShapesDataModule
         >>> check_datamodule(ShapesDataModule(train_size=40, val_size=7, test_size=3, batch_size=4))
     """
-    names, channels, size = datamodule.class_names, datamodule.in_channels, datamodule.image_size
+    names: Any = datamodule.class_names
+    channels, size = datamodule.in_channels, datamodule.image_size
     require(
         not isinstance(names, str) and len(names) == datamodule.num_classes,  # type: ignore[redundant-expr]  # is asked
         f"class_names is {names!r} for num_classes {datamodule.num_classes}; expected one name per class",
