@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Self, TypedDict
+from typing import Literal, Self
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,12 +16,8 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 """Feature maps, fine to coarse; map i has the backbone's ``channels[i]`` and ``strides[i]``."""
 
 
-class ChannelValues(TypedDict):
-    """Mean and standard deviation of each channel that pixels in 0 to 1 are normalised by."""
-
-    mean: list[float]
-    std: list[float]
-
+ChannelValues = dict[str, list[float]]
+"""``"mean"`` and ``"std"`` of each channel that pixels in 0 to 1 are normalised by."""
 
 PretrainedNormalization = Literal["imagenet", "unit"] | ChannelValues
 """Normalisation of the images that published weights were trained on."""

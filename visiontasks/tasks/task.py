@@ -46,16 +46,16 @@ class Task(LightningModule, ABC):
         backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
             in the checkpoint; an instance must be passed to ``load_from_checkpoint`` again.
         backbone_options: Arguments of a named backbone.
-        backbone_weights: ``"imagenet"`` for torchvision's published weights of a named backbone, or a file: a state
-            dict, a torchvision classifier, or a checkpoint of any task. They are not needed again when a checkpoint is
-            loaded.
+        backbone_weights: ``"imagenet"`` for published ones of a named backbone, or a file or folder of any program, see
+            :func:`~visiontasks.backbones.weights.read_weights`. Not needed again when a checkpoint is loaded.
         freeze: Part of the backbone that is not trained, batch-norm statistics included: ``"none"``, ``"all"``, or a
             number of stages, counted from the finest.
         in_channels: Channels of the images.
         image_size: Height and width of the images in pixels; by default the data module's, recorded at the start of a
             fit. Files are resized to it for prediction.
-        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default as
-            the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
+        normalization: How pixels are normalised: a mode or numbers of
+            :class:`~visiontasks.tasks.normalization.Normalize`. By default as the weights expect it, with the
+            statistics of the task that they come from; ``"imagenet"`` without weights.
         optimizer: Function that creates the optimiser from parameters, such as
             ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases are then excluded from weight decay.
         lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step after a linear warm-up; or a function that
