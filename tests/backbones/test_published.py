@@ -3,16 +3,18 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
+import timm
 import torch
 import torchvision
 from torchvision.models import get_model_weights
 
 from tests.backbones.states import torchvision_state
 from visiontasks import ClassificationTask, create_backbone, list_backbones
-from visiontasks.backbones.published import PUBLISHED
+from visiontasks.backbones.published import PUBLISHED, published_by_timm
 from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 
@@ -92,7 +94,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Stand in for what timm would download: weights of a known draw."""
     create, weights = timm.create_model, dict[str, torch.Tensor]()
 
-    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
+    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:  # noqa: ANN401 - as timm's
         model = create(name, **options)
         if pretrained:
             weights.update(model.state_dict())
@@ -131,7 +133,7 @@ def test_published_weights_of_clip_bring_the_numbers_of_their_pixels(
 
 
 def test_a_failed_download_of_timm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any, **options: Any) -> None:
+    def fail(*args: object, **options: object) -> None:
         message = "no network"
         raise OSError(message)
 

@@ -25,7 +25,7 @@ SMALL = (
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_starts_from_a_file_of_weights_by_two_flags(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     state = timm.create_model("test_efficientnet").state_dict()
