@@ -127,7 +127,7 @@ def test_published_weights_of_clip_bring_the_numbers_of_their_pixels(
     value = partial(timm.get_pretrained_cfg_value, "vit_base_patch16_clip_224")
     monkeypatch.setattr(timm, "get_pretrained_cfg_value", lambda name, key: value(key))
     task = ClassificationTask(2, backbone="timm/test_resnet", backbone_weights="imagenet", image_size=(64, 64))
-    numbers = {key: list(value(key)) for key in ("mean", "std")}
+    numbers: dict[str, Any] = {key: list(value(key) or ()) for key in ("mean", "std")}
     assert task.normalize.mode == task.hparams["normalization"] == numbers
     torch.testing.assert_close(task.normalize.mean.flatten(), torch.tensor(numbers["mean"]))
     torch.testing.assert_close(task.normalize.std.flatten(), torch.tensor(numbers["std"]))
