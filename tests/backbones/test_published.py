@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
+import timm
 import torch
 import torchvision
 from torchvision.models import get_model_weights
 
 from tests.backbones.states import torchvision_state
 from visiontasks import ClassificationTask, create_backbone, list_backbones
-from visiontasks.backbones.published import PUBLISHED
+from visiontasks.backbones.published import PUBLISHED, published_by_timm
 from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError, CheckpointError, DownloadError
 
@@ -92,8 +95,8 @@ def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Stand in for what timm would download: weights of a known draw."""
     create, weights = timm.create_model, dict[str, torch.Tensor]()
 
-    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
-        model = create(name, **options)
+    def stored(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:  # noqa: ANN401 - as timm's
+        model: torch.nn.Module = create(name, **options)
         if pretrained:
             weights.update(model.state_dict())
         return model
@@ -121,17 +124,17 @@ def test_published_weights_bring_their_normalisation(in_channels: int, published
 def test_published_weights_of_clip_bring_the_numbers_of_their_pixels(
     published: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    config = timm.get_pretrained_cfg("vit_base_patch16_clip_224")
-    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda name: config)
+    value = partial(timm.get_pretrained_cfg_value, "vit_base_patch16_clip_224")
+    monkeypatch.setattr(timm, "get_pretrained_cfg_value", lambda name, key: value(key))
     task = ClassificationTask(2, backbone="timm/test_resnet", backbone_weights="imagenet", image_size=(64, 64))
-    numbers = {"mean": list(config.mean), "std": list(config.std)}
+    numbers: dict[str, Any] = {key: list(value(key) or ()) for key in ("mean", "std")}
     assert task.normalize.mode == task.hparams["normalization"] == numbers
-    torch.testing.assert_close(task.normalize.mean.flatten(), torch.tensor(config.mean))
-    torch.testing.assert_close(task.normalize.std.flatten(), torch.tensor(config.std))
+    torch.testing.assert_close(task.normalize.mean.flatten(), torch.tensor(numbers["mean"]))
+    torch.testing.assert_close(task.normalize.std.flatten(), torch.tensor(numbers["std"]))
 
 
 def test_a_failed_download_of_timm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any, **options: Any) -> None:
+    def fail(*args: object, **options: object) -> None:
         message = "no network"
         raise OSError(message)
 

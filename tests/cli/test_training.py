@@ -33,6 +33,9 @@ MESSAGES = {
     "fit --trainer.max_epochs ten": "error: --trainer.max_epochs ten: expected int",
     "fit --model ClasificationTask": "error: --model ClasificationTask: unknown. Did you mean 'ClassificationTask'",
     "fit --model.normalization imagenett": "error: --model.normalization imagenett: unknown. Did you mean 'imagenet'",
+    "fit --model.normalization.mean [120,120,120] --model.normalization.std [60,60,60]": (
+        "error: normalization is {'mean': [120.0, 120.0, 120.0], 'std': [60.0, 60.0, 60.0]}; expected values of pixels"
+    ),
     "fit --trainer.logger wandb": "error: --trainer.logger wandb: unknown. Did you mean 'WandbLogger'?",
     "fit --model.optimizer SDG": "error: --model.optimizer SDG: unknown. Did you mean 'SGD'?",
     "fit --data.batch_size x": "error: --data.batch_size x: expected int.",

@@ -34,6 +34,14 @@ def test_weights_of_a_compiled_backbone_fit(source: tuple[DetectionTask, Path], 
     assert all(torch.equal(value, state[key]) for key, value in task.state_dict().items())
 
 
+def test_weights_within_a_checkpoint_of_another_program_fit(source: tuple[DetectionTask, Path], tmp_path: Path) -> None:
+    state = source[0].state_dict()
+    wrapped = {f"module.{key}": value for key, value in state.items()}
+    torch.save({"model": wrapped, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}}, tmp_path / "other.pth")
+    task = DetectionTask(3, **SMALL, weights=tmp_path / "other.pth")
+    assert all(torch.equal(value, state[key]) for key, value in task.state_dict().items())
+
+
 def test_a_detector_of_colour_images_starts_one_of_grey_images(source: tuple[DetectionTask, Path]) -> None:
     task = DetectionTask(3, **SMALL, in_channels=1, weights=source[1]).eval()
     grey = torch.randint(256, (1, 1, 48, 64), dtype=torch.uint8)

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.backbones.backbone import ChannelValues
 from visiontasks.errors import ArgumentError, DataError
-from visiontasks.tasks.normalization import Normalization, Normalize, check_values
+from visiontasks.tasks.normalization import NamedNormalization, Normalization, Normalize, check_values
 from visiontasks.types import Statistics
 
 MEASURED = Statistics(torch.tensor([0.2, 0.5]), torch.tensor([0.1, 0.3]), torch.rand(2, 4, 6))
@@ -81,7 +81,7 @@ def test_unit_runs_from_minus_one_to_one() -> None:
 
 
 @pytest.mark.parametrize("mode", ["dataset", "channel_mean", "image_mean"])
-def test_measured_modes_use_the_statistics(mode: Normalization) -> None:
+def test_measured_modes_use_the_statistics(mode: NamedNormalization) -> None:
     images = pixels(2)
     normalize = Normalize(mode, 2, image_size=(4, 6))
     assert not normalize.measured

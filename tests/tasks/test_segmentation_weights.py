@@ -48,6 +48,14 @@ def test_only_what_gives_a_value_for_each_class_is_left_at_random(
     assert all(torch.equal(value, given[key]) for key, value in found.items() if key not in differ)
 
 
+def test_weights_within_a_checkpoint_of_another_program_fit(tmp_path: Path) -> None:
+    state = SegmentationTask(3, **SMALL).state_dict()
+    torch.save({"model_ema": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "other.pth")
+    task = SegmentationTask(3, **SMALL, weights=tmp_path / "other.pth")
+    parts = {key: value for key, value in task.state_dict().items() if key.startswith(("backbone.", "decoder."))}
+    assert all(torch.equal(value, state[key]) for key, value in parts.items())
+
+
 def test_equal_classes_keep_every_weight_and_grey_images_see_what_colour_showed(tmp_path: Path) -> None:
     source = SegmentationTask(3, **SMALL, normalization="unit").eval()
     save(source, tmp_path / "source.pth")

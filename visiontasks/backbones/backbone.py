@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -24,12 +24,8 @@ _NOTED = 64
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class ChannelValues(TypedDict):
-    """Mean and standard deviation of each channel that pixels in 0 to 1 are normalised by."""
-
-    mean: list[float]
-    std: list[float]
-
+ChannelValues = dict[str, list[float]]
+"""``"mean"`` and ``"std"`` of each channel that pixels in 0 to 1 are normalised by."""
 
 PretrainedNormalization = Literal["imagenet", "unit"] | ChannelValues
 """Normalisation of the images that published weights were trained on."""

@@ -78,8 +78,8 @@ def likely_cause(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], na
         causes.append(f"another width ({wide} has {counts})")
     other = next((name for name in expected if name in shared and expected[name].shape != found[name].shape), None)
     if wide is None and other is not None:
-        ours, theirs = list(expected[other].shape), list(found[other].shape)
-        causes.append(f"another kind of layer ({other} is {theirs} instead of {ours})")
+        shapes = f"{list(found[other].shape)} instead of {list(expected[other].shape)}"
+        causes.append(f"another kind of layer ({other} is {shapes})")
     return " and of ".join(causes)
 
 

@@ -111,5 +111,5 @@ def timm_normalization(name: str) -> PretrainedNormalization | None:
     """Find how pixels were normalised for the weights that timm publishes for a model; None if it does not say."""
     import timm
 
-    config = timm.get_pretrained_cfg(name)
-    return None if config is None else expected_pixels(config.to_dict())  # type: ignore[no-untyped-call]  # timm's own
+    mean, std = (timm.get_pretrained_cfg_value(name, key) for key in ("mean", "std"))
+    return expected_pixels({"mean": mean, "std": std})

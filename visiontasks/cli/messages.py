@@ -163,8 +163,8 @@ def _wrong_value(message: str, options: Sequence[str]) -> str | None:
         # The outermost alternative is the class itself or nothing.
         expected = expected[:-1] if re.search(r"<class '[\w.]+'>, <class 'NoneType'>\]", message) else expected
     literals = [value for listed in re.findall(r"Literal\[([^\]]+)\]", message) for value in listed.split(", ")]
-    if literals and set(expected) == {"NoneType"}:
-        known = [name.strip("'") for name in literals]
+    if literals and set(expected) <= {"NoneType", "dict"} and given[1].isidentifier():
+        known = list(dict.fromkeys(name.strip("'") for name in literals))
         return f"--{keys} {given[1]}: unknown. {near_matches(given[1], known)}"
     if " with " in expected[0]:
         expected = expected[:1]

@@ -123,9 +123,7 @@ def expected_normalization(
     mode = source.contents.get(RECORD, {}).get("normalization")
     if mode is None:
         published = source.normalization or backbone.pretrained_normalization
-        return Normalize(
-            published if isinstance(published, str) else over_channels(published, in_channels), in_channels
-        )
+        return Normalize(_for_channels(published, in_channels), in_channels)
     state = {key.replace(COMPILED, ""): value for key, value in source.contents["state_dict"].items()}
     buffers = {name: state[f"normalize.{name}"] for name in ("mean", "std", "measured")}
     height, width = buffers["mean"].shape[1:]
@@ -135,11 +133,14 @@ def expected_normalization(
             f"image_size is {image_size}. Use the same size, or choose another normalization, such as 'channel_mean'."
         )
         raise ArgumentError(message)
-    named = mode if isinstance(mode, str) else over_channels(mode, in_channels)
-    normalize = Normalize(named, in_channels, (height, width))  # type: ignore[arg-type]  # a name is checked
+    normalize = Normalize(_for_channels(mode, in_channels), in_channels, (height, width))
     if normalize.mean.shape == buffers["mean"].shape:
         normalize.load_state_dict(buffers)
     return normalize
+
+
+def _for_channels(mode: Normalization, in_channels: int) -> Normalization:
+    return mode if isinstance(mode, str) else over_channels(mode, in_channels)
 
 
 def _why(source: WeightsSource) -> str:

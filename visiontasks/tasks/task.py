@@ -46,16 +46,16 @@ class Task(LightningModule, ABC):
         backbone: Name of a backbone (see :func:`~visiontasks.backbones.list_backbones`) or a backbone. A name is saved
             in the checkpoint, and the class of an instance with its arguments if these are plain values.
         backbone_options: Arguments of a named backbone.
-        backbone_weights: ``"imagenet"`` for published weights of a named backbone, or a file in any common form, see
-            :func:`~visiontasks.backbones.weights.read_weights`; not needed again when a checkpoint is loaded.
+        backbone_weights: ``"imagenet"`` for published ones of a named backbone, or a file or folder of any program, see
+            :func:`~visiontasks.backbones.weights.read_weights`. Not needed again when a checkpoint is loaded.
         freeze: Part of the backbone that is not trained, batch-norm statistics included: ``"none"``, ``"all"``, or a
             number of stages, counted from the finest.
         freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only
             in detection from pretrained weights.
         in_channels: Channels of the images.
         image_size: Height and width in pixels of images in prediction, or one number; by default those of a fit's data.
-        normalization: How pixels are normalised, see :class:`~visiontasks.tasks.normalization.Normalize`. By default as
-            the weights expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
+        normalization: Mode or numbers of :class:`~visiontasks.tasks.normalization.Normalize`. By default as the weights
+            expect it, with the statistics of the task that they come from; ``"imagenet"`` without weights.
         optimizer: Function that creates the optimiser from parameters, such as
             ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases are then excluded from weight decay.
         lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step; or a function that creates a scheduler.
