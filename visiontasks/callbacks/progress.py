@@ -119,7 +119,7 @@ class RunProgress(TQDMProgressBar):
         now = time.monotonic()
         if current < total and now - self._drawn < _REFRESHED:
             return False
-        due: bool = super()._should_update(current, total)  # type: ignore[arg-type]  # it may be infinite
+        due: bool = super()._should_update(current, total)
         self._drawn = now if due else self._drawn
         return due
 

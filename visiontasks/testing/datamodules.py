@@ -38,7 +38,7 @@ def check_datamodule(datamodule: VisionDataModule) -> None:
     names: Any = datamodule.class_names
     channels, size = datamodule.in_channels, datamodule.image_size
     require(
-        not isinstance(names, str) and len(names) == datamodule.num_classes,  # type: ignore[redundant-expr]  # is asked
+        not isinstance(names, str) and len(names) == datamodule.num_classes,
         f"class_names is {names!r} for num_classes {datamodule.num_classes}; expected one name per class",
     )
     datamodule.prepare_data()
