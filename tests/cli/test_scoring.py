@@ -69,24 +69,9 @@ def test_predict_takes_a_split(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(trained)
-    assert main(["predict", "runs/fit", "--split", "val", "--output", "val.csv", "--device", "cpu"]) == 0
-    assert (
-        main(
-            [
-                "predict",
-                "alone.ckpt",
-                "--data",
-                "FolderDataModule",
-                "--data.root",
-                "b/new",
-                "-o",
-                "new.csv",
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    others = "--data FolderDataModule --data.root b/new"
+    for words in ("runs/fit --split val -o val.csv", f"alone.ckpt {others} -o new.csv"):
+        assert main(["predict", *words.split(), "--device", "cpu"]) == 0
     rows = [Path(name).read_text().splitlines()[1:] for name in ("val.csv", "new.csv")]
     assert [len(each) for each in rows] == [2, 3]
     files = files_of_split("predict", [], "val", "runs/fit")
