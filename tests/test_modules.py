@@ -16,7 +16,6 @@ TESTED_BY = [
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
-    ("cli/*.py", "cli/test_main.py", "messages, help and figures are those of the commands"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
     ("data/images/arrays.py", "data/images/test_reading.py", "images in memory are read as those in files"),
     ("imports.py", "prediction/test_checkpoints.py", "classes of tasks by their import paths"),

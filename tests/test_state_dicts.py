@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from visiontasks.state_dicts import mismatches
+from visiontasks.errors import CheckpointError
+from visiontasks.state_dicts import check_fit, mismatches
 
 
 def test_every_mismatch_is_listed() -> None:
@@ -12,3 +14,11 @@ def test_every_mismatch_is_listed() -> None:
         "shape: [3, 2] in the file, [2, 3] in the model",
     ]
     assert mismatches(own, own, "file", "model") == []
+
+
+def test_of_hundreds_of_keys_the_first_ten_are_listed() -> None:
+    loaded = {f"layer{index:03}": torch.ones(1) for index in range(300)}
+    with pytest.raises(CheckpointError) as error:
+        check_fit({}, loaded, "Other", "Remedy.", file="file", model="model")
+    assert "\n  layer009: not in the model and 290 others\nRemedy." in str(error.value)
+    assert "layer010" not in str(error.value)

@@ -1,5 +1,6 @@
 """Hooks of Lightning that a subclass overrides without a call of ``super()``, as everybody does."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ class Run:
         )
         stop = EarlyStopping("val/loss", patience=5)
         self.trainer = make_trainer(max_epochs=2, enable_checkpointing=True, callbacks=[stop, keep])
-        self.trainer.fit(self.task, shapes(), ckpt_path=ckpt_path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "freeze is .* random weights")
+            self.trainer.fit(self.task, shapes(), ckpt_path=ckpt_path)
         self.figures = dict(self.trainer.callback_metrics)
         self.best = keep.best_model_score
         self.trainer.save_checkpoint(folder / "weights.ckpt", weights_only=True)

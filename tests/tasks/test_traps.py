@@ -165,3 +165,19 @@ class TestMonitors:
     def test_without_a_validation_there_is_nothing_to_watch(self) -> None:
         with pytest.raises(ArgumentError, match="EarlyStopping watches 'val/loss', and nothing is validated"):
             fit(ClassificationTask(4, **SMALL), None, EarlyStopping("val/loss"), limit_val_batches=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 2, "class_weights": [1.0, -2.0]}, "class_weights is 1, -2; expected at least 0, and more for"),
+        ({"num_classes": 2, "class_weights": [0.0, 0.0]}, "class_weights is 0, 0; expected at least 0, and more for"),
+        ({"num_classes": 2, "label_smoothing": 10.0}, "label_smoothing is 10.0; expected 0 to 1"),
+        ({"num_classes": 2, "dropout": 1.5}, "dropout is 1.5; expected 0 to 1"),
+        ({"num_classes": 2, "focal_gamma": -1.0}, "focal_gamma is -1.0; expected at least 0"),
+        ({"num_classes": 2, "auxiliary_weight": -0.3}, "auxiliary_weight is -0.3; expected at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        ClassificationTask(**arguments)

@@ -14,6 +14,8 @@ from torch.optim.lr_scheduler import StepLR
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.errors import ArgumentError, CheckpointError
 
+pytestmark = pytest.mark.filterwarnings("ignore:freeze is .* random weights:UserWarning")
+
 Fit = Callable[..., Trainer]
 
 SMALL: dict[str, Any] = {"filters": (4, 6), "depth": 1}
