@@ -91,7 +91,7 @@ def some(folder: Path) -> Path:
 
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_a_checkpoint_is_scored_on_the_split_of_the_command(command: str, calls: list[Call], some: Path) -> None:
-    TrainingCLI(command, ["--ckpt_path", str(some), *SMALL]).run()
+    TrainingCLI(command, ["--ckpt_path", str(some), "--data", "ShapesDataModule", *SMALL]).run()
     assert [(call.method, call.checkpoint) for call in calls] == [(command, str(some))]
 
 
@@ -175,7 +175,7 @@ def test_a_search_ends_at_its_steps_and_keeps_nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_scoring_saves_no_checkpoint_and_no_configuration(command: str, some: Path) -> None:
-    cli = TrainingCLI(command, ["--ckpt_path", str(some), *SMALL])
+    cli = TrainingCLI(command, ["--ckpt_path", str(some), "--data", "ShapesDataModule", *SMALL])
     assert not callbacks_of(cli).keys() & {"BestCheckpoint", "LastCheckpoint", "SaveConfig"}
     assert cli.trainer.default_root_dir == f"runs/{command}"
 

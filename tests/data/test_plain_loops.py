@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from tests.data.test_data_module import Noise, ids_of, prepared
 from torch.utils.data import DataLoader, TensorDataset
 
+from tests.data.test_vision_data import Noise, ids_of, prepared
 from visiontasks import ClassificationTask, VisionDataModule
 from visiontasks.data.loading.samplers import BatchRequest, TrainingSampler
 from visiontasks.errors import ArgumentError

@@ -20,6 +20,8 @@ from visiontasks import (
     ShapesDataModule,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:freeze is 1, and the backbone has the random weights")
+
 SMALL: dict[str, Any] = {"backbone": "cnn", "backbone_options": {"filters": [4, 8]}, "warmup": 0}
 TASKS: dict[str, Callable[[], Any]] = {
     "classification": lambda: ClassificationTask(4, class_weights="balanced", freeze=1, **SMALL),

@@ -101,9 +101,11 @@ def test_options_reach_the_data_sets(roots: dict[type[FileDataModule], Path]) ->
     assert (masks.train_set.classes, masks.train_set.ignore_index) == (5, 9)  # type: ignore[attr-defined]  # of masks
 
 
-def test_a_validation_has_the_training_images_as_well(roots: dict[type[FileDataModule], Path]) -> None:
+def test_a_validation_reads_the_training_images_when_they_are_needed(roots: dict[type[FileDataModule], Path]) -> None:
     data = make(roots, FolderDataModule)
     data.setup("validate")
+    assert not hasattr(data, "train_set")
+    assert sum(len(batch.images) for batch in data.unaugmented_dataloader()) == len(data.train_set)
     first = data.train_set
     data.setup("fit")
     assert data.train_set is first
@@ -128,7 +130,7 @@ def test_options_reach_the_sampler_and_the_loader(roots: dict[type[FileDataModul
     index = data.splits["train"].index
     assert torch.equal(sampler.groups, torch.from_numpy(aspect_groups(index.sizes)))
     assert sampler.weights is None
-    # Images of one size need no groups; balanced ones are drawn by the weights of their classes.
+    # Images of one size need no groups; balanced ones are drawn by the weights of their classes, in batches of a group.
     fixed = make(roots, COCODataModule, image_size=(32, 32), batch_size=3, drop_last=True)
     fixed.setup("fit")
     assert fixed.train_sampler().groups is None
@@ -136,7 +138,7 @@ def test_options_reach_the_sampler_and_the_loader(roots: dict[type[FileDataModul
     balanced = make(roots, COCODataModule, balanced=True)
     balanced.setup("fit")
     drawn = balanced.train_sampler()
-    assert drawn.groups is None
+    assert torch.equal(drawn.groups, sampler.groups)
     expected = class_balanced_weights(index.labels, index.offsets)
     assert drawn.weights is not None
     assert np.array_equal(drawn.weights.numpy(), expected)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from visiontasks.data.augmentation.resizing import RandomScaledCrop
 from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.messages import inform, warn
 from visiontasks.errors import UnreadableFileError
 
 _MULTIPLE = 32
@@ -33,7 +33,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
     if not given:
         if fitting != crops.size:
-            rank_zero_info(
+            inform(
                 f"Training crops are {fitting[0]} x {fitting[1]} pixels (height x width), as images are {height} x "
                 f"{width} in the median; image_size sets another size."
             )
@@ -41,7 +41,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
         return
     ignored = ignored_share(sizes, crops.size, crops.scale)
     if ignored > _MOST_IGNORED:
-        rank_zero_warn(
+        warn(
             f"{ignored:.0%} of the pixels of training crops lie outside the images and are ignored: crops of "
             f"{crops.size[0]} x {crops.size[1]} pixels (height x width) are taken from images of {height} x {width} in "
             f"the median, at scales of {crops.scale[0]:g} to {crops.scale[1]:g}. Leave image_size out, which chooses "
