@@ -92,7 +92,7 @@ def test_a_caption_has_name_prediction_and_quality_and_large_pictures_are_reduce
     heights = {
         np.asarray(Image.open(io.BytesIO(sample.jpeg))).shape[0] for one in draw(galleries) for sample in one.samples
     }
-    assert heights == {960}
+    assert max(heights) <= 960
     assert galleries.quality == "probability of the true class"
 
 

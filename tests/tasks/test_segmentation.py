@@ -38,7 +38,7 @@ def random_batch(
         (3, (9, 8), {"decoder": "fcn", "decoder_options": {"stride": 2}}),
         (3, (8, 9), {"decoder": "segnet"}),
         (3, (8, 8), {"decoder": "fpn", "decoder_options": {"norm": "batch", "width": 16, "head_width": 16}}),
-        (1, (1, 1), {"backbone_options": {"filters": [4, 8], "norm": "none"}, "decoder_options": {"norm": "none"}}),
+        (2, (1, 1), {"backbone_options": {"filters": [4, 8], "norm": "none"}, "decoder_options": {"norm": "none"}}),
         (4, (15, 10), {"loss": {"cross_entropy": 1.0, "dice": 0.5, "lovasz": 0.5, "focal": 1.0}, "in_channels": 5}),
         (2, (8, 8), {"mode": "binary", "loss": {"cross_entropy": 1.0, "dice": 1.0}, "class_weights": [1.0, 3.0]}),
         (3, (12, 9), {"mode": "multilabel", "auxiliary_weight": 0.4, "class_names": ["a", "b", "c"]}),

@@ -84,7 +84,8 @@ def check_monitors(trainer: Trainer) -> None:
     """
     logged = [name for name in trainer.callback_metrics if not name.startswith("train/")]
     for callback, name, _ in _monitors(trainer):
-        if name.startswith("train/") or name in trainer.callback_metrics:
+        # Of several loaders nothing is listed yet.
+        if not logged or name.startswith("train/") or name in trainer.callback_metrics:
             continue
         parts = {_last(one): one for one in logged}
         near = get_close_matches(name, logged, 3, _NEAR) or [

@@ -59,8 +59,11 @@ def require_same_batches(found: FileDataModule, data: FileDataModule, count: int
         found.setup(stage)
         data.setup(stage)
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        batches: Sequence[Any] = list(islice(getattr(found, name)(), count))
-        for batch, expected in zip(batches, islice(getattr(data, name)(), count), strict=True):
+        loaders = [getattr(each, name)() for each in (found, data)]
+        for loader in loaders:
+            loader.sampler.set_epoch(0)
+        batches: Sequence[Any] = list(islice(loaders[0], count))
+        for batch, expected in zip(batches, islice(loaders[1], count), strict=True):
             for field, value in expected._asdict().items():
                 assert torch.equal(getattr(batch, field), value), f"{name}: {field}"
 

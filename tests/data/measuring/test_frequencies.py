@@ -64,5 +64,5 @@ def test_data_of_another_task_have_no_pixels_to_count(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "train" / name / "x.png")
     data = FolderDataModule(tmp_path, image_size=(8, 8), num_workers=0)
     data.setup("fit")
-    with pytest.raises(ArgumentError, match="task of the data is 'classification'"):
+    with pytest.raises(ArgumentError, match="is of pixels; the data set is a ClassificationDataset"):
         data.median_frequency_weights()

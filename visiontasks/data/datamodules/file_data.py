@@ -253,7 +253,8 @@ class FileData(VisionData):
             multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
-        fit_crops(dataset, given=self.sized)
+        if training:
+            fit_crops(dataset, given=self.sized)
         return dataset
 
     def plain_train_set(self) -> FileDataset[Any]:

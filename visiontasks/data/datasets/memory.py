@@ -45,6 +45,7 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         self.labels = labels
         self.ids = torch.arange(len(labels)) if ids is None else ids
         self.augmentation = augmentation
+        self._statistics: Statistics | None = None
 
     def __len__(self) -> int:
         """Count the images."""
@@ -85,7 +86,12 @@ class MemoryDataset(Dataset[ClassificationBatch]):
         return ClassCounts(len(self), torch.bincount(self.labels, minlength=num_classes))
 
     def statistics(self) -> Statistics:
-        """Measure mean, standard deviation and mean image, with pixels from 0 to 1."""
+        """Measure mean, standard deviation and mean image, with pixels from 0 to 1, when they are first asked for."""
+        if self._statistics is None:
+            self._statistics = self._measure()
+        return self._statistics
+
+    def _measure(self) -> Statistics:
         images, height, width, channels = self.pixels.shape
         total = torch.zeros(height, width, channels, dtype=torch.float64)
         squares = torch.zeros(channels, dtype=torch.float64)
