@@ -84,15 +84,10 @@ def read_search(content: Mapping[str, Any]) -> Search:
 
 
 def suggest(trial: optuna.Trial, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 (of the flag)
-    """Draw a value of a parameter.
-
-    Args:
-        trial: The trial.
-        name: The flag without dashes.
-        given: Its distribution.
+    """Draw a value of a parameter, a flag without dashes.
 
     Raises:
-        ArgumentError: If the distribution is not known.
+        ArgumentError: If its distribution is not known.
     """
     if "value" in given:
         return given["value"]
@@ -255,14 +250,7 @@ def _print_best(study: optuna.Study, search: Search) -> int:
 
 
 def print_best_of_sweep(path: str) -> int:
-    """Print the best configuration of a sweep of Weights & Biases as a command.
-
-    Args:
-        path: ``ENTITY/PROJECT/SWEEP``.
-
-    Returns:
-        The exit code: 0, or 1 if no run ended.
-    """
+    """Print the best configuration of a sweep, ``ENTITY/PROJECT/SWEEP``, as a command; return 1 if no run ended."""
     import wandb
 
     client: Any = wandb.Api()  # which is not annotated
@@ -279,14 +267,7 @@ def print_best_of_sweep(path: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Search, or print what a sweep has found.
-
-    Args:
-        arguments: The command line; by default that of the process.
-
-    Returns:
-        The exit code.
-    """
+    """Search, or print what a sweep has found; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     best = commands.add_parser("best", help="print the best configuration of a sweep", allow_abbrev=False)

@@ -1,10 +1,7 @@
 """The search for hyperparameters: the agent of Weights & Biases with a faked server, and Optuna."""
 
 import importlib.util
-import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -16,7 +13,6 @@ import wandb
 import yaml
 from optuna.trial import TrialState
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
-from wandb.wandb_agent import Agent
 
 from tests.callbacks.wandb_log import no_account, read_logs
 from visiontasks.cli.training import TrainingCLI
@@ -85,54 +81,6 @@ def test_fit_takes_what_the_agent_makes_of_every_parameter() -> None:
                 found = found.init_args if "init_args" in found and key not in found else found
                 found = found[key]
             assert found == value, name
-
-
-def agent(command: Sequence[str]) -> Any:  # noqa: ANN401 (the client is not annotated)
-    """Return the agent of a sweep whose server is not there, as ``wandb agent me/shapes/abc`` makes it."""
-    os.environ["WANDB_SWEEP_ID"], os.environ["WANDB_PROJECT"] = "abc", "shapes"
-    made: Any = Agent(api=None, queue=None, sweep_id="abc")
-    made._sweep_command = list(command)
-    return made
-
-
-@pytest.mark.slow
-def test_a_trial_of_the_agent_is_a_run_of_its_sweep(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    command = [word for word in SWEEP["command"][1:] if word != "${args}"]
-    started = agent([sys.executable, "-m", "visiontasks", *command, *SMALL, "${args}"])
-    drawn = {name: extremes(given)[-1] for name, given in SWEEP["parameters"].items()}
-    args = {name: {"value": value} for name, value in drawn.items()}
-    started._command_run({"type": "run", "run_id": "r1", "program": "", "args": args})
-    assert started._run_processes["r1"].wait(300) == 0
-    (log,) = read_logs(folder / "runs")
-    assert (log.number, log.project, log.name) == ("r1", "shapes", "abc-r1")
-    assert {name: log.config[name] for name in drawn} == drawn
-    assert 0 <= log.last(SWEEP["metric"]["name"]) <= 1
-    assert (folder / "runs" / "abc-r1" / "version_0" / "metrics.csv").is_file()
-
-
-@pytest.mark.slow
-def test_a_trial_that_the_server_ends_is_saved_and_does_not_end_the_search(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    (line,) = {line for line in FILE.read_text().splitlines() if "wandb agent" in line}
-    for word in shlex.split(line.removeprefix("#"))[:2]:
-        monkeypatch.setenv(*word.split("=", 1))
-    started = agent([sys.executable, "-m", "visiontasks", "fit", *SMALL, "--trainer.max_epochs=100000", "${args}"])
-    started._command_run({"type": "run", "run_id": "r1", "program": "", "args": {"model.pool": {"value": "max"}}})
-    process, metrics = started._run_processes["r1"], folder / "runs" / "abc-r1" / "version_0" / "metrics.csv"
-    for _ in range(600):
-        if metrics.is_file():
-            break
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-    started._command_stop({"run_id": "r1"})
-    assert process.wait(60) == 143
-    assert (metrics.parent / "checkpoints" / "last.ckpt").is_file()
-    started._failed = started._finished = 9  # as many as have been ended
-    assert not started.is_failing()
-    assert not started.is_flapping()
 
 
 @pytest.mark.parametrize("wandb_flag", [["--wandb=mine"], []], ids=["with W&B", "without"])
