@@ -192,7 +192,7 @@ def test_a_run_folder_is_its_newest_to_train_and_its_best_to_test(
     ("part", "message"),
     [
         ({"state_dict": {"head.weight": torch.tensor([1.0, math.nan])}}, r"not finite: head\.weight\. What was"),
-        ({"state_dict": {f"layer{i}": torch.tensor(math.inf) for i in range(5)}}, "layer0, layer1, layer2 and 2 others"),
+        ({"state_dict": {f"layer{i}": torch.tensor(math.inf) for i in range(5)}}, "layer1, layer2 and 2 others"),
         ({"current_model_state": {"bias": torch.full((2,), -math.inf)}}, "not finite: bias"),
         (
             {"optimizer_states": [{"state": {3: {"exp_avg": torch.tensor([math.nan])}}}]},

@@ -26,7 +26,7 @@ def random_batch(count: int, classes: int, channels: int = 3, size: tuple[int, i
     ("classes", "channels", "size", "options"),
     [
         (3, 3, (9, 14), {}),
-        (1, 1, (8, 8), {"normalization": "unit", "pool": "max"}),
+        (2, 1, (8, 8), {"normalization": "unit", "pool": "max"}),
         (7, 2, (1, 1), {"backbone_options": {**SMALL, "norm": "none"}}),
         (
             2,

@@ -19,16 +19,19 @@ _SAMPLED = 200
 _MOST_IGNORED = 0.5
 
 
-def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
+def fit_crops(dataset: FileDataset[Any], *, given: bool) -> FileDataset[Any]:
     """Fit the random crops of a training to the images unless their size was given; warn if most pixels lie outside.
 
     Args:
         dataset: The training images; its resizing is changed in place, if it crops.
         given: Whether the user chose the size of the crops.
+
+    Returns:
+        The training images.
     """
     crops = dataset.resizing
     if not isinstance(crops, RandomScaledCrop) or not (sizes := _some_sizes(dataset)):
-        return  # that none can be read is said where they are
+        return dataset  # that none can be read is said where they are
     fitting = fitting_crop(sizes, crops.size)
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
     if not given:
@@ -38,7 +41,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
                 f"{width} in the median; image_size sets another size."
             )
         dataset.resizing = replace(crops, size=fitting)
-        return
+        return dataset
     ignored = ignored_share(sizes, crops.size, crops.scale)
     if ignored > _MOST_IGNORED:
         warn(
@@ -47,6 +50,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> None:
             f"the median, at scales of {crops.scale[0]:g} to {crops.scale[1]:g}. Leave image_size out, which chooses "
             f"{fitting[0]} x {fitting[1]}, or give a smaller one or a larger crop_scale."
         )
+    return dataset
 
 
 def fitting_crop(sizes: Sequence[tuple[int, int]], largest: tuple[int, int]) -> tuple[int, int]:

@@ -233,7 +233,7 @@ class FileData(VisionData):
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
             training: Whether images are augmented and cropped at random.
-            cache: Whether to keep decoded images in memory; None takes the setting of the data module.
+            cache: Whether to keep decoded images in memory; None as the data module has it.
         """
         index = self.splits[split].index  # which may tell what the values of masks are
         preparation, options = preparation_of(self.yields, self.size), dict[str, Any]()
@@ -253,9 +253,7 @@ class FileData(VisionData):
             multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
-        if training:
-            fit_crops(dataset, given=self.sized)
-        return dataset
+        return fit_crops(dataset, given=self.sized) if training else dataset
 
     def plain_train_set(self) -> FileDataset[Any]:
         """Return the training split without augmentation and random crops; it shares the decoded images of training."""
