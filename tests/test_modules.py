@@ -11,14 +11,15 @@ MODULES = [path.relative_to(PACKAGE).as_posix() for path in sorted(PACKAGE.rglob
 
 # Modules without a file of their name, the file that tests them, and why that one; the first row that fits counts.
 TESTED_BY = [
+    ("cli/model_flags.py", "cli/test_checkpoint_task.py", "flags of instances are taken from a command line"),
+    ("cli/run_data.py", "cli/test_scoring.py", "the data of a run, named by its checkpoint"),
+    ("cli/split_files.py", "cli/test_scoring.py", "predict takes a split"),
     ("__main__.py", "cli/test_main.py", "is one call of the command line"),
     ("arguments.py", "tasks/test_arguments.py", "arguments of tasks are saved in their checkpoints"),
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
-    ("data/images/arrays.py", "data/images/test_reading.py", "images in memory are read as those in files"),
-    ("imports.py", "prediction/test_checkpoints.py", "classes of tasks by their import paths"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
     ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),
     ("data/index/source.py", "data/index/test_csv_table.py", "builds the index of every format, of which this is one"),

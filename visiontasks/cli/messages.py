@@ -119,6 +119,8 @@ def _wrong_number(message: str, options: Sequence[str]) -> str | None:
     nested = re.fullmatch(r"NestedArg\(key='(.*)', val='?(.*?)'?\)", value)
     if nested:
         key, value, words = f"{key}.{nested[1]}", nested[2], [word for word in words if word.startswith("dict")]
+    elif value.isidentifier() and any(word.startswith("'") for word in words):
+        return None  # a misspelt name
     return f"--{key} {value}: expected {' or '.join(filter(None, words))}."
 
 
@@ -163,7 +165,7 @@ def _wrong_value(message: str, options: Sequence[str]) -> str | None:
         # The outermost alternative is the class itself or nothing.
         expected = expected[:-1] if re.search(r"<class '[\w.]+'>, <class 'NoneType'>\]", message) else expected
     literals = [value for listed in re.findall(r"Literal\[([^\]]+)\]", message) for value in listed.split(", ")]
-    if literals and set(expected) <= {"NoneType", "dict"} and given[1].isidentifier():
+    if literals and set(expected) <= ({"NoneType", "dict"} if given[1].isidentifier() else {"NoneType"}):
         known = list(dict.fromkeys(name.strip("'") for name in literals))
         return f"--{keys} {given[1]}: unknown. {near_matches(given[1], known)}"
     if " with " in expected[0]:

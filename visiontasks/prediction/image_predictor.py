@@ -35,9 +35,9 @@ class PreparedImage(NamedTuple):
         proposals: Boxes of proposals in its pixels; none for most tasks.
     """
 
-    images: UInt8[Tensor, "*batch channels height width"]
-    sizes: Int64[Tensor, "*batch 2"]
-    proposals: Float32[Tensor, "*batch proposals 4"]
+    images: UInt8[Tensor, "... channels height width"]
+    sizes: Int64[Tensor, "... 2"]
+    proposals: Float32[Tensor, "... proposals 4"]
 
 
 class Sample(NamedTuple):

@@ -21,7 +21,9 @@ def test_shapes_that_vary_are_grouped_and_classes_are_balanced(tmp_path: Path) -
     assert np.array_equal(weights, class_balanced_weights(index.labels, index.offsets))
     fixed = COCODataModule(tmp_path, num_workers=0, image_size=(16, 16))
     fixed.setup("fit")
-    assert drawing(fixed.train_set, index, balanced=False) == {}
+    assert drawing(fixed.train_set, index, balanced=False) == {"weights": None, "groups": None}
+    both = drawing(data.train_set, index, balanced=True)
+    assert np.array_equal(both["groups"], aspect_groups(index.sizes))
 
 
 def test_nothing_is_balanced_without_classes() -> None:
