@@ -90,4 +90,4 @@ def test_the_unit_does_not_matter_to_losses_of_overlap(name: BoxLoss) -> None:
 @pytest.mark.unchecked  # the annotation says so already
 def test_an_unknown_loss_lists_near_matches() -> None:
     with pytest.raises(ArgumentError, match=r"box_loss is 'gio'\. Did you mean 'giou'"):
-        box_loss(random_boxes(1), random_boxes(1), "gio")  # type: ignore[arg-type]  # wrong on purpose
+        box_loss(random_boxes(1), random_boxes(1), "gio")

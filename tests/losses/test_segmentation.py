@@ -167,7 +167,7 @@ def test_two_classes_are_one_decision(name: str, loss: Callable[..., Tensor]) ->
     scores, masks = torch.randn(2, 1, 5, 7), torch.randint(0, 2, (2, 5, 7), dtype=torch.uint8)
     both = torch.cat([torch.zeros_like(scores), scores], 1)
     weights = torch.tensor([0.5, 3.0])
-    (found,) = SegmentationLoss(name, "binary")(scores, masks, weights).values()  # type: ignore[arg-type]  # a name
+    (found,) = SegmentationLoss(name, "binary")(scores, masks, weights).values()
     torch.testing.assert_close(found, loss(both, masks, weights))
 
 

@@ -1,6 +1,7 @@
 """What a task knows reaches the data, from a fit in the same process or from a checkpoint."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lightning.pytorch import Trainer
@@ -16,9 +17,14 @@ def test_a_checkpoint_is_scored_on_a_subset_of_its_classes(tmp_path: Path, caplo
     for path in (new / "square").iterdir():
         path.unlink()
     (new / "square").rmdir()
-    options = {"backbone_options": {"filters": [4], "depth": 1}}
+    options: dict[str, Any] = {"backbone_options": {"filters": [4], "depth": 1}}
     task = ClassificationTask(4, **options)
-    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+    }
     trainer = Trainer(max_epochs=1, default_root_dir=tmp_path, **quiet)
     trainer.fit(task, FolderDataModule(root, image_size=(16, 16), num_workers=0))
     file = tmp_path / "a.ckpt"
@@ -35,6 +41,7 @@ def test_a_checkpoint_is_scored_on_a_subset_of_its_classes(tmp_path: Path, caplo
     assert scores["test/class_accuracy/square"] != scores["test/class_accuracy/square"]  # NaN: none was scored
     batch = next(iter(data.test_dataloader()))
     truth = [data.class_names[label] for label in batch.labels.tolist()]
-    assert truth == [data.test_set.index.files[image].split("/")[0] for image in batch.ids.tolist()]
+    test_set: Any = data.test_set
+    assert truth == [test_set.index.files[image].split("/")[0] for image in batch.ids.tolist()]
     right = loaded.eval()(batch.images).argmax(1) == batch.labels
     assert scores["test/accuracy"] == pytest.approx(right.float().mean().item())

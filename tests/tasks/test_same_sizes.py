@@ -58,7 +58,7 @@ def scores(
     batch_size: int,
     multiple: int,
 ) -> dict[str, float]:
-    loader = DataLoader(samples, batch_size, collate_fn=lambda some: collate(some, multiple))  # type: ignore[arg-type]  # a list is enough
+    loader: DataLoader[Any] = DataLoader(samples, batch_size, collate_fn=lambda some: collate(some, multiple))  # type: ignore[arg-type]  # a list is enough
     values = trainer.test(task, loader, verbose=False)[0]
     return {name: value for name, value in values.items() if not math.isnan(value)}
 
@@ -133,10 +133,14 @@ def test_an_image_is_padded_to_the_multiple_with_what_is_ignored() -> None:
     assert part.images.is_contiguous(memory_format=torch.channels_last)
 
 
+class Plain(NamedTuple):
+    images: Tensor
+
+
 def test_a_batch_without_padding_is_passed_on() -> None:
     batch = collate([segmentation_samples()[row] for row in (0, 2)])
     assert split_by_size(batch)[0][1] is batch
-    plain = NamedTuple("plain", [("images", Tensor)])(torch.zeros(2, 3, 4, 4))
+    plain = Plain(torch.zeros(2, 3, 4, 4))
     assert split_by_size(plain) == [([0, 1], plain)]
 
 
@@ -152,3 +156,16 @@ def test_predictions_of_any_form_are_joined_in_the_order_of_the_batch() -> None:
     assert join([([0], "one part")]) == "one part"
     with pytest.raises(ArgumentError, match="have a str, which cannot be joined"):
         join([([0], "two"), ([1], "parts")])
+
+
+def test_padding_of_a_training_batch_is_zero_after_normalisation() -> None:
+    task = SegmentationTask(5, normalization={"mean": [0.2, 0.5, 0.9], "std": [0.1, 0.2, 0.3]}, **SMALL)
+    batch = collate(segmentation_samples())
+    task.train()
+    filled = task.as_batch(batch)
+    normalized = task.normalize(filled.images)
+    assert normalized[0, :, 21:].abs().max() <= 0.5 / 255 / 0.1 + 1e-5
+    assert torch.equal(filled.images[0, :, :21, :30], batch.images[0, :, :21, :30])
+    assert filled.images.is_contiguous(memory_format=torch.channels_last)
+    task.eval()
+    assert task.as_batch(batch) is batch

@@ -176,6 +176,18 @@ class Normalize(nn.Module):
             return normalized
         return torch.where(inside_of(sizes, (images.shape[-2], images.shape[-1])), normalized, 0.0)
 
+    def fill(self, images: Images, sizes: Sizes) -> Images:
+        """Fill the padding with pixels that are 0 after normalisation, up to the rounding of uint8.
+
+        Args:
+            images: Pixels, uint8 in 0 to 255 or float in 0 to 1.
+            sizes: Height and width of each image inside the padding.
+        """
+        if self.mean.shape[-2:] != (1, 1):
+            return images  # a mean image is of images that all have its size
+        pixel = self.mean if images.is_floating_point() else (255 * self.mean).round()
+        return torch.where(inside_of(sizes, (images.shape[-2], images.shape[-1])), images, pixel.to(images.dtype))
+
     def _of_pixels(self, images: Images) -> PixelBatch:
         if self.mode == "local_contrast":
             pixels = images.to(self.mean.dtype)

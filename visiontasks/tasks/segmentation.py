@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -139,22 +139,17 @@ class SegmentationTask(Task):
             lambda source: load_segmentation(self, source, outputs),
         )
 
-    def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
-        """Select the images and, in training, their sizes: in evaluation there is no padding."""
-        return (batch.images, batch.sizes) if self.training else (batch.images,)
-
-    def forward(self, images: Images, sizes: Int64[Tensor, "batch 2"] | None = None) -> Outputs:
+    def forward(self, images: Images) -> Outputs:
         """Compute logits, in float32 for any precision.
 
         Args:
             images: Images of any size, shape [B, C, H, W].
-            sizes: Height and width of each image inside the padding; by default there is no padding.
 
         Returns:
             Logits, shape [B, num_classes, H, W] ([B, 1, H, W] in binary mode). With an auxiliary classifier, a pair of
             these logits and those of the classifier, at the stride of its map.
         """
-        features = self.backbone(self.normalize(images, sizes))
+        features = self.backbone(self.normalize(images))
         logits: Tensor = self.decoder(features, (images.shape[-2], images.shape[-1])).float()
         if self.auxiliary_head is None:
             return logits
@@ -239,7 +234,7 @@ class SegmentationTask(Task):
         return logits if self.auxiliary_head is None else (logits, self(images)[1])
 
     def as_batch(self, batch: Any) -> Any:  # noqa: ANN401 (whatever a user's loader yields)
-        """Convert a plain pair (images, masks) to the NamedTuple, and check the masks.
+        """Convert a plain pair (images, masks) to the NamedTuple, check the masks, and fill the padding in training.
 
         Raises:
             ArgumentError: If a label is not a class (for masks on the CPU; otherwise see :meth:`losses`), or masks and
@@ -247,7 +242,9 @@ class SegmentationTask(Task):
         """
         batch = super().as_batch(batch)
         check_masks(batch, self.num_classes, self.mode)
-        return batch
+        if not self.training or not isinstance(batch, SegmentationBatch):
+            return batch  # in evaluation there is none, see same_sizes
+        return batch._replace(images=self.normalize.fill(batch.images, batch.sizes))
 
     def measure(self, data: Any) -> None:  # noqa: ANN401 (any data module, or None)
         """Measure the class weights on the training masks if requested.

@@ -138,6 +138,7 @@ def test_options_reach_the_sampler_and_the_loader(roots: dict[type[FileDataModul
     balanced = make(roots, COCODataModule, balanced=True)
     balanced.setup("fit")
     drawn = balanced.train_sampler()
+    assert drawn.groups is not None
     assert torch.equal(drawn.groups, sampler.groups)
     expected = class_balanced_weights(index.labels, index.offsets)
     assert drawn.weights is not None
