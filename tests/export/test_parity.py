@@ -69,3 +69,21 @@ def test_where_nothing_is_found_nothing_is_compared() -> None:
 def test_a_box_that_is_no_number_is_refused() -> None:
     with pytest.raises(ExportError, match="other labels"):
         compare(DETECTIONS, changed(DETECTIONS, "boxes", (0, 1, 3), float("nan")), "a.onnx", score=0.05)
+
+
+@pytest.mark.parametrize(("other", "refused"), [(2, False), (3, True)])
+def test_one_label_in_a_thousand_may_differ(other: int, refused: bool) -> None:
+    labels = torch.zeros(2000, dtype=torch.int64)
+    found = labels.clone()
+    found[:other] = 1
+    if refused:
+        with pytest.raises(ExportError, match="other labels"):
+            compare({"labels": labels}, {"labels": found}, "a.onnx")
+    else:
+        assert compare({"labels": labels}, {"labels": found}, "a.onnx") == {"labels": 1e-3}
+
+
+@pytest.mark.parametrize(("bottom", "differing"), [(9.2, "boxes"), (8.8, "labels")])
+def test_a_box_with_less_than_nine_tenths_in_common_is_another(bottom: float, differing: str) -> None:
+    with pytest.raises(ExportError, match=f"other {differing}"):
+        compare(DETECTIONS, changed(DETECTIONS, "boxes", (0, 0, 3), bottom), "a.onnx", score=0.05)

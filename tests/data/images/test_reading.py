@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,15 @@ def test_integers_of_other_sizes_are_refused(dtype: str, tmp_path: Path) -> None
     np.save(tmp_path / "image.npy", np.full((4, 5, 3), 200, dtype))
     with pytest.raises(UnreadableFileError, match=rf"its {dtype} values run from 200 to 200; expected uint8, uint16"):
         read_pixels(tmp_path / "image.npy", 3)
+
+
+@pytest.mark.parametrize("read", [read_size, lambda file: read_image(file, 3), read_orientation])
+def test_warnings_of_pillow_are_not_passed_on(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.webp"
+    Image.new("RGB", (4, 4)).save(file)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow warns of more, and refuses twice as many
+    with pytest.warns(Image.DecompressionBombWarning), Image.open(file):
+        pass
+    read(file)
