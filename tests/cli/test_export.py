@@ -61,7 +61,7 @@ def test_size_form_and_images_are_flags(checkpoint: Path, capsys: pytest.Capture
     assert main(["export", str(checkpoint), *flags]) == 2
     assert "'no_such_folder' is not a file" in capsys.readouterr().err
     assert main(["export", str(checkpoint), "--image_size", "0", "20"]) == 2
-    assert "image_size is (0, 20); expected positive numbers" in capsys.readouterr().err
+    assert "image_size is (0, 20); expected pixels, at least 1" in capsys.readouterr().err
     assert main(["export", str(checkpoint), *flags[:5]]) == 0
     assert "uint8 [batch, 3, 16, 20]" in capsys.readouterr().out
     assert torch.export.load("a.pt2").module()(torch.zeros(1, 3, 16, 20, dtype=torch.uint8))[0].shape == (1, 2)
