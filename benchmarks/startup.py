@@ -51,9 +51,16 @@ def main() -> None:
         for _ in range(ROUNDS):
             for line, (arguments, _) in lines.items():
                 seconds[line].append(processor_time(arguments, folder))
-    print("| command | processor time | target |\n| --- | --- | --- |")
+    print("| command | processor time | target | |\n| --- | --- | --- | --- |")
+    missed = 0
     for line, (_, target) in lines.items():
-        print(f"| `{line}` | {min(seconds[line]):.2f} s | {'' if target is None else f'{target:g} s'} |")
+        least = min(seconds[line])
+        late = target is not None and least > target
+        missed += late
+        verdict = "" if target is None else f"{target:g} s | {'missed' if late else 'met'}"
+        print(f"| `{line}` | {least:.2f} s | {verdict or ' |'} |")
+    if missed:
+        sys.exit(f"{missed} of the commands take longer than their target.")
 
 
 if __name__ == "__main__":
