@@ -1,5 +1,6 @@
 """Training that goes on in the middle of an epoch sees what it would have seen."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -175,3 +176,13 @@ def test_a_loader_is_set_up_for_whole_batches(monkeypatch: pytest.MonkeyPatch) -
     for available in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda available=available: available)
         assert BatchLoader(dataset, sampler).pin_memory is available
+
+
+def test_workers_end_of_their_own_accord_with_a_loader_that_is_garbage() -> None:
+    loader: Any = BatchLoader(Requests(), EvaluationSampler(range(4), 2), 2)
+    loader.itself = loader
+    assert len(list(loader)) == len(list(loader)) == 2  # by the same workers
+    workers = loader._iterator._workers
+    del loader
+    gc.collect()
+    assert [worker.exitcode for worker in workers] == [0, 0]

@@ -11,7 +11,7 @@ from visiontasks.data.loading.sharing import hand_over
 from visiontasks.data.loading.workers import (
     WORKER_TIMEOUT,
     death,
-    end_at_exit,
+    end_with,
     outlive_a_stop,
     silence,
     translate_deaths,
@@ -67,6 +67,7 @@ class BatchLoader(DataLoader[Any]):
             worker_init_fn=outlive_a_stop,
         )
         self._taken = 0
+        self._ended_with: object = None
         self._resumed: tuple[int, int] | None = None
         if shuffle is not None:
             # Where Lightning looks up the indices for the writers of predictions; torch forbids to set it.
@@ -95,7 +96,9 @@ class BatchLoader(DataLoader[Any]):
         try:
             batches = super().__iter__()
             translate_deaths()
-            end_at_exit(batches)
+            if batches is not self._ended_with:
+                self._ended_with = batches
+                end_with(self, batches)
             for batch in batches:
                 self._taken += 1
                 yield batch

@@ -1,13 +1,12 @@
 """Workers that die or do not answer: one readable message, whatever the main process was doing."""
 
-import atexit
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
-from weakref import WeakSet
+from weakref import finalize
 
 from torch._C import _error_if_any_worker_fails
 
@@ -20,9 +19,6 @@ WORKER_TIMEOUT = 300.0
 """Seconds after which a worker that has not made a batch counts as hanging."""
 
 _SECONDS_AFTER_SIGTERM = 10
-
-_WITH_WORKERS = WeakSet[Any]()
-"""What iterates over batches of workers that are running."""
 
 _NAMED = 3
 """Maximum number of images that a message names."""
@@ -85,20 +81,18 @@ def translate_deaths() -> None:
         signal.signal(signal.SIGCHLD, _Translated(handler if callable(handler) else None))
 
 
-def end_at_exit(iterator: object) -> None:
-    """Let the workers of an iterator end with this process; terminated, as multiprocessing would, they outlive it.
+def end_with(loader: object, iterator: Any) -> None:  # noqa: ANN401 (torch's, whose class is private)
+    """Let the workers of an iterator end with its loader, or with this process.
+
+    Torch ends them when the iterator is deleted. In a cycle of garbage their queues are closed before, so that they
+    never hear of it, and are waited for and terminated one by one; at the end of a process they would outlive it.
 
     Args:
-        iterator: What torch's loader iterates by; without workers there is nothing to do.
+        loader: The loader.
+        iterator: What it iterates by; without workers there is nothing to do.
     """
     if hasattr(iterator, "_shutdown_workers"):
-        _WITH_WORKERS.add(iterator)
-
-
-@atexit.register
-def _end_workers() -> None:
-    for iterator in list(_WITH_WORKERS):
-        iterator._shutdown_workers()
+        finalize(loader, iterator._shutdown_workers)
 
 
 def outlive_a_stop(worker: int) -> None:
