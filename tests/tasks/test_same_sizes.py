@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -142,6 +143,8 @@ def test_a_batch_without_padding_is_passed_on() -> None:
     assert split_by_size(batch)[0][1] is batch
     plain = Plain(torch.zeros(2, 3, 4, 4))
     assert split_by_size(plain) == [([0, 1], plain)]
+    own = SimpleNamespace(images=torch.zeros(2, 3, 4, 4), sizes=torch.tensor([[4, 4], [2, 3]]))
+    assert split_by_size(own) == [([0, 1], own)]
 
 
 def test_predictions_of_any_form_are_joined_in_the_order_of_the_batch() -> None:

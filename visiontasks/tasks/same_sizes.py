@@ -22,7 +22,8 @@ def split_by_size(batch: Any, multiple: int = 1) -> list[tuple[list[int], Any]]:
     Of padding beside an image, a group norm would see all, and a convolution what is near it.
 
     Args:
-        batch: The batch. One without a field ``sizes`` has no padding, and is not split.
+        batch: The batch. One without a field ``sizes`` has no padding, and is not split; nor is one of a class of your
+            own that is no NamedTuple.
         multiple: Height and width of an image are padded to a multiple of this number, with 0.
 
     Returns:
@@ -30,7 +31,7 @@ def split_by_size(batch: Any, multiple: int = 1) -> list[tuple[list[int], Any]]:
     """
     rows_of: dict[tuple[int, int], list[int]] = defaultdict(list)
     sizes = getattr(batch, "sizes", None)
-    if not isinstance(sizes, Tensor) or not len(sizes):
+    if not isinstance(sizes, Tensor) or not len(sizes) or not hasattr(batch, "_fields"):
         return [(list(range(len(batch.images))), batch)]
     for row, (height, width) in enumerate(sizes.tolist()):
         rows_of[-(-height // multiple) * multiple, -(-width // multiple) * multiple].append(row)
