@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ SCRIPT = Path(__file__).with_name("training_script.py")
 KNOWN = ("LeafSpec", "does not have many workers", "smaller than the logging interval", "samples in targets")
 
 
-def launch(devices: int, folder: Path, *flags: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run the script; a hang ends it with all its processes."""
+def launch(devices: int, folder: Path, *flags: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+    """Run the script; a hang ends it with all its processes, each of which says first where it is."""
     folder.mkdir()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
     command = [sys.executable, str(SCRIPT), str(devices), str(folder), *flags]
@@ -31,6 +32,12 @@ def launch(devices: int, folder: Path, *flags: str, timeout: float = 300) -> sub
     ) as process:
         try:
             output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            # The script answers with the stacks of its threads.
+            os.killpg(process.pid, signal.SIGUSR1)
+            time.sleep(2)
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"hangs after {timeout} s: {process.communicate()[0]}")
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

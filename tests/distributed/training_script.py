@@ -2,10 +2,12 @@
 
 Usage: ``python training_script.py DEVICES FOLDER [--break | --skip]``. Each process leaves what it found in the folder,
 and reads the images of ``pictures`` and ``scenes`` beside it. With ``--break`` it only trains, and the loss of the last
-process becomes infinite in the second step; with ``--skip`` that batch may be skipped.
+process becomes infinite in the second step; with ``--skip`` that batch may be skipped. SIGUSR1 shows where it is.
 """
 
+import faulthandler
 import json
+import signal
 import sys
 import warnings
 from functools import partial
@@ -35,10 +37,6 @@ from visiontasks.callbacks import DetectionResults
 from visiontasks.data.datasets.shapes import CLASS_NAMES
 
 CASES = [(images, batch_size) for images in (1, 2, 5, 7) for batch_size in (1, 3)]
-
-
-def double(epoch: int) -> float:
-    return 2.0
 
 
 def make_trainer(devices: int, folder: Path, callbacks: list[Callback] | None = None) -> Trainer:
@@ -92,8 +90,10 @@ def evaluate(devices: int, folder: Path) -> tuple[dict[str, Any], dict[str, list
         f"{images} images by {batch_size}": ShapesDataModule(val_size=images, eval_batch_size=batch_size, **small)
         for images, batch_size in CASES
     }
-    options: dict[str, Any] = {"class_names": CLASS_NAMES, "image_size": (16, 20), "num_workers": 1}
-    cases["5 files by 3, read by workers"] = FolderDataModule(folder.parent / "pictures", eval_batch_size=3, **options)
+    options: dict[str, Any] = {"class_names": CLASS_NAMES, "image_size": (16, 20), "worker_timeout": 60}
+    cases["5 files by 3, read by workers"] = FolderDataModule(
+        folder.parent / "pictures", eval_batch_size=3, num_workers=1, **options
+    )
     found, ids = {}, {}
     for name, data in cases.items():
         seen.ids.clear()
@@ -265,10 +265,10 @@ def main(devices: int, folder: Path) -> None:
     metrics = {name: value.item() for name, value in trainer.callback_metrics.items()}
     results["training"] = {"steps": trainer.global_step, **metrics}
     results["calibration"] = calibrate(make_trainer(devices, folder))
-    unfreezing = BackboneFinetuning(unfreeze_backbone_at_epoch=1, lambda_func=double)
+    unfreezing = BackboneFinetuning(unfreeze_backbone_at_epoch=1, lambda_func=lambda epoch: 2.0)
     finetuned = fit(make_trainer(devices, folder, callbacks=[unfreezing]), freeze="all")
     torch.save(finetuned.state_dict(), folder / f"finetuned-{trainer.global_rank}.pt")
-    results["warnings"] = sorted({str(warning.message) for warning in caught})
+    results["warnings"] = sorted({f"{warning.message}" for warning in caught})
     (folder / f"results-{trainer.global_rank}.json").write_text(json.dumps(results))
     torch.save(task.state_dict(), folder / f"weights-{trainer.global_rank}.pt")
 
@@ -283,13 +283,13 @@ class Breaking(ClassificationTask):
 
 
 def skip(devices: int, folder: Path) -> None:
-    trainer = make_trainer(devices, folder)
-    task = fit(trainer, Breaking, skip_nonfinite=1)
+    task = fit(trainer := make_trainer(devices, folder), Breaking, skip_nonfinite=1)
     skipped = int(trainer.callback_metrics["train/skipped"])
     torch.save({"weights": task.state_dict(), "skipped": skipped}, folder / f"skipped-{trainer.global_rank}.pt")
 
 
 if __name__ == "__main__":
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     processes, results_folder = int(sys.argv[1]), Path(sys.argv[2])
     match sys.argv[3:]:
         case ["--break"]:

@@ -20,7 +20,7 @@ from tests.data.datamodules.image_sets import write_folders
 from visiontasks import ClassificationBatch, ClassificationTask, FolderDataModule, ShapesDataModule
 from visiontasks.data.loading.loader import BatchLoader
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
-from visiontasks.data.loading.workers import _SECONDS_AFTER_SIGTERM
+from visiontasks.data.loading.workers import _SECONDS_AFTER_SIGTERM, end_with
 from visiontasks.errors import ArgumentError, WorkerError
 
 
@@ -179,3 +179,27 @@ def test_workers_of_a_plain_loop_end_with_the_script() -> None:
     start = time.monotonic()
     assert script.communicate(timeout=60)[1] == ""
     assert time.monotonic() - start < _SECONDS_AFTER_SIGTERM
+
+
+class Stoppable:
+    """Notes that its workers are ended."""
+
+    ended = False
+
+    def _shutdown_workers(self) -> None:
+        self.ended = True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_copy_of_the_process_does_not_end_the_workers() -> None:
+    loader, iterator = Stoppable(), Stoppable()
+    end_with(loader, iterator)
+    copy = os.fork()
+    if copy == 0:
+        del loader
+        os._exit(iterator.ended)
+    assert os.waitpid(copy, 0)[1] == 0
+    assert not iterator.ended
+    del loader
+    assert iterator.ended

@@ -1,5 +1,6 @@
 """Workers that die or do not answer: one readable message, whatever the main process was doing."""
 
+import os
 import signal
 import sys
 import threading
@@ -92,7 +93,13 @@ def end_with(loader: object, iterator: Any) -> None:  # noqa: ANN401 (torch's, w
         iterator: What it iterates by; without workers there is nothing to do.
     """
     if hasattr(iterator, "_shutdown_workers"):
-        finalize(loader, iterator._shutdown_workers)
+        finalize(loader, _shut_down, iterator._shutdown_workers, os.getpid())
+
+
+def _shut_down(shut_down: Callable[[], None], owner: int) -> None:
+    """End the workers, which only the process that started them may: another one is a later worker, a copy of it."""
+    if os.getpid() == owner:
+        shut_down()
 
 
 def outlive_a_stop(worker: int) -> None:
