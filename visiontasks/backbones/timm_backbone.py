@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from visiontasks.backbones.backbone import PretrainedNormalization
+from visiontasks.backbones.depthwise import use_float32_where_faster
 from visiontasks.backbones.padding import PaddedBackbone
 from visiontasks.backbones.pretrained_config import expected_pixels
 from visiontasks.errors import ArgumentError, near_matches
@@ -74,6 +75,7 @@ class TimmBackbone(PaddedBackbone):
         self.model = model
         self.pretrained_normalization = timm_normalization(name) or "imagenet"
         self.taken = sorted(deepest.values())
+        use_float32_where_faster(model)
         self.measure(f"timm/{name}", in_channels, _ANY_SIZE)
 
     def maps(self, images: Float[Tensor, "batch channels height width"]) -> Sequence[Tensor]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from visiontasks.backbones.depthwise import use_float32_where_faster
 from visiontasks.backbones.padding import PaddedBackbone, check_maps, evaluating, zeros_for
 from visiontasks.errors import ArgumentError, near_matches
 
@@ -63,6 +64,7 @@ class WrappedBackbone(PaddedBackbone):
         for node in self.nodes:
             module.get_submodule(node).register_forward_hook(partial(self._catch, node))
         self._cut(in_channels)
+        use_float32_where_faster(module)
         self.measure(type(module).__name__, in_channels)
 
     def maps(self, images: Float[Tensor, "batch channels height width"]) -> Sequence[Tensor]:
