@@ -5,6 +5,7 @@ from typing import NamedTuple
 from visiontasks.backbones.backbone import Freeze
 from visiontasks.tasks.averaged_weights import AveragedWeights
 from visiontasks.tasks.finiteness import FiniteUpdates
+from visiontasks.tasks.fresh_statistics import FreshStatistics
 from visiontasks.tasks.preparation import Preparation
 from visiontasks.tasks.process_group import ProcessGroupErrors
 from visiontasks.tasks.randomness import StepRandomness
@@ -20,6 +21,7 @@ class Parts(NamedTuple):
     preparation: Preparation
     resuming: Resuming
     unfreezing: Unfreezing
+    fresh_statistics: FreshStatistics
     averaged_weights: AveragedWeights
     score_logging: ScoreLogging
     step_randomness: StepRandomness
@@ -40,6 +42,7 @@ def make_parts(freeze: Freeze, freeze_norms: bool, skip_nonfinite: int) -> Parts
         Preparation(),
         Resuming(),
         Unfreezing(freeze, freeze_norms),
+        FreshStatistics(),
         AveragedWeights(),
         ScoreLogging(),
         StepRandomness(),
