@@ -52,6 +52,13 @@ CARDS = {
     "trainer.check_val_every_n_epoch": 20,
     "trainer.log_every_n_steps": 9,
 }
+# With --model.backbone_weights FILE, or imagenet for those that timm publishes.
+FROM_WEIGHTS = {
+    "model.backbone": "timm/tf_efficientnet_lite0",
+    "model.box_weight": 4.0,
+    "trainer.max_epochs": 90,
+    "trainer.check_val_every_n_epoch": 15,
+}
 SHAPES = {
     "data.task": "localization",
     "data.batch_size": 64,
@@ -65,7 +72,9 @@ SHAPES = {
 }
 
 if __name__ == "__main__":
-    if flag_value("--data.root", sys.argv[1:]):
-        run_recipe("localization", LocalizationTask, VOCDataModule, CARDS)
+    arguments = sys.argv[1:]
+    if flag_value("--data.root", arguments):
+        weights = FROM_WEIGHTS if flag_value("--model.backbone_weights", arguments) else {}
+        run_recipe("localization", LocalizationTask, VOCDataModule, CARDS | weights)
     else:
         run_recipe("localization", LocalizationTask, ShapesDataModule, SHAPES)
