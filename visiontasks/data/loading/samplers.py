@@ -61,10 +61,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         groups: Group of each sample; the samples of a step are of one group, except in the last steps.
         weights: How often each sample is drawn, relative to the others; an epoch then draws as many samples as there
             are, with replacement. By default every sample is drawn once.
+        repeats: How many times each sample is drawn in an epoch on average, in place of weights: 1.25 for twice in
+            every fourth epoch and once in the others. An epoch has as many samples as their sum.
 
     Raises:
-        ArgumentError: If the batch size is not positive, there are fewer samples than processes, or groups or weights
-            do not fit the samples.
+        ArgumentError: If the batch size is not positive, there are fewer samples than processes, groups, weights or
+            repeats do not fit the samples, or both of the latter are given.
     """
 
     def __init__(
@@ -77,9 +79,13 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         rank: int | None = None,
         groups: Int64[np.ndarray, " samples"] | None = None,
         weights: Float64[np.ndarray, " samples"] | None = None,
+        repeats: Float64[np.ndarray, " samples"] | None = None,
     ) -> None:
         _check(dataset, batch_size)
-        for name, values in (("groups", groups), ("weights", weights)):
+        if weights is not None and repeats is not None:
+            message = "Both weights and repeats are given; expected one, as both say how often samples are drawn."
+            raise ArgumentError(message)
+        for name, values in (("groups", groups), ("weights", weights), ("repeats", repeats)):
             if values is not None and (
                 len(values) != len(dataset) or values.min() < 0 or not np.isfinite(values).all()
             ):
@@ -87,8 +93,9 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
                 raise ArgumentError(message)
         replicas, rank = _place(num_replicas, rank)
         super().__init__(dataset, replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # length only
-        self.samples = len(dataset)
+        self.samples = len(dataset) if repeats is None else round(repeats.sum())
         self.batch_size = batch_size
+        self.repeats = None if repeats is None else torch.from_numpy(repeats)
         self.groups = None if groups is None else torch.from_numpy(groups)
         self.weights = None if weights is None else torch.from_numpy(weights)
         self.start = 0
@@ -152,6 +159,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
             sums = self.weights.cumsum(0)
             drawn = torch.rand(self.samples, generator=generator, dtype=torch.float64) * sums[-1]
             order = torch.searchsorted(sums, drawn, right=True).clamp(max=self.samples - 1)
+        if self.repeats is not None:
+            # Equidistant points in the cumulative repeats round each number of repeats up or down.
+            sums = self.repeats.cumsum(0)
+            start = torch.rand((), generator=generator, dtype=torch.float64)
+            points = (torch.arange(self.samples, dtype=torch.float64) + start) * (sums[-1] / self.samples)
+            order = torch.searchsorted(sums, points, right=True).clamp(max=len(sums) - 1)[order]
         if self.groups is None:
             return order
         return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
