@@ -237,12 +237,17 @@ class FileDataset(Dataset[BatchT], ABC):
             boxes = np.empty((0, 4)) if boxes is None else boxes
             kept, visible = np.arange(len(boxes)), 0.0
         # A separate random stream: that of the augmentation starts with the same seed.
-        window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(f"resizing {seed}"))
+        random = Random(f"resizing {seed}")
+        if mask is None:
+            window = self.resizing.window(pixels.shape[0], pixels.shape[1], random)
+        else:
+            window = self.resizing.window_of_mask(mask, random)
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)
         shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
         scale = window.height / window.size[0], window.width / window.size[1]
+        pixels = show_image(pixels, window)
         return View(
-            to_tensor(show_image(pixels, window)),
+            to_tensor(pixels if self.augmentation is None else self.augmentation.of_view(pixels, seed)),
             torch.tensor(window.size),
             torch.tensor(scale, dtype=torch.float32),
             torch.from_numpy(boxes[inside].astype(np.float32)),
