@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torchvision.transforms import v2
 
 from tests.data.datamodules.image_sets import write_coco, write_folders
@@ -20,7 +21,8 @@ from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, Sizes
 from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.tasks import ClassificationDataset
-from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.data.loading.ordering import repeat_factors
+from visiontasks.data.loading.samplers import BatchRequest, TrainingSampler
 from visiontasks.errors import ArgumentError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -184,6 +186,44 @@ def test_data_describe_what_is_done_and_are_sent_to_workers(name: str, tmp_path:
     assert ("Erasing(p=0.25" in described) == ("erasing" in name)
 
 
+def test_crops_that_are_fitted_to_the_images_stay_class_aware(tmp_path: Path) -> None:
+    data = COCODataModule(write_coco(tmp_path), "segmentation", augmentation="class-aware", num_workers=0)
+    data.setup("fit")
+    assert data.train_set.resizing == ClassAwareCrop((32, 32), (0.5, 2.0), 0.75)
+
+
 def test_every_addition_is_one_of_a_task() -> None:
     assert {name for names in ADDITIONS.values() for name in names} == {"erasing", "copy-paste", "class-aware"}
     assert set(ADDITIONS) <= set(PRESETS)
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_two_processes_see_in_a_step_what_one_sees_and_a_resumed_epoch_goes_on(epoch: int, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"augmentation": "large-scale-jitter+copy-paste", "repeat_threshold": 0.9}
+    data = COCODataModule(write_coco(tmp_path, count=12), shorter=40, longer=60, num_workers=0, **options)
+    data.setup("fit")
+    repeats = repeat_factors(data.splits["train"].index.labels, data.splits["train"].index.offsets, 0.9)
+
+    def samples(batch_size: int, replicas: int, start: int = 0) -> list[tuple[Tensor, ...]]:
+        """List the samples of all processes, without padding, step by step."""
+        samplers = [
+            TrainingSampler(data.train_set, batch_size, 1, True, replicas, rank, repeats=repeats)
+            for rank in range(replicas)
+        ]
+        for sampler in samplers:
+            sampler.set_epoch(epoch)
+            sampler.start = start
+        batches = [data.train_set[request] for step in zip(*samplers, strict=True) for request in step]
+        return [
+            (batch.ids[place], batch.images[place, :, :height, :width], *(each[place, :count] for each in objects))
+            for batch in batches
+            for place, (height, width) in enumerate(batch.sizes.tolist())
+            for count, objects in ((int((batch.labels[place] >= 0).sum()), (batch.boxes, batch.labels)),)
+        ]
+
+    one, two, resumed = samples(4, 1), samples(2, 2), samples(2, 2, start=1)
+    assert len(one) > 4
+    for others in (two, [*one[:4], *resumed]):
+        assert len(others) == len(one)
+        for sample, other in zip(one, others, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(sample, other, strict=True))
