@@ -5,11 +5,11 @@ from random import Random
 
 import numpy as np
 import pytest
-import torch
 
 from tests.data.datasets.image_files import Files
 from visiontasks.data.augmentation.class_aware_crop import ClassAwareCrop, largest_share
 from visiontasks.data.augmentation.resizing import RandomScaledCrop, Window
+from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.errors import ArgumentError
@@ -64,26 +64,18 @@ def test_a_limit_is_a_share() -> None:
         ClassAwareCrop((8, 8), largest_class=75)
 
 
-def test_image_and_mask_show_the_same_window(tmp_path: Path) -> None:
+def test_image_and_mask_show_the_window_that_the_mask_decides_on(tmp_path: Path) -> None:
     files = Files(tmp_path)
     files.write_masks()
     crops = ClassAwareCrop((32, 40), (1.0, 1.0), 0.6)
-    dataset = SegmentationDataset(files, classes=5, resizing=crops, seed=2)
-    chosen = 0
-    for epoch in range(6):
-        for index in range(len(files)):
-            batch = dataset[BatchRequest([index], epoch)]
-            image, mask = batch.images[0].permute(1, 2, 0).numpy(), batch.masks[0].numpy()
-            # The window is found again by its pixels: only one place of the image has them.
-            places = [
-                (top, left)
-                for top in range(files.sizes[index][0] - 31)
-                for left in range(files.sizes[index][1] - 39)
-                if np.array_equal(dataset.pixels(index)[top : top + 32, left : left + 40], image)
-            ]
-            assert len(places) == 1
-            ((top, left),) = places
-            assert np.array_equal(files.maps[index][top : top + 32, left : left + 40], mask)
-            chosen += largest_share(mask, Window(0, 0, 32, 40, (32, 40))) <= 0.6
-    assert chosen > 0
-    assert torch.equal(dataset[BatchRequest([3], 1)].masks, dataset[BatchRequest([3], 1)].masks)
+    dataset, decided = SegmentationDataset(files, classes=5, resizing=crops, seed=2), 0
+    for index in range(len(files)):
+        batch = dataset[BatchRequest([index], 3)]
+        seed, mask = f"resizing {sample_seed(2, 3, index)}", files.maps[index]
+        window = crops.window_of_mask(mask, Random(seed))
+        decided += window != crops.window(*mask.shape, Random(seed))
+        rows = slice(window.top, window.top + 32)
+        columns = slice(window.left, window.left + 40)
+        assert np.array_equal(batch.images[0].permute(1, 2, 0), dataset.pixels(index)[rows, columns])
+        assert np.array_equal(batch.masks[0], mask[rows, columns])
+    assert decided > 2
