@@ -141,3 +141,19 @@ def arrange_by_group(
     steps = torch.cat((steps, mixed[:full].reshape(-1, step)))
     shuffled = steps[torch.randperm(len(steps), generator=generator)]
     return torch.cat((shuffled.flatten(), mixed[full:]))
+
+
+def earlier_draws(order: Int64[Tensor, " samples"]) -> Int64[Tensor, " samples"]:
+    """Count how often each sample of an order has come before.
+
+    Args:
+        order: Positions of the samples.
+
+    Example:
+        >>> earlier_draws(torch.tensor([3, 1, 3, 3, 1])).tolist()
+        [0, 0, 1, 2, 1]
+    """
+    ascending, places = order.sort(stable=True)
+    earlier = torch.empty_like(order)
+    earlier[places] = torch.arange(len(order)) - torch.searchsorted(ascending, ascending)
+    return earlier

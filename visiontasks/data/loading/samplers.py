@@ -1,6 +1,6 @@
 """Samplers of whole batches, which are the same for any number of processes."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import distributed
 from torch.utils.data import DistributedSampler, SequentialSampler
 
-from visiontasks.data.loading.ordering import arrange_by_group
+from visiontasks.data.loading.ordering import arrange_by_group, earlier_draws
 from visiontasks.errors import ArgumentError
 
 
@@ -19,10 +19,12 @@ class BatchRequest(NamedTuple):
     Attributes:
         indices: Positions in the data set.
         epoch: Number of passes over the data set before this one; it seeds augmentation.
+        drawn: How often each was drawn before in this epoch, so that it is augmented anew; empty for never.
     """
 
     indices: list[int]
     epoch: int
+    drawn: Sequence[int] = ()
 
 
 def request_of(index: int, count: int) -> BatchRequest:
@@ -145,10 +147,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
     def __iter__(self) -> Iterator[BatchRequest]:
         """Yield the batches of this process in the present epoch, from ``start`` on."""
         order = self._order()
+        drawn = earlier_draws(order) if self.weights is not None or self.repeats is not None else order[:0]
         for batch in range(self.start, self.batches):
             size = self.last_size if batch == self.batches - 1 else self.batch_size
             start = batch * self.batch_size * self.num_replicas + self.rank * size
-            yield BatchRequest(order[start : start + size].tolist(), self.epoch)
+            own = slice(start, start + size)
+            yield BatchRequest(order[own].tolist(), self.epoch, drawn[own].tolist())
 
     def _order(self) -> Int64[torch.Tensor, " samples"]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -191,7 +195,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
 
     Example:
         >>> list(EvaluationSampler(range(5), batch_size=2, num_replicas=2, rank=1))
-        [BatchRequest(indices=[2, 3], epoch=0), BatchRequest(indices=[], epoch=0)]
+        [BatchRequest(indices=[2, 3], epoch=0, drawn=()), BatchRequest(indices=[], epoch=0, drawn=())]
     """
 
     def __init__(
