@@ -92,7 +92,7 @@ def test_smoothing_spreads_the_shares_of_mixed_classes(smoothing: float, gamma: 
         expected = 0.0
         for image in range(5):
             # The image itself and the one before it, by the share of the first: what mixing adds up to.
-            own, other = batch.labels[image].item(), batch.labels[image - 1].item()
+            own, other = int(batch.labels[image]), int(batch.labels[image - 1])
             share = 1.0 if own == other else mixed.labels[image, own].item()
             total = sum(math.exp(value) for value in logits[image].tolist())
             for label in range(3):

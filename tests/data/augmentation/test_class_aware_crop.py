@@ -73,7 +73,7 @@ def test_image_and_mask_show_the_window_that_the_mask_decides_on(tmp_path: Path)
         batch = dataset[BatchRequest([index], 3)]
         seed, mask = f"resizing {sample_seed(2, 3, index)}", files.maps[index]
         window = crops.window_of_mask(mask, Random(seed))
-        decided += window != crops.window(*mask.shape, Random(seed))
+        decided += window != crops.window(mask.shape[0], mask.shape[1], Random(seed))
         rows = slice(window.top, window.top + 32)
         columns = slice(window.left, window.left + 40)
         assert np.array_equal(batch.images[0].permute(1, 2, 0), dataset.pixels(index)[rows, columns])

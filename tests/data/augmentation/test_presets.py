@@ -180,9 +180,7 @@ def test_data_describe_what_is_done_and_are_sent_to_workers(name: str, tmp_path:
         batches.append([batch.images for batch in data.train_dataloader()])
     assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))
     described = json.dumps(data.transform.describe())
-    assert {"trivial+erasing": "TrivialAugmentWide", "randaugment": "RandAugment(interpolation=bilinear"}[
-        name
-    ] in described
+    assert {"trivial+erasing": "TrivialAugmentWide(", "randaugment": "RandAugment("}[name] in described
     assert ("Erasing(p=0.25" in described) == ("erasing" in name)
 
 

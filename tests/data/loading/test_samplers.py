@@ -137,7 +137,7 @@ def test_two_processes_draw_the_same_repeats_as_one_and_a_resumed_epoch_goes_on(
 
 def test_every_further_draw_of_a_sample_is_numbered_for_all_processes_together() -> None:
     for options in ({"repeats": np.array([1.0, 1.5, 2.5, 1.0, 3.0, 3.0])}, {"weights": np.arange(1.0, 7.0)}):
-        samplers = [TrainingSampler(range(6), 1, 4, num_replicas=2, rank=rank, **options) for rank in range(2)]  # type: ignore[arg-type]  # either
+        samplers = [TrainingSampler(range(6), 1, 4, num_replicas=2, rank=rank, **options) for rank in range(2)]
         seen: list[int] = []
         for request in (request for step in zip(*samplers, strict=True) for request in step):
             assert list(request.drawn) == [seen.count(request.indices[0])]

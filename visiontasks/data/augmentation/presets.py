@@ -69,9 +69,11 @@ ADDITIONS: dict[str, tuple[str, ...]] = {
 }
 """What can be added to any preset of a task: ``trivial+erasing``."""
 
+_BILINEAR = 2  # by Pillow's number, as torchvision 0.25 takes no name
+
 VIEW_STEPS: dict[str, Step] = {
-    "trivial": ("v2.TrivialAugmentWide", {"interpolation": "bilinear"}),
-    "randaugment": ("v2.RandAugment", {"interpolation": "bilinear"}),
+    "trivial": ("v2.TrivialAugmentWide", {"interpolation": _BILINEAR}),
+    "randaugment": ("v2.RandAugment", {"interpolation": _BILINEAR}),
     "erasing": ("Erasing", {"scale": (0.02, 0.33), "ratio": (0.3, 3.3), "fill": "random", "p": 0.25}),
 }
 """Transforms of the image as the network sees it, after it was cropped and resized, by preset or addition."""

@@ -193,8 +193,8 @@ class FileDataset(Dataset[BatchT], ABC):
         """
         quiet_workers()
         if not isinstance(request, BatchRequest):
-            (image,), epoch = request_of(request, len(self))
-            return self.sample(image, epoch)
+            single = request_of(request, len(self))
+            return self.sample(single.indices[0], single.epoch)
         # An epoch of its own for every further draw of an image.
         draws = zip_longest(request.indices, request.drawn, fillvalue=0)
         read = (self._sample(index, request.epoch + (drawn << 32), self.on_error) for index, drawn in draws)
