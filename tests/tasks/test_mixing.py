@@ -1,5 +1,6 @@
 """Mixup and CutMix."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -79,6 +80,27 @@ def test_channels_last_memory_stays_so() -> None:
     batch = batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
     for mixing in (Mixing(1, 0, 3), Mixing(0, 1, 3)):
         assert mixing(batch).images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+def test_smoothing_spreads_the_shares_of_mixed_classes(smoothing: float, gamma: float) -> None:
+    batch = batch_of(torch.tensor([0, 1, 2, 0, 1]))
+    task = ClassificationTask(3, label_smoothing=smoothing, focal_gamma=gamma, backbone_options={"filters": [4]})
+    for mixing in (Mixing(mixup=0.4, cutmix=0, num_classes=3), Mixing(mixup=0, cutmix=1, num_classes=3)):
+        mixed, logits = mixing(batch), torch.randn(5, 3)
+        expected = 0.0
+        for image in range(5):
+            # The image itself and the one before it, by the share of the first: what mixing adds up to.
+            own, other = int(batch.labels[image]), int(batch.labels[image - 1])
+            share = 1.0 if own == other else mixed.labels[image, own].item()
+            total = sum(math.exp(value) for value in logits[image].tolist())
+            for label in range(3):
+                target = (1 - smoothing) * (share * (label == own) + (1 - share) * (label == other)) + smoothing / 3
+                probability = math.exp(logits[image, label].item()) / total
+                expected -= target * (1 - probability) ** gamma * math.log(probability) / 5
+        (loss,) = task.losses(logits, mixed).values()
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("arguments", [(-0.1, 0.0), (0.0, -1.0)])

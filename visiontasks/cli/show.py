@@ -15,6 +15,7 @@ from visiontasks.data.augmentation.resizing import Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.check import Report, check
 from visiontasks.data.datamodules.file_data import FileData
+from visiontasks.data.datasets.batch_augmentation import EachImage
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.samplers import BatchRequest
@@ -94,7 +95,7 @@ def _describe(data: VisionData, dataset: Any) -> dict[str, object]:  # noqa: ANN
         augmentation = None if dataset.augmentation is None else dataset.augmentation.describe()
         return {"augmentation": augmentation, "resizing": dataset.resizing.describe()}
     augmentation = getattr(dataset, "augmentation", None)
-    if isinstance(augmentation, Augmentation):
+    if isinstance(augmentation, Augmentation | EachImage):
         return {"augmentation": augmentation.describe()}
     return {"augmentation": None if augmentation is None else {type(augmentation).__name__: vars(augmentation)}}
 

@@ -86,6 +86,15 @@ def test_a_sample_depends_on_seed_epoch_and_index_only(task: str, files: Files) 
     assert other.images.shape != together.images.shape or not torch.equal(other.images, together.images)
 
 
+def test_an_image_that_is_drawn_again_in_an_epoch_is_augmented_anew(files: Files) -> None:
+    dataset = training_set("classification", files)
+    images = dataset[BatchRequest([2, 5, 2, 2], 4, drawn=[0, 0, 1, 2])].images
+    assert torch.equal(images[:2], dataset[BatchRequest([2, 5], 4)].images)
+    assert len({image.numpy().tobytes() for image in images}) == 4
+    assert not torch.equal(images[2], dataset[BatchRequest([2], 5)].images[0])
+    assert torch.equal(images[2], dataset[BatchRequest([2], 4, drawn=[1])].images[0])
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("task", ["detection", "segmentation"])
 def test_0_2_and_4_workers_give_the_same_batches_and_epochs_differ(task: str, files: Files) -> None:

@@ -1,10 +1,11 @@
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from visiontasks.data.loading.ordering import arrange_by_group, aspect_groups, class_balanced_weights
+from visiontasks.data.loading.ordering import arrange_by_group, aspect_groups, class_balanced_weights, repeat_factors
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.errors import ArgumentError
 
@@ -71,3 +72,26 @@ def test_values_that_do_not_fit_are_an_error(name: str) -> None:
         options: dict[str, Any] = {name: values}
         with pytest.raises(ArgumentError, match=f"{name} has [45] values for 5 samples"):
             TrainingSampler(range(5), 1, **options)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("threshold", [0.001, 0.1, 0.5, 1.0])
+def test_repeat_factors_are_those_of_lvis(seed: int, threshold: float) -> None:
+    random = np.random.default_rng(seed)
+    images = [random.choice(9, random.integers(0, 5), p=[0.4, 0.3, *[0.3 / 7] * 7]).tolist() for _ in range(30)]
+    labels = np.array([label for classes in images for label in classes], np.int64)
+    factors = repeat_factors(labels, np.cumsum([0, *map(len, images)]), threshold)
+    for classes, factor in zip(images, factors, strict=True):
+        of_classes = []
+        for label in classes:
+            frequency = sum(label in others for others in images) / len(images)
+            of_classes.append(max(1.0, math.sqrt(threshold / frequency)))
+        assert factor == pytest.approx(max(of_classes, default=1.0))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.5])
+def test_a_threshold_is_a_fraction_of_images_with_objects(threshold: float) -> None:
+    with pytest.raises(ArgumentError, match=r"repeat_threshold is .*; expected a fraction of the images"):
+        repeat_factors(np.array([0]), np.array([0, 1]), threshold)
+    with pytest.raises(ArgumentError, match="repeat_threshold draws images by the classes of their objects"):
+        repeat_factors(np.empty(0, np.int64), np.zeros(3, np.int64), 0.001)

@@ -1,5 +1,6 @@
 import pickle
 
+import numpy as np
 import pytest
 
 from visiontasks.data.loading.samplers import BatchRequest, EvaluationSampler, TrainingSampler
@@ -99,3 +100,66 @@ def test_too_few_samples_for_a_step_are_an_error() -> None:
         TrainingSampler(range(3), batch_size=4, drop_last=True)
     with pytest.raises(ArgumentError, match="1 samples make no batch of 1 on 2 processes"):
         TrainingSampler(range(1), batch_size=1, num_replicas=2, rank=1)
+
+
+def drawn(repeats: list[float], epoch: int, batch_size: int = 2, replicas: int = 1) -> list[int]:
+    """List what all processes draw in an epoch, step by step."""
+    values = np.array(repeats)
+    samplers = [
+        TrainingSampler(repeats, batch_size, 4, False, replicas, rank, repeats=values) for rank in range(replicas)
+    ]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    steps = zip(*samplers, strict=True)
+    return [index for step in steps for request in step for index in request.indices]
+
+
+def test_samples_are_repeated_by_their_factors() -> None:
+    repeats, epochs = [1.0, 1.25, 2.5, 1.0, 3.25, 1.0], 200
+    counts = np.array([np.bincount(drawn(repeats, epoch), minlength=6) for epoch in range(epochs)])
+    assert (counts.sum(1) == 10).all()  # each epoch has the sum of the repeats
+    assert (counts >= np.floor(repeats)).all()
+    assert (counts <= np.ceil(repeats)).all()
+    assert counts.mean(0).tolist() == pytest.approx(repeats, abs=0.12)
+    assert len({tuple(drawn(repeats, epoch)) for epoch in range(epochs)}) == epochs
+
+
+def test_two_processes_draw_the_same_repeats_as_one_and_a_resumed_epoch_goes_on() -> None:
+    repeats = [1.0, 1.5, 2.5, 1.0, 3.0, 3.0]
+    for epoch in range(5):
+        assert drawn(repeats, epoch, 2, 2) == drawn(repeats, epoch, 4, 1)
+        assert drawn(repeats, epoch, 2, 3) == drawn(repeats, epoch, 6, 1)
+    sampler = TrainingSampler(repeats, 2, 4, repeats=np.array(repeats))
+    whole = list(sampler)
+    sampler.start = 4
+    assert list(sampler) == whole[4:]
+
+
+def test_every_further_draw_of_a_sample_is_numbered_for_all_processes_together() -> None:
+    for options in ({"repeats": np.array([1.0, 1.5, 2.5, 1.0, 3.0, 3.0])}, {"weights": np.arange(1.0, 7.0)}):
+        samplers = [TrainingSampler(range(6), 1, 4, num_replicas=2, rank=rank, **options) for rank in range(2)]
+        seen: list[int] = []
+        for request in (request for step in zip(*samplers, strict=True) for request in step):
+            assert list(request.drawn) == [seen.count(request.indices[0])]
+            seen += request.indices
+        assert len(set(seen)) < len(seen)
+    assert {tuple(request.drawn) for request in TrainingSampler(range(6), 2)} == {()}
+
+
+def test_repeats_of_one_leave_the_order_as_it_is() -> None:
+    plain = TrainingSampler(range(12), 2, 4)
+    assert [index for request in plain for index in request.indices] == drawn([1.0] * 12, 0)
+
+
+def test_repeated_samples_are_grouped() -> None:
+    groups, repeats = np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 2.0, 2.0])
+    sampler = TrainingSampler(range(4), 2, 0, groups=groups, repeats=repeats)
+    assert all(len(set(groups[request.indices])) == 1 for request in sampler)
+    assert len(list(sampler)) == 4
+
+
+def test_repeats_fit_the_samples_and_take_the_place_of_weights() -> None:
+    with pytest.raises(ArgumentError, match="repeats has 3 values for 4 samples"):
+        TrainingSampler(range(4), 2, repeats=np.ones(3))
+    with pytest.raises(ArgumentError, match="Both weights and repeats are given"):
+        TrainingSampler(range(4), 2, repeats=np.ones(4), weights=np.ones(4))

@@ -51,6 +51,15 @@ class Resizing(ABC):
             random: Random generator.
         """
 
+    def window_of_mask(self, mask: UInt8[np.ndarray, "height width"], random: Random) -> Window:
+        """Choose the part of an image whose mask is known; by default the mask makes no difference.
+
+        Args:
+            mask: Class of each pixel.
+            random: Random generator.
+        """
+        return self.window(mask.shape[0], mask.shape[1], random)
+
     def describe(self) -> dict[str, Any]:
         """Return the name and the arguments of the policy in plain types."""
         return {"policy": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
@@ -99,8 +108,8 @@ class RandomResizedCrop(Resizing):
 
     def __post_init__(self) -> None:
         height_and_width("size", self.size)
-        _check_range("area", self.area, 1)
-        _check_range("ratio", self.ratio)
+        check_bounds("area", self.area, 1)
+        check_bounds("ratio", self.ratio)
 
     def window(self, height: int, width: int, random: Random) -> Window:
         """Draw up to ten times; if no part fits, take the centre with the nearest allowed ratio, like torchvision."""
@@ -168,12 +177,16 @@ class RandomScaledCrop(Resizing):
 
     def __post_init__(self) -> None:
         height_and_width("size", self.size)
-        _check_range("scale", self.scale)
+        check_bounds("scale", self.scale)
 
     def window(self, height: int, width: int, random: Random) -> Window:
         """Draw the scale, then the position."""
         scale = math.exp(random.uniform(math.log(self.scale[0]), math.log(self.scale[1])))
         rows, columns = (max(1, round(side / scale)) for side in self.size)
+        return self.place(height, width, rows, columns, random)
+
+    def place(self, height: int, width: int, rows: int, columns: int, random: Random) -> Window:
+        """Draw the position of a crop of some rows and columns of an image."""
         top, left = (random.randint(min(0, free), max(0, free)) for free in (height - rows, width - columns))
         return Window(top, left, rows, columns, self.size)
 
@@ -255,7 +268,17 @@ def _show(pixels: np.ndarray, window: Window, outside: int, nearest: bool) -> np
     return shown
 
 
-def _check_range(name: str, values: tuple[float, float], largest: float = math.inf) -> None:
+def check_bounds(name: str, values: tuple[float, float], largest: float = math.inf) -> None:
+    """Check that two numbers are the least and the largest of something.
+
+    Args:
+        name: Name of the argument.
+        values: The numbers.
+        largest: The most that they may be.
+
+    Raises:
+        ArgumentError: If they are not above 0, or in the other order.
+    """
     if not 0 < values[0] <= values[1] <= largest:
         message = f"{name} is {values}; expected the least and the largest value, above 0{_up_to(largest)}."
         raise ArgumentError(message)

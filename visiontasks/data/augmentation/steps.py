@@ -83,6 +83,21 @@ def check_task(pipeline: Any, task: str) -> None:  # noqa: ANN401 (of either lib
             raise ArgumentError(message)
 
 
+def check_channels(pipeline: Any, channels: int) -> None:  # noqa: ANN401 (of torchvision)
+    """Check that a pipeline of torchvision takes images of some channels, whatever it draws.
+
+    Raises:
+        ArgumentError: If it changes colours, which other images than grey and RGB ones do not have.
+    """
+    for step in leaves([pipeline]):
+        if type(step).__name__ in _IMAGES_ONLY and channels not in (1, 3):
+            message = (
+                f"The augmentation has {type(step).__name__}, which changes colours, and images have {channels} "
+                "channels; expected 1 or 3. Take another augmentation, such as 'light'."
+            )
+            raise ArgumentError(message)
+
+
 def check_pixels(
     pixels: Any,  # noqa: ANN401 (whatever a transform returns)
     before: Pixels,

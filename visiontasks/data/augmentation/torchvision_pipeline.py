@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Int64, UInt8
 
-from visiontasks.data.augmentation.steps import leaves
+from visiontasks.data.augmentation.steps import check_channels, leaves
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.errors import ArgumentError
 from visiontasks.types import IGNORED
@@ -91,6 +91,7 @@ class TorchvisionPipeline:
         """
         from torchvision import tv_tensors
 
+        check_channels(self.steps, pixels.shape[2])
         data: dict[str, Any] = {"image": tv_tensors.Image(torch.from_numpy(pixels).permute(2, 0, 1))}
         if boxes is not None:
             size, known = pixels.shape[:2], {"format": "XYXY", "clamping_mode": self.clamping_mode}

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from visiontasks.data.augmentation.presets import get_preset
+from visiontasks.data.augmentation.presets import PASTED, PRESETS, get_preset
 from visiontasks.data.augmentation.resizing import clip_boxes
 from visiontasks.data.augmentation.steps import check_pixels, check_steps, check_task, is_of_torchvision, leaves
 from visiontasks.data.augmentation.torchvision_pipeline import TorchvisionPipeline
@@ -55,6 +55,10 @@ class Augmentation:
         pipeline: A transform, a composition, or a list of them, all of the same library.
         visible: Minimum fraction of its area that a box must keep when the image is cropped, 0 to 1.
 
+    Attributes:
+        views: Changes of an image without boxes or mask, as the network sees it: after it is cropped and resized.
+        pasted: Detection: share of the images to which objects of another one are added.
+
     Raises:
         ArgumentError: If a transform would interpolate masks, or gives anything but uint8 pixels, or is of neither
             library.
@@ -73,8 +77,9 @@ class Augmentation:
         if type(pipeline) is A.Compose and pipeline.p == 1:
             pipeline = pipeline.transforms  # one composition less, which would draw its own random number
         steps = list(pipeline) if isinstance(pipeline, list | tuple) else [pipeline]
-        self.visible = visible
-        self.empty = not steps
+        self.visible, self.empty = visible, not steps
+        self.views: tuple[Augmentation, ...] = ()
+        self.pasted = 0.0
         check_steps(steps, A.BasicTransform)
         self.torchvision: TorchvisionPipeline | None = None
         if steps and is_of_torchvision(steps[0]):
@@ -102,9 +107,9 @@ class Augmentation:
 
         Args:
             task: Task whose presets are used, such as ``"detection"``.
-            given: Name of a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``; ``"multiscale"`` for
-                detection), arguments of transforms by their names (those of Albumentations and ``ColorMatrix``), such
-                as ``{"HorizontalFlip": {"p": 0.5}}``, a description returned by ``albumentations.to_dict`` or
+            given: Name of a preset, see :func:`~visiontasks.data.augmentation.presets.get_preset`, arguments of
+                transforms by their names (those of Albumentations and ``ColorMatrix``), such as
+                ``{"HorizontalFlip": {"p": 0.5}}``, a description returned by ``albumentations.to_dict`` or
                 :meth:`describe`, a pipeline of Albumentations or ``torchvision.transforms.v2``, or the import path of
                 one or of a function that returns it, such as ``"my_module.pipeline"``.
             visible: Minimum fraction of its area that a box must keep, 0 to 1.
@@ -121,8 +126,12 @@ class Augmentation:
             made = import_callable(given)
             given = made if isinstance(made, A.BasicTransform | A.BaseCompose) or is_of_torchvision(made) else made()
         if isinstance(given, str):
-            given = [_transform(name, arguments) for name, arguments in get_preset(task, given)]
-        elif isinstance(given, Mapping):
+            preset = get_preset(task, given)
+            made = cls([_transform(*step) for step in PRESETS[task][preset.base]], visible)
+            made.views = tuple(cls(_transform(*step)) for step in preset.view_steps)
+            made.pasted = PASTED if "copy-paste" in preset.additions else 0.0
+            return made
+        if isinstance(given, Mapping):
             given = _from_dict(given) if "transform" in given else [_by_name(*step) for step in given.items()]
         made = cls(given, visible)
         check_task(made.pipeline, task)
@@ -131,8 +140,25 @@ class Augmentation:
     def describe(self) -> dict[str, Any]:
         """Describe the whole pipeline in plain types, from which :meth:`create` recreates it.
 
-        Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``.
+        Transforms with custom functions (``Lambda``) have no such description and are represented by their ``repr``, as
+        are those of torchvision, and whatever is done to an image as the network sees it.
         """
+        views = {"views": [repr(view.pipeline) for view in self.views]} if self.views else {}
+        return self._describe() | views | ({"pasted": self.pasted} if self.pasted else {})
+
+    def of_view(self, pixels: Pixels, seed: int) -> Pixels:
+        """Change an image as the network sees it, after it was cropped and resized.
+
+        Args:
+            pixels: The image, uint8, [H, W, C].
+            seed: Seed of all random numbers, that of the sample.
+        """
+        for number, view in enumerate(self.views, 1):
+            # Streams of their own: those of the pipeline start with the seed itself.
+            pixels = view(pixels, seed ^ number).pixels
+        return pixels
+
+    def _describe(self) -> dict[str, Any]:
         if self.torchvision is not None:
             return {"python": repr(self.pipeline)}
         import albumentations as A
@@ -206,6 +232,10 @@ def _transform(name: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 
 
     from visiontasks.data.augmentation.color_transform import ColorMatrix
 
+    if name.startswith("v2."):
+        from torchvision.transforms import v2
+
+        return getattr(v2, name.removeprefix("v2."))(**arguments)
     return ColorMatrix(**arguments) if name == "ColorMatrix" else getattr(A, name)(**arguments)
 
 
@@ -233,6 +263,9 @@ def _from_dict(description: Mapping[str, Any]) -> Any:  # noqa: ANN401 (Albument
 
     import visiontasks.data.augmentation.color_transform  # noqa: F401 (makes it known to Albumentations)
 
+    if of_preset := {"views", "pasted"} & {*description}:
+        message = f"The description of an augmentation has {min(of_preset)!r}, which only presets have; give its name."
+        raise ArgumentError(message)
     try:
         return A.from_dict(dict(description))
     except (KeyError, TypeError, ValueError) as error:

@@ -59,14 +59,14 @@ class FileData(VisionData):
         value_range: Values of the files that become 0 and 255, as in ``(0, 4095)`` for 12 bits in 16; ``"percentiles"``
             measures the 0.1th and 99.9th of the training images. By default the range of their type.
         exif: ``"ignore"`` if boxes and masks were drawn on the pixels as they are stored, whatever their orientation.
-        augmentation: Random changes of training images: a preset (``"none"``, ``"light"``, ``"default"``, ``"strong"``;
-            ``"multiscale"`` in detection), arguments of Albumentations transforms by their names, such as
-            ``{"HorizontalFlip": {"p": 0.5}}``, the description of a pipeline (``albumentations.to_dict``), or a
-            pipeline of Albumentations or ``torchvision.transforms.v2``, also by its import path.
+        augmentation: Random changes of training images: a preset and additions to it, such as ``"strong"`` or
+            ``"trivial+erasing"``; arguments of Albumentations transforms by name, ``{"HorizontalFlip": {"p": 0.5}}``;
+            a description (``albumentations.to_dict``); a pipeline of Albumentations or torchvision, or its import path.
         lists: Text files, relative to ``root``, with the images of each split, one per line, which replace its splits.
         fractions: Fractions of train, val and test, for splits that the data set does not have.
         split_seed: Seed of the random splits; they do not depend on the training seed.
-        balanced: Whether images of rare classes are drawn more often in training.
+        balanced: Whether images of rare classes are drawn as often as those of frequent ones in training.
+        repeat_threshold: Fraction of the images below which a class is rare, whose images are repeated (LVIS), or None.
         on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves the file out and counts it.
         cache: Whether decoded images are kept in memory.
         proposals: Detection: a file of proposals for the batches, see :mod:`visiontasks.data.index.proposal_files`.
@@ -107,6 +107,7 @@ class FileData(VisionData):
         fractions: tuple[float, float, float] = FRACTIONS,
         split_seed: int = 0,
         balanced: bool = False,
+        repeat_threshold: float | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         cache: bool = False,
         proposals: str | None = None,
@@ -125,8 +126,8 @@ class FileData(VisionData):
         self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
         self.sized = image_size is not None or (shorter, longer) != SIDES
         self.crop_scale, self.shorter, self.longer = crop_scale, shorter, longer
-        self.augmentation, self.balanced, self.proposals = augmentation, balanced, proposals
-        self.on_error, self.cache = on_error, cache
+        self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
+        self.proposals, self.on_error, self.cache = proposals, on_error, cache
         self._measured: Statistics | None = None
         self._splits = Splits(
             self._find,
@@ -262,8 +263,8 @@ class FileData(VisionData):
         return plain
 
     def train_sampler(self) -> TrainingSampler:
-        """Create the training sampler: batches of similar shapes if shapes vary, and balanced classes if asked for."""
-        drawn = drawing(self.train_set, self.splits["train"].index, balanced=self.balanced)
+        """Create the training sampler: batches of similar shapes if shapes vary, and what is asked for rare classes."""
+        drawn = drawing(self.train_set, self.splits["train"].index, self.balanced, self.repeat_threshold)
         return TrainingSampler(self.train_set, self.batch_size, self.seed, self.drop_last, **drawn)
 
     def statistics(self) -> Statistics:

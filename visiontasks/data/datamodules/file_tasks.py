@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from visiontasks.data.augmentation.presets import detection_resizing
+from visiontasks.data.augmentation.class_aware_crop import ClassAwareCrop
+from visiontasks.data.augmentation.presets import RESIZED, detection_resizing
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole, Within
 from visiontasks.data.datasets.file_dataset import FileDataset
 from visiontasks.data.datasets.tasks import (
@@ -14,6 +15,7 @@ from visiontasks.data.datasets.tasks import (
     MultilabelDataset,
     SegmentationDataset,
 )
+from visiontasks.errors import ArgumentError
 
 TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
 
@@ -29,7 +31,7 @@ class Sizes(NamedTuple):
         shorter: Shorter side in pixels of images that keep their aspect ratio.
         longer: Their maximum longer side.
         crop_scale: Minimum and maximum scale of the image from which a crop is taken.
-        preset: Name of the augmentation preset.
+        preset: Name of the augmentation preset, with what is added to it.
     """
 
     size: tuple[int, int]
@@ -58,7 +60,7 @@ class FileTask(NamedTuple):
 
     def stretched(self) -> "FileTask":
         """Return the preparation for images that are stretched to one size."""
-        return self._replace(training=_stretch, evaluation=_stretch, multiple=1)
+        return self._replace(training=_stretch_alone, evaluation=_stretch, multiple=1)
 
 
 def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
@@ -76,8 +78,25 @@ def _stretch(sizes: Sizes) -> Resizing:
     return Stretch(sizes.size)
 
 
+def _stretch_alone(sizes: Sizes) -> Resizing:
+    for name in sizes.preset.split("+"):
+        if name in RESIZED:
+            message = (
+                f"augmentation {name!r} resizes images in their shape, image_size {sizes.size} stretches them to one "
+                "size. Leave image_size out (shorter and longer bound the sides), or take another augmentation."
+            )
+            raise ArgumentError(message)
+    return _stretch(sizes)
+
+
 def _crop_if_augmented(sizes: Sizes) -> Resizing:
-    return _stretch(sizes) if sizes.preset in ("none", "light") else RandomResizedCrop(sizes.size, area=(0.25, 1.0))
+    weak = {"none", "light"} & {*sizes.preset.split("+")}
+    return _stretch(sizes) if weak else RandomResizedCrop(sizes.size, area=(0.25, 1.0))
+
+
+def _crop(sizes: Sizes) -> Resizing:
+    kind = ClassAwareCrop if "class-aware" in sizes.preset.split("+") else RandomScaledCrop
+    return kind(sizes.size, sizes.crop_scale)
 
 
 FILE_TASKS = {
@@ -94,7 +113,7 @@ FILE_TASKS = {
     ),
     "segmentation": FileTask(
         SegmentationDataset,
-        training=lambda sizes: RandomScaledCrop(sizes.size, sizes.crop_scale),
+        training=_crop,
         evaluation=lambda _: Whole(),
         size=(384, 384),
     ),

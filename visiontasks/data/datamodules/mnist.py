@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from visiontasks.data.augmentation.affine import BatchAffine, Strength
+from visiontasks.data.datasets.batch_augmentation import batch_augmentation
 from visiontasks.data.datasets.idx import download_idx, load_idx
 from visiontasks.data.datasets.idx_datasets import get_idx_dataset
 from visiontasks.data.datasets.memory import MemoryDataset
@@ -27,7 +27,8 @@ class MNISTDataModule(VisionDataModule):
         val_size: Number of training images held out for validation, the same ones for every seed.
         augmentation: How strongly training images are rotated, scaled and shifted: ``"none"``, ``"light"``,
             ``"default"`` or ``"strong"``, see
-            :meth:`BatchAffine.preset <visiontasks.data.augmentation.affine.BatchAffine.preset>`.
+            :meth:`BatchAffine.preset <visiontasks.data.augmentation.affine.BatchAffine.preset>`; or ``"trivial"`` or
+            ``"randaugment"``; each with or without ``"+erasing"``.
         batch_size: Images per training batch and process.
         **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
@@ -47,7 +48,7 @@ class MNISTDataModule(VisionDataModule):
         *,
         download: bool = False,
         val_size: int = 5000,
-        augmentation: Strength = "none",
+        augmentation: str = "none",
         batch_size: int = 128,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
@@ -89,7 +90,7 @@ class MNISTDataModule(VisionDataModule):
         if stage in ("fit", "validate") and not hasattr(self, "val_set"):
             images, labels = load_idx(self.root, self.dataset, "train")
             train, val = self._split(len(labels))
-            augmentation = BatchAffine.preset(self.augmentation, self.seed)
+            augmentation = batch_augmentation(self.augmentation, self.seed)
             self.train_set = MemoryDataset(images[train], labels[train], train, augmentation)
             self.val_set = MemoryDataset(images[val], labels[val], val)
         if stage in ("test", "predict") and not hasattr(self, "test_set"):

@@ -5,10 +5,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from visiontasks.data.augmentation.affine import BatchAffine, Strength
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.presets import check_whole
 from visiontasks.data.augmentation.resizing import Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.datasets.batch_augmentation import batch_augmentation
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset, ShapesSample
@@ -36,8 +37,9 @@ class ShapesDataModule(VisionDataModule):
         in_channels: Number of channels of the images; 1 is grayscale, 3 is RGB.
         data_seed: Seed of the images.
         augmentation: How strongly training images are rotated, scaled and shifted, see :meth:`BatchAffine.preset
-            <visiontasks.data.augmentation.affine.BatchAffine.preset>`; tasks with boxes or masks use their own preset
-            of that name, see :mod:`visiontasks.data.augmentation.presets`.
+            <visiontasks.data.augmentation.affine.BatchAffine.preset>`, or in classification ``"trivial"`` or
+            ``"randaugment"``, each with or without ``"+erasing"``; tasks with boxes or masks use their own preset of
+            that name, see :mod:`visiontasks.data.augmentation.presets`.
         max_objects: Maximum number of objects in an image; every number from 1 to it is equally likely. By default 3 in
             detection, else 1.
         proposals: Detection: a file of proposals to include in the batches, see
@@ -67,7 +69,7 @@ class ShapesDataModule(VisionDataModule):
         image_size: ImageSize = (64, 64),
         in_channels: int = 3,
         data_seed: int = 0,
-        augmentation: Strength = "none",
+        augmentation: str = "none",
         max_objects: int | None = None,
         proposals: str | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
@@ -132,7 +134,7 @@ class ShapesDataModule(VisionDataModule):
         if stage in ("test", "predict") and not hasattr(self, "test_set"):
             self.test_set = self._generate("test")
 
-    def _generate(self, split: str, augmentation: Strength = "none") -> MemoryDataset:
+    def _generate(self, split: str, augmentation: str = "none") -> MemoryDataset:
         seed = 3 * self.data_seed + list(self.sizes).index(split)
         shapes = ShapesDataset(
             self.sizes[split], image_size=self.size, max_objects=self.max_objects, seed=seed, channels=self.channels
@@ -141,7 +143,7 @@ class ShapesDataModule(VisionDataModule):
         if self.task == "classification":
             images = torch.stack([sample.image for sample in drawn])
             labels = torch.tensor([sample.label for sample in drawn])
-            return MemoryDataset(images, labels, augmentation=BatchAffine.preset(augmentation, self.seed))
+            return MemoryDataset(images, labels, augmentation=batch_augmentation(augmentation, self.seed))
         samples = [_sample(self.task, sample, torch.tensor(index)) for index, sample in enumerate(drawn)]
         if self.proposals is not None:
             file = ProposalFile(self.proposals)
@@ -151,6 +153,7 @@ class ShapesDataModule(VisionDataModule):
                 ProposalBatch(**sample._asdict(), proposals=boxes)
                 for sample, boxes in zip(samples, proposals, strict=True)
             ]
+        check_whole(augmentation)
         changes = Augmentation.create(self.task, augmentation)
         return MemorySamples(samples, None if changes.empty else changes, self.seed)
 

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Sized
 from hashlib import blake2b
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args, runtime_checkable
@@ -192,9 +193,11 @@ class FileDataset(Dataset[BatchT], ABC):
         """
         quiet_workers()
         if not isinstance(request, BatchRequest):
-            (image,), epoch = request_of(request, len(self))
-            return self.sample(image, epoch)
-        read = (self._sample(index, request.epoch, self.on_error) for index in request.indices)
+            single = request_of(request, len(self))
+            return self.sample(single.indices[0], single.epoch)
+        # An epoch of its own for every further draw of an image.
+        draws = zip_longest(request.indices, request.drawn, fillvalue=0)
+        read = (self._sample(index, request.epoch + (drawn << 32), self.on_error) for index, drawn in draws)
         samples = [sample for sample in read if sample is not None]
         if samples:
             return collate(samples, self.multiple)
@@ -237,12 +240,15 @@ class FileDataset(Dataset[BatchT], ABC):
             boxes = np.empty((0, 4)) if boxes is None else boxes
             kept, visible = np.arange(len(boxes)), 0.0
         # A separate random stream: that of the augmentation starts with the same seed.
-        window = self.resizing.window(pixels.shape[0], pixels.shape[1], Random(f"resizing {seed}"))
+        resizing, random = self.resizing, Random(f"resizing {seed}")
+        height, width = pixels.shape[:2]
+        window = resizing.window(height, width, random) if mask is None else resizing.window_of_mask(mask, random)
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)
         shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
         scale = window.height / window.size[0], window.width / window.size[1]
+        pixels = show_image(pixels, window)
         return View(
-            to_tensor(show_image(pixels, window)),
+            to_tensor(pixels if self.augmentation is None else self.augmentation.of_view(pixels, seed)),
             torch.tensor(window.size),
             torch.tensor(scale, dtype=torch.float32),
             torch.from_numpy(boxes[inside].astype(np.float32)),

@@ -7,6 +7,7 @@ import torch
 
 from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
 from visiontasks.data.index.proposal_files import ProposalFile
+from visiontasks.errors import ArgumentError
 from visiontasks.types import ProposalBatch
 
 
@@ -19,11 +20,15 @@ class ProposalDataset(FileDataset[ProposalBatch]):
         **kwargs: Arguments of :class:`~visiontasks.data.datasets.file_dataset.FileDataset`.
 
     Raises:
+        ArgumentError: If the augmentation pastes objects of other images, of which there are no proposals.
         DataError: If the file lacks the proposals of an image.
     """
 
     def __init__(self, index: ImageFiles, *, proposals: ProposalFile, **kwargs: Any) -> None:  # noqa: ANN401 (see Args)
         super().__init__(index, **kwargs)
+        if self.augmentation is not None and self.augmentation.pasted:
+            message = "copy-paste adds objects of other images, for which there are no proposals. Leave it out."
+            raise ArgumentError(message)
         self.proposals = proposals
         self.rows = proposals.rows([index.file(image) for image in range(len(index))])
 

@@ -1,16 +1,19 @@
 """Data sets of images in files, one per task."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
+from visiontasks.data.augmentation.copy_paste import choose, paste
+from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles, sample_seed
+from visiontasks.data.images.arrays import to_tensor
 from visiontasks.data.images.mask_reading import check_mask, read_mask
 from visiontasks.data.images.mask_values import MaskValues
-from visiontasks.errors import ArgumentError, DataError
+from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
 from visiontasks.types import (
     IGNORED,
     AutoencodingBatch,
@@ -84,7 +87,23 @@ class DetectionDataset(FileDataset[DetectionBatch]):
     """
 
     def sample(self, index: int, epoch: int) -> DetectionBatch:
-        """Make one sample."""
+        """Make one sample, with objects of another image if the augmentation pastes some."""
+        sample = self._annotated(index, epoch)
+        random = Random(f"copy-paste {sample_seed(self.seed, epoch, index)}")
+        if self.augmentation is None or random.random() >= self.augmentation.pasted:
+            return sample
+        other = (index + random.randint(1, max(1, len(self) - 1))) % len(self)
+        if self._unreadable[other]:
+            return sample
+        try:
+            added = self._annotated(other, random.getrandbits(31))
+        except UnreadableFileError:
+            if self.on_error == "raise":
+                raise
+            return sample
+        return _paste(sample, added, random, self.augmentation.visible)
+
+    def _annotated(self, index: int, epoch: int) -> DetectionBatch:
         boxes, labels, ignore = self.index.objects(index)
         view = self.view(index, epoch, boxes)
         return DetectionBatch(
@@ -97,6 +116,24 @@ class DetectionDataset(FileDataset[DetectionBatch]):
             torch.tensor(index),
             torch.from_numpy(self.index.areas_of(index)[view.kept].astype(np.float32)),
         )
+
+
+def _paste(sample: DetectionBatch, other: DetectionBatch, random: Random, visible: float) -> DetectionBatch:
+    """Paste some objects of another sample, none of which is ignored."""
+    pasted = paste(
+        sample.images.permute(1, 2, 0).numpy(),
+        sample.boxes.double().numpy(),
+        other.images.permute(1, 2, 0).numpy(),
+        other.boxes.double().numpy(),
+        choose(np.flatnonzero(~other.ignore.numpy()), random),
+        visible,
+    )
+    objects = {
+        name: torch.cat([getattr(sample, name)[pasted.kept], getattr(other, name)[pasted.added]])
+        for name in ("labels", "ignore", "areas")
+    }
+    boxes = torch.from_numpy(pasted.boxes.astype(np.float32))
+    return sample._replace(images=to_tensor(pasted.pixels), boxes=boxes, **objects)
 
 
 class SegmentationDataset(FileDataset[SegmentationBatch]):

@@ -32,19 +32,58 @@ def class_balanced_weights(
         >>> class_balanced_weights(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 4])).tolist()
         [0.333..., 0.333..., 1.0]
     """
-    if not len(labels):
-        message = "balanced draws images by the classes of their objects, which the annotations do not have."
-        raise ArgumentError(message)
-    images = len(offsets) - 1
-    owners = np.repeat(np.arange(images), np.diff(offsets))
-    pairs = np.unique(np.column_stack((owners, labels)), axis=0).reshape(-1, 2)
-    image, label = pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
-    weights = np.zeros(images)
+    image, label = _classes_of_images(labels, offsets, "balanced")
+    weights = np.zeros(len(offsets) - 1)
     frequency: Int64[np.ndarray, " classes"] = np.bincount(label)
     np.maximum.at(weights, image, np.reciprocal(frequency.astype(np.float64))[label])
     without_objects = weights == 0
     weights[without_objects] = 1 / max(1, int(without_objects.sum()))
     return weights
+
+
+def repeat_factors(
+    labels: Integer[np.ndarray, " objects"], offsets: Integer[np.ndarray, " bounds"], threshold: float
+) -> Float64[np.ndarray, " images"]:
+    """Compute how often each image is repeated so that rare classes are seen more often.
+
+    Repeat-factor sampling of Gupta et al. 2019, LVIS, section 4.1: ``r(c) = max(1, sqrt(t / f(c)))`` for a class that a
+    fraction ``f(c)`` of the images show, and for an image the largest of its classes; 1 without objects.
+
+    Args:
+        labels: Class of each object.
+        offsets: Objects of image i are ``offsets[i]`` to ``offsets[i + 1]``.
+        threshold: The fraction t of images below which a class is rare, such as 0.001.
+
+    Returns:
+        Repeats of the images for :class:`~visiontasks.data.loading.samplers.TrainingSampler`.
+
+    Raises:
+        ArgumentError: If there are no objects, or the threshold is not above 0 and at most 1.
+
+    Example:
+        >>> repeat_factors(np.array([0, 0, 0, 0, 1]), np.array([0, 1, 2, 3, 5]), threshold=0.5).tolist()
+        [1.0, 1.0, 1.0, 1.414...]
+    """
+    if not 0 < threshold <= 1:
+        message = f"repeat_threshold is {threshold}; expected a fraction of the images, above 0 and at most 1."
+        raise ArgumentError(message)
+    image, label = _classes_of_images(labels, offsets, "repeat_threshold")
+    repeats = np.ones(len(offsets) - 1)
+    frequency = np.bincount(label) / len(repeats)
+    np.maximum.at(repeats, image, np.sqrt(threshold / frequency[label]))
+    return repeats
+
+
+def _classes_of_images(
+    labels: Integer[np.ndarray, " objects"], offsets: Integer[np.ndarray, " bounds"], argument: str
+) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
+    """List every image with every class that it shows, each pair once."""
+    if not len(labels):
+        message = f"{argument} draws images by the classes of their objects, which the annotations do not have."
+        raise ArgumentError(message)
+    owners = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    pairs = np.unique(np.column_stack((owners, labels)), axis=0).reshape(-1, 2)
+    return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64)
 
 
 def aspect_groups(
@@ -102,3 +141,19 @@ def arrange_by_group(
     steps = torch.cat((steps, mixed[:full].reshape(-1, step)))
     shuffled = steps[torch.randperm(len(steps), generator=generator)]
     return torch.cat((shuffled.flatten(), mixed[full:]))
+
+
+def earlier_draws(order: Int64[Tensor, " samples"]) -> Int64[Tensor, " samples"]:
+    """Count how often each sample of an order has come before.
+
+    Args:
+        order: Positions of the samples.
+
+    Example:
+        >>> earlier_draws(torch.tensor([3, 1, 3, 3, 1])).tolist()
+        [0, 0, 1, 2, 1]
+    """
+    ascending, places = order.sort(stable=True)
+    earlier = torch.empty_like(order)
+    earlier[places] = torch.arange(len(order)) - torch.searchsorted(ascending, ascending)
+    return earlier

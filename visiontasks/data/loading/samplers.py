@@ -1,6 +1,6 @@
 """Samplers of whole batches, which are the same for any number of processes."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import distributed
 from torch.utils.data import DistributedSampler, SequentialSampler
 
-from visiontasks.data.loading.ordering import arrange_by_group
+from visiontasks.data.loading.ordering import arrange_by_group, earlier_draws
 from visiontasks.errors import ArgumentError
 
 
@@ -19,10 +19,12 @@ class BatchRequest(NamedTuple):
     Attributes:
         indices: Positions in the data set.
         epoch: Number of passes over the data set before this one; it seeds augmentation.
+        drawn: How often each was drawn before in this epoch, so that it is augmented anew; empty for never.
     """
 
     indices: list[int]
     epoch: int
+    drawn: Sequence[int] = ()
 
 
 def request_of(index: int, count: int) -> BatchRequest:
@@ -61,10 +63,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         groups: Group of each sample; the samples of a step are of one group, except in the last steps.
         weights: How often each sample is drawn, relative to the others; an epoch then draws as many samples as there
             are, with replacement. By default every sample is drawn once.
+        repeats: How many times each sample is drawn in an epoch on average, in place of weights: 1.25 for twice in
+            every fourth epoch and once in the others. An epoch has as many samples as their sum.
 
     Raises:
-        ArgumentError: If the batch size is not positive, there are fewer samples than processes, or groups or weights
-            do not fit the samples.
+        ArgumentError: If the batch size is not positive, there are fewer samples than processes, groups, weights or
+            repeats do not fit the samples, or both of the latter are given.
     """
 
     def __init__(
@@ -77,9 +81,13 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
         rank: int | None = None,
         groups: Int64[np.ndarray, " samples"] | None = None,
         weights: Float64[np.ndarray, " samples"] | None = None,
+        repeats: Float64[np.ndarray, " samples"] | None = None,
     ) -> None:
         _check(dataset, batch_size)
-        for name, values in (("groups", groups), ("weights", weights)):
+        if weights is not None and repeats is not None:
+            message = "Both weights and repeats are given; expected one, as both say how often samples are drawn."
+            raise ArgumentError(message)
+        for name, values in (("groups", groups), ("weights", weights), ("repeats", repeats)):
             if values is not None and (
                 len(values) != len(dataset) or values.min() < 0 or not np.isfinite(values).all()
             ):
@@ -87,8 +95,9 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
                 raise ArgumentError(message)
         replicas, rank = _place(num_replicas, rank)
         super().__init__(dataset, replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]  # length only
-        self.samples = len(dataset)
+        self.samples = len(dataset) if repeats is None else round(repeats.sum())
         self.batch_size = batch_size
+        self.repeats = None if repeats is None else torch.from_numpy(repeats)
         self.groups = None if groups is None else torch.from_numpy(groups)
         self.weights = None if weights is None else torch.from_numpy(weights)
         self.start = 0
@@ -138,10 +147,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
     def __iter__(self) -> Iterator[BatchRequest]:
         """Yield the batches of this process in the present epoch, from ``start`` on."""
         order = self._order()
+        drawn = earlier_draws(order) if self.weights is not None or self.repeats is not None else order[:0]
         for batch in range(self.start, self.batches):
             size = self.last_size if batch == self.batches - 1 else self.batch_size
             start = batch * self.batch_size * self.num_replicas + self.rank * size
-            yield BatchRequest(order[start : start + size].tolist(), self.epoch)
+            own = slice(start, start + size)
+            yield BatchRequest(order[own].tolist(), self.epoch, drawn[own].tolist())
 
     def _order(self) -> Int64[torch.Tensor, " samples"]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -152,6 +163,12 @@ class TrainingSampler(DistributedSampler[BatchRequest]):
             sums = self.weights.cumsum(0)
             drawn = torch.rand(self.samples, generator=generator, dtype=torch.float64) * sums[-1]
             order = torch.searchsorted(sums, drawn, right=True).clamp(max=self.samples - 1)
+        if self.repeats is not None:
+            # Equidistant points in the cumulative repeats round each number of repeats up or down.
+            sums = self.repeats.cumsum(0)
+            start = torch.rand((), generator=generator, dtype=torch.float64)
+            points = (torch.arange(self.samples, dtype=torch.float64) + start) * (sums[-1] / self.samples)
+            order = torch.searchsorted(sums, points, right=True).clamp(max=len(sums) - 1)[order]
         if self.groups is None:
             return order
         return arrange_by_group(order, self.groups, self.batch_size * self.num_replicas, generator)
@@ -178,7 +195,7 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
 
     Example:
         >>> list(EvaluationSampler(range(5), batch_size=2, num_replicas=2, rank=1))
-        [BatchRequest(indices=[2, 3], epoch=0), BatchRequest(indices=[], epoch=0)]
+        [BatchRequest(indices=[2, 3], epoch=0, drawn=()), BatchRequest(indices=[], epoch=0, drawn=())]
     """
 
     def __init__(
