@@ -18,12 +18,12 @@ SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 def test_arguments_of_every_task() -> None:
     task = ClassificationTask(
         3, **SMALL, in_channels=2, image_size=(9, 7), freeze=1, skip_nonfinite=4, normalization="unit", warmup=0.25,
-        lr_interval="step", lr_scheduler="constant", backbone_lr_factor=0.5,
+        lr_interval="step", lr_scheduler="constant", backbone_lr_factor=0.5, layer_decay=0.75,
     )  # fmt: skip
     assert (task.in_channels, task.image_size, task.normalize.mode) == (2, (9, 7), "unit")
     assert task._parts.unfreezing.freeze == 1
     assert task._parts.finite_updates.limit == 4
-    assert task._setup == ("constant", "step", 0.25, 0.5, None)
+    assert task._setup == ("constant", "step", 0.25, 0.5, 0.75, None)
     trained = {name.split(".")[1] for name, value in task.backbone.named_parameters() if value.requires_grad}
     assert trained == {"1"}
 
@@ -38,7 +38,7 @@ def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
     assert (task._setup.interval, task._setup.warmup_share, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
     assert task._setup.schedule == "cosine"
     assert all(parameter.requires_grad for parameter in task.parameters())
-    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task, task.backbone)
+    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task)
     assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
 
 

@@ -112,6 +112,14 @@ class Backbone(nn.Module, ABC):
         """
         return []
 
+    def layers(self) -> list[list[nn.Parameter]]:
+        """List the parameters of each layer, first to last, for learning rates that fall with depth.
+
+        Returns:
+            By default the parameters of each stage, see :meth:`stage_modules`; empty if those are not told.
+        """
+        return [[value for module in stage for value in module.parameters()] for stage in self.stage_modules()]
+
     def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Convert weights from the names that other implementations of the network give them.
 

@@ -63,6 +63,8 @@ class Task(LightningModule, ABC):
         warmup: Share of all training steps in which the learning rate rises linearly, 0 to 1, with any schedule; by
             default 0.05 with a named one, 0 with another.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
+        layer_decay: Factor by which the learning rate falls from the head to the last layer of the backbone, and on to
+            each layer before, such as 0.75; see :func:`~visiontasks.tasks.layer_decay.decay_by_layer`. 1 for none.
         skip_nonfinite: Number of batches in a row that may be skipped because their loss or gradient is infinite or
             NaN, before the training stops; see :class:`~visiontasks.tasks.finiteness.FiniteUpdates`.
 
@@ -72,22 +74,17 @@ class Task(LightningModule, ABC):
         DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
-    takes: str | None = None
-    """Kind of data that it takes; None for any."""
+    takes: str | None = None  #: Kind of data that it takes; None for any.
+    #: NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough.
     batch_type: Any = AutoencodingBatch
-    """NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough."""
-    num_classes: int | None = None
-    """Number of classes, which must be that of the data; None for a task without classes."""
-    monitor: str = "val/loss"
-    """Logged metric by which the best checkpoint is selected."""
-    monitor_mode: Literal["min", "max"] = "min"
-    """Whether lower or higher values of it are better."""
+    num_classes: int | None = None  #: Number of classes, which must be that of the data; None for a task without.
+    monitor: str = "val/loss"  #: Logged metric by which the best checkpoint is selected.
+    monitor_mode: Literal["min", "max"] = "min"  #: Whether lower or higher values of it are better.
+    #: How its predictions are shown and written, where they are not those of this library.
     kind: ClassVar[Kind | None] = None
-    """How its predictions are shown and written, where they are not those of this library."""
-    any_size: bool = False
-    """Whether images of any size are predicted as they are, if no other size is known."""
+    any_size: bool = False  #: Whether images of any size are predicted as they are, if no other size is known.
+    #: How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`.
     view: dict[str, Any] | None = None
-    """How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
@@ -112,12 +109,13 @@ class Task(LightningModule, ABC):
         lr_interval: Literal["epoch", "step"] = "epoch",
         warmup: float | None = None,
         backbone_lr_factor: float = 1.0,
+        layer_decay: float = 1.0,
         skip_nonfinite: int = 0,
     ) -> None:
         super().__init__()
         self._unsaved = save_arguments(self)
         self._record: dict[str, Any] = {}
-        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor).checked()
+        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor, layer_decay).checked()
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
         self.backbone = built_backbone(backbone, backbone_options, in_channels)
         self.in_channels = in_channels
@@ -245,7 +243,7 @@ class Task(LightningModule, ABC):
         Raises:
             ArgumentError: If the schedule gives the backbone the learning rate of the head.
         """
-        optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self, self.backbone)
+        optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self)
         self._parts.unfreezing.begin(optimizer)
         schedule = self._setup.make_schedule(self, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[return-value]  # as documented
