@@ -20,7 +20,6 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 _NOTED = 64
 """Number of weights that tell random ones from all others."""
 
-
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -51,6 +50,9 @@ class Backbone(nn.Module, ABC):
     auxiliary_channels: tuple[int, ...] = ()
     pretrained_normalization: PretrainedNormalization = "imagenet"
     cut: tuple[str, ...] = ()
+
+    recomputes: bool | None = None
+    """Whether it computes stages again for their gradients by itself; None if it cannot, but its blocks may be."""
 
     made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""

@@ -52,6 +52,7 @@ class Task(LightningModule, ABC):
             number of stages, counted from the finest.
         freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only
             in detection from pretrained weights.
+        gradient_checkpointing: Whether blocks of the backbone are computed again for their gradients, to save memory.
         in_channels: Channels of the images.
         image_size: Height and width in pixels of images in prediction, or one number; by default those of a fit's data.
         normalization: Mode or numbers of :class:`~visiontasks.tasks.normalization.Normalize`. By default as the weights
@@ -101,6 +102,7 @@ class Task(LightningModule, ABC):
         backbone_weights: str | Path | None = None,
         freeze: Freeze = "none",
         freeze_norms: bool | None = None,
+        gradient_checkpointing: bool = False,
         in_channels: int = 3,
         image_size: ImageSize | None = None,
         normalization: Normalization | None = None,
@@ -117,7 +119,7 @@ class Task(LightningModule, ABC):
         self._record: dict[str, Any] = {}
         self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor, layer_decay).checked()
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
-        self.backbone = built_backbone(backbone, backbone_options, in_channels)
+        self.backbone = built_backbone(backbone, backbone_options, in_channels, gradient_checkpointing)
         self.in_channels = in_channels
         self.image_size = None if image_size is None else height_and_width("image_size", image_size)
         self.class_names: list[str] | None = None
