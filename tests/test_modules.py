@@ -28,6 +28,7 @@ TESTED_BY = [
     ("data/loading/sharing.py", "data/loading/test_collate.py", "the memory that batches are collated in"),
     ("decoders/decoder.py", "decoders/test_contract.py", "what all decoders share"),
     ("decoders/weights.py", "tasks/test_segmentation_weights.py", "weights of a whole network"),
+    ("detection/choices.py", "tasks/test_detection.py", "arguments of a detector that cannot work"),
     ("detection/operators.py", "export/test_program_files.py", "operators that only an export keeps"),
     ("detection/outputs.py", "tasks/test_detection.py", "what a detector returns"),
     ("embedding/*.py", "cli/test_embed.py", "embeddings by the command"),

@@ -114,6 +114,8 @@ def test_a_detector_has_the_numbers_of_torchvision() -> None:
         "score_thresh": 0.05,
         "nms_thresh": 0.5,
         "detections_per_img": 100,
+        "box_loss": "smooth_l1",
+        "soft_nms": "none",
     }
     # The rest is what they have by themselves.
     assert (task.rpn.nms_thresh, task.rpn.sampler, task.roi_head.sampler) == (
@@ -128,6 +130,7 @@ def test_arguments_of_a_detector() -> None:
         5, **SMALL, design="v2", stride=2, fpn_width=16, head_width=24, anchor_scales=(2, 4), aspect_ratios=(1.0,),
         class_agnostic=True, rpn_pre_nms_top_n=(20, 10), rpn_post_nms_top_n=(8, 4), rpn_batch_size_per_image=6,
         box_batch_size_per_image=5, box_score_thresh=0.3, box_nms_thresh=0.4, box_detections_per_img=9,
+        box_loss="giou", box_soft_nms="linear", test_time_flips="both", test_time_scales=[0.5, 1],
     )  # fmt: skip
     assert isinstance(task.rpn, SpiedRPN)
     assert isinstance(task.roi_head, SpiedRoIHead)
@@ -146,7 +149,10 @@ def test_arguments_of_a_detector() -> None:
         "score_thresh": 0.3,
         "nms_thresh": 0.4,
         "detections_per_img": 9,
+        "box_loss": "giou",
+        "soft_nms": "linear",
     }
+    assert (task.test_time_flips, task.test_time_scales) == ("both", (0.5, 1))
     assert any(isinstance(module, nn.BatchNorm2d) for module in task.neck.modules())
     single = Spied(5, backbone="resnet18", neck="none")
     assert isinstance(single.rpn, SpiedRPN)
