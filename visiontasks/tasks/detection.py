@@ -238,7 +238,7 @@ class DetectionTask(Task):
         """Compute what :meth:`forward` does, and that of mirrored and resized views of the images if requested."""
         outputs: DetectionOutputs = self(*inputs)
         flips, scales = flips or self.test_time_flips, scales or self.test_time_scales
-        if self.fitting or not len(inputs[0]) or (flips == "none" and tuple(scales) == (1.0,)):
+        if self.fitting or (flips == "none" and tuple(scales) == (1.0,)) or not len(inputs[0]):
             return outputs
         return with_views(self, outputs, inputs[0], inputs[2:], flips, scales, multiple_of(self))
 
