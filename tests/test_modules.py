@@ -18,6 +18,7 @@ TESTED_BY = [
     ("arguments.py", "tasks/test_arguments.py", "arguments of tasks are saved in their checkpoints"),
     ("backbones/padding.py", "backbones/test_wrapped.py", "its contract is that of the networks that it wraps"),
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
+    ("cli/compilation.py", "tasks/test_compilation.py", "the flag compiles"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
