@@ -51,7 +51,7 @@ def step(task: Task, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: A
     torch.manual_seed(0)
     task.zero_grad()
     loss = torch.stack(list(task.losses(task(*task.inputs(batch)), batch).values())).sum()
-    loss.backward()  # type: ignore[no-untyped-call]  # of torch
+    loss.backward()
     return loss.detach(), {name: value.grad for name, value in task.named_parameters() if value.grad is not None}
 
 

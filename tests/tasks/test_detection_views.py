@@ -20,7 +20,7 @@ from visiontasks.tasks.averaging import Flips, resize
 from visiontasks.tasks.detection_views import mirrored, view_of
 from visiontasks.types import DetectionPredictions
 
-MANY = {"box_score_thresh": 0.3, "box_detections_per_img": 2000}
+MANY: dict[str, Any] = {"box_score_thresh": 0.3, "box_detections_per_img": 2000}
 
 
 def twins(**options: Any) -> tuple[DetectionTask, DetectionTask]:  # noqa: ANN401 - arguments of the task

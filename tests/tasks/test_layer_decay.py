@@ -73,7 +73,7 @@ def test_it_composes_with_freezing_factor_and_warm_up(fit: Fit, batch: Classific
     for head, *others in notes.rates:
         assert sorted(others) == pytest.approx([0.1 * head / 4, 0.1 * head / 2])  # the first stage is frozen
     held = {id(value) for group in trainer.optimizers[0].param_groups for value in group["params"]}
-    assert not held & {id(value) for value in task.backbone.stages[0].parameters()}
+    assert not held & {id(value) for value in task.backbone.stage_modules()[0][0].parameters()}
 
 
 class Reversed(nn.Module):

@@ -33,7 +33,7 @@ def compile_regions(task: Task, **options: Any) -> list[str]:  # noqa: ANN401 (t
         raise ArgumentError(message)
     regions = dict(_regions(task))
     for region in regions.values():
-        region.compile(**options)  # type: ignore[no-untyped-call]  # of torch
+        region.compile(**options)
     return list(regions)
 
 

@@ -275,7 +275,7 @@ class DetectionTask(Task):
         found = [self.roi_head.candidates(*self._regions(view.outputs), score) for view in outputs.views]
         return self.roi_head.select(merged(found, outputs), len(outputs.sizes), score)
 
-    def _regions(self, outputs: DetectionOutputs) -> tuple[Tensor, ...]:
+    def _regions(self, outputs: DetectionOutputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
         boxes = outputs.proposals[images, places]
         logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
