@@ -257,8 +257,8 @@ class DetectionTask(Task):
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
-        regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        terms = self.roi_head.losses(*self.roi_head(regions), sample=sample)
+        logits, deltas = self.roi_head(self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten()))
+        terms = self.roi_head.losses(logits, deltas, sample)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
         return terms
