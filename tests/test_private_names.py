@@ -101,6 +101,7 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     ),
     "_combined_loader": lambda trainer: trainer.test_loop._combined_loader is None,
     "_compiled_call_impl": lambda _: torch.nn.Module()._compiled_call_impl is None,
+    "_forward_hooks": lambda _: not torch.nn.Module()._forward_hooks,
     "_data_fetcher": lambda trainer: (
         trainer.fit_loop._data_fetcher is None
         and trainer.validate_loop._data_fetcher is None

@@ -1,10 +1,14 @@
+import pytest
 import torch
+from torch import Tensor
+from torchvision import ops
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.roi_heads import RoIHeads
 
 from tests.detection.scenes import random_boxes, random_targets
 from visiontasks.detection.matcher import Targets
-from visiontasks.detection.roi_head import RoIHead
+from visiontasks.detection.roi_head import RegionBoxLoss, RegionSample, RoIHead
+from visiontasks.errors import ArgumentError
 
 CLASSES = 4
 
@@ -65,3 +69,49 @@ def test_outputs_are_float32_under_autocast() -> None:
         logits, deltas = head(torch.rand(6, 3, 3, 2))
     assert logits.dtype == deltas.dtype == torch.float32
     assert (logits.shape, deltas.shape) == ((6, 5), (6, 4, 4))
+
+
+def halved(predicted: Tensor, target: Tensor) -> Tensor:
+    """A loss of a user's own."""
+    return (predicted - target).abs().sum(1) / 2
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize("name", ["giou", "diou", "ciou"])
+def test_box_losses_by_name_are_torchvisions(name: RegionBoxLoss, agnostic: bool) -> None:
+    torch.manual_seed(0)
+    head = RoIHead(4, (2, 2), 3, box_loss=name, class_agnostic=agnostic)
+    proposals, labels = random_boxes(2, 6, least=5.0), torch.tensor([[0, 1, 2, 3, 3, 3], [1, 1, 3, 3, 3, 2]])
+    objects = torch.where((labels < 3)[..., None], proposals + torch.randn(2, 6, 4), proposals)
+    deltas = torch.randn(12, 1 if agnostic else 3, 4, requires_grad=True)
+    sample = RegionSample(proposals, labels, objects, torch.full((2, 6), 1 / 12))
+    terms = head.losses(torch.zeros(12, 4), deltas, sample)
+    terms["box"].backward()
+    kind = {"giou": "generalized", "diou": "distance", "ciou": "complete"}[name]
+    reference = getattr(ops, f"{kind}_box_iou_loss")
+    expected = torch.zeros(())
+    for place in range(12):
+        label = int(labels.flatten()[place])
+        if label < 3:
+            box = head.coder.decode(deltas[place, 0 if agnostic else label], proposals.flatten(0, 1)[place])
+            expected = expected + 10 * reference(box[None], objects.flatten(0, 1)[place][None]).sum() / 12
+    torch.testing.assert_close(terms["box"], expected)
+    assert deltas.grad is not None
+    assert deltas.grad.isfinite().all()
+    trained = deltas.grad.abs().sum((1, 2)) > 0
+    assert torch.equal(trained, labels.flatten() < 3)
+    background = RegionSample(proposals, torch.full_like(labels, 3), proposals, sample.weight)
+    assert head.losses(torch.zeros(12, 4), deltas, background)["box"] == 0
+
+
+def test_a_box_loss_of_ones_own_is_taken_as_it_is() -> None:
+    head = RoIHead(4, (2, 2), 1, box_loss="tests.detection.test_roi_head.halved")
+    boxes = torch.tensor([[[0.0, 0, 8, 8]]])
+    sample = RegionSample(boxes, torch.tensor([[0]]), boxes + 1, torch.ones(1, 1))
+    assert head.losses(torch.zeros(1, 2), torch.zeros(1, 1, 4), sample)["box"] == 2
+
+
+@pytest.mark.parametrize("name", ["l1", "giuo"])
+def test_an_unknown_box_loss_is_refused(name: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"box_loss is '{name}'"):
+        RoIHead(4, (2, 2), 1, box_loss=name)

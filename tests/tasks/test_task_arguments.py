@@ -18,12 +18,12 @@ SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 def test_arguments_of_every_task() -> None:
     task = ClassificationTask(
         3, **SMALL, in_channels=2, image_size=(9, 7), freeze=1, skip_nonfinite=4, normalization="unit", warmup=0.25,
-        lr_interval="step", lr_scheduler="constant", backbone_lr_factor=0.5,
+        lr_interval="step", lr_scheduler="constant", backbone_lr_factor=0.5, layer_decay=0.75,
     )  # fmt: skip
     assert (task.in_channels, task.image_size, task.normalize.mode) == (2, (9, 7), "unit")
     assert task._parts.unfreezing.freeze == 1
     assert task._parts.finite_updates.limit == 4
-    assert task._setup == ("constant", "step", 0.25, 0.5, None)
+    assert task._setup == ("constant", "step", 0.25, 0.5, 0.75, None)
     trained = {name.split(".")[1] for name, value in task.backbone.named_parameters() if value.requires_grad}
     assert trained == {"1"}
 
@@ -38,7 +38,7 @@ def test_a_classifier_does_nothing_that_was_not_asked_for() -> None:
     assert (task._setup.interval, task._setup.warmup_share, task._setup.backbone_factor) == ("epoch", 0.05, 1.0)
     assert task._setup.schedule == "cosine"
     assert all(parameter.requires_grad for parameter in task.parameters())
-    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task, task.backbone)
+    optimizer: Any = task._setup.make_optimizer(torch.optim.SGD, task)
     assert {group["lr"] for group in optimizer.param_groups} == {1e-3}
 
 
@@ -114,6 +114,8 @@ def test_a_detector_has_the_numbers_of_torchvision() -> None:
         "score_thresh": 0.05,
         "nms_thresh": 0.5,
         "detections_per_img": 100,
+        "box_loss": "smooth_l1",
+        "soft_nms": "none",
     }
     # The rest is what they have by themselves.
     assert (task.rpn.nms_thresh, task.rpn.sampler, task.roi_head.sampler) == (
@@ -128,6 +130,7 @@ def test_arguments_of_a_detector() -> None:
         5, **SMALL, design="v2", stride=2, fpn_width=16, head_width=24, anchor_scales=(2, 4), aspect_ratios=(1.0,),
         class_agnostic=True, rpn_pre_nms_top_n=(20, 10), rpn_post_nms_top_n=(8, 4), rpn_batch_size_per_image=6,
         box_batch_size_per_image=5, box_score_thresh=0.3, box_nms_thresh=0.4, box_detections_per_img=9,
+        box_loss="giou", box_soft_nms="linear", test_time_flips="both", test_time_scales=[0.5, 1],
     )  # fmt: skip
     assert isinstance(task.rpn, SpiedRPN)
     assert isinstance(task.roi_head, SpiedRoIHead)
@@ -146,7 +149,10 @@ def test_arguments_of_a_detector() -> None:
         "score_thresh": 0.3,
         "nms_thresh": 0.4,
         "detections_per_img": 9,
+        "box_loss": "giou",
+        "soft_nms": "linear",
     }
+    assert (task.test_time_flips, task.test_time_scales) == ("both", (0.5, 1))
     assert any(isinstance(module, nn.BatchNorm2d) for module in task.neck.modules())
     single = Spied(5, backbone="resnet18", neck="none")
     assert isinstance(single.rpn, SpiedRPN)

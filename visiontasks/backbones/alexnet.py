@@ -33,6 +33,8 @@ class AlexNet(Backbone):
         ((64, 192, 256, 256), (4, 8, 16, 32))
     """
 
+    recomputes = False
+
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
         self.channels, self.strides = (64, 192, 256, 256), (4, 8, 16, 32)
@@ -59,4 +61,4 @@ class AlexNet(Backbone):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps; see :meth:`Backbone.forward`."""
-        return outputs_of(self.stage_modules(), images)
+        return outputs_of(self.stage_modules(), images, recompute=self.recomputes)

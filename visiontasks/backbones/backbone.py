@@ -20,7 +20,6 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 _NOTED = 64
 """Number of weights that tell random ones from all others."""
 
-
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -51,6 +50,9 @@ class Backbone(nn.Module, ABC):
     auxiliary_channels: tuple[int, ...] = ()
     pretrained_normalization: PretrainedNormalization = "imagenet"
     cut: tuple[str, ...] = ()
+
+    recomputes: bool | None = None
+    """Whether it computes stages again for their gradients by itself; None if it cannot, but its blocks may be."""
 
     made_with: dict[str, object] | None = None
     """Arguments of its constructor, from which a checkpoint makes it again; None if not all are plain values."""
@@ -111,6 +113,14 @@ class Backbone(nn.Module, ABC):
             default, for a backbone that can only be frozen as a whole.
         """
         return []
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """List the parameters of each layer, first to last, for learning rates that fall with depth.
+
+        Returns:
+            By default the parameters of each stage, see :meth:`stage_modules`; empty if those are not told.
+        """
+        return [[value for module in stage for value in module.parameters()] for stage in self.stage_modules()]
 
     def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Convert weights from the names that other implementations of the network give them.

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.locally_connected import LocallyConnected2d
+from visiontasks.backbones.recomputation import recomputed
 from visiontasks.errors import ArgumentError, check_choice
 
 Norm = Literal["batch", "group", "instance", "none"]
@@ -141,11 +142,15 @@ def split_before(layers: Iterable[nn.Module], kind: type[nn.Module]) -> list[lis
     return stages
 
 
-def outputs_of(stages: Iterable[Iterable[nn.Module]], x: Tensor) -> list[Tensor]:
-    """Apply stages one after another; return what each gives."""
+def outputs_of(stages: Iterable[Iterable[nn.Module]], x: Tensor, *, recompute: bool | None) -> list[Tensor]:
+    """Apply stages one after another, and again for their gradients if requested; return what each gives."""
     outputs = []
     for stage in stages:
-        for layer in stage:
-            x = layer(x)
+        if recompute:
+            layers = nn.Sequential(*stage)
+            x = recomputed(layers, layers.forward, x)
+        else:
+            for layer in stage:
+                x = layer(x)
         outputs.append(x)
     return outputs

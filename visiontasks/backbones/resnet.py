@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchvision.ops import stochastic_depth as drop_rows
 
 from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.errors import ArgumentError
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -30,6 +32,8 @@ class BasicBlock(nn.Module):
 
     expansion = 1
     """Channels of the output per filter of the inner convolutions."""
+    drop_probability = 0.0
+    """Probability that its convolutions are left out for an image in training."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -42,7 +46,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Float[Tensor, "batch _ height width"]) -> Float[Tensor, "batch _ _ _"]:
         """Apply the block, shape [B, C, H, W] to [B, channels, ceil(H / stride), ceil(W / stride)]."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.bn2(self.conv2(y))
+        y = _dropped(self, self.bn2(self.conv2(y)))
         y += self.downsample(x)
         return F.relu(y, inplace=True)
 
@@ -61,6 +65,8 @@ class Bottleneck(nn.Module):
 
     expansion = 4
     """Channels of the output per filter of the inner convolutions."""
+    drop_probability = 0.0
+    """Probability that its convolutions are left out for an image in training."""
 
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -77,9 +83,17 @@ class Bottleneck(nn.Module):
         """Apply the block, shape [B, C, H, W] to [B, 4 * channels, ceil(H / stride), ceil(W / stride)]."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.bn3(self.conv3(y))
+        y = _dropped(self, self.bn3(self.conv3(y)))
         y += self.downsample(x)
         return F.relu(y, inplace=True)
+
+
+def _dropped(block: BasicBlock | Bottleneck, residual: Tensor) -> Tensor:
+    """Leave out the residual of some images in training, and scale the others so that the mean stays."""
+    if not (block.training and block.drop_probability):
+        return residual
+    dropped: Tensor = drop_rows(residual, block.drop_probability, "row")
+    return dropped
 
 
 class ResNet(Backbone):
@@ -98,6 +112,12 @@ class ResNet(Backbone):
         small_images: Whether to use the stem for images of 28 to 64 pixels.
         zero_init_residual: Whether the last scale of each block starts at zero, so that the block starts as the
             identity (Goyal et al., Accurate, large minibatch SGD, 2017, section 5.1).
+        stochastic_depth: Probability, 0 to below 1, that the convolutions of the last block are left out for an image
+            in training; it grows linearly from the first block on (Huang et al., Deep networks with stochastic depth,
+            ECCV 2016, equation 4). What is not left out is scaled in training, so that evaluation is as without.
+
+    Raises:
+        ArgumentError: If the probability is out of range.
 
     Example:
         >>> ResNet(Bottleneck, (3, 4, 6, 3)).channels
@@ -112,6 +132,7 @@ class ResNet(Backbone):
         *,
         small_images: bool = False,
         zero_init_residual: bool = False,
+        stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
         self.small_images = small_images
@@ -129,6 +150,12 @@ class ResNet(Backbone):
         self.layer2 = _layer(block, widths[0], 128, depths[1], 2)
         self.layer3 = _layer(block, widths[1], 256, depths[2], 2)
         self.layer4 = _layer(block, widths[2], 512, depths[3], 2)
+        if not 0 <= stochastic_depth < 1:
+            message = f"stochastic_depth is {stochastic_depth}; expected a probability of at least 0 and below 1."
+            raise ArgumentError(message)
+        blocks = [module for module in self.modules() if isinstance(module, BasicBlock | Bottleneck)]
+        for number, each in enumerate(blocks, 1):
+            each.drop_probability = stochastic_depth * number / len(blocks)
         initialize_convolutions(self, "fan_out")
         if zero_init_residual:
             for module in self.modules():
@@ -163,36 +190,91 @@ def _layer(
     return nn.Sequential(first, *(block(channels * block.expansion, channels) for _ in range(depth - 1)))
 
 
-def resnet18(in_channels: int = 3, *, small_images: bool = False, zero_init_residual: bool = False) -> ResNet:
+def resnet18(
+    in_channels: int = 3,
+    *,
+    small_images: bool = False,
+    zero_init_residual: bool = False,
+    stochastic_depth: float = 0.0,
+) -> ResNet:
     """Create a ResNet of 18 layers (basic blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
-        BasicBlock, (2, 2, 2, 2), in_channels, small_images=small_images, zero_init_residual=zero_init_residual
+        BasicBlock,
+        (2, 2, 2, 2),
+        in_channels,
+        small_images=small_images,
+        zero_init_residual=zero_init_residual,
+        stochastic_depth=stochastic_depth,
     )
 
 
-def resnet34(in_channels: int = 3, *, small_images: bool = False, zero_init_residual: bool = False) -> ResNet:
+def resnet34(
+    in_channels: int = 3,
+    *,
+    small_images: bool = False,
+    zero_init_residual: bool = False,
+    stochastic_depth: float = 0.0,
+) -> ResNet:
     """Create a ResNet of 34 layers (basic blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
-        BasicBlock, (3, 4, 6, 3), in_channels, small_images=small_images, zero_init_residual=zero_init_residual
+        BasicBlock,
+        (3, 4, 6, 3),
+        in_channels,
+        small_images=small_images,
+        zero_init_residual=zero_init_residual,
+        stochastic_depth=stochastic_depth,
     )
 
 
-def resnet50(in_channels: int = 3, *, small_images: bool = False, zero_init_residual: bool = False) -> ResNet:
+def resnet50(
+    in_channels: int = 3,
+    *,
+    small_images: bool = False,
+    zero_init_residual: bool = False,
+    stochastic_depth: float = 0.0,
+) -> ResNet:
     """Create a ResNet of 50 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
-        Bottleneck, (3, 4, 6, 3), in_channels, small_images=small_images, zero_init_residual=zero_init_residual
+        Bottleneck,
+        (3, 4, 6, 3),
+        in_channels,
+        small_images=small_images,
+        zero_init_residual=zero_init_residual,
+        stochastic_depth=stochastic_depth,
     )
 
 
-def resnet101(in_channels: int = 3, *, small_images: bool = False, zero_init_residual: bool = False) -> ResNet:
+def resnet101(
+    in_channels: int = 3,
+    *,
+    small_images: bool = False,
+    zero_init_residual: bool = False,
+    stochastic_depth: float = 0.0,
+) -> ResNet:
     """Create a ResNet of 101 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
-        Bottleneck, (3, 4, 23, 3), in_channels, small_images=small_images, zero_init_residual=zero_init_residual
+        Bottleneck,
+        (3, 4, 23, 3),
+        in_channels,
+        small_images=small_images,
+        zero_init_residual=zero_init_residual,
+        stochastic_depth=stochastic_depth,
     )
 
 
-def resnet152(in_channels: int = 3, *, small_images: bool = False, zero_init_residual: bool = False) -> ResNet:
+def resnet152(
+    in_channels: int = 3,
+    *,
+    small_images: bool = False,
+    zero_init_residual: bool = False,
+    stochastic_depth: float = 0.0,
+) -> ResNet:
     """Create a ResNet of 152 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
-        Bottleneck, (3, 8, 36, 3), in_channels, small_images=small_images, zero_init_residual=zero_init_residual
+        Bottleneck,
+        (3, 8, 36, 3),
+        in_channels,
+        small_images=small_images,
+        zero_init_residual=zero_init_residual,
+        stochastic_depth=stochastic_depth,
     )

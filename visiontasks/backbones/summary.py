@@ -1,12 +1,13 @@
 """Cost and receptive fields of a backbone, computed from the backbone itself."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones import create_backbone
 from visiontasks.backbones.backbone import Features
 from visiontasks.backbones.receptive_field import receptive_fields
 from visiontasks.sizes import ImageSize, height_and_width
@@ -78,7 +79,10 @@ def summarize(name: str, in_channels: int = 3, size: ImageSize = (224, 224), *, 
     last = len(features) - 1
     measured = [last] if brief else list(range(len(features)))
     fields = dict(zip(measured, receptive_fields(backbone, in_channels, measured), strict=True))
-    counts: list[int | None] = [None] * len(features) if brief else _parameters_by_map(backbone, features)
+    parameters = list(backbone.parameters())
+    counts: list[int | None] = [None] * len(features)
+    if not brief:
+        counts = [sum(parameters[index].numel() for index in of) for of in parameters_by_map(parameters, features)]
     maps = []
     for index, (stride, channels, feature) in enumerate(
         zip(backbone.strides, backbone.channels, features, strict=True)
@@ -87,20 +91,27 @@ def summarize(name: str, in_channels: int = 3, size: ImageSize = (224, 224), *, 
         height, width = feature.shape[-2:]
         pixels = None if field is None else field.size
         maps.append(MapSummary(stride, channels, height, width, counts[index], pixels))
-    total = sum(parameter.numel() for parameter in backbone.parameters())
+    total = sum(parameter.numel() for parameter in parameters)
     return BackboneSummary(name, total, counter.get_total_flops() // 2, maps)
 
 
-def _parameters_by_map(backbone: Backbone, features: Features) -> list[int | None]:
-    """Count the parameters that the gradient of each map reaches but that of no finer map does."""
-    parameters = list(backbone.parameters())
+def parameters_by_map(parameters: Sequence[Tensor], features: Features) -> list[set[int]]:
+    """Find the parameters that the gradient of each map reaches but that of no finer map does.
+
+    Args:
+        parameters: Parameters that the maps were computed from.
+        features: Feature maps, fine to coarse.
+
+    Returns:
+        Positions of the parameters of each map.
+    """
     seen: set[int] = set()
-    counts: list[int | None] = []
+    of_maps: list[set[int]] = []
     for feature in features:
         gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
             feature.sum(), parameters, retain_graph=True, allow_unused=True
         )
         reached = {index for index, gradient in enumerate(gradients) if gradient is not None}
-        counts.append(sum(parameters[index].numel() for index in reached - seen))
+        of_maps.append(reached - seen)
         seen |= reached
-    return counts
+    return of_maps

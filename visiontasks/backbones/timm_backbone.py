@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import PretrainedNormalization
 from visiontasks.backbones.depthwise import use_float32_where_faster
@@ -82,6 +82,16 @@ class TimmBackbone(PaddedBackbone):
         """Compute the maps as timm returns them."""
         maps = self.model(images)
         return [maps[index] for index in self.taken]
+
+    def layers(self) -> list[list[nn.Parameter]]:
+        """List the blocks of a network whose maps have one stride, as a vision transformer, as timm counts them."""
+        if not hasattr(self.model, "model"):
+            return []  # of such a network timm keeps no more than the maps
+        from timm.models import group_parameters
+
+        network = self.model.model
+        groups: dict[int, list[str]] = group_parameters(network, network.group_matcher(coarse=False))
+        return [[network.get_parameter(name) for name in groups[layer]] for layer in sorted(groups)]
 
     def converted(self, weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         """Convert weights of the original implementation as timm does when it publishes them."""

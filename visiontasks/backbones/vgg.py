@@ -33,6 +33,8 @@ class VGG(Backbone):
         ((64, 128, 256, 512, 512, 512), (1, 2, 4, 8, 16, 32))
     """
 
+    recomputes = False
+
     def __init__(self, depths: Sequence[int], in_channels: int = 3, *, batch_norm: bool = False) -> None:
         super().__init__()
         widths = (64, 128, 256, 512, 512)
@@ -55,7 +57,7 @@ class VGG(Backbone):
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps; see :meth:`Backbone.forward`."""
-        return outputs_of(self.stage_modules(), images)
+        return outputs_of(self.stage_modules(), images, recompute=self.recomputes)
 
 
 def vgg11(in_channels: int = 3, *, batch_norm: bool = False) -> VGG:

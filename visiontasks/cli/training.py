@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 import yaml
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -22,6 +21,7 @@ from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.collectives import add_flag, limit_waiting
+from visiontasks.cli.compilation import add_compile_flag, prepare_network
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
@@ -110,6 +110,7 @@ class TrainingCLI(LightningCLI):
         add_flags_of_run(parser)
         add_flags(parser)
         add_flag(parser)
+        add_compile_flag(parser)
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
@@ -119,8 +120,7 @@ class TrainingCLI(LightningCLI):
         target = "model.init_args." if self.subclass_mode_model else "model."
         taken = {action.dest for action in parser._actions}
         for name in FROM_DATA:
-            # A recipe's task may have no classes.
-            # A checkpoint that a configuration names is not known yet.
+            # A recipe's task may have no classes, and a checkpoint that a configuration names is not known yet.
             if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         assert isinstance(parser, Parser)
@@ -186,7 +186,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (the arguments of a Trainer)
         """Create the Trainer, with the callbacks that the user has not replaced; make the network channels-last."""
-        self.model.to(memory_format=torch.channels_last)
+        prepare_network(self.model, compiled=self.config_init.compile)
         config = self.config_init.trainer
         described = yaml.safe_load(self.parser.dump(self.config, skip_none=False, skip_validation=True))
         command = self.line if self.config_init.report else None

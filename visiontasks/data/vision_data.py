@@ -17,6 +17,7 @@ from visiontasks.data.measuring.fingerprint import fingerprint
 from visiontasks.data.messages import inform
 from visiontasks.data.scoring import ScoredSplit, Trained, label_map, scored_in_memory
 from visiontasks.errors import ArgumentError
+from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.types import ClassCounts, Statistics
 
 
@@ -30,6 +31,9 @@ class VisionData(ABC):
     Args:
         batch_size: Images per training batch and process.
         eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
+        eval_size: Height and width in pixels of images in validation, test and prediction, or one number, if not those
+            of the training (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019); for
+            classification and localization of images in files.
         drop_last: Whether training leaves out the last images of an epoch if they do not fill a batch.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         worker_timeout: Seconds to wait for a batch before a worker counts as hanging, which is an error; 0 waits for
@@ -38,6 +42,8 @@ class VisionData(ABC):
     """
 
     trainer: Any = None
+    resizes = False
+    """Whether images are brought to the size that is asked for."""
     train_set: BatchDataset
     val_set: BatchDataset
     test_set: BatchDataset
@@ -47,6 +53,7 @@ class VisionData(ABC):
         *,
         batch_size: int = 64,
         eval_batch_size: int | None = None,
+        eval_size: ImageSize | None = None,
         drop_last: bool = False,
         num_workers: int = 0,
         worker_timeout: float = WORKER_TIMEOUT,
@@ -61,6 +68,10 @@ class VisionData(ABC):
             raise ArgumentError(message)
         self.batch_size = batch_size
         self._eval_batch_size = eval_batch_size
+        if eval_size is not None and not self.resizes:
+            message = f"eval_size is {eval_size}, but {type(self).__name__} does not resize its images. Leave it out."
+            raise ArgumentError(message)
+        self.eval_size = None if eval_size is None else height_and_width("eval_size", eval_size)
         self.drop_last = drop_last
         if not worker_timeout >= 0:
             message = f"worker_timeout is {worker_timeout}; expected seconds, or 0 to wait for ever."

@@ -1,8 +1,55 @@
 """Which feature maps of a backbone a detector reads."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
 
 from visiontasks.backbones.backbone import Backbone
+from visiontasks.necks.fpn import FeaturePyramid
+
+
+class DetectorMaps(NamedTuple):
+    """The maps that a detector works on.
+
+    Attributes:
+        neck: The pyramid; an identity without one.
+        levels: Positions of the maps of the backbone that are used, fine to coarse.
+        strides: Strides of the maps; a pyramid may have one more than it is made from.
+        width: Their channels.
+    """
+
+    neck: nn.Module
+    levels: list[int]
+    strides: tuple[int, ...]
+    width: int
+
+
+def pyramid(backbone: Backbone, finest: int, width: int, *, batch_norm: bool, extra: bool) -> DetectorMaps:
+    """Make a pyramid of maps.
+
+    Args:
+        backbone: The backbone.
+        finest: Minimum stride of a map that is used.
+        width: Channels of the pyramid.
+        batch_norm: See :class:`~visiontasks.necks.fpn.FeaturePyramid`.
+        extra: See :class:`~visiontasks.necks.fpn.FeaturePyramid`.
+    """
+    levels = pyramid_levels(backbone.strides, finest)
+    channels, strides = ([values[level] for level in levels] for values in (backbone.channels, backbone.strides))
+    neck = FeaturePyramid(channels, strides, width, batch_norm=batch_norm, extra=extra)
+    return DetectorMaps(neck, levels, neck.strides, width)
+
+
+def single_map(backbone: Backbone, level: int) -> DetectorMaps:
+    """Take one map of a backbone as it is.
+
+    Args:
+        backbone: The backbone.
+        level: Its position, from the end if it is negative.
+    """
+    level %= len(backbone.strides)
+    return DetectorMaps(nn.Identity(), [level], (backbone.strides[level],), backbone.channels[level])
 
 
 def pyramid_levels(strides: Sequence[int], finest: int = 4) -> list[int]:

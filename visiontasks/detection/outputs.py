@@ -18,9 +18,23 @@ class DetectionOutputs(NamedTuple):
         proposals: Boxes in descending order of objectness, then padding.
         sizes: Height and width of each image.
         rpn: Predictions of the region proposal network for each anchor; None without one.
+        views: Mirrored and resized views of the images, whose detections are merged; empty for the images alone.
     """
 
     features: Features
     proposals: Float[Tensor, "batch proposals 4"]
     sizes: Int64[Tensor, "batch 2"]
     rpn: RPNOutputs | None
+    views: "tuple[DetectionView, ...]" = ()
+
+
+class DetectionView(NamedTuple):
+    """A view of a batch of images.
+
+    Attributes:
+        outputs: Its features and proposals, with the sizes of the resized images.
+        axes: Axes along which the images are mirrored.
+    """
+
+    outputs: DetectionOutputs
+    axes: tuple[int, ...]

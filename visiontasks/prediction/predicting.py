@@ -60,8 +60,8 @@ def create_predictor(
         window: Segmentation: height and width in pixels of the windows that an image is cut into; by default the whole
             image is segmented at once.
         overlap: Segmentation: overlap of neighbouring windows as a fraction of a window, 0 to 0.9; 0.25 by default.
-        flips: Segmentation: mirror images to average over; by default as the task has it.
-        scales: Segmentation: factors of the size to average over; by default as the task has it.
+        flips: Segmentation, detection: mirror images to average over; by default as the task has it.
+        scales: Segmentation, detection: factors of the size to average over; by default as the task has it.
         windows_at_once: Segmentation: number of windows computed at once; 1 by default.
 
     Returns:

@@ -1,6 +1,6 @@
 """The table of what predicts, writes and exports each kind of task, and the predictors of those with classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from visiontasks.prediction.programs import DetectionProgram, Program
 from visiontasks.prediction.results import Box
 from visiontasks.prediction.writers import Writer
 from visiontasks.tasks.autoencoding import AutoencodingTask
+from visiontasks.tasks.averaging import Flips, check_averaging
 from visiontasks.tasks.classification import ClassificationTask
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.localization import LocalizationTask
@@ -73,9 +74,11 @@ class DetectionPredictor(ImagePredictor):
         view: How images are brought to it.
         score: Minimum score of a box, 0 to 1; by default that of the task.
         proposals: File of proposals, for a detector that does not make its own.
+        flips: Mirror images whose boxes are merged with those of the image; by default as the task has it.
+        scales: Factors of the size whose boxes are merged; by default as the task has it.
 
     Raises:
-        ArgumentError: If proposals are missing or not needed, or the score is out of range.
+        ArgumentError: If proposals are missing or not needed, or an argument is out of range.
     """
 
     usual_batch_size = 4
@@ -88,6 +91,8 @@ class DetectionPredictor(ImagePredictor):
         *,
         score: float | None = None,
         proposals: str | Path | None = None,
+        flips: Flips | None = None,
+        scales: Sequence[float] | None = None,
     ) -> None:
         if score is not None and not 0 <= score <= 1:
             message = f"score is {score}; expected 0 to 1."
@@ -102,7 +107,9 @@ class DetectionPredictor(ImagePredictor):
                 message = f"proposals is {str(proposals)!r}, but the detector makes its own ({task.proposals})."
             raise ArgumentError(message)
         super().__init__(task, view)
+        check_averaging("none" if flips is None else flips, (1.0,) if scales is None else scales)
         self.predict_options = given_options(task.predict, score=score)
+        self.forward_options = given_options(task.eval_forward, flips=flips, scales=scales)
         self.file = None if proposals is None else ProposalFile(proposals)
         if needed:
             self.batch_type = ProposalBatch
@@ -166,7 +173,7 @@ PREDICTION_ROWS: dict[type[Task], PredictionRow] = {
     ),
     DetectionTask: PredictionRow(
         DetectionPredictor,
-        ("score", "proposals"),
+        ("score", "proposals", "flips", "scales"),
         {"jsonl": JsonLines, "csv": BoxCsv, "coco": CocoBoxes, "voc": VocXml},
         DetectionProgram,
     ),

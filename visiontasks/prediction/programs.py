@@ -84,7 +84,8 @@ class DetectionProgram(Program):
             scores.
 
     Raises:
-        ArgumentError: If its proposals come from a file, or it processes each region separately.
+        ArgumentError: If its proposals come from a file, it processes each region separately, or it looks at several
+            views of an image or lowers scores by soft suppression.
     """
 
     inputs = ("images", "sizes")
@@ -96,6 +97,15 @@ class DetectionProgram(Program):
                 "A detector is exported whose proposals and features come from the image alone; this one has proposals="
                 f"{task.proposals!r} and features={'per-region' if task.per_region else 'shared'!r}. Export one with "
                 "proposals='rpn' or 'sliding-window' and features='shared'."
+            )
+            raise ArgumentError(message)
+        averaged = task.test_time_flips != "none" or task.test_time_scales != (1.0,)
+        if averaged or task.roi_head.soft_nms != "none":
+            message = (
+                "A detector is exported that looks at the image alone and suppresses boxes; this one has "
+                f"test_time_flips={task.test_time_flips!r}, test_time_scales={list(task.test_time_scales)} and "
+                f"box_soft_nms={task.roi_head.soft_nms!r}. Load it without: DetectionTask.load_from_checkpoint(FILE, "
+                "test_time_flips='none', test_time_scales=[1.0], box_soft_nms='none')."
             )
             raise ArgumentError(message)
         self.pairs = pairs

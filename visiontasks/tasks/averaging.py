@@ -13,7 +13,7 @@ from visiontasks.types import Images
 
 Probabilities = Float[Tensor, "batch classes height width"]
 
-_AXES: dict[str, tuple[tuple[int, ...], ...]] = {
+AXES: dict[str, tuple[tuple[int, ...], ...]] = {
     "none": ((),),
     "horizontal": ((), (-1,)),
     "vertical": ((), (-2,)),
@@ -28,7 +28,7 @@ def check_averaging(flips: str, scales: Sequence[float] = (1.0,), shift: int = 0
     Raises:
         ArgumentError: If the flips are unknown, there is no scale, a scale is not positive, or the shift is negative.
     """
-    check_choice("flips", flips, _AXES)
+    check_choice("flips", flips, AXES)
     if not scales or not all(scale > 0 for scale in scales):
         message = f"scales is {list(scales)}; expected positive factors of the image's size, such as [0.75, 1, 1.25]."
         raise ArgumentError(message)
@@ -48,7 +48,7 @@ def views_of(images: Images, flips: Flips, shift: int) -> list[Images]:
         shift: Pixels of the shift; 0 for none.
     """
     steps = (0, shift, -shift) if shift else (0,)
-    mirrored = [_flip(images, axes) for axes in _AXES[flips]]
+    mirrored = [flip(images, axes) for axes in AXES[flips]]
     return [_shift(view, down, right) for view in mirrored for down in steps for right in steps]
 
 
@@ -95,15 +95,16 @@ def average_probabilities(
     size = images.shape[-2:]
     maps: list[Tensor] = []
     for scale in scales:
-        resized = images if scale == 1 else _resize(images, scale)
-        for axes in _AXES[flips]:
-            probabilities = _flip(predict(_flip(resized, axes)), axes)
+        resized = images if scale == 1 else resize(images, scale)
+        for axes in AXES[flips]:
+            probabilities = flip(predict(flip(resized, axes)), axes)
             same = probabilities.shape[-2:] == size
             maps.append(probabilities if same else F.interpolate(probabilities, size, mode="bilinear"))
     return maps[0] if len(maps) == 1 else torch.stack(maps).mean(0)
 
 
-def _flip(images: Tensor, axes: tuple[int, ...]) -> Tensor:
+def flip(images: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Mirror images along axes."""
     return images.flip(axes) if axes else images
 
 
@@ -116,7 +117,8 @@ def _shift(images: Tensor, down: int, right: int) -> Tensor:
     return images
 
 
-def _resize(images: Images, scale: float) -> Float[Tensor, "batch channels _ _"]:
+def resize(images: Images, scale: float) -> Float[Tensor, "batch channels _ _"]:
+    """Resize images by a factor of height and width; their values become 0 to 1."""
     pixels = images if images.is_floating_point() else images.float() / 255
     size = [max(1, round(side * scale)) for side in images.shape[-2:]]
     return F.interpolate(pixels, size, mode="bilinear", antialias=scale < 1).clamp(0, 1)

@@ -1,35 +1,40 @@
 """Detection by region proposals: Faster R-CNN, Fast R-CNN and R-CNN on any backbone."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from visiontasks.backbones.backbone import Features
 from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.boxes import is_box
-from visiontasks.detection.levels import only_level, pyramid_levels
+from visiontasks.detection.choices import check_choices
+from visiontasks.detection.levels import only_level, pyramid, single_map
 from visiontasks.detection.matcher import Targets
 from visiontasks.detection.outputs import DetectionOutputs
 from visiontasks.detection.published import PUBLISHED, PUBLISHED_VIEW, load_detector, read_detector
 from visiontasks.detection.roi_align import roi_align
-from visiontasks.detection.roi_head import RoIHead
+from visiontasks.detection.roi_head import RegionBoxLoss, RoIHead
 from visiontasks.detection.rpn import RPN, TopN
+from visiontasks.detection.soft_nms import SoftNMS
 from visiontasks.detection.windows import sliding_windows
-from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.errors import ArgumentError, check_range
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
-from visiontasks.necks.fpn import FeaturePyramid
 from visiontasks.tasks.agreement import check_entries
+from visiontasks.tasks.averaging import Flips, check_averaging
+from visiontasks.tasks.detection_views import merged, with_views
 from visiontasks.tasks.starting import start_network
 from visiontasks.tasks.task import Task
+from visiontasks.tasks.views import multiple_of
 from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
-_REGIONS = 64
-"""Number of regions that the backbone processes at once."""
+_REGIONS = 64  # that the backbone processes at once
 
 
 class DetectionTask(Task):
@@ -76,9 +81,16 @@ class DetectionTask(Task):
             evaluation.
         rpn_batch_size_per_image: Number of anchors per image that the loss of the proposals is computed on.
         box_batch_size_per_image: Number of proposals per image that the loss of the head is computed on.
+        box_loss: ``"smooth_l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, or the import path of a function of
+            your own, see :class:`~visiontasks.detection.roi_head.RoIHead`.
         box_score_thresh: Minimum score of a detection, 0 to 1.
-        box_nms_thresh: Intersection over union above which the lower-scored of two detections of a class is suppressed.
+        box_nms_thresh: IoU above which the lower-scored of two detections of a class is suppressed.
         box_detections_per_img: Maximum number of detections per image.
+        box_soft_nms: ``"linear"`` or ``"gaussian"`` to lower scores instead of suppressing boxes, or ``"none"``; see
+            :func:`~visiontasks.detection.soft_nms.soft_nms`.
+        test_time_flips: Mirror images whose boxes are merged with those of the image by one suppression, except in the
+            validations of a fit: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``.
+        test_time_scales: Scale factors of the image whose boxes are merged likewise.
         **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
@@ -98,11 +110,9 @@ class DetectionTask(Task):
     batch_type = DetectionBatch
     monitor = "val/map"
     monitor_mode = "max"
-    rpn_type: type[RPN] = RPN
-    """Class of the region proposal network; a subclass may set its own."""
+    rpn_type: type[RPN] = RPN  #: Class of the region proposal network; a subclass may set its own.
+    #: Class of the head; a subclass may set its own, for instance with another loss.
     roi_head_type: type[RoIHead] = RoIHead
-    """Class of the head; a subclass may set its own, for instance with another loss."""
-
     num_classes: int
 
     def __init__(
@@ -124,32 +134,33 @@ class DetectionTask(Task):
         rpn_post_nms_top_n: TopN = (2000, 1000),
         rpn_batch_size_per_image: int = 256,
         box_batch_size_per_image: int = 512,
+        box_loss: RegionBoxLoss | str = "smooth_l1",
         box_score_thresh: float = 0.05,
         box_nms_thresh: float = 0.5,
         box_detections_per_img: int = 100,
+        box_soft_nms: SoftNMS = "none",
+        test_time_flips: Flips = "none",
+        test_time_scales: Sequence[float] = (1.0,),
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
         if kwargs.get("freeze_norms") is None:
             # Statistics of the few images of a step are worse than those of the pretraining.
             kwargs["freeze_norms"] = weights is not None or kwargs.get("backbone_weights") is not None
         super().__init__(**kwargs)
-        _check(num_classes, class_names, proposals, features, neck, design)
+        check_range(1, math.inf, num_classes=num_classes)
+        check_entries(num_classes, class_names=class_names)
+        check_choices(proposals, features, neck, design)
+        check_averaging(test_time_flips, test_time_scales)
+        self.test_time_flips, self.test_time_scales = test_time_flips, tuple(test_time_scales)
         self.proposals, self.per_region = proposals, features == "per-region"
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
-        channels, strides = self.backbone.channels, self.backbone.strides
-        self.neck: nn.Module = nn.Identity()
-        all_strides: tuple[int, ...]
-        if self.per_region:
-            self.levels = [len(strides) - 1]
-        elif neck == "fpn":
-            self.levels = pyramid_levels(strides, stride)
-            chosen, steps = ([values[level] for level in self.levels] for values in (channels, strides))
-            self.neck = FeaturePyramid(chosen, steps, fpn_width, batch_norm=design == "v2", extra=proposals == "rpn")
+        if self.per_region or neck == "none":
+            maps = single_map(self.backbone, -1 if self.per_region else only_level(self.backbone))
         else:
-            self.levels = [only_level(self.backbone)]
-        all_strides = self.neck.strides if isinstance(self.neck, FeaturePyramid) else (strides[self.levels[0]],)
-        width = fpn_width if isinstance(self.neck, FeaturePyramid) else channels[self.levels[0]]
+            v2, extra = design == "v2", proposals == "rpn"
+            maps = pyramid(self.backbone, stride, fpn_width, batch_norm=v2, extra=extra)
+        self.neck, self.levels, all_strides, width = maps
         self.region_strides = all_strides[: len(self.levels)]
         usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
         scales = usual if anchor_scales is None else anchor_scales
@@ -174,15 +185,12 @@ class DetectionTask(Task):
             score_thresh=box_score_thresh,
             nms_thresh=box_nms_thresh,
             detections_per_img=box_detections_per_img,
+            box_loss=box_loss,
+            soft_nms=box_soft_nms,
         )
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
-        start_network(
-            self,
-            weights,
-            kwargs.get("normalization"),
-            read_detector,
-            lambda source: load_detector(self, source, num_classes),
-        )
+        load = partial(load_detector, self, num_classes=num_classes)
+        start_network(self, weights, kwargs.get("normalization"), read_detector, load)
         if weights in PUBLISHED and self.image_size is None:
             self.view = PUBLISHED_VIEW
 
@@ -224,11 +232,21 @@ class DetectionTask(Task):
         assert proposals is not None
         return DetectionOutputs(features[: len(self.region_strides)], proposals, sizes, outputs)
 
+    def eval_forward(
+        self, *inputs: Tensor, flips: Flips | None = None, scales: Sequence[float] | None = None
+    ) -> DetectionOutputs:
+        """Compute what :meth:`forward` does, and that of mirrored and resized views of the images if requested."""
+        outputs: DetectionOutputs = self(*inputs)
+        flips, scales = flips or self.test_time_flips, scales or self.test_time_scales
+        if self.fitting or (flips == "none" and tuple(scales) == (1.0,)) or not len(inputs[0]):
+            return outputs
+        return with_views(self, outputs, inputs[0], inputs[2:], flips, scales, multiple_of(self))
+
     def features(self, images: Float[Tensor, "batch channels height width"]) -> Features:
         """Compute the feature maps of normalised images, fine to coarse."""
         maps = self.backbone(images)
-        of_levels = [maps[level] for level in self.levels]
-        return self.neck(of_levels) if isinstance(self.neck, FeaturePyramid) else of_levels
+        features: Features = self.neck([maps[level] for level in self.levels])
+        return features
 
     def losses(self, outputs: DetectionOutputs, batch: Any) -> dict[str, Float[Tensor, ""]]:  # noqa: ANN401 (as above)
         """Compute the losses of both stages on samples, which are random in training and fixed in evaluation.
@@ -239,8 +257,7 @@ class DetectionTask(Task):
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
         sample = self.roi_head.sample(outputs.proposals, targets)
         images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
-        regions = self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten())
-        logits, deltas = self.roi_head(regions)
+        logits, deltas = self.roi_head(self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten()))
         terms = self.roi_head.losses(logits, deltas, sample)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
@@ -253,10 +270,16 @@ class DetectionTask(Task):
             outputs: What :meth:`forward` returns.
             score: Minimum score of a detection, 0 to 1; by default ``box_score_thresh``.
         """
+        if not outputs.views:
+            return self.roi_head.predict(*self._regions(outputs), score)
+        found = [self.roi_head.candidates(*self._regions(view.outputs), score) for view in outputs.views]
+        return self.roi_head.select(merged(found, outputs), len(outputs.sizes), score)
+
+    def _regions(self, outputs: DetectionOutputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
         boxes = outputs.proposals[images, places]
         logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
-        return self.roi_head.predict(logits, deltas, boxes, images, outputs.sizes, score)
+        return logits, deltas, boxes, images, outputs.sizes
 
     def read(
         self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
@@ -275,25 +298,3 @@ class DetectionTask(Task):
     def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage, which work in pixels of the original images."""
         self.metrics.update(predictions, batch)
-
-
-def _check(
-    num_classes: int, class_names: Sequence[str] | None, proposals: str, features: str, neck: str, design: str
-) -> None:
-    if num_classes < 1:
-        message = f"num_classes is {num_classes}; expected at least 1."
-        raise ArgumentError(message)
-    check_entries(num_classes, class_names=class_names)
-    for name, value, known in (
-        ("proposals", proposals, ("rpn", "precomputed", "sliding-window")),
-        ("features", features, ("shared", "per-region")),
-        ("neck", neck, ("fpn", "none")),
-        ("design", design, ("v1", "v2")),
-    ):
-        check_choice(name, value, known)
-    if features == "per-region" and proposals == "rpn":
-        message = (
-            "features is 'per-region' and proposals 'rpn', which reads them off the shared maps. Use 'precomputed' "
-            "proposals or a 'sliding-window'."
-        )
-        raise ArgumentError(message)

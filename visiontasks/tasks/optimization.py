@@ -61,7 +61,7 @@ def flatten(optimizer: Optimizer) -> None:
         ArgumentError: If there are groups of parameters, which it does not know.
     """
     if len(optimizer.param_groups) > 1:
-        message = "LBFGS has one learning rate for all parameters: leave out backbone_lr_factor."
+        message = "LBFGS has one learning rate for all parameters: leave out backbone_lr_factor and layer_decay."
         raise ArgumentError(message)
     for parameter in optimizer.param_groups[0]["params"]:
         parameter.data = parameter.data.contiguous()

@@ -1,6 +1,6 @@
 """How a task sets up its optimiser and its learning rate schedule."""
 
-from typing import Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -9,6 +9,7 @@ from torch.optim import LBFGS, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from visiontasks.errors import ArgumentError
+from visiontasks.tasks.layer_decay import decay_by_layer
 from visiontasks.tasks.optimization import (
     NamedSchedule,
     exempt_from_decay,
@@ -21,6 +22,9 @@ from visiontasks.tasks.optimization import (
 )
 from visiontasks.tasks.optimizer_options import describe_optimizer
 
+if TYPE_CHECKING:
+    import visiontasks.tasks.task
+
 
 class OptimizerSetup(NamedTuple):
     """The arguments of a task for its optimiser; see :class:`~visiontasks.tasks.task.Task`.
@@ -31,6 +35,7 @@ class OptimizerSetup(NamedTuple):
         warmup: Share of all training steps in which the rate rises linearly, 0 to 1; None for 0.05 with a named
             schedule, and 0 with another.
         backbone_factor: Learning rate of the backbone, as a multiple of the head's.
+        layer_decay: Factor by which it falls from each layer of the backbone to the one before, above 0 and at most 1.
         lr: Learning rate in place of that of the optimiser; of several, the first, and the others in proportion.
     """
 
@@ -38,10 +43,11 @@ class OptimizerSetup(NamedTuple):
     interval: Literal["epoch", "step"]
     warmup: float | None
     backbone_factor: float
+    layer_decay: float = 1.0
     lr: float | None = None
 
     def checked(self) -> Self:
-        """Return this, if factor and warm-up are in range.
+        """Return this, if factor, decay and warm-up are in range.
 
         Raises:
             ArgumentError: If one is out of range.
@@ -55,6 +61,9 @@ class OptimizerSetup(NamedTuple):
                 "as it is."
             )
             raise ArgumentError(message)
+        if not 0 < self.layer_decay <= 1:
+            message = f"layer_decay is {self.layer_decay}; expected above 0 and at most 1, such as 0.75."
+            raise ArgumentError(message)
         return self
 
     @property
@@ -67,23 +76,24 @@ class OptimizerSetup(NamedTuple):
         rate: float = self._create(create, task).param_groups[0]["lr"]
         return rate
 
-    def make_optimizer(self, create: OptimizerCallable, task: nn.Module, backbone: nn.Module) -> Optimizer:
+    def make_optimizer(self, create: OptimizerCallable, task: "visiontasks.tasks.task.Task") -> Optimizer:
         """Create the optimiser over the trainable parameters of a task.
 
         Args:
             create: Function that creates it from parameters.
-            task: The task.
-            backbone: Its backbone, which has a learning rate of its own.
+            task: The task, whose backbone has learning rates of its own.
 
         Raises:
-            ArgumentError: If the optimiser cannot train the task.
+            ArgumentError: If the optimiser cannot train the task, or its backbone has no layers to tell apart.
         """
         optimizer = self._create(create, task)
         if isinstance(optimizer, SparseAdam):
             message = "SparseAdam takes sparse gradients only, and images have none: use Adam."
             raise ArgumentError(message)
         if self.backbone_factor != 1:
-            scale_rate(optimizer, backbone.parameters(), self.backbone_factor)
+            scale_rate(optimizer, task.backbone.parameters(), self.backbone_factor)
+        if self.layer_decay != 1:
+            decay_by_layer(optimizer, task.backbone, task.in_channels, self.layer_decay)
         if isinstance(optimizer, LBFGS):
             flatten(optimizer)
         exempt_from_decay(optimizer)
@@ -141,11 +151,11 @@ class OptimizerSetup(NamedTuple):
             for group, lr in zip(optimizer.param_groups, rates, strict=True)
             if lr
         }
-        if self.backbone_factor != 1 and max(scaled) > 1.001 * min(scaled):
+        if (self.backbone_factor, self.layer_decay) != (1, 1) and max(scaled) > 1.001 * min(scaled):
             message = (
                 f"{type(custom).__name__} gives every parameter the same learning rate, whatever backbone_lr_factor "
-                "is. Leave the factor out, or use a schedule that multiplies the rates of the optimiser, such as "
-                "'cosine'."
+                "and layer_decay are. Leave them out, or use a schedule that multiplies the rates of the optimiser, "
+                "such as 'cosine'."
             )
             raise ArgumentError(message)
         config: dict[str, Any] = {"scheduler": custom, "interval": self.interval}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch.utilities import rank_zero_info
 
 from visiontasks.backbones import Backbone, create_backbone
+from visiontasks.backbones.recomputation import recompute_blocks
 from visiontasks.backbones.weight_files import WeightsSource
 from visiontasks.backbones.weights import load_weights, read_weights
 from visiontasks.errors import ArgumentError
@@ -18,23 +19,27 @@ if TYPE_CHECKING:
     import visiontasks.tasks.task
 
 
-def built_backbone(backbone: str | Backbone, options: dict[str, Any] | None, in_channels: int) -> Backbone:
+def built_backbone(
+    backbone: str | Backbone, options: dict[str, Any] | None, in_channels: int, recompute: bool
+) -> Backbone:
     """Create a backbone that is given by its name; return one that is already built.
 
     Args:
         backbone: The name or the backbone.
         options: Arguments of a named one.
         in_channels: Channels of the images.
+        recompute: Whether its blocks are computed again for their gradients.
 
     Raises:
-        ArgumentError: If there are options for one that is already built, or they are wrong.
+        ArgumentError: If there are options for one that is already built, they are wrong, or it has no blocks.
     """
-    if isinstance(backbone, str):
-        return create_backbone(backbone, in_channels, **(options or {}))
-    if options:
+    if options and not isinstance(backbone, str):
         message = "backbone_options are for a named backbone; the one given is already built."
         raise ArgumentError(message)
-    return backbone
+    built = create_backbone(backbone, in_channels, **(options or {})) if isinstance(backbone, str) else backbone
+    if recompute:
+        recompute_blocks(built)
+    return built
 
 
 def start_backbone(

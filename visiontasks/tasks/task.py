@@ -52,6 +52,7 @@ class Task(LightningModule, ABC):
             number of stages, counted from the finest.
         freeze_norms: Whether the batch norms of the backbone keep their statistics, factors and shifts; by default only
             in detection from pretrained weights.
+        gradient_checkpointing: Whether blocks of the backbone are computed again for their gradients, to save memory.
         in_channels: Channels of the images.
         image_size: Height and width in pixels of images in prediction, or one number; by default those of a fit's data.
         normalization: Mode or numbers of :class:`~visiontasks.tasks.normalization.Normalize`. By default as the weights
@@ -63,6 +64,8 @@ class Task(LightningModule, ABC):
         warmup: Share of all training steps in which the learning rate rises linearly, 0 to 1, with any schedule; by
             default 0.05 with a named one, 0 with another.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
+        layer_decay: Factor by which the learning rate falls from the head to the last layer of the backbone, and on to
+            each layer before, such as 0.75; see :func:`~visiontasks.tasks.layer_decay.decay_by_layer`. 1 for none.
         skip_nonfinite: Number of batches in a row that may be skipped because their loss or gradient is infinite or
             NaN, before the training stops; see :class:`~visiontasks.tasks.finiteness.FiniteUpdates`.
 
@@ -72,22 +75,17 @@ class Task(LightningModule, ABC):
         DownloadError: If published weights are not in the cache and cannot be downloaded.
     """
 
-    takes: str | None = None
-    """Kind of data that it takes; None for any."""
+    takes: str | None = None  #: Kind of data that it takes; None for any.
+    #: NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough.
     batch_type: Any = AutoencodingBatch
-    """NamedTuple of its batches, to which a plain pair of tensors is converted if it holds enough."""
-    num_classes: int | None = None
-    """Number of classes, which must be that of the data; None for a task without classes."""
-    monitor: str = "val/loss"
-    """Logged metric by which the best checkpoint is selected."""
-    monitor_mode: Literal["min", "max"] = "min"
-    """Whether lower or higher values of it are better."""
+    num_classes: int | None = None  #: Number of classes, which must be that of the data; None for a task without.
+    monitor: str = "val/loss"  #: Logged metric by which the best checkpoint is selected.
+    monitor_mode: Literal["min", "max"] = "min"  #: Whether lower or higher values of it are better.
+    #: How its predictions are shown and written, where they are not those of this library.
     kind: ClassVar[Kind | None] = None
-    """How its predictions are shown and written, where they are not those of this library."""
-    any_size: bool = False
-    """Whether images of any size are predicted as they are, if no other size is known."""
+    any_size: bool = False  #: Whether images of any size are predicted as they are, if no other size is known.
+    #: How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`.
     view: dict[str, Any] | None = None
-    """How images are brought to it in evaluation, recorded by a fit; see :mod:`visiontasks.tasks.views`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401 (of any base beside this one)
         """Record the arguments of the constructor, and keep what hooks do that a subclass may override."""
@@ -104,6 +102,7 @@ class Task(LightningModule, ABC):
         backbone_weights: str | Path | None = None,
         freeze: Freeze = "none",
         freeze_norms: bool | None = None,
+        gradient_checkpointing: bool = False,
         in_channels: int = 3,
         image_size: ImageSize | None = None,
         normalization: Normalization | None = None,
@@ -112,14 +111,15 @@ class Task(LightningModule, ABC):
         lr_interval: Literal["epoch", "step"] = "epoch",
         warmup: float | None = None,
         backbone_lr_factor: float = 1.0,
+        layer_decay: float = 1.0,
         skip_nonfinite: int = 0,
     ) -> None:
         super().__init__()
         self._unsaved = save_arguments(self)
         self._record: dict[str, Any] = {}
-        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor).checked()
+        self._setup = OptimizerSetup(lr_scheduler, lr_interval, warmup, backbone_lr_factor, layer_decay).checked()
         self._optimizer = None if optimizer is _DEFAULT_OPTIMIZER else optimizer
-        self.backbone = built_backbone(backbone, backbone_options, in_channels)
+        self.backbone = built_backbone(backbone, backbone_options, in_channels, gradient_checkpointing)
         self.in_channels = in_channels
         self.image_size = None if image_size is None else height_and_width("image_size", image_size)
         self.class_names: list[str] | None = None
@@ -245,7 +245,7 @@ class Task(LightningModule, ABC):
         Raises:
             ArgumentError: If the schedule gives the backbone the learning rate of the head.
         """
-        optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self, self.backbone)
+        optimizer = self._setup.make_optimizer(self._optimizer or _DEFAULT_OPTIMIZER, self)
         self._parts.unfreezing.begin(optimizer)
         schedule = self._setup.make_schedule(self, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}  # type: ignore[return-value]  # as documented

@@ -74,8 +74,9 @@ class Unfreezing(OwnedCallback):
         if trainer.ckpt_path and self._sizes and sizes != self._sizes:
             message = (
                 f"The checkpoint's optimiser has {self._sizes} parameters in its groups, this one {sizes}: "
-                "its state does not fit. Go on with the same freeze, backbone_lr_factor and callbacks; or start a new "
-                "training from the weights, with load_from_checkpoint, or of the backbone alone with backbone_weights."
+                "its state does not fit. Go on with the same freeze, backbone_lr_factor, layer_decay and callbacks; or "
+                "start a new training from the weights, with load_from_checkpoint, or of the backbone alone with "
+                "backbone_weights."
             )
             raise CheckpointError(message)
 

@@ -13,7 +13,7 @@ from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fit_crops
-from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, preparation_of
+from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, evaluation_of, preparation_of
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.matching import match_files
 from visiontasks.data.datamodules.sampling import drawing
@@ -80,6 +80,7 @@ class FileData(VisionData):
     """
 
     tasks: ClassVar[tuple[TaskName, ...]]
+    resizes = True
     multilabel = False
     """Whether an image may have several classes in classification."""
     background = False  # whether in segmentation a pixel may be of no object
@@ -290,9 +291,8 @@ class FileData(VisionData):
     @property
     def _evaluation(self) -> tuple[Resizing, int]:
         """How images are brought to size in evaluation, and the multiple of which the sides of a batch are."""
-        own = preparation_of(self.task, self.size)
-        sizes = own.evaluation(self._sizes), own.multiple
-        return sizes if self.sized else sizes_as_trained(sizes, self.trained)
+        sizes = evaluation_of(self.task, self.size, self._sizes, self.eval_size)
+        return sizes if self.sized or self.eval_size else sizes_as_trained(sizes, self.trained)
 
     @property
     def _sizes(self) -> Sizes:

@@ -74,6 +74,30 @@ def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
     return preparation.stretched() if size and not preparation.size else preparation
 
 
+def evaluation_of(
+    kind: str, size: tuple[int, int] | None, sizes: Sizes, eval_size: tuple[int, int] | None
+) -> tuple[Resizing, int]:
+    """Return how images are brought to size in evaluation, and the multiple of which the sides of a batch are.
+
+    Args:
+        kind: What the batches hold.
+        size: Height and width in pixels that were chosen.
+        sizes: What was chosen about the size of images.
+        eval_size: Height and width in evaluation, if they are not those of the training.
+
+    Raises:
+        ArgumentError: If images of this kind have no other size in evaluation.
+    """
+    own = preparation_of(kind, size)
+    if eval_size is not None and kind not in ("classification", "localization"):
+        message = (
+            f"eval_size is {eval_size}, and the task is {kind!r}; expected classification or localization, whose "
+            "images are stretched to one size. Leave it out."
+        )
+        raise ArgumentError(message)
+    return own.evaluation(sizes._replace(size=eval_size or sizes.size)), own.multiple
+
+
 def _stretch(sizes: Sizes) -> Resizing:
     return Stretch(sizes.size)
 
