@@ -76,6 +76,10 @@ def test_a_run_says_it_once(
         "--model.backbone_options.filters [4] --trainer.max_epochs 1 --trainer.accelerator cpu"
     )
     TrainingCLI("fit", words).run()
-    assert capsys.readouterr().out.count("starts from random weights. Weights learnt on") == 1
+    out = capsys.readouterr().out
+    assert out.count("starts from random weights. Weights learnt on") == 1
+    assert out.count("The epoch of the highest val/accuracy is the best, which is kept.") == 1
     TrainingCLI("fit", [*words, "--trainer.max_epochs", "2", "--ckpt_path", "last"]).run()
     assert "random weights" not in capsys.readouterr().out
+    TrainingCLI("fit", [*words, "--trainer.enable_progress_bar", "false"]).run()
+    assert "An epoch has a line" not in capsys.readouterr().out

@@ -40,6 +40,15 @@ def describe_start(task: Task, image_size: tuple[int, int] | None) -> str | None
     )
 
 
+def describe_figures(task: Task) -> str:
+    """Say what the figures of each epoch are, and by which the best one is chosen."""
+    most = "highest" if task.monitor_mode == "max" else "lowest"
+    return (
+        "An epoch has a line: train/ are figures of the training images, val/ of the validation images, and training "
+        f"lowers the loss. The epoch of the {most} {task.monitor} is the best, which is kept."
+    )
+
+
 def _has_published(name: str) -> bool:
     if not name.startswith(TIMM):
         return name in PUBLISHED

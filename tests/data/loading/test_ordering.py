@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from visiontasks.data.loading.ordering import arrange_by_group, aspect_groups, class_balanced_weights
+from visiontasks.data.loading.ordering import arrange_by_group, aspect_groups, class_balanced_weights, cut
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.errors import ArgumentError
 
@@ -71,3 +71,19 @@ def test_values_that_do_not_fit_are_an_error(name: str) -> None:
         options: dict[str, Any] = {name: values}
         with pytest.raises(ArgumentError, match=f"{name} has [45] values for 5 samples"):
             TrainingSampler(range(5), 1, **options)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_batches_are_cut_where_they_have_too_many_images_or_pixels(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sizes, most, pixels = random.integers(1, 40, (30, 2)), 4, 3000
+    batches = cut(30, most, sizes, pixels)
+    assert [image for batch in batches for image in batch] == list(range(30))
+
+    def area(images: range) -> int:
+        return int(len(images) * sizes[images].max(0).prod())
+
+    for batch in batches:
+        assert len(batch) == 1 or (len(batch) <= most and area(batch) <= pixels)
+        longer = range(batch.start, batch.stop + 1)
+        assert batch.stop == 30 or len(batch) == most or area(longer) > pixels, "no batch is cut too early"
