@@ -72,9 +72,19 @@ class Resizing(ABC):
 
 @dataclass(frozen=True)
 class Whole(Resizing):
-    """Whole images, not resized."""
+    """Whole images, not resized.
+
+    Args:
+        scale: Factor of the height and width at which the network sees them: the task resizes them itself, so that its
+            outputs have the size of the image.
+    """
 
     keeps_shape = True
+    scale: float = 1.0
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the policy, and the scale if there is one."""
+        return {"policy": "Whole"} | ({} if self.scale == 1 else {"scale": self.scale})
 
     def window(self, height: int, width: int, random: Random) -> Window:
         """Return the whole image."""

@@ -13,7 +13,7 @@ from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fit_crops
-from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, preparation_of
+from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, checked_scale, preparation_of
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.matching import match_files
 from visiontasks.data.datamodules.sampling import drawing
@@ -40,9 +40,7 @@ from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
 class FileData(VisionData):
-    """Images in files with annotations in some format, for one of several tasks.
-
-    A subclass defines which tasks its annotations support and where they are (:meth:`find_source`).
+    """Images in files with annotations, for one of the ``tasks`` of a subclass, which says where they are.
 
     Args:
         root: Folder of the data set.
@@ -52,7 +50,8 @@ class FileData(VisionData):
             for classification and localization, 128 x 128 for autoencoding. In detection None keeps the aspect ratio of
             images within ``shorter`` and ``longer``. In segmentation it is the size of training crops (by default that
             of the images, 384 x 384 at most), and whole images are evaluated.
-        crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
+        scale: Segmentation: factor of the size at which images are seen, as 0.5; masks and scores keep the whole size.
+        crop_scale: Segmentation: minimum and maximum scale, times ``scale``, at which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
         longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
@@ -96,6 +95,7 @@ class FileData(VisionData):
         *,
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
+        scale: float = 1.0,
         crop_scale: tuple[float, float] = (0.5, 2.0),
         shorter: int = SIDES[0],
         longer: int = SIDES[1],
@@ -124,7 +124,8 @@ class FileData(VisionData):
         self.value_range, self.exif = check_value_range(value_range), exif
         self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
         self.sized = image_size is not None or (shorter, longer) != SIDES
-        self.crop_scale, self.shorter, self.longer = crop_scale, shorter, longer
+        self.scale, self.crop_scale = checked_scale(task, scale), crop_scale
+        self.shorter, self.longer = shorter, longer
         self.augmentation, self.balanced, self.proposals = augmentation, balanced, proposals
         self.on_error, self.cache = on_error, cache
         self._measured: Statistics | None = None
@@ -253,7 +254,7 @@ class FileData(VisionData):
             multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
-        return fit_crops(dataset, given=self.sized) if training else dataset
+        return fit_crops(dataset, given=self.sized, scale=self.scale) if training else dataset
 
     def plain_train_set(self) -> FileDataset[Any]:
         """Return the training split without augmentation and random crops; it shares the decoded images of training."""
@@ -296,4 +297,4 @@ class FileData(VisionData):
     @property
     def _sizes(self) -> Sizes:
         preset = self.augmentation if isinstance(self.augmentation, str) else "default"
-        return Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)
+        return Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, self.scale, preset)

@@ -1,5 +1,6 @@
 """How images in files are prepared for each kind of task: one row for each, whatever form the annotations have."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from visiontasks.data.datasets.tasks import (
     MultilabelDataset,
     SegmentationDataset,
 )
+from visiontasks.errors import ArgumentError
 
 TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
 
@@ -29,6 +31,7 @@ class Sizes(NamedTuple):
         shorter: Shorter side in pixels of images that keep their aspect ratio.
         longer: Their maximum longer side.
         crop_scale: Minimum and maximum scale of the image from which a crop is taken.
+        scale: Factor of the size at which images that are not resized are seen, by which ``crop_scale`` is multiplied.
         preset: Name of the augmentation preset.
     """
 
@@ -36,6 +39,7 @@ class Sizes(NamedTuple):
     shorter: int
     longer: int
     crop_scale: tuple[float, float]
+    scale: float
     preset: str
 
 
@@ -61,6 +65,22 @@ class FileTask(NamedTuple):
         return self._replace(training=_stretch, evaluation=_stretch, multiple=1)
 
 
+def checked_scale(task: str, scale: float) -> float:
+    """Return the scale at which images are seen.
+
+    Raises:
+        ArgumentError: If it is not positive, or the task has another way to say the size of images.
+    """
+    if not 0 < scale < math.inf or (scale != 1 and task != "segmentation"):
+        other = "shorter and longer" if task == "detection" else "image_size"
+        message = (
+            f"scale is {scale}, and task {task!r}; expected a factor of the size of the images, above 0, such as 0.5, "
+            f"and task 'segmentation', which takes images as they are. The size for {task} is set by {other}."
+        )
+        raise ArgumentError(message)
+    return scale
+
+
 def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
     """Return how images are prepared.
 
@@ -80,6 +100,11 @@ def _crop_if_augmented(sizes: Sizes) -> Resizing:
     return _stretch(sizes) if sizes.preset in ("none", "light") else RandomResizedCrop(sizes.size, area=(0.25, 1.0))
 
 
+def _scaled_crop(sizes: Sizes) -> Resizing:
+    least, most = sizes.crop_scale
+    return RandomScaledCrop(sizes.size, (least * sizes.scale, most * sizes.scale))
+
+
 FILE_TASKS = {
     # A crop of an image shows its class if it has one, but not all of several classes.
     "classification": FileTask(ClassificationDataset, _crop_if_augmented, _stretch, (224, 224)),
@@ -94,8 +119,8 @@ FILE_TASKS = {
     ),
     "segmentation": FileTask(
         SegmentationDataset,
-        training=lambda sizes: RandomScaledCrop(sizes.size, sizes.crop_scale),
-        evaluation=lambda _: Whole(),
+        training=_scaled_crop,
+        evaluation=lambda sizes: Whole(sizes.scale),
         size=(384, 384),
     ),
     "autoencoding": FileTask(AutoencodingDataset, _stretch, _stretch, (128, 128)),
