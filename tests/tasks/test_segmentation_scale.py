@@ -65,6 +65,7 @@ def test_scores_are_of_the_original_masks(fitted: Callable[..., Seeing], root: P
     scored = trainer.test(task, data_of(root, scale=0.5), verbose=False)[0]["test/accuracy"]
     data = data_of(root)
     data.setup("test")
+    task.eval()
     right = counted = 0
     with torch.inference_mode():
         for number in range(len(data.test_set)):
