@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from tests.data.datamodules.image_sets import write_masks
 from visiontasks import MaskFolderDataModule, SegmentationTask
 from visiontasks.data.datasets.shapes import CLASS_NAMES
+from visiontasks.export import export_task
 from visiontasks.prediction import create_predictor, predict_images
 from visiontasks.tasks.task import Task
 
@@ -96,6 +97,15 @@ def test_the_checkpoint_remembers_it_and_masks_have_the_size_of_the_file(
     whole = fitted(1.0)
     assert whole.evaluation_scales == (1.0,)
     assert whole.view == {"policy": "Whole", "multiple": 1}
+
+
+@pytest.mark.unchecked
+def test_an_exported_program_sees_them_at_the_scale_too(fitted: Callable[..., Seeing], tmp_path: Path) -> None:
+    fitted(0.5).trainer.save_checkpoint(tmp_path / "a.ckpt")
+    task = SegmentationTask.load_from_checkpoint(tmp_path / "a.ckpt")
+    done = export_task(task, tmp_path / "a.pt2", (40, 56))
+    assert done.metadata["scale"] == 0.5
+    assert done.differences == {"labels": 0, "scores": pytest.approx(0, abs=1e-5)}
 
 
 def test_scales_of_the_task_are_factors_of_it(fitted: Callable[..., Seeing]) -> None:

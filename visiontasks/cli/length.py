@@ -80,8 +80,8 @@ class Length(Callback):
             passes = f" An epoch, a pass over the training images, has {each:.0f} steps." if each < math.inf else ""
             return f"{text}{limit}.{passes}"
         text = (
-            f"Length: {trainer.max_epochs} epochs (passes over the training images), {each:.0f} steps (batches) each, "
-            f"{total:.0f} steps in all{limit}."
+            f"Length: {_count(trainer.max_epochs, 'epoch')} (passes over the training images), {_count(each, 'step')} "
+            f"(batches) each, {_count(total, 'step')} in all{limit}."
         )
         if self._given:
             return text
@@ -89,6 +89,10 @@ class Length(Callback):
             f"{text} No length was given: the default is near {ENOUGH_STEPS} steps, in {FEWEST_EPOCHS} to "
             f"{MOST_EPOCHS} epochs; --trainer.max_epochs changes it."
         )
+
+
+def _count(number: float | None, what: str) -> str:
+    return f"{number:.0f} {what}{'' if number == 1 else 's'}"
 
 
 def _batches_of(trainer: Trainer, loader: Any) -> float:  # noqa: ANN401 (whatever a data module returns)

@@ -29,7 +29,9 @@ class VisionData(ABC):
 
     Args:
         batch_size: Images per training batch and process.
-        eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
+        eval_batch_size: Images per batch in validation, test and prediction, at most; by default ``batch_size``. Images
+            that keep their size are fewer if they have more than 2**25 pixels, padding included, see
+            :data:`~visiontasks.data.loading.samplers.BATCH_PIXELS`; the scores do not depend on it.
         drop_last: Whether training leaves out the last images of an epoch if they do not fill a batch.
         num_workers: Processes that prepare batches; 0 prepares them in the training process.
         worker_timeout: Seconds to wait for a batch before a worker counts as hanging, which is an error; 0 waits for
