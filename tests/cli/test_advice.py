@@ -28,7 +28,7 @@ from visiontasks.cli.advice import in_flags
 )
 def test_arguments_become_flags(message: str, expected: str) -> None:
     assert choices.TASKS
-    assert training.Trainer
+    assert training.TrainingCLI.__name__
     assert in_flags(message) == expected
 
 
