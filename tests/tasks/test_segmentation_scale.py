@@ -65,21 +65,23 @@ def test_scores_are_of_the_original_masks(fitted: Callable[..., Seeing], root: P
     """By hand: each image is reduced, its probabilities enlarged, and every pixel of its mask counted."""
     task = fitted(0.5)
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    scored = trainer.test(task, data_of(root, scale=0.5), verbose=False)[0]["test/accuracy"]
+    scored = trainer.test(task, data_of(root, scale=0.5), verbose=False)[0]
     data = data_of(root)
     data.setup("test")
     task.eval()
-    right = counted = 0
+    losses, right, counted = [], 0, 0
     with torch.inference_mode():
         for number in range(len(data.test_set)):
             sample: Any = data.test_set[number]  # type: ignore[index]  # of files
-            size = sample.masks.shape
-            half = [side // 2 for side in size]
+            mask = sample.masks.long()
+            half = [side // 2 for side in mask.shape]
             small = F.interpolate(sample.images[None] / 255, half, mode="bilinear", antialias=True)
-            labels = F.interpolate(Task.__call__(task, small).softmax(1), tuple(size), mode="bilinear").argmax(1)[0]
-            right += int((labels == sample.masks).sum())
-            counted += int((sample.masks != 255).sum())
-    assert scored == pytest.approx(right / counted, abs=2e-4)
+            shown = F.interpolate(Task.__call__(task, small).softmax(1), tuple(mask.shape), mode="bilinear")
+            losses.append(F.nll_loss(shown.log(), mask[None], ignore_index=255).item())
+            right += int((shown.argmax(1)[0] == mask).sum())
+            counted += int((mask != 255).sum())
+    assert scored["test/accuracy"] == pytest.approx(right / counted, abs=2e-4)
+    assert scored["test/loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-5)
 
 
 def test_the_checkpoint_remembers_it_and_masks_have_the_size_of_the_file(
