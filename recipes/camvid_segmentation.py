@@ -16,8 +16,9 @@ CHOICES = {
     ],
     "data.ignore_index": 11,
     # Half the image size, in training and in the test, at which an epoch costs a quarter.
+    "data.scale": 0.5,
     "data.image_size": [128, 160],
-    "data.crop_scale": [0.35, 0.9],
+    "data.crop_scale": [0.7, 1.8],
     "data.batch_size": 16,
     "data.eval_batch_size": 4,
     # Images are decoded once, which costs the training process less than workers would on 2 cores.
@@ -31,7 +32,6 @@ CHOICES = {
     "model.loss": {"cross_entropy": 1.0, "lovasz": 1.0},
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.05}},
     "model.test_time_flips": "horizontal",
-    "model.test_time_scales": [0.5],
     "trainer.max_epochs": 96,
     "trainer.check_val_every_n_epoch": 8,
 }

@@ -20,6 +20,7 @@ TESTED_BY = [
     ("cli/annotations.py", "cli/test_data.py", "fit refuses what the check finds"),
     ("cli/compilation.py", "tasks/test_compilation.py", "the flag compiles"),
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
+    ("cli/from_data.py", "cli/test_training.py", "fit refuses what differs from the data"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
     ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),

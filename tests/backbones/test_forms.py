@@ -176,7 +176,7 @@ def test_what_was_matched_and_left_out_is_said_in_a_few_lines(save: Callable[[An
     assert str(loaded_from(path)[1]).splitlines() == [
         f"Backbone weights: all 120 tensors are from '{path}', where their names begin with "
         "'state_dict.module.encoder_q.'.",
-        "  Left out layers that no feature map depends on, such as a classifier: "
+        "  Left out layers that are not of the backbone, such as a classifier of other classes: "
         "state_dict.module.encoder_q.fc (4 tensors).",
         "  Left out another copy of these weights: state_dict.module.encoder_k (122 tensors).",
         "  Left out what belongs to no backbone: state_dict.module.queue (1 tensor), "

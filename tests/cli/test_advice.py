@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from visiontasks.cli import choices, main
+from visiontasks.cli import choices, main, training
 from visiontasks.cli.advice import in_flags
 
 
@@ -17,6 +17,10 @@ from visiontasks.cli.advice import in_flags
         ("value_range=(0, 4095) or 'percentiles'", "--data.value_range [0,4095] or 'percentiles'"),
         ("give class_names=['a', 'b c'],", "give --data.class_names [a,b c],"),
         ("set skip_nonfinite=3", "set --model.skip_nonfinite 3"),
+        (
+            "by max_epochs=17 or num_sanity_val_steps=0",
+            "by --trainer.max_epochs 17 or --trainer.num_sanity_val_steps 0",
+        ),
         ("image_size=(32, 24) of both", "image_size=(32, 24) of both"),
         ("unknown_word=3, Trainer.fit(devices=1)", "unknown_word=3, Trainer.fit(devices=1)"),
         ("--data.download=True", "--data.download=True"),
@@ -24,6 +28,7 @@ from visiontasks.cli.advice import in_flags
 )
 def test_arguments_become_flags(message: str, expected: str) -> None:
     assert choices.TASKS
+    assert training.TrainingCLI.__name__
     assert in_flags(message) == expected
 
 

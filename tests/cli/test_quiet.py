@@ -2,10 +2,13 @@
 
 import logging
 import warnings
+from pathlib import Path
 
 import pytest
 
+import visiontasks
 from visiontasks.cli.failures import run_to_exit_code
+from visiontasks.cli.training import TrainingCLI
 
 SILENT: dict[str, type[Warning]] = {
     "`isinstance(treespec, LeafSpec)` is deprecated": FutureWarning,
@@ -45,4 +48,21 @@ def test_what_a_user_cannot_mend_is_silent_and_the_rest_is_not(caplog: pytest.Lo
         logger.info("TPU available: False, using: 0 TPU cores")
         logger.info("GPU available: False, used: False")
     assert caplog.messages == ["`Trainer.fit` stopped: `max_steps=3` reached.", "GPU available: False, used: False"]
+    logger.filters = filters
+
+
+def test_a_warning_of_this_package_is_a_sentence_in_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    filters = list(logger.filters)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    assert TrainingCLI.__name__, "the flags of its Trainer are named"
+    for _ in range(2):
+        assert run_to_exit_code(lambda: 0, debug=False) == 0
+    ours = str(Path(visiontasks.__file__).parent / "tasks" / "traps.py")
+    message = "Take freeze='none', or max_epochs=3 or more."
+    assert warnings.formatwarning(UserWarning(message), UserWarning, ours, 3) == (
+        "warning: Take --model.freeze none, or --trainer.max_epochs 3 or more.\n"
+    )
+    other = warnings.formatwarning(UserWarning(message), UserWarning, str(tmp_path / "theirs.py"), 3)
+    assert other.startswith(f"{tmp_path / 'theirs.py'}:3: UserWarning: {message}")
     logger.filters = filters

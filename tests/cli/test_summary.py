@@ -98,6 +98,7 @@ def test_a_training_ends_with_its_figures_its_time_and_its_files(
     assert capsys.readouterr().out == (
         f"{OF_TRAINING}Trained 3 epochs in 62 s.\nRun folder: runs/fit/version_0\n  config.yaml\n  metrics.csv\n"
         "  predictions/test.png\nBest checkpoint: runs/best.ckpt\n"
+        "To use it: visiontasks predict runs/best.ckpt IMAGES_OR_FOLDER\n"
     )
 
 

@@ -188,7 +188,7 @@ def test_a_file_gives_the_backbone_its_weights(
         name, mode = "resnet18", "imagenet"
         weights = torchvision.models.resnet18(weights=None).state_dict()
         torch.save(weights, "file.pth")
-        left_out = "Left out layers that no feature map depends on, such as a classifier: fc (2 tensors)"
+        left_out = "Left out layers that are not of the backbone, such as a classifier of other classes: fc (2 tensors)"
     else:
         name, mode = "cnn", "dataset"
         trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False)
@@ -263,7 +263,7 @@ def test_precision_follows_the_hardware_and_the_flag(
     monkeypatch.setattr("visiontasks.cli.hardware.has_bf16", lambda accelerator: True)
     cli = TrainingCLI("fit", SMALL.split())
     assert cli.trainer.precision == "bf16-mixed"
-    assert "bf16-mixed, channels-last: the hardware has bf16" in capsys.readouterr().out
+    assert "Precision bf16-mixed: numbers have 16 bits where these are enough" in capsys.readouterr().out
     assert cli.model.backbone.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert TrainingCLI("fit", [*SMALL.split(), "--trainer.precision", "32-true"]).trainer.precision == "32-true"
 

@@ -116,7 +116,7 @@ def test_what_a_run_has_unless_flags_say_otherwise() -> None:
     assert [name for name in callbacks if name in shown] == shown
     assert {callbacks[name]._files.keep for name in shown} == {20}
     assert isinstance(callbacks["SaveConfig"], SaveConfig)
-    assert (cli.trainer.max_epochs, cli.trainer.default_root_dir) == (10, "runs/fit")
+    assert (cli.config.trainer.max_epochs, cli.trainer.default_root_dir) == (None, "runs/fit")
     assert (cli.datamodule.seed, os.environ["PL_GLOBAL_SEED"]) == (0, "0")
     assert cli.trainer.log_dir == "runs/fit/version_0"
 

@@ -156,14 +156,16 @@ def test_an_optimizer_that_cannot_train_the_task_is_refused_in_a_line(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "Training with AdamW (lr 0.001, weight_decay 0.05 (norms and biases: 0)); schedule: cosine after a "
+        ({}, "Training with AdamW (lr 0.001, weight_decay 0.05 (norms and biases: 0)); schedule of the "
+         "learning rate (lr): cosine after a "
          "warm-up of 5 % of the steps."),
         ({"optimizer": partial(SGD, lr=0.1, momentum=0.9), "lr_scheduler": "constant", "warmup": 0.0},
-         "Training with SGD (lr 0.1, momentum 0.9); schedule: constant."),
+         "Training with SGD (lr 0.1, momentum 0.9); schedule of the learning rate (lr): constant."),
         ({"lr_scheduler": partial(StepLR, step_size=2), "warmup": 0.25, "optimizer": partial(SGD, lr=0.1)},
-         "Training with SGD (lr 0.1); schedule: StepLR after a warm-up of 25 % of the steps."),
+         "Training with SGD (lr 0.1); schedule of the learning rate (lr): StepLR after a "
+         "warm-up of 25 % of the steps."),
         ({"lr_scheduler": partial(StepLR, step_size=2), "optimizer": partial(SGD, lr=0.1), "backbone_lr_factor": 0.5},
-         "Training with SGD (lr 0.1 and 0.05); schedule: StepLR."),
+         "Training with SGD (lr 0.1 and 0.05); schedule of the learning rate (lr): StepLR."),
     ],
 )  # fmt: skip
 def test_a_training_says_what_it_trains_with(

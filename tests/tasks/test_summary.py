@@ -20,18 +20,19 @@ def test_a_fit_begins_with_the_parts(make_trainer: Callable[..., Trainer], capsy
     assert lines[0].split() == ["part", "network", "parameters", "trained", "multiply-adds"]
     assert [line.split()[0] for line in lines[1:4]] == ["backbone", "head", "total"]
     assert lines[2].split()[1:] == ["ClassificationHead", "20", "20", "16"]
-    assert lines[4] == "Multiply-adds of one image of 16 x 20 pixels (height x width)."
+    assert lines[4].endswith("multiply-adds are the work for an image of 16 x 20 pixels (height x width).")
 
 
 def test_numbers_have_three_digits_and_stand_below_one_another() -> None:
     parts = [PartCost("backbone", "resnet50", 23508032, 0, 4087136256), PartCost("total", "", 999, 999_600, None)]
     assert (
-        format_costs(parts, (224, 224))
-        == """\
+        format_costs(parts, (224, 224)) == """\
 part      network   parameters  trained  multiply-adds
 backbone  resnet50      23.5 M        0         4.09 G
 total                      999   1.00 M              -
-Multiply-adds of one image of 224 x 224 pixels (height x width)."""
+"""
+        "Parameters are the numbers that are learnt; multiply-adds are the work for an image of 224 x 224 pixels "
+        "(height x width)."
     )
 
 

@@ -57,6 +57,30 @@ class TestFrozenRandomWeights:
         fit(ClassificationTask(4, freeze=0, **SMALL), max_epochs=1)
 
 
+class TestFewSteps:
+    @pytest.mark.parametrize(
+        ("options", "steps", "remedy"),
+        [
+            ({"max_epochs": 3}, 6, "max_epochs=25"),
+            ({"max_epochs": 3, "accumulate_grad_batches": 2}, 3, "max_epochs=50"),
+            ({"max_steps": 5, "max_epochs": -1}, 5, "max_steps=50"),
+            ({"max_steps": 5, "max_epochs": 500}, 5, "max_steps=50"),
+        ],
+    )
+    def test_they_are_warned_of(self, options: dict[str, Any], steps: int, remedy: str) -> None:
+        said = (
+            rf"training is {steps} steps, .* from random weights; .* at least 50. Train longer, by {remedy} or more, or"
+        )
+        with pytest.warns(UserWarning, match=said):
+            fit(ClassificationTask(4, **SMALL), **options)
+
+    @pytest.mark.filterwarnings("error:The whole training is")
+    def test_enough_of_them_a_trial_and_other_weights_are_not(self, tmp_path: Any) -> None:  # noqa: ANN401 - a path
+        fit(ClassificationTask(4, **SMALL), fast_dev_run=True)
+        fit(ClassificationTask(4, **SMALL), max_epochs=25).save_checkpoint(tmp_path / "a.ckpt")
+        fit(ClassificationTask(4, backbone_weights=tmp_path / "a.ckpt", **SMALL), max_epochs=1)
+
+
 class TestLabels:
     @pytest.mark.parametrize(
         ("labels", "options", "message"),

@@ -135,7 +135,7 @@ class _Fit(NamedTuple):
         rest = [key for key in self.tensors if key not in taken]
         again = [key for key in rest if key.startswith(tuple(self.match.copies))]
         kinds = {
-            "layers that no feature map depends on, such as a classifier": self.match.others,
+            "layers that are not of the backbone, such as a classifier of other classes": self.match.others,
             "another copy of these weights": again,
             "what belongs to no backbone": [key for key in rest if key not in set(again)],
         }

@@ -3,6 +3,7 @@
 import inspect
 import re
 import sys
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -12,9 +13,9 @@ _ARGUMENT = re.compile(r"(?<![\w.('\"{\[-])(\w+)=(True|False|None|'[^']*'|\"[^\"
 
 
 def in_flags(message: str) -> str:
-    """Rewrite the arguments of data modules and tasks that a message names as flags.
+    """Rewrite the arguments of data modules, tasks and the Trainer that a message names as flags.
 
-    An argument that both have is left as it is.
+    An argument that several of them have is left as it is.
 
     Args:
         message: The message, in the words of Python.
@@ -25,7 +26,7 @@ def in_flags(message: str) -> str:
         'Pass --data.download true, or --data.fractions [0.8,0.2,0] and --data.class_names [a,b].'
     """
     # A command that has not loaded them has no such flags.
-    owners = _owners(*(f"visiontasks.cli.{name}" in sys.modules for name in ("choices", "data")))
+    owners = _owners(*(f"visiontasks.cli.{name}" in sys.modules for name in ("choices", "data", "training")))
 
     def rewrite(match: re.Match[str]) -> str:
         owner = owners.get(match[1])
@@ -43,12 +44,13 @@ def _value(written: str) -> str:
 
 
 @cache
-def _owners(chosen: bool, read: bool) -> dict[str, str]:
-    """Return whose argument a name is: ``"data"`` or ``"model"``; names of both are left out.
+def _owners(chosen: bool, read: bool, trained: bool) -> dict[str, str]:
+    """Return whose argument a name is: ``"data"``, ``"model"`` or ``"trainer"``; names of several are left out.
 
     Args:
         chosen: Whether data modules and tasks are chosen.
         read: Whether data are, perhaps without Lightning.
+        trained: Whether there is a Trainer.
     """
     classes: dict[str, tuple[Any, ...]] = {"data": (), "model": ()}
     if chosen:
@@ -67,5 +69,7 @@ def _owners(chosen: bool, read: bool) -> dict[str, str]:
         for owner, kinds in classes.items()
     }
     names["model"] -= {"class_names", "num_classes"}  # which a task adopts from the data
-    both = names["data"] & names["model"]
-    return {name: owner for owner, known in names.items() for name in known - both}
+    if trained:
+        names["trainer"] = {*inspect.signature(sys.modules["visiontasks.cli.training"].Trainer).parameters}
+    counts = Counter(name for known in names.values() for name in known)
+    return {name: owner for owner, known in names.items() for name in known if counts[name] == 1}

@@ -4,15 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from visiontasks.cli.from_data import FROM_DATA
 from visiontasks.cli.parser import flag_value
 from visiontasks.cli.run_data import data_of_checkpoint
 from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint
-
-FROM_DATA = ("num_classes", "in_channels", "image_size")
-"""Arguments of a task that come from the data in a training, and from the checkpoint when it is scored."""
 
 
 def with_checkpoint(arguments: Sequence[str], *, scored: bool) -> list[str]:

@@ -64,6 +64,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
     shape = ["batch", done.metadata["in_channels"], *done.metadata["image_size"]]
     print(f"{done.file}: {done.metadata['task']}, {done.file.stat().st_size / 2**20:.1f} MiB")
     print(f"takes {', '.join(done.metadata['inputs'])}: uint8 [{', '.join(map(str, shape))}]")
+    if done.metadata["scale"] != 1:
+        print(f"sees them at {done.metadata['scale']:g} of their size, to which it resizes them itself, as in training")
     print(f"gives {', '.join(done.metadata['outputs'])}")
     if math.isnan(done.differences.get("labels", 0.0)):
         print("nothing was found in these images, so that no box was compared: give others by --images")

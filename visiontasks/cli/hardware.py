@@ -42,9 +42,10 @@ def choose_precision(trainer: Namespace) -> None:
     """
     if trainer.precision is None:
         trainer.precision = default_precision(str(trainer.accelerator))
-        reason = "has" if trainer.precision == "bf16-mixed" else "has no"
-        because = f"the hardware {reason} bf16 arithmetic (--trainer.precision chooses another)"
-        rank_zero_only(print)(f"Precision {trainer.precision}, channels-last: {because}.")
+        half = trainer.precision == "bf16-mixed"
+        bits = "16 bits where these are enough, as the hardware has" if half else "32 bits, as the hardware has no"
+        text = f"Precision {trainer.precision}: numbers have {bits} arithmetic for 16 (bf16)"
+        rank_zero_only(print)(f"{text}; --trainer.precision chooses another.")
 
 
 def keep_freed_memory() -> None:

@@ -1,11 +1,19 @@
-"""Warnings of underlying libraries that a user of the command line can do nothing about."""
+"""Warnings on the command line: those that a user can do nothing about, and how the others are written."""
 
 import logging
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from visiontasks.cli.advice import in_flags
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 def quiet() -> None:
-    """Silence, one by one, the warnings of underlying libraries that a user can do nothing about."""
+    """Silence, one by one, the warnings of others that a user can do nothing about, and write ours plainly."""
+    if getattr(warnings.formatwarning, "__module__", "") != __name__:
+        warnings.formatwarning = _plainly(warnings.formatwarning)
     # Lightning 2.6 uses torch's pytree in a way that torch 2.10 and later deprecate (pytorch-lightning#21326).
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     # Fewer batches than the log interval: the means of the epoch are logged anyway, only train/loss_step is not.
@@ -22,6 +30,17 @@ def quiet() -> None:
     # Data in memory need no workers.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_worth_reading)
+
+
+def _plainly(others: Callable[..., str]) -> Callable[..., str]:
+    """Return a format for warnings: those of this package as a sentence in the words of the command line."""
+
+    def formatted(message: Warning | str, category: type[Warning], filename: str, *place: int | str | None) -> str:
+        if filename.startswith(_PACKAGE):
+            return f"warning: {in_flags(str(message))}\n"
+        return others(message, category, filename, *place)
+
+    return formatted
 
 
 _SAYS_NOTHING = (

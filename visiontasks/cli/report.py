@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontasks.callbacks.report import RunReport
-from visiontasks.cli.checkpoint_model import FROM_DATA
+from visiontasks.cli.from_data import FROM_DATA
 from visiontasks.cli.hardware import keep_freed_memory
 from visiontasks.cli.run_data import data_of_run, read_config
 from visiontasks.cli.training import TrainingCLI

@@ -1,6 +1,7 @@
 """Summary of a run in a few lines at its end."""
 
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
             print(f"  {path.relative_to(folder)}")
     checkpoint = trainer.checkpoint_callback
     if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
-        print(f"Best checkpoint: {_short(Path(checkpoint.best_model_path))}")
+        best = _short(Path(checkpoint.best_model_path))
+        print(f"Best checkpoint: {best}")
+        if seconds is not None:
+            print(f"To use it: visiontasks predict {shlex.quote(str(best))} IMAGES_OR_FOLDER")
 
 
 def _short(path: Path) -> Path:

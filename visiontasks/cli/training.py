@@ -18,13 +18,15 @@ from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS
 from visiontasks.cli.annotations import check_annotations
-from visiontasks.cli.checkpoint_model import FROM_DATA, with_checkpoint
+from visiontasks.cli.checkpoint_model import with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
 from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.compilation import add_compile_flag, prepare_network
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
 from visiontasks.cli.failures import run_to_exit_code, without_debug
+from visiontasks.cli.from_data import FROM_DATA, check_given, given_arguments
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
+from visiontasks.cli.length import MOST_EPOCHS, Length, is_length_given
 from visiontasks.cli.messages import refusal
 from visiontasks.cli.named_parts import name_parts
 from visiontasks.cli.optimizers import with_full_names, with_own_options
@@ -34,6 +36,7 @@ from visiontasks.cli.runs import begin_anew, choose_run, line_that_goes_on, plac
 from visiontasks.cli.saved_config import SaveConfig
 from visiontasks.cli.scoring import add_split_flag, match_checkpoint
 from visiontasks.cli.screen import screen_callbacks
+from visiontasks.cli.start import describe_figures, describe_start
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
@@ -114,7 +117,7 @@ class TrainingCLI(LightningCLI):
         add_flags_of_what_is_shown(parser)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
-        parser.set_defaults({"trainer.max_epochs": 10, **self.defaults})
+        parser.set_defaults(dict(self.defaults))
         if self.evaluates:
             add_split_flag(parser)
         target = "model.init_args." if self.subclass_mode_model else "model."
@@ -148,8 +151,7 @@ class TrainingCLI(LightningCLI):
             raise ArgumentError(message)
         # Before anything is built or a run folder is made.
         self.chosen_run = choose_run(self.config, self.command, self.evaluates)
-        if self.chosen_run.message:
-            rank_zero_only(print)(self.chosen_run.message)
+        self._say(self.chosen_run.message)
         path = self.chosen_run.checkpoint
         checkpoint = {} if path is None else read_checkpoint(path, keep=True)
         resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
@@ -162,7 +164,10 @@ class TrainingCLI(LightningCLI):
         Raises:
             ArgumentError: If a class refuses its arguments.
         """
-        given = {name: self._given(name) for name in FROM_DATA}
+        model = self.config.model
+        nested = self.subclass_mode_model
+        owner: Any = import_class(model.class_path) if nested else self._model_class
+        given = given_arguments(owner, model.init_args if nested else model)
         written = self.config.trainer.logger
         self.config.trainer.logger = placed_loggers(self.config, self.chosen_run)
         try:
@@ -175,14 +180,7 @@ class TrainingCLI(LightningCLI):
         if self.evaluates:
             match_checkpoint(self.datamodule, self.model, str(self.chosen_run.checkpoint), self.config_init.split)
             return
-        for name, value in given.items():
-            expected = getattr(self.datamodule, name)
-            if value is not None and value != expected:
-                message = (
-                    f"--model.{name} is {value}, but {type(self.datamodule).__name__} has {expected}. Leave it out: "
-                    "it comes from the data."
-                )
-                raise ArgumentError(message)
+        check_given(given, self.datamodule)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401 (the arguments of a Trainer)
         """Create the Trainer, with the callbacks that the user has not replaced; make the network channels-last."""
@@ -202,6 +200,11 @@ class TrainingCLI(LightningCLI):
         # Lightning looks there for checkpoints of SLURM's jobs, and takes those of any other job.
         kwargs["default_root_dir"] = str(self.chosen_run.root / self.chosen_run.name)
         callbacks += screen_callbacks(config, config.callbacks or [], self.evaluates)
+        if not self.evaluates:
+            given = is_length_given(config)
+            callbacks.append(Length(given=given, records=[self.config.trainer, described["trainer"]]))
+            # Lightning warns of its own default.
+            kwargs |= {} if given else {"max_epochs": MOST_EPOCHS}
         if not config.barebones:
             # Lightning's own, beside ours.
             kwargs["enable_model_summary"] = False
@@ -211,6 +214,11 @@ class TrainingCLI(LightningCLI):
         if isinstance(config.strategy, str):
             limit_waiting(trainer, self.config_init.collective_timeout)
         return trainer
+
+    @rank_zero_only
+    def _say(self, text: str | None) -> None:
+        if text:
+            print(text, flush=True)
 
     def run(self) -> None:
         """Train or evaluate, depending on the command; a recipe trains, then tests its best checkpoint."""
@@ -235,6 +243,9 @@ class TrainingCLI(LightningCLI):
         check_annotations(self.datamodule, tests=self.command != "fit")
         if path is None:
             begin_anew(self.chosen_run, self.trainer.loggers)
+            self._say(describe_start(self.model, self.datamodule.image_size))
+        if self.trainer.progress_bar_callback is not None:
+            self._say(describe_figures(self.model))
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start
@@ -243,19 +254,6 @@ class TrainingCLI(LightningCLI):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "") or None
             self.trainer.test(self.model, self.datamodule, ckpt_path=best, verbose=False)
         print_summary(self.trainer, seconds)
-
-    def _given(self, name: str) -> Any:  # noqa: ANN401 (the type of the argument)
-        """Find the value of a linked argument that the user gave; None for the task's default."""
-        model = self.config.model
-        if self.subclass_mode_model:
-            owner: Any = import_class(model.class_path)
-            arguments = model.init_args
-        else:
-            owner, arguments = self._model_class, model
-        parser = LightningArgumentParser()
-        parser.add_class_arguments(owner, fail_untyped=False)
-        value = arguments.get(name)
-        return None if value == parser.get_defaults().get(name) else value
 
 
 def main(command: str, arguments: Sequence[str]) -> int:

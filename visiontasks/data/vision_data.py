@@ -30,7 +30,9 @@ class VisionData(ABC):
 
     Args:
         batch_size: Images per training batch and process.
-        eval_batch_size: Images per batch in validation, test and prediction; by default ``batch_size``.
+        eval_batch_size: Images per batch in validation, test and prediction, at most; by default ``batch_size``. Images
+            that keep their size are fewer if they have more than 2**25 pixels, padding included, see
+            :data:`~visiontasks.data.loading.samplers.BATCH_PIXELS`; the scores do not depend on it.
         eval_size: Height and width in pixels of images in validation, test and prediction, or one number, if not those
             of the training (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019); for
             classification and localization of images in files.

@@ -24,7 +24,7 @@ from visiontasks.prediction.predictors import make_program
 from visiontasks.prediction.programs import Program
 from visiontasks.sizes import ImageSize, height_and_width
 from visiontasks.tasks.task import Task
-from visiontasks.tasks.views import evaluation_view
+from visiontasks.tasks.views import evaluation_view, scale_of
 
 OPSET = 18
 _FLOAT, _BOOL = 1, 9
@@ -112,7 +112,7 @@ def export_task(
 
 
 def describe(program: Program) -> dict[str, Any]:
-    """Describe the inputs and outputs of a file; ``value_range`` are the values of files that become 0 and 255."""
+    """Describe inputs and outputs; ``value_range`` becomes 0 and 255, and the program sees images at ``scale``."""
     task = program.task
     return {
         "visiontasks": __version__,
@@ -123,6 +123,7 @@ def describe(program: Program) -> dict[str, Any]:
         "inputs": list(program.inputs),
         "outputs": list(program.outputs),
         "value_range": (evaluation_view(task) or {}).get("value_range"),
+        "scale": scale_of(evaluation_view(task)),
     }
 
 

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
+from visiontasks.data.augmentation.resizing import Whole
 from visiontasks.data.images.arrays import resize
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Sample, Scale, given_options
@@ -30,7 +31,8 @@ class MaskPredictor(ImagePredictor):
             image fits into memory; None for the whole image at once.
         overlap: Overlap of neighbouring windows as a fraction of a window, 0 to 0.9; the windows are blended there.
         flips: Mirror images whose probabilities are averaged with those of the image; by default as the task has it.
-        scales: Factors of the size whose probabilities are averaged; by default as the task has it.
+        scales: Factors of the size at which the network sees images in this view, whose probabilities are averaged; by
+            default as the task has it.
         windows_at_once: Number of windows of the same size that are computed at once.
 
     Raises:
@@ -66,7 +68,10 @@ class MaskPredictor(ImagePredictor):
         self.window = window
         self.overlap = overlap
         self.windows_at_once = windows_at_once
-        self.forward_options = given_options(task.eval_forward, flips=flips, scales=scales)
+        seen = view.resizing.scale if isinstance(view.resizing, Whole) else 1.0
+        factors = tuple(seen * scale for scale in (task.test_time_scales if scales is None else scales))
+        own = factors == task.evaluation_scales
+        self.forward_options = given_options(task.eval_forward, flips=flips, scales=None if own else factors)
 
     @torch.inference_mode()
     def segment(self, image: Image) -> Mask:

@@ -111,7 +111,8 @@ class OptimizerSetup(NamedTuple):
         named = isinstance(self.schedule, str) and schedulers == [LambdaLR.__name__]
         schedule = str(self.schedule) if named else " and ".join(schedulers) or "none"
         warmup = f" after a warm-up of {100 * self.warmup_share:g} % of the steps" if self.warmup_share else ""
-        return f"Training with {optimizers}; schedule: {schedule}{warmup if schedulers else ''}."
+        schedule += warmup if schedulers else ""
+        return f"Training with {optimizers}; schedule of the learning rate (lr): {schedule}."
 
     def _create(self, create: OptimizerCallable, task: nn.Module) -> Optimizer:
         try:

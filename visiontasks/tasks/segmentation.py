@@ -23,6 +23,7 @@ from visiontasks.tasks.agreement import check_entries, check_masks
 from visiontasks.tasks.averaging import Flips, Probabilities, average_probabilities, check_averaging
 from visiontasks.tasks.starting import start_network
 from visiontasks.tasks.task import Task
+from visiontasks.tasks.views import scale_of
 from visiontasks.types import Images, SegmentationBatch, SegmentationPredictions
 
 Logits = Float[Tensor, "batch outputs height width"]
@@ -59,11 +60,10 @@ class SegmentationTask(Task):
         label_smoothing: Share of the target of the cross-entropy that is spread over all classes, 0 to 1.
         auxiliary_weight: Weight of the losses of an auxiliary classifier on the second coarsest map, such as 0.4 (Zhao
             et al. 2017, section 3.3); 0 for none.
-        test_time_flips: Mirror images whose probabilities are averaged with those of the image in ``validate``,
-            ``test`` and ``predict``: ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``; not used
-            in the validations of a fit.
-        test_time_scales: Scale factors of the image whose probabilities are averaged likewise; the validations of a fit
-            use only the first.
+        test_time_flips: Mirror images whose probabilities are averaged with those of the image outside of a fit:
+            ``"horizontal"``, ``"vertical"``, ``"both"`` (four views) or ``"none"``.
+        test_time_scales: Scale factors whose probabilities are averaged likewise, of the size at which the data let the
+            network see images; the validations of a fit use only the first.
         **kwargs: Arguments of :class:`~visiontasks.tasks.task.Task`.
 
     Raises:
@@ -214,6 +214,11 @@ class SegmentationTask(Task):
         """Update the metrics of the running stage with the predicted classes of pixels."""
         self.metrics.update(predictions.labels, batch.masks)
 
+    @property
+    def evaluation_scales(self) -> tuple[float, ...]:
+        """Factors of the size of an image at which it is seen in evaluation: ``test_time_scales`` times the data's."""
+        return tuple(scale_of(self.view) * scale for scale in self.test_time_scales)
+
     def eval_forward(
         self, images: Images, flips: Flips | None = None, scales: Sequence[float] | None = None
     ) -> Outputs:
@@ -222,10 +227,10 @@ class SegmentationTask(Task):
         Args:
             images: Images of any size, shape [B, C, H, W].
             flips: Mirror images to average over; by default ``test_time_flips``, and none in the validations of a fit.
-            scales: Scale factors to average over; by default ``test_time_scales``, in these validations the first.
+            scales: Scale factors to average over; by default ``evaluation_scales``, in these validations the first.
         """
         flips = flips or ("none" if self.fitting else self.test_time_flips)
-        scales = scales or (self.test_time_scales[:1] if self.fitting else self.test_time_scales)
+        scales = scales or (self.evaluation_scales[:1] if self.fitting else self.evaluation_scales)
         if flips == "none" and tuple(scales) == (1.0,):
             outputs: Outputs = self(images)
             return outputs

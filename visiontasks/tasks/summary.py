@@ -67,7 +67,11 @@ def format_costs(parts: Sequence[PartCost], size: tuple[int, int]) -> str:
         "  ".join(f"{cell:{'<' if column < 2 else '>'}{widths[column]}}" for column, cell in enumerate(row))
         for row in rows
     ]
-    return "\n".join([*lines, f"Multiply-adds of one image of {size[0]} x {size[1]} pixels (height x width)."])
+    explained = (
+        "Parameters are the numbers that are learnt; multiply-adds are the work for an image of "
+        f"{size[0]} x {size[1]} pixels (height x width)."
+    )
+    return "\n".join([*lines, explained])
 
 
 def _short(number: int) -> str:

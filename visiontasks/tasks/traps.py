@@ -1,5 +1,6 @@
 """What lets a training go wrong in silence, looked for when a fit begins."""
 
+import math
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from visiontasks.errors import ArgumentError, listed, near_matches
 if TYPE_CHECKING:
     import visiontasks.tasks.task
 
+FEWEST_STEPS = 50
+"""Number of steps below which a training from random weights is taken for a mistake; from others, ten may be enough."""
 _NEAR = 0.8
 """Similarity of two names, 0 to 1, from which on one is taken for the other misspelt."""
 
@@ -39,7 +42,7 @@ def check_start(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
     if stays and task.backbone.is_untrained():
         rank_zero_warn(
             f"freeze is {freeze!r}, and the backbone has the random weights that it was created "
-            "with: they stay random. Start from others (backbone_weights='imagenet', or a file), or use freeze='none'."
+            "with: they stay random. Start from others, by backbone_weights='imagenet' or a file, or use freeze='none'."
         )
     for callback, name, mode in _monitors(trainer):
         if isinstance(callback, EarlyStopping) and name.startswith("val/") and not trainer.enable_validation:
@@ -54,6 +57,26 @@ def check_start(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
                 f"{type(callback).__name__} watches {name!r} with mode={mode!r}, as if the "
                 f"{'lowest' if mode == 'min' else 'highest'} value were the best: give it mode={better!r}."
             )
+
+
+def check_length(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
+    """Warn if a training from random weights has so few steps that next to nothing can be learnt in them.
+
+    Args:
+        trainer: The Trainer, when it has the training loader.
+        task: The task, with the weights from which it starts.
+    """
+    steps, tried = trainer.estimated_stepping_batches, trainer.fast_dev_run  # type: ignore[attr-defined]  # as below
+    if tried or not 0 <= steps < FEWEST_STEPS or not task.backbone.is_untrained():
+        return
+    epochs = math.ceil(FEWEST_STEPS * trainer.accumulate_grad_batches / trainer.num_training_batches)
+    limited = trainer.max_epochs in (None, -1) or (trainer.max_epochs or 0) >= epochs
+    remedy = f"max_steps={FEWEST_STEPS}" if limited else f"max_epochs={epochs}"
+    rank_zero_warn(
+        f"The whole training is {steps} steps, in which next to nothing is learnt from random weights; expected at "
+        f"least {FEWEST_STEPS}. Train longer, by {remedy} or more, or take a smaller batch_size, with which an epoch "
+        "has more steps."
+    )
 
 
 def check_names(names: Sequence[str]) -> None:

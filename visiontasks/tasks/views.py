@@ -75,6 +75,11 @@ def evaluation_view(task: "visiontasks.tasks.task.Task") -> View | None:
     return WHOLE if task.any_size else None
 
 
+def scale_of(view: View | None) -> float:
+    """Return the factor of the size of an image at which a view lets the network see it, which is up to the task."""
+    return float((view or WHOLE).get("scale", 1))
+
+
 def multiple_of(task: "visiontasks.tasks.task.Task") -> int:
     """Return the number of which the height and width of an evaluated image are a multiple."""
     return int((task.view or WHOLE).get("multiple", 1))

@@ -12,8 +12,9 @@ from visiontasks.data.augmentation.presets import PRESETS
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole, Within
 from visiontasks.data.datamodules.file_tasks import FILE_TASKS, Sizes, TaskName
 from visiontasks.data.datasets.proposals import ProposalDataset
+from visiontasks.errors import ArgumentError
 
-SIZES = Sizes((20, 30), shorter=40, longer=60, crop_scale=(0.7, 1.5), preset="default")
+SIZES = Sizes((20, 30), shorter=40, longer=60, crop_scale=(0.7, 1.5), scale=1.0, preset="default")
 EXPECTED: dict[str, tuple[Resizing, Resizing]] = {
     "classification": (RandomResizedCrop((20, 30), area=(0.25, 1.0)), Stretch((20, 30))),
     "multilabel classification": (Stretch((20, 30)), Stretch((20, 30))),
@@ -38,6 +39,19 @@ def test_images_are_brought_to_size_in_training_and_evaluation(kind: str) -> Non
     assert row.stretched().multiple == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"task": "segmentation", "scale": 0}, "scale is 0, and task 'segmentation'; expected a factor .* above 0"),
+        ({"task": "detection", "scale": 0.5}, "scale is 0.5, .* The size for detection is set by shorter and longer"),
+        ({"task": "localization", "scale": 0.5}, "scale is 0.5, .* The size for localization is set by image_size"),
+    ],
+)
+def test_a_scale_is_for_images_that_are_taken_as_they_are(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        COCODataModule(tmp_path, **options)
+
+
 @pytest.mark.parametrize("preset", ["none", "light"])
 def test_weak_augmentation_leaves_images_whole(preset: str) -> None:
     assert FILE_TASKS["classification"].training(SIZES._replace(preset=preset)) == Stretch((20, 30))
@@ -55,6 +69,9 @@ def test_several_sides_are_for_training_alone() -> None:
         ({"shorter": 40, "longer": 60}, Within(40, 60), Within(40, 60), 32, None),
         ({"image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24)),
         ({"task": "segmentation", "crop_scale": (0.7, 1)}, RandomScaledCrop((32, 32), (0.7, 1)), Whole(), 1, None),
+        ({"task": "segmentation", "scale": 0.5, "image_size": 16, "crop_scale": (1, 2)},
+         RandomScaledCrop((16, 16), (0.5, 1.0)), Whole(0.5), 1, None),
+        ({"task": "segmentation", "scale": 2}, RandomScaledCrop((96, 96), (1.0, 4.0)), Whole(2), 1, None),
         ({"task": "segmentation", "image_size": (16, 24)}, RandomScaledCrop((16, 24)), Whole(), 1, None),
         ({"task": "classification"}, Stretch((224, 224)), Stretch((224, 224)), 1, (224, 224)),
         ({"task": "localization", "image_size": (16, 24)}, Stretch((16, 24)), Stretch((16, 24)), 1, (16, 24)),

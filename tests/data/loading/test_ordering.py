@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from visiontasks.data.loading.ordering import arrange_by_group, aspect_groups, class_balanced_weights, repeat_factors
+from visiontasks.data.loading.ordering import (
+    arrange_by_group,
+    aspect_groups,
+    class_balanced_weights,
+    cut,
+    repeat_factors,
+)
 from visiontasks.data.loading.samplers import TrainingSampler
 from visiontasks.errors import ArgumentError
 
@@ -95,3 +101,19 @@ def test_a_threshold_is_a_fraction_of_images_with_objects(threshold: float) -> N
         repeat_factors(np.array([0]), np.array([0, 1]), threshold)
     with pytest.raises(ArgumentError, match="repeat_threshold draws images by the classes of their objects"):
         repeat_factors(np.empty(0, np.int64), np.zeros(3, np.int64), 0.001)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_batches_are_cut_where_they_have_too_many_images_or_pixels(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    sizes, most, pixels = random.integers(1, 40, (30, 2)), 4, 3000
+    batches = cut(30, most, sizes, pixels)
+    assert [image for batch in batches for image in batch] == list(range(30))
+
+    def area(images: range) -> int:
+        return int(len(images) * sizes[images].max(0).prod())
+
+    for batch in batches:
+        assert len(batch) == 1 or (len(batch) <= most and area(batch) <= pixels)
+        longer = range(batch.start, batch.stop + 1)
+        assert batch.stop == 30 or len(batch) == most or area(longer) > pixels, "no batch is cut too early"

@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 
 from visiontasks.data.images.arrays import Pixels, resize
 from visiontasks.errors import ArgumentError
@@ -41,6 +41,9 @@ class Window(NamedTuple):
 class Resizing(ABC):
     """How images are brought to the size of a batch."""
 
+    keeps_shape: ClassVar[bool] = False
+    """Whether images keep their aspect ratio, so that a batch is padded."""
+
     @abstractmethod
     def window(self, height: int, width: int, random: Random) -> Window:
         """Choose the part of an image.
@@ -60,6 +63,17 @@ class Resizing(ABC):
         """
         return self.window(mask.shape[0], mask.shape[1], random)
 
+    def batch_sizes(self, sizes: Int64[np.ndarray, "images 2"], multiple: int) -> Int64[np.ndarray, "images 2"]:
+        """Return the height and width that images have in a batch in evaluation, where nothing is random.
+
+        Args:
+            sizes: Height and width of each image, at least 1.
+            multiple: The height and width of a batch are padded to a multiple of this number.
+        """
+        shown = [self.window(height, width, Random(0)).size for height, width in sizes.tolist()]
+        padded: Int64[np.ndarray, "images 2"] = -(-np.array(shown, np.int64).reshape(-1, 2) // multiple) * multiple
+        return padded
+
     def describe(self) -> dict[str, Any]:
         """Return the name and the arguments of the policy in plain types."""
         return {"policy": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
@@ -67,7 +81,19 @@ class Resizing(ABC):
 
 @dataclass(frozen=True)
 class Whole(Resizing):
-    """Whole images, not resized."""
+    """Whole images, not resized.
+
+    Args:
+        scale: Factor of the height and width at which the network sees them: the task resizes them itself, so that its
+            outputs have the size of the image.
+    """
+
+    keeps_shape = True
+    scale: float = 1.0
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name of the policy, and the scale if there is one."""
+        return {"policy": "Whole"} | ({} if self.scale == 1 else {"scale": self.scale})
 
     def window(self, height: int, width: int, random: Random) -> Window:
         """Return the whole image."""
@@ -141,6 +167,7 @@ class Within(Resizing):
         (400, 1333)
     """
 
+    keeps_shape = True
     shorter: int | Sequence[int] = 800
     longer: int = 1333
 

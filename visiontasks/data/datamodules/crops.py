@@ -19,12 +19,13 @@ _SAMPLED = 200
 _MOST_IGNORED = 0.5
 
 
-def fit_crops(dataset: FileDataset[Any], *, given: bool) -> FileDataset[Any]:
+def fit_crops(dataset: FileDataset[Any], *, given: bool, scale: float = 1.0) -> FileDataset[Any]:
     """Fit the random crops of a training to the images unless their size was given; warn if most pixels lie outside.
 
     Args:
         dataset: The training images; its resizing is changed in place, if it crops.
         given: Whether the user chose the size of the crops.
+        scale: Factor of the size of the images at which they are seen.
 
     Returns:
         The training images.
@@ -32,7 +33,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> FileDataset[Any]:
     crops = dataset.resizing
     if not isinstance(crops, RandomScaledCrop) or not (sizes := _some_sizes(dataset)):
         return dataset  # that none can be read is said where they are
-    fitting = fitting_crop(sizes, crops.size)
+    fitting = fitting_crop([(height * scale, width * scale) for height, width in sizes], crops.size)
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
     if not given:
         if fitting != crops.size:
@@ -53,7 +54,7 @@ def fit_crops(dataset: FileDataset[Any], *, given: bool) -> FileDataset[Any]:
     return dataset
 
 
-def fitting_crop(sizes: Sequence[tuple[int, int]], largest: tuple[int, int]) -> tuple[int, int]:
+def fitting_crop(sizes: Sequence[tuple[float, float]], largest: tuple[int, int]) -> tuple[int, int]:
     """Choose crops that lie within most images: within the median of their sides, a multiple of 32 pixels.
 
     Args:

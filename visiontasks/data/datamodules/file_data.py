@@ -13,7 +13,15 @@ from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fit_crops
-from visiontasks.data.datamodules.file_tasks import FILE_TASKS, SIDES, Sizes, TaskName, evaluation_of, preparation_of
+from visiontasks.data.datamodules.file_tasks import (
+    FILE_TASKS,
+    SIDES,
+    Sizes,
+    TaskName,
+    checked_scale,
+    evaluation_of,
+    preparation_of,
+)
 from visiontasks.data.datamodules.layouts import check_root
 from visiontasks.data.datamodules.matching import match_files
 from visiontasks.data.datamodules.sampling import drawing
@@ -40,19 +48,17 @@ from visiontasks.types import IGNORED, ClassCounts, Statistics
 
 
 class FileData(VisionData):
-    """Images in files with annotations in some format, for one of several tasks.
-
-    A subclass defines which tasks its annotations support and where they are (:meth:`find_source`).
+    """Images in files with annotations, for one of the ``tasks`` of a subclass, which says where they are.
 
     Args:
         root: Folder of the data set.
         task: What is learnt; it determines the type of the batches and the defaults for image size and augmentation.
         class_names: Classes in the order of the labels; None takes those of the annotations.
-        image_size: Height and width in pixels that images are resized to, or one number for both; by default 224 x 224
-            for classification and localization, 128 x 128 for autoencoding. In detection None keeps the aspect ratio of
-            images within ``shorter`` and ``longer``. In segmentation it is the size of training crops (by default that
-            of the images, 384 x 384 at most), and whole images are evaluated.
-        crop_scale: Segmentation: minimum and maximum scale of the image from which training crops are taken.
+        image_size: Height and width in pixels that images are resized to, or one number; by default 224 x 224, for
+            autoencoding 128 x 128. In detection None keeps the aspect ratio, within ``shorter`` and ``longer``. In
+            segmentation it is the size of training crops (by default that of the images, 384 x 384 at most).
+        scale: Segmentation: factor of the size at which images are seen, as 0.5; masks and scores keep the whole size.
+        crop_scale: Segmentation: minimum and maximum scale, times ``scale``, at which training crops are taken.
         shorter: Detection: length of the shorter side in pixels.
         longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
@@ -81,8 +87,7 @@ class FileData(VisionData):
 
     tasks: ClassVar[tuple[TaskName, ...]]
     resizes = True
-    multilabel = False
-    """Whether an image may have several classes in classification."""
+    multilabel = False  # whether an image may have several classes in classification
     background = False  # whether in segmentation a pixel may be of no object
     ignore_index = IGNORED
     mask_values: MaskValues | None = None
@@ -97,6 +102,7 @@ class FileData(VisionData):
         *,
         class_names: Sequence[str] | None = None,
         image_size: ImageSize | None = None,
+        scale: float = 1.0,
         crop_scale: tuple[float, float] = (0.5, 2.0),
         shorter: int = SIDES[0],
         longer: int = SIDES[1],
@@ -116,8 +122,8 @@ class FileData(VisionData):
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
-        workers = usable_cores(8) if num_workers is None else num_workers
-        super().__init__(batch_size=batch_size, num_workers=workers, **kwargs)
+        kwargs["num_workers"] = usable_cores(8) if num_workers is None else num_workers
+        super().__init__(batch_size=batch_size, **kwargs)
         if task not in self.tasks:
             message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
             raise ArgumentError(message)
@@ -126,19 +132,14 @@ class FileData(VisionData):
         self.value_range, self.exif = check_value_range(value_range), exif
         self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
         self.sized = image_size is not None or (shorter, longer) != SIDES
-        self.crop_scale, self.shorter, self.longer = crop_scale, shorter, longer
+        self.scale, self.crop_scale = checked_scale(task, scale), crop_scale
+        self.shorter, self.longer = shorter, longer
         self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
         self.proposals, self.on_error, self.cache = proposals, on_error, cache
         self._measured: Statistics | None = None
-        self._splits = Splits(
-            self._find,
-            class_names=None if class_names is None else tuple(class_names),
-            lists=lists,
-            root=self.root,
-            fractions=fractions,
-            seed=split_seed,
-            select=self.select,
-        )
+        names = None if class_names is None else tuple(class_names)
+        shares: Any = {"fractions": fractions, "seed": split_seed}
+        self._splits = Splits(self._find, class_names=names, lists=lists, root=self.root, select=self.select, **shares)
 
     @abstractmethod
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
@@ -255,7 +256,7 @@ class FileData(VisionData):
             multiple=preparation.multiple if training else self._evaluation[1],
             **options,
         )
-        return fit_crops(dataset, given=self.sized) if training else dataset
+        return fit_crops(dataset, given=self.sized, scale=self.scale) if training else dataset
 
     def plain_train_set(self) -> FileDataset[Any]:
         """Return the training split without augmentation and random crops; it shares the decoded images of training."""
@@ -297,4 +298,4 @@ class FileData(VisionData):
     @property
     def _sizes(self) -> Sizes:
         preset = self.augmentation if isinstance(self.augmentation, str) else "default"
-        return Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, preset)
+        return Sizes(self.size or (0, 0), self.shorter, self.longer, self.crop_scale, self.scale, preset)

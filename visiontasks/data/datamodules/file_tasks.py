@@ -1,5 +1,6 @@
 """How images in files are prepared for each kind of task: one row for each, whatever form the annotations have."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +32,7 @@ class Sizes(NamedTuple):
         shorter: Shorter side in pixels of images that keep their aspect ratio.
         longer: Their maximum longer side.
         crop_scale: Minimum and maximum scale of the image from which a crop is taken.
+        scale: Factor of the size at which images that are not resized are seen, by which ``crop_scale`` is multiplied.
         preset: Name of the augmentation preset, with what is added to it.
     """
 
@@ -38,6 +40,7 @@ class Sizes(NamedTuple):
     shorter: int
     longer: int
     crop_scale: tuple[float, float]
+    scale: float
     preset: str
 
 
@@ -61,6 +64,22 @@ class FileTask(NamedTuple):
     def stretched(self) -> "FileTask":
         """Return the preparation for images that are stretched to one size."""
         return self._replace(training=_stretch_alone, evaluation=_stretch, multiple=1)
+
+
+def checked_scale(task: str, scale: float) -> float:
+    """Return the scale at which images are seen.
+
+    Raises:
+        ArgumentError: If it is not positive, or the task has another way to say the size of images.
+    """
+    if not 0 < scale < math.inf or (scale != 1 and task != "segmentation"):
+        other = "shorter and longer" if task == "detection" else "image_size"
+        message = (
+            f"scale is {scale}, and task {task!r}; expected a factor of the size of the images, above 0, such as 0.5, "
+            f"and task 'segmentation', which takes images as they are. The size for {task} is set by {other}."
+        )
+        raise ArgumentError(message)
+    return scale
 
 
 def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
@@ -120,7 +139,8 @@ def _crop_if_augmented(sizes: Sizes) -> Resizing:
 
 def _crop(sizes: Sizes) -> Resizing:
     kind = ClassAwareCrop if "class-aware" in sizes.preset.split("+") else RandomScaledCrop
-    return kind(sizes.size, sizes.crop_scale)
+    least, most = sizes.crop_scale
+    return kind(sizes.size, (least * sizes.scale, most * sizes.scale))
 
 
 FILE_TASKS = {
@@ -138,7 +158,7 @@ FILE_TASKS = {
     "segmentation": FileTask(
         SegmentationDataset,
         training=_crop,
-        evaluation=lambda _: Whole(),
+        evaluation=lambda sizes: Whole(sizes.scale),
         size=(384, 384),
     ),
     "autoencoding": FileTask(AutoencodingDataset, _stretch, _stretch, (128, 128)),

@@ -177,6 +177,11 @@ class FileDataset(Dataset[BatchT], ABC):
                     raise
         return sizes
 
+    def batch_sizes(self) -> Int64[np.ndarray, "images 2"] | None:
+        """Return the height and width of each image in an evaluation batch; None if they do not keep their shape."""
+        keeps = self.resizing.keeps_shape
+        return self.resizing.batch_sizes(np.maximum(self.sizes(), 1), self.multiple) if keeps else None
+
     @abstractmethod
     def sample(self, index: int, epoch: int) -> BatchT:
         """Make one sample: the batch tuple of the task, possibly with more fields, without the batch axis.

@@ -157,3 +157,35 @@ def earlier_draws(order: Int64[Tensor, " samples"]) -> Int64[Tensor, " samples"]
     earlier = torch.empty_like(order)
     earlier[places] = torch.arange(len(order)) - torch.searchsorted(ascending, ascending)
     return earlier
+
+
+def cut(
+    samples: int, batch_size: int, sizes: Integer[np.ndarray, "samples 2"] | None = None, pixels: int = 0
+) -> list[range]:
+    """Cut samples into batches, in order.
+
+    Args:
+        samples: Their number.
+        batch_size: Maximum number of samples of a batch.
+        sizes: Height and width of each image in a batch, if they differ; a batch is padded to the largest of each.
+        pixels: Maximum number of pixels of such a batch, which has at least one image.
+
+    Returns:
+        The samples of each batch.
+
+    Example:
+        >>> cut(5, 2)
+        [range(0, 2), range(2, 4), range(4, 5)]
+        >>> cut(4, 3, np.array([[10, 10], [10, 20], [20, 10], [9, 9]]), 400)
+        [range(0, 2), range(2, 4)]
+    """
+    if sizes is None:
+        return [range(start, min(start + batch_size, samples)) for start in range(0, samples, batch_size)]
+    batches, start, height, width = list[range](), 0, 0, 0
+    for image, (rows, columns) in enumerate(sizes.tolist()):
+        height, width = max(height, rows), max(width, columns)
+        full = image - start == batch_size or (image - start + 1) * height * width > pixels
+        if image > start and full:
+            batches.append(range(start, image))
+            start, height, width = image, rows, columns
+    return [*batches, range(start, samples)]

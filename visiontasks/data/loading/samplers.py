@@ -1,6 +1,6 @@
 """Samplers of whole batches, which are the same for any number of processes."""
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +9,11 @@ from jaxtyping import Float64, Int64
 from torch import distributed
 from torch.utils.data import DistributedSampler, SequentialSampler
 
-from visiontasks.data.loading.ordering import arrange_by_group, earlier_draws
+from visiontasks.data.loading.ordering import arrange_by_group, cut, earlier_draws
 from visiontasks.errors import ArgumentError
+
+BATCH_PIXELS = 2**25
+"""Maximum number of pixels of a batch in evaluation, padding included: 100 MB in colours; 16 images of 1448 x 1448."""
 
 
 class BatchRequest(NamedTuple):
@@ -185,8 +188,10 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
         start: Number of batches that the next iteration skips.
 
     Args:
-        dataset: The data set to sample; only its length matters.
-        batch_size: Samples per batch.
+        dataset: The data set to sample; its length matters, and the sizes of its images if they differ, which a method
+            ``batch_sizes`` returns.
+        batch_size: Maximum number of samples per batch. If sizes differ, a batch has fewer rather than more than
+            :data:`BATCH_PIXELS`, padding included, but at least one.
         num_replicas: Number of processes R; by default that of the running process group.
         rank: Rank of this process.
 
@@ -207,8 +212,9 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
         self.samples = len(dataset)
         self.batch_size = batch_size
         self.start = 0
-        batches = -(-self.samples // batch_size)
-        self.batches = -(-batches // self.num_replicas)
+        of = getattr(dataset, "batch_sizes", None)
+        self._batches = cut(self.samples, batch_size, of and of(), BATCH_PIXELS)
+        self.batches = -(-len(self._batches) // self.num_replicas)
 
     def __len__(self) -> int:
         """Count the batches of this process, including an empty one."""
@@ -220,8 +226,8 @@ class EvaluationSampler(DistributedSampler[BatchRequest], SequentialSampler):
     def __iter__(self) -> Iterator[BatchRequest]:  # type: ignore[override]  # sequential, but of batches
         """Yield the batches of this process."""
         for step in range(self.start, self.batches):
-            start = (step * self.num_replicas + self.rank) * self.batch_size
-            yield BatchRequest(list(range(start, min(start + self.batch_size, self.samples))), epoch=0)
+            batch = step * self.num_replicas + self.rank
+            yield BatchRequest([*self._batches[batch]] if batch < len(self._batches) else [], epoch=0)
 
 
 class Selection:
@@ -247,10 +253,18 @@ class Selection:
         """Count the images."""
         return self.count
 
+    def batch_sizes(self) -> Int64[np.ndarray, "images 2"] | None:
+        """Return the height and width of each image in a batch; None if all are of one size, or it is unknown."""
+        of = getattr(self.dataset, "batch_sizes", None)
+        sizes = of and of()
+        return None if sizes is None else sizes[self._places(range(self.count))]
+
     def __getitem__(self, request: BatchRequest) -> Any:  # noqa: ANN401 (the batch tuple of a task)
         """Make a batch."""
-        indices = [index * len(self.dataset) // self.count for index in request.indices]
-        return self.dataset[BatchRequest(indices, request.epoch)]
+        return self.dataset[BatchRequest(self._places(request.indices), request.epoch)]
+
+    def _places(self, indices: Iterable[int]) -> list[int]:
+        return [index * len(self.dataset) // self.count for index in indices]
 
 
 def _place(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

@@ -1,0 +1,85 @@
+"""What a training starts from, in a line at its begin."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from visiontasks import AutoencodingTask, ClassificationTask, SegmentationTask, create_backbone
+from visiontasks.cli.start import describe_start
+from visiontasks.cli.training import TrainingCLI
+
+SIZE = (224, 224)
+SMALL: dict[str, Any] = {"backbone_options": {"filters": (4, 8), "depth": 1}}
+
+
+def line(**options: Any) -> str:  # noqa: ANN401 - arguments of the task
+    text = describe_start(ClassificationTask(4, **options), SIZE)
+    assert text is not None
+    return text
+
+
+def test_a_backbone_without_published_weights_names_one_that_has_some() -> None:
+    assert line(**SMALL) == (
+        "The backbone cnn, the part of the network that looks at the images, starts from random weights. Weights "
+        "learnt on the photographs of ImageNet usually need fewer images and fewer steps: --model.backbone resnet18 "
+        "--model.backbone_weights imagenet (downloaded once)."
+    )
+    assert "--model.backbone resnet18 " in line(backbone="resnet18-small")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "timm/test_vit", "timm/mobilenetv3_small_050"])
+def test_a_backbone_with_published_weights_names_its_own(name: str) -> None:
+    options = {"dynamic_img_size": True} if name == "timm/test_vit" else {}
+    said = line(backbone=name, backbone_options=options)
+    assert f"The backbone {name}, " in said
+    assert " steps: --model.backbone_weights imagenet (downloaded" in said
+
+
+def test_a_model_of_timm_without_published_weights_names_another() -> None:
+    assert "--model.backbone resnet18 " in line(backbone="timm/convnext_atto_rms")
+
+
+def test_the_backbone_that_is_named_fits_the_decoder() -> None:
+    task = SegmentationTask(2, decoder="segnet", **SMALL)
+    said = describe_start(task, None)
+    assert said is not None
+    assert "--model.backbone vgg11-bn --model.backbone_weights imagenet" in said
+    SegmentationTask(2, decoder="segnet", backbone="vgg11-bn")
+
+
+def test_small_images_and_autoencoders_start_from_random_weights_as_usual() -> None:
+    small = describe_start(ClassificationTask(4, **SMALL), (28, 24))
+    assert small is not None
+    assert small.endswith("starts from random weights, as is usual for images as small as 28 x 24 pixels.")
+    encoder = describe_start(AutoencodingTask(image_size=(32, 32), **SMALL), SIZE)
+    assert encoder is not None
+    assert encoder.endswith("as is usual for autoencoders.")
+
+
+def test_weights_that_were_loaded_or_a_backbone_of_ones_own_are_not_random(tmp_path: Path) -> None:
+    torch.save(create_backbone("cnn", **SMALL["backbone_options"]).state_dict(), tmp_path / "a.pth")
+    task = ClassificationTask(4, backbone_weights=tmp_path / "a.pth", **SMALL)
+    assert describe_start(task, SIZE) is None
+    own = create_backbone("cnn", filters=(4,))
+    assert describe_start(ClassificationTask(4, backbone=own), SIZE) is None
+
+
+def test_a_run_says_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(
+        "--data.train_size 8 --data.val_size 4 --data.batch_size 4 --data.image_size 64 --shown [] "
+        "--model.backbone_options.filters [4] --trainer.max_epochs 1 --trainer.accelerator cpu"
+    )
+    TrainingCLI("fit", words).run()
+    out = capsys.readouterr().out
+    assert out.count("starts from random weights. Weights learnt on") == 1
+    assert out.count("The epoch of the highest val/accuracy is the best, which is kept.") == 1
+    TrainingCLI("fit", [*words, "--trainer.max_epochs", "2", "--ckpt_path", "last"]).run()
+    assert "random weights" not in capsys.readouterr().out
+    TrainingCLI("fit", [*words, "--trainer.enable_progress_bar", "false"]).run()
+    assert "An epoch has a line" not in capsys.readouterr().out
