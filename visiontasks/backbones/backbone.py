@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,8 @@ Features = list[Float[Tensor, "batch _ _ _"]]
 _NOTED = 64
 """Number of weights that tell random ones from all others."""
 
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+BATCH_NORMS = get_args(BatchNorm)
 
 
 ChannelValues = dict[str, list[float]]
@@ -165,7 +166,7 @@ class Backbone(nn.Module, ABC):
                 raise ArgumentError(message)
             frozen = [module for stage in stages[:freeze] for module in stage]
         if norms:
-            frozen = [*frozen, *(module for module in self.modules() if isinstance(module, _BATCH_NORMS))]
+            frozen = [*frozen, *(module for module in self.modules() if isinstance(module, BATCH_NORMS))]
         if not frozen and not self._frozen:
             return
         for module in self._frozen_modules():

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
+from visiontasks.backbones.initialization import initialize_convolutions
 from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import crop, enlarge
@@ -64,6 +65,7 @@ class FPN(Decoder):
         used = strides[first:]
         self.pyramid = FeaturePyramid(channels[first:], used, width, extra=False)
         self.heads = nn.ModuleList(_Head(width, head_width, reduction // used[0], norm) for reduction in used)
+        initialize_convolutions(self.heads, "fan_in")
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
 

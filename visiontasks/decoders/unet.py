@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
+from visiontasks.backbones.initialization import initialize_convolutions
 from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import Upsample, Upsampling, crop, enlarge
@@ -58,7 +59,8 @@ class UNet(Decoder):
     the paper, each step halves the channels, concatenates the map of the contracting path, and applies two 3x3
     convolutions with ReLUs. Unlike in the paper, convolutions are padded, so that the logits have the size of the
     image, and followed by normalisation; the up-convolution is a 1x1 convolution followed by interpolation (or by a
-    transpose convolution initialised to it).
+    transpose convolution initialised to it). Weights are drawn with a deviation of ``sqrt(2 / inputs)``,
+    as in section 3 of the paper.
 
     Args:
         channels: Channels of each feature map, fine to coarse.
@@ -116,6 +118,7 @@ class UNet(Decoder):
         self.stride = reached[-1]
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(width, num_outputs, 1)
+        initialize_convolutions(self, "fan_in")
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""

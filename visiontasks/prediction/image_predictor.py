@@ -12,7 +12,8 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
-from visiontasks.data.augmentation.resizing import Whole, Window
+from visiontasks.data.augmentation.resizing import Whole
+from visiontasks.data.augmentation.windows import Window
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.images.reading import Reading
 from visiontasks.data.loading.collate import collate

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
-from visiontasks.data.augmentation.resizing import Window, show_boxes
+from visiontasks.data.augmentation.windows import Window, show_boxes
 from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.heads.code import embedding

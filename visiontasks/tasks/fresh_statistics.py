@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from visiontasks.backbones.backbone import BATCH_NORMS, BatchNorm
 from visiontasks.tasks.owned import OwnedCallback
 
 
@@ -21,7 +21,7 @@ class FreshStatistics(OwnedCallback):
 
     def __init__(self) -> None:
         self._begun = False
-        self._fresh: list[_BatchNorm] = []
+        self._fresh: list[BatchNorm] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (as Lightning has it)
         """Before the first step, begin with zeros."""
@@ -35,7 +35,7 @@ class FreshStatistics(OwnedCallback):
     def begin(self, network: nn.Module) -> None:
         """Set the statistics of new layers to zeros; to be called before the first step of a training."""
         self._begun = True
-        self._fresh = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and _is_fresh(layer)]
+        self._fresh = [layer for layer in network.modules() if isinstance(layer, BATCH_NORMS) and _is_fresh(layer)]
         for layer in self._fresh:
             assert layer.running_var is not None
             layer.running_var.zero_()
@@ -58,7 +58,7 @@ class FreshStatistics(OwnedCallback):
         self._fresh = []
 
 
-def _is_fresh(layer: _BatchNorm) -> bool:
+def _is_fresh(layer: BatchNorm) -> bool:
     """Whether a layer is to learn statistics, and has none."""
     if not layer.training or not layer.track_running_stats or not layer.momentum:
         return False

@@ -8,7 +8,8 @@ import pytest
 
 from tests.data.datasets.image_files import Files
 from visiontasks.data.augmentation.class_aware_crop import ClassAwareCrop, largest_share
-from visiontasks.data.augmentation.resizing import RandomScaledCrop, Window
+from visiontasks.data.augmentation.resizing import RandomScaledCrop
+from visiontasks.data.augmentation.windows import Window
 from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.loading.samplers import BatchRequest

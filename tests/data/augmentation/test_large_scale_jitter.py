@@ -7,7 +7,8 @@ import pytest
 
 from visiontasks.data.augmentation.large_scale_jitter import LargeScaleJitter
 from visiontasks.data.augmentation.presets import detection_resizing
-from visiontasks.data.augmentation.resizing import Within, clip_boxes, show_boxes, show_image
+from visiontasks.data.augmentation.resizing import Within
+from visiontasks.data.augmentation.windows import clip_boxes, show_boxes, show_image
 from visiontasks.errors import ArgumentError
 
 

@@ -137,7 +137,7 @@ def test_presets_are_not_mixed_and_nothing_is_added_twice() -> None:
     ],
 )
 def test_what_decides_on_the_size_in_training(kind: str, name: str, expected: Resizing) -> None:
-    found = FILE_TASKS[kind].training(Sizes((20, 30), 40, 60, (0.5, 2.0), name))
+    found = FILE_TASKS[kind].training(Sizes((20, 30), 40, 60, (0.5, 2.0), 1.0, name))
     assert type(found) is type(expected)
     assert found == expected
 

@@ -6,7 +6,8 @@ from random import Random
 import numpy as np
 from jaxtyping import UInt8
 
-from visiontasks.data.augmentation.resizing import RandomScaledCrop, Window
+from visiontasks.data.augmentation.resizing import RandomScaledCrop
+from visiontasks.data.augmentation.windows import Window
 from visiontasks.errors import check_range
 from visiontasks.types import IGNORED
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Self
 from jaxtyping import UInt8
 from torch import Tensor
 
-from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Window, Within, show_image
+from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole, Within
+from visiontasks.data.augmentation.windows import Window, show_image
 from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.data.images.reading import Reading
 from visiontasks.errors import DataError

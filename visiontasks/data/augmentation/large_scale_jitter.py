@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from random import Random
 
-from visiontasks.data.augmentation.resizing import Window, Within, check_bounds
+from visiontasks.data.augmentation.resizing import Within, check_bounds
+from visiontasks.data.augmentation.windows import Window
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from visiontasks.data.augmentation.presets import PASTED, PRESETS, get_preset
-from visiontasks.data.augmentation.resizing import clip_boxes
 from visiontasks.data.augmentation.steps import check_pixels, check_steps, check_task, is_of_torchvision, leaves
 from visiontasks.data.augmentation.torchvision_pipeline import TorchvisionPipeline
+from visiontasks.data.augmentation.windows import clip_boxes
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.index.boxes import LEAST_SIDE
 from visiontasks.errors import ArgumentError, near_matches

@@ -239,8 +239,8 @@ class FileData(VisionData):
             cache: Whether to keep decoded images in memory; None as the data module has it.
         """
         index = self.splits[split].index  # which may tell what the values of masks are
-        preparation, options = preparation_of(self.yields, self.size), dict[str, Any]()
-        kind = preparation.dataset
+        preparation = preparation_of(self.yields, self.size)
+        kind, options = preparation.dataset, dict[str, Any]()
         if kind is SegmentationDataset:
             options = {"classes": self.num_classes, "ignore_index": self.ignore_index, "mask_values": self.mask_values}
         elif kind is DetectionDataset and self.proposals is not None:
@@ -260,8 +260,7 @@ class FileData(VisionData):
 
     def plain_train_set(self) -> FileDataset[Any]:
         """Return the training split without augmentation and random crops; it shares the decoded images of training."""
-        plain = self.dataset("train", cache=False)
-        plain.cache = self.train_set.cache
+        (plain := self.dataset("train", cache=False)).cache = self.train_set.cache
         return plain
 
     def train_sampler(self) -> TrainingSampler:

@@ -15,8 +15,9 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from visiontasks.data.augmentation.resizing import Resizing, Whole, clip_boxes, show_boxes, show_image, show_mask
+from visiontasks.data.augmentation.resizing import Resizing, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.augmentation.windows import clip_boxes, show_boxes, show_image, show_mask
 from visiontasks.data.images.arrays import Pixels, to_tensor
 from visiontasks.data.images.image_cache import ImageCache
 from visiontasks.data.images.reading import Reading, quiet_workers, read_orientation, read_size
@@ -28,10 +29,7 @@ from visiontasks.errors import DataError, UnreadableFileError, check_choice
 BatchT = TypeVar("BatchT", bound=NamedTuple)
 OnError = Literal["raise", "skip", "replace"]
 
-_logger = logging.getLogger(__name__)
-
-
-_RGB = Reading()
+_RGB, _logger = Reading(), logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -137,9 +135,7 @@ class FileDataset(Dataset[BatchT], ABC):
         self.seed = seed
         self.on_error = on_error
         self.multiple = multiple
-        self.cache: ImageCache | None = None
-        if cache:
-            self.cache = ImageCache(self.sizes(), reading.channels)
+        self.cache = ImageCache(self.sizes(), reading.channels) if cache else None
         # Shared, so that the main process and the other workers know what a worker finds.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
 

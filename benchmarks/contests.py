@@ -1,0 +1,239 @@
+"""The contests of learning_curves.py: five tasks on two data sets each, our network and a peer's, and their scores."""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torchvision
+from peers import Autoencoder, Classifier, Detector, Localizer, Peer, Segmenter, plain_cnn
+from torch import Tensor, nn
+
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    COCODataModule,
+    DetectionTask,
+    LocalizationTask,
+    MaskFolderDataModule,
+    MNISTDataModule,
+    SegmentationTask,
+    ShapesDataModule,
+    VOCDataModule,
+)
+from visiontasks.losses.box import paired_iou
+from visiontasks.metrics.coco_scoring import coco_scores
+from visiontasks.metrics.confusion import ConfusionMatrix
+from visiontasks.metrics.detection_records import Detections, TrueObjects
+from visiontasks.tasks.fresh_statistics import FreshStatistics
+
+ROAD = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+MEMORY: dict[str, Any] = {"num_workers": 0, "cache": True}
+
+
+class Contest(NamedTuple):
+    """A task on a data set.
+
+    Attributes:
+        data: Makes the data module for a seed.
+        ours: Makes our task, from the data module.
+        peer: Makes the other network.
+        score: Scores predictions of validation batches; higher is better.
+        seconds: Processor time of a training.
+    """
+
+    data: Callable[[Path, int], Any]
+    ours: Callable[[Any], Any]
+    peer: Callable[[Any], Peer]
+    score: Callable[[Iterable[tuple[Any, Any]], Any], float]
+    seconds: float
+
+
+class Ours(nn.Module):
+    """A task of ours, as the loop takes it."""
+
+    def __init__(self, task: Any) -> None:
+        super().__init__()
+        self.task = task
+        # What a Trainer would do around the first step.
+        self.statistics = FreshStatistics()
+
+    def begin(self) -> None:
+        """Prepare the first step."""
+        self.statistics.begin(self.task)
+
+    def complete(self) -> None:
+        """Complete a step."""
+        self.statistics.complete()
+
+    def loss(self, batch: Any) -> Tensor:
+        """Add the terms of the loss."""
+        terms: Tensor = sum(self.task.losses(self.task(*self.task.inputs(batch)), batch).values())
+        return terms
+
+    def predict(self, batch: Any) -> Any:
+        """Predict in the peers' form."""
+        found = self.task.predict(self.task(*self.task.inputs(batch)))
+        match self.task:
+            case DetectionTask():
+                columns = zip(found.boxes, found.scores, found.labels, strict=True)
+                return [{"boxes": b[k >= 0], "scores": s[k >= 0], "labels": k[k >= 0]} for b, s, k in columns]
+            case LocalizationTask():
+                return found.labels, found.boxes
+            case AutoencodingTask():
+                return found.images
+        return found.labels
+
+
+def accuracy(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+    """Share of the images whose class is right."""
+    return torch.cat([found == batch.labels for found, batch in pairs]).float().mean().item()
+
+
+def mean_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+    """Mean over the classes of intersection over union of the pixels."""
+    matrix = ConfusionMatrix(data.num_classes)
+    for found, batch in pairs:
+        matrix.update(labels=found.to(torch.uint8), masks=batch.masks)
+    return float(matrix.compute()["miou"])
+
+
+def box_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+    """Mean over the images of the box's IoU, 0 where the class is wrong."""
+    scores = [paired_iou(boxes, batch.boxes) * (labels == batch.labels) for (labels, boxes), batch in pairs]
+    return torch.cat(scores).mean().item()
+
+
+def average_precision(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+    """COCO's AP, in the size of the batch."""
+    rows: dict[str, list[Tensor]] = {name: [] for name in ("image", "box", "label", "score", "of", "true", "kind")}
+    count = 0
+    for found, batch in pairs:
+        for one, boxes, labels, ignore in zip(found, batch.boxes, batch.labels, batch.ignore, strict=True):
+            kept = (labels >= 0) & ~ignore
+            rows["image"].append(torch.full((len(one["labels"]),), count))
+            rows["of"].append(torch.full((int(kept.sum()),), count))
+            for name, values in (("box", one["boxes"]), ("label", one["labels"]), ("score", one["scores"])):
+                rows[name].append(values)
+            rows["true"].append(boxes[kept])
+            rows["kind"].append(labels[kept])
+            count += 1
+    flat = {
+        name: torch.cat(values).to(torch.float64 if name in ("box", "true", "score") else torch.int64).numpy()
+        for name, values in rows.items()
+    }
+    boxes = flat["true"]
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    objects = TrueObjects(flat["of"], boxes, flat["kind"], np.zeros(len(boxes), bool), areas)
+    detections = Detections(flat["image"], flat["box"], flat["label"], flat["score"])
+    return coco_scores(detections, objects, data.num_classes).summary()["map"]
+
+
+def likeness(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+    """Signal to noise of the reconstructions in decibel, of the mean squared error of all pixels."""
+    errors = [(found.float() - batch.images.float() / 255).square().flatten(1).mean(1) for found, batch in pairs]
+    return -10 * math.log10(torch.cat(errors).mean().item())
+
+
+def cards(root: Path, seed: int) -> VOCDataModule:
+    """Photographs of cards, 160 x 160."""
+    size = {"image_size": (160, 160), "batch_size": 16, "eval_batch_size": 33}
+    return VOCDataModule(root / "cards", "localization", drop_last=True, seed=seed, **size, **MEMORY)
+
+
+def mnist(root: Path, seed: int) -> MNISTDataModule:
+    """Digits."""
+    return MNISTDataModule(root, batch_size=128, eval_batch_size=1000, num_workers=0, seed=seed)
+
+
+def blood(root: Path, seed: int) -> COCODataModule:
+    """Blood cells, 120 x 160."""
+    options = {"images": "VOCdevkit/VOC2007/JPEGImages", "image_size": (120, 160), "batch_size": 4}
+    return COCODataModule(root / "BCCD", "detection", drop_last=True, seed=seed, eval_batch_size=8, **options, **MEMORY)
+
+
+def road(root: Path, seed: int) -> MaskFolderDataModule:
+    """Road scenes at about half their size."""
+    size: dict[str, Any] = {"image_size": (128, 160), "crop_scale": (0.35, 0.9), "batch_size": 16, "eval_batch_size": 4}
+    return MaskFolderDataModule(root / "CamVid", class_names=ROAD, ignore_index=11, seed=seed, **size, **MEMORY)
+
+
+def shapes(task: str, **options: Any) -> Callable[[Path, int], ShapesDataModule]:
+    """Drawn shapes, 64 x 64."""
+    return lambda root, seed: ShapesDataModule(task, seed=seed, num_workers=0, **{"batch_size": 32, **options})
+
+
+CONTESTS = {
+    "mnist": Contest(
+        mnist,
+        lambda data: ClassificationTask(10, in_channels=1),
+        lambda data: Classifier(plain_cnn(10)),
+        accuracy,
+        60,
+    ),
+    "cards, class": Contest(
+        cards,
+        lambda data: ClassificationTask(data.num_classes, backbone="resnet18"),
+        lambda data: Classifier(torchvision.models.resnet18(num_classes=data.num_classes)),
+        accuracy,
+        90,
+    ),
+    "cards": Contest(
+        cards,
+        lambda data: LocalizationTask(data.num_classes, backbone="resnet18"),
+        lambda data: Localizer(data.num_classes),
+        box_iou,
+        90,
+    ),
+    "shapes, box": Contest(
+        shapes("localization"),
+        lambda data: LocalizationTask(data.num_classes, backbone="resnet18"),
+        lambda data: Localizer(data.num_classes),
+        box_iou,
+        40,
+    ),
+    "bccd": Contest(
+        blood,
+        lambda data: DetectionTask(3, backbone="resnet18", anchor_scales=(4.0,)),
+        lambda data: Detector(3, 4.0, 120, 160),
+        average_precision,
+        150,
+    ),
+    "shapes, boxes": Contest(
+        shapes("detection", batch_size=8, val_size=100),
+        lambda data: DetectionTask(data.num_classes, backbone="resnet18", anchor_scales=(4.0,)),
+        lambda data: Detector(data.num_classes, 4.0, 64, 64),
+        average_precision,
+        80,
+    ),
+    "camvid": Contest(
+        road, lambda data: SegmentationTask(11, backbone="resnet18"), lambda data: Segmenter(11), mean_iou, 120
+    ),
+    "shapes, masks": Contest(
+        shapes("segmentation"),
+        lambda data: SegmentationTask(data.num_classes, backbone="resnet18"),
+        lambda data: Segmenter(data.num_classes),
+        mean_iou,
+        40,
+    ),
+    "mnist, code": Contest(
+        mnist,
+        lambda data: AutoencodingTask(
+            32, in_channels=1, image_size=(28, 28), bank_size=0, backbone_options={"filters": [32, 64, 128]}
+        ),
+        lambda data: Autoencoder(1, 28, 32),
+        likeness,
+        60,
+    ),
+    "cards, code": Contest(
+        cards,
+        lambda data: AutoencodingTask(
+            128, image_size=(160, 160), bank_size=0, backbone_options={"filters": [32, 64, 128, 128]}
+        ),
+        lambda data: Autoencoder(3, 160, 128, (32, 64, 128, 128)),
+        likeness,
+        90,
+    ),
+}
