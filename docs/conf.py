@@ -1,24 +1,45 @@
 """Settings of the site."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 
 from visiontasks import __version__
 
+sys.path.append(str(Path(__file__).parent / "_extensions"))
+
 project = "visiontasks"
 author = "The visiontasks authors"
 copyright = "The visiontasks authors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "data_arguments",
+]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
 html_theme = "furo"
 html_title = f"visiontasks {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+
+# Blocks without a language are drawings and listings of files, which nobody copies. From the others the button takes
+# what is typed: of a session with prompts its commands, without their prompts.
+highlight_language = "text"
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
+copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 
 # A page for every module, from its docstrings; what it inherits is documented where it comes from.
 autosummary_generate = True
