@@ -1,9 +1,11 @@
 """Settings of the site."""
 
 import sys
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from visiontasks import __version__
@@ -58,6 +60,15 @@ def skip_field(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options:
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
+def measure_drawings(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """Tell site.css how wide a drawing is: in classes such as ``columns-60``, for lines of 41 to 60 characters."""
+    for block in tree.findall(nodes.literal_block):
+        columns = 20 * ceil(max(map(len, block.astext().splitlines()), default=0) / 20)
+        if block.get("language", highlight_language) == "text" and columns > 40:
+            block["classes"].append(f"columns-{columns}")
+
+
 def setup(app: Sphinx) -> None:
     """Register the above."""
     app.connect("autodoc-skip-member", skip_field)
+    app.connect("doctree-resolved", measure_drawings)

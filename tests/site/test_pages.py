@@ -98,14 +98,19 @@ def test_pages_are_in_groups(site: Path) -> None:
     assert max(groups) <= 6
 
 
-def test_lines_of_drawings_are_short_enough_for_their_width(site: Path) -> None:
-    """Drawings are not wrapped: site.css shrinks them to the width by a line of 100 characters."""
+def test_drawings_are_as_wide_as_the_style_takes_them_for(site: Path) -> None:
+    """Lines that are not wrapped are shrunk to the width, by the number of columns that their block is said to have."""
+    known = set(re.findall(r"^\.(columns-\d+) ", (site / "_static" / "site.css").read_text(), re.MULTILINE))
+    seen = set()
     for page in pages(site):
-        if "api" in page.relative_to(site).parts:
-            continue
-        for block in parsed(page).select("div.highlight-text pre"):
-            longest = max(block.get_text().splitlines(), key=len)
-            assert len(longest) <= 100, f"{page.relative_to(site)}: {longest}"
+        for block in parsed(page).select("div.highlight-text"):
+            longest = max(map(len, block.get_text().splitlines()))
+            said = [name for name in block["class"] if name.startswith("columns-")]
+            assert len(said) == (longest > 40), f"{page.relative_to(site)}: {block.get_text()[:80]}"
+            assert known.issuperset(said), f"{page.relative_to(site)}: a line of {longest} characters"
+            assert all(longest <= int(name.removeprefix("columns-")) for name in said)
+            seen.update(said)
+    assert seen == known
 
 
 def test_headings_of_a_page_are_unique(site: Path) -> None:
