@@ -13,6 +13,9 @@ import nox
 # The longest last, whose failures are then the last lines.
 nox.options.sessions = ["lint", "types", "docs", "recipes", "tests"]
 
+# Tests that have a session of their own.
+APART = ["--ignore=tests/recipes", "--ignore=tests/site"]
+
 # What the session `build` looks for, in an environment that holds the wheel without its dependencies.
 WHEEL_CHECK = """
 from importlib.metadata import distribution, entry_points
@@ -48,7 +51,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
     """Run the fast tests and doctests with coverage, then those that need the annotations unchecked."""
-    run(session, "pytest", "--numprocesses=2", "--cov", "--ignore=tests/recipes", *session.posargs)
+    run(session, "pytest", "--numprocesses=2", "--cov", *APART, *session.posargs)
     run(session, "pytest", "-m", "unchecked and not slow and not gpu", "tests", JAXTYPING_DISABLE="1")
 
 
@@ -76,9 +79,10 @@ def recipes(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def docs(session: nox.Session) -> None:
-    """Build the site; any warning is an error."""
+    """Build the site; any warning is an error. Then test its pages, also in a browser if there is Chromium."""
     shutil.rmtree("docs/api/generated", ignore_errors=True)  # pages of modules that are gone
     run(session, "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html")
+    run(session, "pytest", "tests/site", *session.posargs)
 
 
 @nox.session(python="3.11", venv_backend="uv")
@@ -88,7 +92,7 @@ def minimum(session: nox.Session) -> None:
     options = ["--resolution=lowest-direct", "--python-version=3.11", "--quiet", f"--output-file={lowest}"]
     run(session, "uv", "pip", "compile", "pyproject.toml", *options)
     session.install("-e", ".[dev]", "--constraint", lowest)
-    session.run("python", "-m", "pytest", "--ignore=tests/recipes", *session.posargs)
+    session.run("python", "-m", "pytest", *APART, *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv")

@@ -10,7 +10,8 @@ import pytest
 from tests.callbacks.wandb_log import no_account, read_logs
 from visiontasks.cli import main
 
-PAGE = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = "\n".join((DOCS / name).read_text() for name in ("command_line.md", "tracking.md"))
 SMALL = [
     *("--data.train_size=16", "--data.val_size=8", "--data.image_size=[24,24]", "--data.batch_size=8"),
     *("--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"),

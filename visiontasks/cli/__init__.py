@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": ("visiontasks.cli.convert", "Write a data set in the form of YOLO, COCO, VOC or a table."),
     "propose": ("visiontasks.cli.propose", "Propose boxes for the images of a data set, for Fast R-CNN."),
     "backbones": ("visiontasks.cli.backbones", "List the backbones, or draw the feature maps of one."),
+    "recipes": ("visiontasks.cli.recipes", "List the recipes with their measured results, or copy one."),
     "embed": ("visiontasks.cli.embed", "Encode images with any trained network; find the nearest ones."),
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
     "export": ("visiontasks.cli.export", "Write a checkpoint as ONNX, or as a program of torch.export."),
