@@ -139,7 +139,7 @@ def likeness(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
 
 def cards(root: Path, seed: int) -> VOCDataModule:
     """Photographs of cards, 160 x 160."""
-    size = {"image_size": (160, 160), "batch_size": 16, "eval_batch_size": 33}
+    size: dict[str, Any] = {"image_size": (160, 160), "batch_size": 16, "eval_batch_size": 33}
     return VOCDataModule(root / "cards", "localization", drop_last=True, seed=seed, **size, **MEMORY)
 
 
@@ -150,7 +150,7 @@ def mnist(root: Path, seed: int) -> MNISTDataModule:
 
 def blood(root: Path, seed: int) -> COCODataModule:
     """Blood cells, 120 x 160."""
-    options = {"images": "VOCdevkit/VOC2007/JPEGImages", "image_size": (120, 160), "batch_size": 4}
+    options: dict[str, Any] = {"images": "VOCdevkit/VOC2007/JPEGImages", "image_size": (120, 160), "batch_size": 4}
     return COCODataModule(root / "BCCD", "detection", drop_last=True, seed=seed, eval_batch_size=8, **options, **MEMORY)
 
 
@@ -160,7 +160,7 @@ def road(root: Path, seed: int) -> MaskFolderDataModule:
     return MaskFolderDataModule(root / "CamVid", class_names=ROAD, ignore_index=11, seed=seed, **size, **MEMORY)
 
 
-def shapes(task: str, **options: Any) -> Callable[[Path, int], ShapesDataModule]:
+def shapes(task: Any, **options: Any) -> Callable[[Path, int], ShapesDataModule]:
     """Drawn shapes, 64 x 64."""
     return lambda root, seed: ShapesDataModule(task, seed=seed, num_workers=0, **{"batch_size": 32, **options})
 

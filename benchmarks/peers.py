@@ -58,7 +58,8 @@ class Classifier(Peer):
 
     def predict(self, batch: Any) -> Tensor:
         """Choose the classes."""
-        return self.network(self.pixels(batch.images)).argmax(1)
+        classes: Tensor = self.network(self.pixels(batch.images)).argmax(1)
+        return classes
 
 
 def plain_cnn(classes: int) -> nn.Module:
@@ -138,7 +139,8 @@ class Segmenter(Peer):
         """Choose the classes, of images padded to what the network takes."""
         height, width = batch.images.shape[-2:]
         padded = F.pad(self.pixels(batch.images), (0, -width % 32, 0, -height % 32))
-        return self.network(padded)[..., :height, :width].argmax(1)
+        classes: Tensor = self.network(padded)[..., :height, :width].argmax(1)
+        return classes
 
 
 class Autoencoder(Peer):
@@ -164,7 +166,7 @@ class Autoencoder(Peer):
     def predict(self, batch: Any) -> Tensor:
         """Reconstruct the pixels, in 0 to 1."""
         code = self.encoder(batch.images.float() / 255)
-        images = self.decoder(self.widen(code).unflatten(1, self.shape))
+        images: Tensor = self.decoder(self.widen(code).unflatten(1, self.shape))
         return images[..., : batch.images.shape[-2], : batch.images.shape[-1]].float()
 
     def loss(self, batch: Any) -> Tensor:

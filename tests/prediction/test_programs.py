@@ -115,7 +115,7 @@ def test_a_task_of_ones_own_is_a_program_if_it_needs_images_alone() -> None:
 
 def test_what_a_subclass_computes_in_evaluation_is_exported() -> None:
     class Halved(DetectionTask):
-        def eval_forward(self, *inputs: Any) -> Any:  # noqa: ANN401 - as the base
+        def eval_forward(self, *inputs: Any, **views: Any) -> Any:  # noqa: ANN401 - as the base
             outputs = self(*inputs)
             return outputs._replace(proposals=outputs.proposals / 2)
 

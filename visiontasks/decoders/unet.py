@@ -121,7 +121,7 @@ class UNet(Decoder):
         # Few weights limit how fast logits can grow: after 50 steps on road scenes the loss is 1.22, with 3x3 1.09.
         self.classifier = nn.Conv2d(width, num_outputs, 3, padding=1)
         initialize_convolutions(self, "fan_in")
-        self.register_load_state_dict_pre_hook(_widen_classifier)
+        self.register_load_state_dict_pre_hook(_widen_classifier)  # type: ignore[no-untyped-call]  # torch's
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""
