@@ -69,8 +69,8 @@ def test_freed_memory_is_kept_where_there_is_glibc(monkeypatch: pytest.MonkeyPat
 def test_a_precision_that_was_given_stays(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "has_bf16", lambda accelerator: accelerator == "cpu")
     for accelerator, given, expected, said in (
-        ("cpu", None, "bf16-mixed", "the hardware has bf16 arithmetic"),
-        ("cuda", None, "32-true", "the hardware has no bf16 arithmetic"),
+        ("cpu", None, "bf16-mixed", "part of the arithmetic has 16 bits (bf16)"),
+        ("cuda", None, "32-true", "this hardware has none of 16 (bf16)"),
         ("cpu", "64-true", "64-true", ""),
     ):
         trainer = Namespace(precision=given, accelerator=accelerator)

@@ -61,7 +61,8 @@ class TestDefault:
         assert (cli.trainer.current_epoch, cli.trainer.global_step) == (4, 12)
         assert said(caplog) == (
             "Length: 4 epochs (passes over the training images), 3 steps (batches) each, 12 steps in all. No length "
-            "was given: the default is near 11 steps, in 2 to 100 epochs; --trainer.max_epochs changes it."
+            "was given: by default it is near 11 steps, but at least 2 and at most 100 epochs; --trainer.max_epochs "
+            "changes it."
         )
 
     def test_the_schedule_ends_with_it_and_the_run_tells_it(self) -> None:

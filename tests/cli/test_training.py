@@ -263,7 +263,10 @@ def test_precision_follows_the_hardware_and_the_flag(
     monkeypatch.setattr("visiontasks.cli.hardware.has_bf16", lambda accelerator: True)
     cli = TrainingCLI("fit", SMALL.split())
     assert cli.trainer.precision == "bf16-mixed"
-    assert "Precision bf16-mixed: numbers have 16 bits where these are enough" in capsys.readouterr().out
+    assert (
+        "Precision bf16-mixed: to save time, part of the arithmetic has 16 bits (bf16), which"
+        in capsys.readouterr().out
+    )
     assert cli.model.backbone.stages[1][0].conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert TrainingCLI("fit", [*SMALL.split(), "--trainer.precision", "32-true"]).trainer.precision == "32-true"
 

@@ -42,10 +42,14 @@ def choose_precision(trainer: Namespace) -> None:
     """
     if trainer.precision is None:
         trainer.precision = default_precision(str(trainer.accelerator))
-        half = trainer.precision == "bf16-mixed"
-        bits = "16 bits where these are enough, as the hardware has" if half else "32 bits, as the hardware has no"
-        text = f"Precision {trainer.precision}: numbers have {bits} arithmetic for 16 (bf16)"
-        rank_zero_only(print)(f"{text}; --trainer.precision chooses another.")
+        if trainer.precision == "bf16-mixed":
+            text = (
+                "to save time, part of the arithmetic has 16 bits (bf16), which this hardware supports; for 32 bits in "
+                "all of it: --trainer.precision 32-true."
+            )
+        else:
+            text = "all arithmetic has 32 bits, as this hardware has none of 16 (bf16)."
+        rank_zero_only(print)(f"Precision {trainer.precision}: {text}")
 
 
 def keep_freed_memory() -> None:

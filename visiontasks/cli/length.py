@@ -86,8 +86,8 @@ class Length(Callback):
         if self._given:
             return text
         return (
-            f"{text} No length was given: the default is near {ENOUGH_STEPS} steps, in {FEWEST_EPOCHS} to "
-            f"{MOST_EPOCHS} epochs; --trainer.max_epochs changes it."
+            f"{text} No length was given: by default it is near {ENOUGH_STEPS} steps, but at least {FEWEST_EPOCHS} and "
+            f"at most {MOST_EPOCHS} epochs; --trainer.max_epochs changes it."
         )
 
 
