@@ -80,7 +80,8 @@ def recipes(session: nox.Session) -> None:
 @nox.session(python=False)
 def docs(session: nox.Session) -> None:
     """Build the site; any warning is an error. Then test its pages, also in a browser if there is Chromium."""
-    shutil.rmtree("docs/api/generated", ignore_errors=True)  # pages of modules that are gone
+    for stale in ("docs/api/generated", "docs/_build"):  # with pages of modules that are gone
+        shutil.rmtree(stale, ignore_errors=True)
     run(session, "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html")
     run(session, "pytest", "tests/site", *session.posargs)
 
