@@ -6,7 +6,7 @@ Command: python recipes/localization.py --data.root FOLDER   (or without --data.
 Hardware and time: 2 cores of an AMD EPYC with bf16 arithmetic, 300 epochs in 537 s.
 Metric: test mean IoU 0.784, 0.794 and 0.812, localization accuracy 0.700, 0.633 and 0.733 (seeds 0, 1 and 2, best epoch
 on the validation images, each scored once); with ImageNet's weights of EfficientNet-Lite0 (--model.backbone_weights),
-90 epochs in 523 s of CPU time: 0.790, 0.766 and 0.816, accuracy 0.800, 0.767 and 0.833.
+in 523 s of CPU time: 0.790, 0.766 and 0.816, accuracy 0.800, 0.767 and 0.833.
 """
 
 import sys

@@ -1,8 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from visiontasks.errors import CheckpointError
-from visiontasks.state_dicts import check_fit, mismatches
+from visiontasks.state_dicts import check_fit, mismatches, widened
 
 
 def test_every_mismatch_is_listed() -> None:
@@ -22,3 +23,12 @@ def test_of_hundreds_of_keys_the_first_ten_are_listed() -> None:
         check_fit({}, loaded, "Other", "Remedy.", file="file", model="model")
     assert "\n  layer009: not in the model and 290 others\nRemedy." in str(error.value)
     assert "layer010" not in str(error.value)
+
+
+def test_an_earlier_classifier_of_1x1_computes_the_same() -> None:
+    name, x = "decoder.classifier.weight", torch.randn(2, 4, 5, 6)
+    earlier = {name: torch.randn(3, 4, 1, 1), "other": torch.ones(1)}
+    found = widened(earlier, {name: torch.empty(3, 4, 3, 3)})
+    torch.testing.assert_close(F.conv2d(x, found[name], padding=1), F.conv2d(x, earlier[name]))
+    assert found["other"] is earlier["other"]
+    assert widened(earlier, {name: torch.empty(3, 4, 1, 1)}) == earlier

@@ -2,12 +2,28 @@
 
 from collections.abc import Mapping
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from visiontasks.errors import CheckpointError, listed
 
 COMPILED = "_orig_mod."
 """Prefix that ``torch.compile`` adds to the weight names of a module that it wraps."""
+
+_WIDENED = "decoder.classifier.weight"
+
+
+def widened(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Pad the 1x1 classifier of an earlier U-Net with zeros to today's 3x3, which computes the same.
+
+    Args:
+        weights: The weights.
+        expected: The model's state dict.
+    """
+    own, theirs = (of.get(_WIDENED) for of in (expected, weights))
+    if own is None or theirs is None or own.shape[2:] != (3, 3) or theirs.shape[2:] != (1, 1):
+        return dict(weights)
+    return {**weights, _WIDENED: F.pad(theirs, (1, 1, 1, 1))}
 
 
 def mismatches(expected: Mapping[str, Tensor], loaded: Mapping[str, Tensor], file: str, model: str) -> list[str]:

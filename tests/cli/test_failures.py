@@ -68,7 +68,7 @@ def test_a_full_disk_at_a_picture_is_one_warning_and_training_goes_on(
 ) -> None:
     done = call(f"{FIT} --trainer.max_epochs 3", tmp_path, small_disk(RUN / "predictions"))
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("UserWarning: The pictures of ") == 1
+    assert done.stderr.count("warning: The pictures of ") == 1
     warning = "The pictures of predictions could not be written to 'runs/fit/version_0/predictions/"
     assert warning in done.stderr
     assert "': No space left on device (0.0 of 0 MiB are free). The run goes on" in done.stderr

@@ -28,7 +28,7 @@ MESSAGES = {
     ),
     "fit --trainer.logger CSVLogger --trainer.logger.foo 3": ("--trainer.logger.foo: CSVLogger has no argument 'foo'."),
     "fit --trainer.logger CometLogger": "CometLogger: Requirement 'comet-ml",
-    "fit --zebra 3": "There is no option '--zebra'. Known: '--ckpt_path', '--collective_timeout', '--config'",
+    "fit --zebra 3": "There is no option '--zebra'. Known: '--ckpt_path', '--collective_timeout', '--compile'",
 }
 
 

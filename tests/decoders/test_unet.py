@@ -35,19 +35,6 @@ def test_the_finer_map_is_seen() -> None:
     assert skip.grad.abs().sum() > 0
 
 
-def test_a_decoder_saved_with_a_1x1_classifier_computes_the_same() -> None:
-    torch.manual_seed(0)
-    decoder = UNet((8, 16), (2, 4), 3).eval()
-    features, size = [torch.randn(1, 8, 9, 7), torch.randn(1, 16, 5, 4)], (17, 13)
-    weight = torch.randn(3, 16, 1, 1)
-    earlier = decoder.state_dict() | {"classifier.weight": weight}
-    decoder.load_state_dict(earlier)
-    seen: list[torch.Tensor] = []
-    decoder.classifier.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    logits = decoder(features, size)
-    torch.testing.assert_close(logits, F.conv2d(seen[0], weight, decoder.classifier.bias))
-
-
 def test_weights_start_with_the_deviation_that_keeps_the_variance() -> None:
     torch.manual_seed(0)
     block = UNet((64, 256), (2, 4), 3).blocks[0]

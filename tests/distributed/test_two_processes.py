@@ -19,7 +19,13 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("training_script.py")
 
 # Warnings of the stack that a user can do nothing about, see pyproject.toml, and those of a metric of few images.
-KNOWN = ("LeafSpec", "does not have many workers", "smaller than the logging interval", "samples in targets")
+KNOWN = (
+    "LeafSpec",
+    "does not have many workers",
+    "smaller than the logging interval",
+    "samples in targets",
+    "next to nothing",
+)
 
 
 def launch(devices: int, folder: Path, *flags: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:

@@ -68,3 +68,15 @@ def test_a_training_of_few_steps_is_evaluated_as_it_was_trained() -> None:
     assert norm.running_mean is not None
     torch.testing.assert_close(norm.running_var, first[0].var((0, 2, 3)))
     torch.testing.assert_close(norm.running_mean, first[0].mean((0, 2, 3)))
+
+
+def test_a_layer_that_is_frozen_at_first_begins_when_it_is_trained() -> None:
+    norm, fresh = nn.BatchNorm2d(3).eval(), FreshStatistics()
+    fresh.begin(norm)
+    fresh.complete()
+    batch = torch.randn(2, 3, 4, 4)
+    fresh.begin(norm.train())
+    norm(batch)
+    fresh.complete()
+    assert norm.running_var is not None
+    torch.testing.assert_close(norm.running_var, batch.var((0, 2, 3)))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.ops import stochastic_depth as drop_rows
 
 from visiontasks.backbones.backbone import Backbone, Features
 from visiontasks.backbones.initialization import initialize_convolutions
@@ -92,7 +91,9 @@ def _dropped(block: BasicBlock | Bottleneck, residual: Tensor) -> Tensor:
     """Leave out the residual of some images in training, and scale the others so that the mean stays."""
     if not (block.training and block.drop_probability):
         return residual
-    dropped: Tensor = drop_rows(residual, block.drop_probability, "row")
+    from torchvision.ops import stochastic_depth  # which takes half a second to import
+
+    dropped: Tensor = stochastic_depth(residual, block.drop_probability, "row")
     return dropped
 
 

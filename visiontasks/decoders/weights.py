@@ -7,7 +7,7 @@ from torch import nn
 from visiontasks.backbones.input_channels import adapt_first
 from visiontasks.backbones.matching import below
 from visiontasks.backbones.weight_files import WeightsSource, read_weights_file
-from visiontasks.state_dicts import check_fit
+from visiontasks.state_dicts import check_fit, widened
 
 _BACKBONE, _AUXILIARY = "backbone.", "auxiliary_head."
 
@@ -49,7 +49,8 @@ def load_segmentation(task: nn.Module, source: WeightsSource, outputs: int) -> s
     both = all(any(key.startswith(_AUXILIARY) for key in keys) for keys in (state, source.weights))
     parts = (_BACKBONE, "decoder.", _AUXILIARY) if both else (_BACKBONE, "decoder.")
     expected, given = (
-        {key: value for key, value in of.items() if key.startswith(parts)} for of in (state, source.weights)
+        {key: value for key, value in of.items() if key.startswith(parts)}
+        for of in (state, widened(source.weights, state))
     )
     adapted = adapt_first(task.get_submodule("backbone"), given, _BACKBONE)
     differ = {key for key in expected.keys() & given.keys() if expected[key].shape != given[key].shape}

@@ -20,22 +20,24 @@ class FreshStatistics(OwnedCallback):
     """
 
     def __init__(self) -> None:
-        self._begun = False
+        self._waiting: list[BatchNorm] | None = None
         self._fresh: list[BatchNorm] = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (as Lightning has it)
-        """Before the first step, begin with zeros."""
-        if not self._begun:
-            self.begin(pl_module)
+        """Before the first step of a layer, which may be frozen at first, let it begin with zeros."""
+        self.begin(pl_module)
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After the first step, scale."""
+        """After that step, scale."""
         self.complete()
 
     def begin(self, network: nn.Module) -> None:
-        """Set the statistics of new layers to zeros; to be called before the first step of a training."""
-        self._begun = True
-        self._fresh = [layer for layer in network.modules() if isinstance(layer, BATCH_NORMS) and _is_fresh(layer)]
+        """Set the statistics of layers that are trained for the first time to zeros; to be called before each step."""
+        if self._waiting is None:
+            norms = (layer for layer in network.modules() if isinstance(layer, BATCH_NORMS))
+            self._waiting = [layer for layer in norms if _is_fresh(layer)]
+        self._fresh = [layer for layer in self._waiting if layer.training]
+        self._waiting = [layer for layer in self._waiting if not layer.training]
         for layer in self._fresh:
             assert layer.running_var is not None
             layer.running_var.zero_()
@@ -59,8 +61,8 @@ class FreshStatistics(OwnedCallback):
 
 
 def _is_fresh(layer: BatchNorm) -> bool:
-    """Whether a layer is to learn statistics, and has none."""
-    if not layer.training or not layer.track_running_stats or not layer.momentum:
+    """Whether a layer learns statistics, and has none yet."""
+    if not layer.track_running_stats or not layer.momentum:
         return False
     assert layer.num_batches_tracked is not None
     assert layer.running_mean is not None

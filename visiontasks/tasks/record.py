@@ -13,7 +13,7 @@ from torch import Tensor
 
 from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError, listed
-from visiontasks.state_dicts import COMPILED, check_fit
+from visiontasks.state_dicts import COMPILED, check_fit, widened
 from visiontasks.tasks.instances import describe, descriptions_in, make_again
 from visiontasks.tasks.optimizer_options import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
@@ -148,7 +148,7 @@ def fitting_weights(module: LightningModule, state_dict: Mapping[str, Any], *, s
     # torch.compile wraps modules, which changes their names.
     names = {key.replace(COMPILED, ""): key for key in current}
     weights = {_MOVED.sub(r"scores.\g<0>", key.replace(COMPILED, "")): value for key, value in state_dict.items()}
-    weights = {names.get(key, key): value for key, value in weights.items()}
+    weights = widened({names.get(key, key): value for key, value in weights.items()}, current)
     remedy = (
         "Create the task with the arguments it was trained with (num_classes, backbone, in_channels, ...), or "
         "leave them to load_from_checkpoint, which finds them in the file."
