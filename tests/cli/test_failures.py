@@ -252,6 +252,7 @@ def test_an_interrupted_command_ends_with_130_and_one_line(tmp_path: Path) -> No
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
@@ -260,7 +261,7 @@ def test_an_interrupted_command_ends_with_130_and_one_line(tmp_path: Path) -> No
             with suppress(subprocess.TimeoutExpired):
                 _, printed = process.communicate(timeout=15)
                 break
-    assert process.returncode == 130
+    assert process.returncode == 130, printed
     assert printed == "interrupted\n"
 
 
