@@ -37,6 +37,7 @@ BASE = {
     "files",
     "garbage",
     "import_paths",
+    "instance_masks",
     "kinds",
     "lazy",
     "options",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from visiontasks.types import ClassificationPredictions as ClassificationPredictions
     from visiontasks.types import DetectionBatch as DetectionBatch
     from visiontasks.types import DetectionPredictions as DetectionPredictions
+    from visiontasks.types import InstanceBatch as InstanceBatch
+    from visiontasks.types import InstancePredictions as InstancePredictions
     from visiontasks.types import LocalizationBatch as LocalizationBatch
     from visiontasks.types import LocalizationPredictions as LocalizationPredictions
     from visiontasks.types import ProposalBatch as ProposalBatch

@@ -101,6 +101,31 @@ class ProposalBatch(NamedTuple):
     proposals: Float32[Tensor, "batch proposals 4"]
 
 
+class InstanceBatch(NamedTuple):
+    """Images with any number of objects and the mask of each.
+
+    Attributes:
+        images: Pixels; this and the other fields are as in :class:`DetectionBatch`.
+        mask_bits: Masks of the objects of each image, see :func:`~visiontasks.instance_masks.pack_masks`.
+        mask_windows: Window of each mask, xyxy in pixels of an image of ``mask_sizes``; zeros for an empty one and for
+            padding.
+        mask_sizes: Height and width of the image that the masks are drawn in: that in the batch in training, the
+            original one in evaluation.
+    """
+
+    images: Images
+    boxes: Float32[Tensor, "batch objects 4"]
+    labels: Int64[Tensor, "batch objects"]
+    ignore: Bool[Tensor, "batch objects"]
+    sizes: Int64[Tensor, "batch 2"]
+    scale: Float32[Tensor, "batch 2"]
+    ids: Int64[Tensor, " batch"]
+    areas: Float32[Tensor, "batch objects"]
+    mask_bits: UInt8[Tensor, "batch bytes"]
+    mask_windows: Int64[Tensor, "batch objects 4"]
+    mask_sizes: Int64[Tensor, "batch 2"]
+
+
 class SegmentationBatch(NamedTuple):
     """Images with the class of each pixel.
 
@@ -204,6 +229,22 @@ class DetectionPredictions(NamedTuple):
     boxes: Float32[Tensor, "batch detections 4"]
     scores: Float32[Tensor, "batch detections"]
     labels: Int64[Tensor, "batch detections"]
+
+
+class InstancePredictions(NamedTuple):
+    """Predictions of a detector with masks: the detections of each image in descending order of score, then padding.
+
+    Attributes:
+        boxes: Boxes; this and the next fields are as in :class:`DetectionPredictions`.
+        scores: Probability of the class of each detection; 0 for padding.
+        labels: Class of each detection; -1 for padding.
+        masks: Probability that a place of the box belongs to the object, on a grid over the box; 0 for padding.
+    """
+
+    boxes: Float32[Tensor, "batch detections 4"]
+    scores: Float32[Tensor, "batch detections"]
+    labels: Int64[Tensor, "batch detections"]
+    masks: Float32[Tensor, "batch detections rows columns"]
 
 
 class Statistics(NamedTuple):
