@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,14 @@ TASKS: dict[str, tuple[Callable[[], Task], list[str]]] = {
 SLOW = pytest.param("classification", marks=pytest.mark.slow)
 
 
+@pytest.fixture(autouse=True)
+def afresh() -> Iterator[None]:
+    """Forget what other tests compiled: their shapes would make those here dynamic."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
 def step(task: Task, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ANN401 - of any task
     torch.manual_seed(0)
     task.zero_grad()
@@ -64,8 +72,9 @@ def test_a_compiled_step_is_the_plain_one(kind: Any) -> None:  # noqa: ANN401 - 
     data.setup("fit")
     (batch,) = data.train_dataloader()
     torch.manual_seed(0)
-    plain = make().train()
-    compiled = make().train()
+    # In double precision: a compiled step may sum in another order, which batch norm amplifies on maps this small.
+    plain = make().double().train()
+    compiled = make().double().train()
     compiled.load_state_dict(plain.state_dict())
     # Whole graphs, without the compiler of C++.
     assert compile_regions(compiled, backend="aot_eager", fullgraph=True) == regions
@@ -77,7 +86,7 @@ def test_a_compiled_step_is_the_plain_one(kind: Any) -> None:  # noqa: ANN401 - 
     torch.testing.assert_close(loss, expected)
     assert gradients.keys() == expected_gradients.keys()
     for name, value in gradients.items():
-        torch.testing.assert_close(value, expected_gradients[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(value, expected_gradients[name], rtol=1e-4, atol=1e-7)
     states = plain.state_dict(), compiled.state_dict()
     assert states[0].keys() == states[1].keys()
     with torch.no_grad():
