@@ -174,9 +174,9 @@ def test_a_file_of_the_format_before_torch_1_6_loads(tmp_path: Path) -> None:
 def test_what_was_matched_and_left_out_is_said_in_a_few_lines(save: Callable[[Any], Path]) -> None:
     path = save(FORMS["MoCo v2"]())
     assert str(loaded_from(path)[1]).splitlines() == [
-        f"Backbone weights: all 120 tensors are from '{path}', where their names begin with "
+        f"Backbone weights: all 120 tensors (arrays of numbers) are from '{path}', where their names begin with "
         "'state_dict.module.encoder_q.'.",
-        "  Left out layers that are not of the backbone, such as a classifier of other classes: "
+        "  Left out layers behind the backbone, in whose place this task trains its own: "
         "state_dict.module.encoder_q.fc (4 tensors).",
         "  Left out another copy of these weights: state_dict.module.encoder_k (122 tensors).",
         "  Left out what belongs to no backbone: state_dict.module.queue (1 tensor), "

@@ -52,7 +52,8 @@ def test_the_report_says_what_was_left_out_and_why(
         "state_dict.decision.thresholds",
     ]
     assert caplog.messages == [
-        f"Backbone weights: all 6 tensors are from '{path}', where their names begin with 'state_dict.backbone.'; "
+        f"Backbone weights: all 6 tensors (arrays of numbers) are from '{path}', where their names begin with "
+        "'state_dict.backbone.'; "
         "stages.0.0.conv.weight adapted from 3 to 1 channels.\n  Left out what belongs to no backbone: "
         "state_dict.normalize (3 tensors), state_dict.head (2 tensors), state_dict.decision (2 tensors)."
     ]

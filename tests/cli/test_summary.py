@@ -14,15 +14,18 @@ from lightning.pytorch.trainer.states import TrainerFn
 from visiontasks.callbacks import BestCheckpoint
 from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
 
-ROWS = "  train/loss      2.0000\n  a/b             0.2500\n  val/accuracy    0.7500\n\n"
+MEANINGS = """
+loss: what the training lowers; accuracy: share of the images, or of the pixels of masks, whose class is right.
+
+"""
+ROWS = f"  train/loss      2.0000\n  a/b             0.2500\n  val/accuracy    0.7500\n{MEANINGS}"
 FIGURES = f"\n{ROWS}"
-OF_TRAINING = """
+OF_TRAINING = f"""
                 last epoch (2)
   train/loss            2.0000
   a/b                   0.2500
   val/accuracy          0.7500
-
-"""
+{MEANINGS}"""
 
 
 @pytest.fixture
@@ -59,14 +62,13 @@ def test_the_figures_of_the_best_checkpoint_are_beside_those_of_the_last_epoch(
     print_figures(trainer)
     assert (
         capsys.readouterr().out
-        == """
+        == f"""
                 best epoch (1)  last epoch (2)
   train/loss            3.0000          2.0000
   train/tiny          2.00e-05               -
   a/b                        -          0.2500
   val/accuracy          0.8750          0.7500
-
-"""
+{MEANINGS}"""
     )
 
 

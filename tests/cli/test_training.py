@@ -188,7 +188,7 @@ def test_a_file_gives_the_backbone_its_weights(
         name, mode = "resnet18", "imagenet"
         weights = torchvision.models.resnet18(weights=None).state_dict()
         torch.save(weights, "file.pth")
-        left_out = "Left out layers that are not of the backbone, such as a classifier of other classes: fc (2 tensors)"
+        left_out = "Left out layers behind the backbone, in whose place this task trains its own: fc (2 tensors)"
     else:
         name, mode = "cnn", "dataset"
         trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_progress_bar=False)

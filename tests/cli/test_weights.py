@@ -35,7 +35,10 @@ def test_every_task_starts_from_a_file_of_weights_by_two_flags(
     command = f"fit --model {task} --data.task {TASKS[task]} {weights} {numbers} {SMALL}"
     with caplog.at_level("INFO"):
         assert main(command.split()) == 0
-    assert "tensors are from 'weights.pth', where their names begin with 'state_dict.module.'." in caplog.text
+    assert (
+        "tensors (arrays of numbers) are from 'weights.pth', where their names begin with 'state_dict.module.'."
+        in caplog.text
+    )
     (file,) = tmp_path.glob("runs/**/last.ckpt")
     saved: dict[str, Any] = torch.load(file, weights_only=True)
     assert saved["visiontasks"]["normalization"] == {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}

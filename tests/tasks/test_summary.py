@@ -31,7 +31,8 @@ part      network   parameters  trained  multiply-adds
 backbone  resnet50      23.5 M        0         4.09 G
 total                      999   1.00 M              -
 """
-        "Parameters are the numbers that are learnt; multiply-adds are the work for an image of 224 x 224 pixels "
+        "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds "
+        "are the work for an image of 224 x 224 pixels "
         "(height x width)."
     )
 

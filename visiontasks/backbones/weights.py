@@ -44,7 +44,8 @@ class LoadReport(NamedTuple):
         """Summarise the report in a few lines."""
         behind = f", where their names begin with {self.prefix!r}" if self.prefix else ""
         adapted = f"; {self.adapted}" if self.adapted else ""
-        lines = [f"Backbone weights: all {len(self.loaded)} tensors are from {self.origin}{behind}{adapted}."]
+        count = f"all {len(self.loaded)} tensors (arrays of numbers)"
+        lines = [f"Backbone weights: {count} are from {self.origin}{behind}{adapted}."]
         lines += [f"Left out {what}: {_parts(keys, self.prefix)}." for what, keys in self.left_out.items()]
         return "\n  ".join(lines)
 
@@ -135,7 +136,7 @@ class _Fit(NamedTuple):
         rest = [key for key in self.tensors if key not in taken]
         again = [key for key in rest if key.startswith(tuple(self.match.copies))]
         kinds = {
-            "layers that are not of the backbone, such as a classifier of other classes": self.match.others,
+            "layers behind the backbone, in whose place this task trains its own": self.match.others,
             "another copy of these weights": again,
             "what belongs to no backbone": [key for key in rest if key not in set(again)],
         }

@@ -14,6 +14,10 @@ from visiontasks.data.check_files import SplitReport
 from visiontasks.data.index.problems import Problem, count_kinds
 
 _SHOWN = 10
+_DRAWN = (
+    "Drawn at random: nothing says which images are for training (train), for choosing the best epoch (val) and for "
+    "the final score (test), so they are divided by chance, the same way every time (--data.fractions, --data.seed)."
+)
 _ORIGINS = {"own": "its own", "list": "listed", "rest": "not listed", "dealt": "drawn at random"}
 
 
@@ -50,6 +54,8 @@ def describe(report: Report) -> str:
             lines += [f"  {_row(problem)}" for problem in rows[:_SHOWN]]
             lines += [f"  and {len(rows) - _SHOWN} more; --json lists all"] if len(rows) > _SHOWN else []
     lines += ["", *_table(report)]
+    if any(split.origin == "dealt" for split in report.splits.values()):
+        lines += ["", _DRAWN]
     errors = sum(problem.severity == "error" for problem in report.problems)
     warnings = len(report.problems) - errors
     return "\n".join([*lines, "", f"{errors} errors, {warnings} warnings."]).lstrip("\n")

@@ -13,6 +13,8 @@ from visiontasks.cli.split_files import files_of_split, without_data_flags
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
+_COLUMNS = "label: number of the class, from 0; class: its name; score: how sure the network is of it, 0 to 1."
+
 if TYPE_CHECKING:
     from visiontasks.prediction import Prediction
     from visiontasks.prediction.image_predictor import ImagePredictor
@@ -74,6 +76,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
                 failed += 1
                 bar.write(f"skipped: {prediction.error}", file=sys.stderr)
     seconds = time.perf_counter() - start
+    # Beside the rows in a terminal; a file has its reader.
+    if options.output is None and predictor.class_names:
+        print(_COLUMNS, file=sys.stderr)
     into = "" if options.output is None else f" into {str(options.output)!r}"
     print(
         f"{len(files) - failed} of {len(files)} images predicted{into} in {seconds:.1f} s "

@@ -45,7 +45,8 @@ def describe_figures(task: Task) -> str:
     most = "highest" if task.monitor_mode == "max" else "lowest"
     return (
         "An epoch has a line: train/ are figures of the training images, val/ of the validation images, and training "
-        f"lowers the loss. The epoch of the {most} {task.monitor} is the best, which is kept."
+        f"lowers the loss. The epoch of the {most} {task.monitor} is the best, of equals the first; its weights are "
+        "kept, and in last.ckpt those of the last epoch."
     )
 
 

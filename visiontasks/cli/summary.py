@@ -11,6 +11,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from visiontasks.callbacks.best_checkpoint import BestCheckpoint
+from visiontasks.cli.glossary import explain
+from visiontasks.data.datamodules.file_data import FileData
+from visiontasks.data.vision_data import VisionData
 from visiontasks.report.tables import by_class, by_loader
 
 MOST_CLASSES = 25
@@ -52,6 +55,8 @@ def print_figures(trainer: Trainer) -> None:
     if classes and max(map(len, classes.values())) <= MOST_CLASSES:
         print()
         _print_table({f"{stage}/{name}": column for name, column in classes.items()})
+    if told := explain(name for name in shown if _of_epoch(name)):
+        print(f"\n{told}")
     print(flush=True)
 
 
@@ -111,8 +116,16 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
     if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
         best = _short(Path(checkpoint.best_model_path))
         print(f"Best checkpoint: {best}")
-        if seconds is not None:
-            print(f"To use it: visiontasks predict {shlex.quote(str(best))} IMAGES_OR_FOLDER")
+        if seconds is None:
+            return
+        print(f"To use it: visiontasks predict {shlex.quote(str(best))} IMAGES_OR_FOLDER")
+        if trainer.state.fn == TrainerFn.FITTING and _has_test_images(trainer):
+            print(f"To score it on the test images: visiontasks test --ckpt_path {shlex.quote(str(best))}")
+
+
+def _has_test_images(trainer: Trainer) -> bool:
+    data: Any = getattr(trainer, "datamodule", None)
+    return data.splits.origin("test") != "val" if isinstance(data, FileData) else isinstance(data, VisionData)
 
 
 def _short(path: Path) -> Path:

@@ -72,7 +72,7 @@ def start_backbone(
         normalize = Normalize(normalization or "imagenet", task.in_channels, task.image_size)
     else:
         normalize = expected_normalization(source, task.backbone, task.in_channels, task.image_size)
-        rank_zero_info(f"Normalization (the scale of pixel values) {normalize.mode!r}, {_why(source)}.")
+        rank_zero_info(f"Pixel values are scaled by normalization {normalize.mode!r}, {_why(source)}.")
     if normalize.mode == "image_mean":
         height, width = normalize.mean.shape[1:]
         task.image_size = (height, width)

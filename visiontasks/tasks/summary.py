@@ -68,8 +68,8 @@ def format_costs(parts: Sequence[PartCost], size: tuple[int, int]) -> str:
         for row in rows
     ]
     explained = (
-        "Parameters are the numbers that are learnt; multiply-adds are the work for an image of "
-        f"{size[0]} x {size[1]} pixels (height x width)."
+        "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds "
+        f"are the work for an image of {size[0]} x {size[1]} pixels (height x width)."
     )
     return "\n".join([*lines, explained])
 
