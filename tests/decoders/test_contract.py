@@ -41,6 +41,14 @@ def test_any_strides_will_do(decoder: str, strides: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("decoder", list_decoders())
+def test_all_classes_start_out_about_equally_likely(decoder: str) -> None:
+    torch.manual_seed(0)
+    features = [torch.randn(2, 16, 24, 32).relu(), torch.randn(2, 32, 12, 16).relu(), torch.randn(2, 64, 6, 8).relu()]
+    probabilities = create_decoder(decoder, (16, 32, 64), (4, 8, 16), 4)(features, (96, 128)).softmax(1)
+    assert (probabilities - 0.25).abs().mean() < 0.03
+
+
+@pytest.mark.parametrize("decoder", list_decoders())
 def test_every_parameter_learns(decoder: str) -> None:
     features = [torch.randn(2, 8, 24, 32), torch.randn(2, 8, 12, 16), torch.randn(2, 12, 6, 8)]
     head = create_decoder(decoder, (8, 8, 12), (1, 2, 4), 3, **({"stride": 1} if decoder in ("fcn", "fpn") else {}))

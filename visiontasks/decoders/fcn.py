@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
+from visiontasks.backbones.initialization import initialize_classifier
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import BilinearTranspose, crop
 from visiontasks.errors import ArgumentError
@@ -49,6 +50,7 @@ class FCN(Decoder):
         used = sum(reduction >= stride for reduction in strides[:-1]) + 1
         coarse_first = strides[: -used - 1 : -1]
         scores = [nn.Conv2d(width, num_outputs, 1) for width in channels[: -used - 1 : -1]]
+        initialize_classifier(scores[0])
         for skip in scores[1:]:
             for parameter in skip.parameters():
                 nn.init.zeros_(parameter)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
-from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.initialization import initialize_classifier, initialize_convolutions
 from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import crop, enlarge
@@ -68,6 +68,7 @@ class FPN(Decoder):
         initialize_convolutions(self.heads, "fan_in")
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
+        initialize_classifier(self.classifier)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
-from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.initialization import initialize_classifier, initialize_convolutions
 from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import enlarge
@@ -91,6 +91,7 @@ class SegNet(Decoder):
             self.stages.append(nn.Sequential(*(ConvBlock(widths[i], widths[i + 1], norm=norm) for i in range(depth))))
         self.classifier = nn.Conv2d(channels[0], num_outputs, 3, padding=1)
         initialize_convolutions(self, "fan_in")
+        initialize_classifier(self.classifier)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""

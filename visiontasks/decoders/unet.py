@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
-from visiontasks.backbones.initialization import initialize_convolutions
+from visiontasks.backbones.initialization import initialize_classifier, initialize_convolutions
 from visiontasks.backbones.layers import ConvBlock, Norm
 from visiontasks.decoders.decoder import Decoder
 from visiontasks.decoders.upsampling import Upsample, Upsampling, crop, enlarge
@@ -120,6 +120,7 @@ class UNet(Decoder):
         # Few weights limit how fast logits can grow: after 50 steps on road scenes the loss is 1.22, with 3x3 1.09.
         self.classifier = nn.Conv2d(width, num_outputs, 3, padding=1)
         initialize_convolutions(self, "fan_in")
+        initialize_classifier(self.classifier)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""
