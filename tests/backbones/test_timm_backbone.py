@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import timm
 import torch
+from torch import nn
 
 from visiontasks import ClassificationTask, create_backbone
 from visiontasks.backbones.timm_backbone import TimmBackbone, timm_normalization
@@ -76,6 +77,23 @@ def test_a_map_without_padding_of_its_own_lies_over_its_place_of_the_image() -> 
         places = torch.arange(len(change)) + 0.5
         centre = (change.sum(0) * places).sum() / change.sum()
         assert abs(centre * stride - 80) < stride
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "convnext_atto", "vgg11", "densenet121"])
+def test_a_stage_is_what_its_map_is_computed_by(name: str) -> None:
+    backbone = TimmBackbone(name)
+    known: set[nn.Parameter] = set()
+    for level, modules in enumerate(backbone.stage_modules()):
+        known |= {parameter for module in modules for parameter in module.parameters()}
+        backbone.zero_grad()
+        backbone(torch.randn(2, 3, 64, 64))[level].sum().backward()
+        assert known == {parameter for parameter in backbone.parameters() if parameter.grad is not None}
+    backbone.freeze(2)
+    assert 0 < sum(not parameter.requires_grad for parameter in backbone.parameters()) < len([*backbone.parameters()])
+
+
+def test_branches_beside_one_another_are_no_stages() -> None:
+    assert TimmBackbone("hrnet_w18_small").stage_modules() == []
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,30 @@ class TimmBackbone(PaddedBackbone):
         maps = self.model(images)
         return [maps[index] for index in self.taken]
 
+    def stage_modules(self) -> list[list[nn.Module]]:
+        """List the modules of each feature map; see :meth:`Backbone.stage_modules`. timm names the last of each."""
+        if hasattr(self.model, "model"):
+            return []  # a network whose maps have one stride, such as a vision transformer
+        names = [self.model.feature_info.module_name()[index] for index in self.taken]
+        ends = [name if name in dict(self.model.named_modules()) else name.replace(".", "_") for name in names]
+        stages: list[list[nn.Module]] = [[] for _ in ends]
+        stage, reached = 0, False
+        for name, module in self.model.named_modules():
+            inside = f"{name}.".startswith(f"{ends[stage]}.")
+            if reached and not inside:
+                stage, reached = stage + 1, False
+                if stage == len(ends):
+                    break  # what lies behind the last map
+                inside = f"{name}.".startswith(f"{ends[stage]}.")
+            reached |= inside
+            if any(True for _ in module.parameters(recurse=False)):
+                stages[stage].append(module)
+        return stages if stage + reached >= len(ends) else []  # branches that lie beside one another
+
     def layers(self) -> list[list[nn.Parameter]]:
-        """List the blocks of a network whose maps have one stride, as a vision transformer, as timm counts them."""
+        """List the blocks of a network whose maps have one stride as timm counts them; else the stages."""
         if not hasattr(self.model, "model"):
-            return []  # of such a network timm keeps no more than the maps
+            return super().layers()
         from timm.models import group_parameters
 
         network = self.model.model
