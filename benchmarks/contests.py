@@ -206,7 +206,7 @@ CONTESTS = {
         lambda data: DetectionTask(data.num_classes, backbone="resnet18", anchor_scales=(4.0,)),
         lambda data: Detector(data.num_classes, 4.0, 64, 64),
         average_precision,
-        80,
+        240,
     ),
     "camvid": Contest(
         road, lambda data: SegmentationTask(11, backbone="resnet18"), lambda data: Segmenter(11), mean_iou, 120

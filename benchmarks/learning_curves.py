@@ -4,7 +4,8 @@ Five tasks on two data sets each, from random weights. Both sides see the same i
 allows (processor time of loading and steps, not of scoring), by AdamW whose rate rises in the first twentieth and falls
 along half a cosine, under bf16 autocast where the processor has it. After 10, 25, 50 and 100 % of the time the
 validation images are scored. A row is NOT MET where ours is behind by more than the noise: twice the standard error of
-the difference of the two means over the seeds.
+the difference of the two means over the seeds, and 0.005 of scores up to 1 (before a detector has learnt anything, three
+seeds agree on nearly nothing).
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/learning_curves.py [--only camvid ...] [--seeds 0 1 2] [--share 1]
 (FOLDER holds MNIST, cards, BCCD and CamVid; needs segmentation-models-pytorch; all takes 80 minutes)
@@ -28,6 +29,7 @@ from visiontasks.cli.hardware import has_bf16
 
 MARKS = (0.1, 0.25, 0.5, 1.0)
 RATE = 1e-3
+LEAST = 0.005
 
 
 def train(side: Ours | Peer, contest: Contest, data: Any, seconds: float) -> list[dict[str, float]]:
@@ -92,7 +94,7 @@ def verdict(name: str, curves: dict[str, list[list[dict[str, float]]]]) -> bool:
         ours, peer = (statistics.fmean(scores[side]) for side in ("ours", "peer"))
         spread = [statistics.variance(scores[side]) if len(scores[side]) > 1 else 0.0 for side in scores]
         noise = 2 * math.sqrt(sum(spread) / len(scores["ours"]))
-        row_met = ours >= peer - noise
+        row_met = ours >= peer - max(noise, LEAST)
         met &= row_met
         steps, losses = (
             [f"{statistics.fmean(rows[at][key] for rows in curves[side]):.4g}" for side in ("ours", "peer")]

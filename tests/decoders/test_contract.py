@@ -41,11 +41,10 @@ def test_any_strides_will_do(decoder: str, strides: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("decoder", list_decoders())
-def test_all_classes_start_out_about_equally_likely(decoder: str) -> None:
-    torch.manual_seed(0)
+def test_no_class_starts_out_ahead_of_the_others(decoder: str) -> None:
     features = [torch.randn(2, 16, 24, 32).relu(), torch.randn(2, 32, 12, 16).relu(), torch.randn(2, 64, 6, 8).relu()]
     probabilities = create_decoder(decoder, (16, 32, 64), (4, 8, 16), 4)(features, (96, 128)).softmax(1)
-    assert (probabilities - 0.25).abs().mean() < 0.03
+    assert (probabilities.mean((0, 2, 3)) - 0.25).abs().max() < 0.1
 
 
 @pytest.mark.parametrize("decoder", list_decoders())

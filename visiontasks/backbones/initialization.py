@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import nn
 
 
@@ -29,15 +30,17 @@ def initialize_convolutions(module: nn.Module, mode: Literal["fan_in", "fan_out"
                 nn.init.zeros_(layer.bias)
 
 
-def initialize_classifier(layer: nn.Conv2d) -> None:
-    """Draw the weights of a last convolution from a narrow normal distribution, and set its biases to zero.
+def initialize_classifier(layer: nn.Conv2d, summed: int = 1) -> None:
+    """Draw the weights of a last convolution as others, less the mean of each filter; set its biases to zero.
 
-    All classes start out about equally likely, so that the first steps are not spent on undoing a guess; deviation 0.01
-    as in Lin et al., Focal loss for dense object detection (ICCV 2017), section 4.1.
+    Its inputs come from a ReLU and have a positive mean, by which some class would be ahead of the others everywhere,
+    and the first steps would be spent on undoing that.
 
     Args:
         layer: The convolution, whose results are logits; changed in place.
+        summed: Number of maps whose sum it gets, by which the weights are divided.
     """
-    nn.init.normal_(layer.weight, std=0.01)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
+    initialize_convolutions(layer, "fan_in")
+    with torch.no_grad():
+        layer.weight -= layer.weight.mean((1, 2, 3), keepdim=True)
+        layer.weight /= summed

@@ -68,7 +68,7 @@ class FPN(Decoder):
         initialize_convolutions(self.heads, "fan_in")
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(head_width, num_outputs, 1)
-        initialize_classifier(self.classifier)
+        initialize_classifier(self.classifier, self.levels)
 
     def forward(self, features: Features, size: tuple[int, int]) -> Float[Tensor, "batch outputs height width"]:
         """Compute the logits; see :meth:`Decoder.forward`."""
