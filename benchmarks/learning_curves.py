@@ -4,11 +4,11 @@ Five tasks on two data sets each, from random weights. Both sides see the same i
 allows (processor time of loading and steps, not of scoring), by AdamW whose rate rises in the first twentieth and falls
 along half a cosine, under bf16 autocast where the processor has it. After 10, 25, 50 and 100 % of the time the
 validation images are scored. A row is NOT MET where ours is behind by more than the noise: twice the standard error of
-the difference of the two means over the seeds, and 0.005 of scores up to 1 (before a detector has learnt anything, three
-seeds agree on nearly nothing).
+the difference of the two means over the seeds, and 0.005 of scores up to 1 (before a detector has learnt anything,
+three seeds agree on nearly nothing).
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/learning_curves.py [--only camvid ...] [--seeds 0 1 2] [--share 1]
-(FOLDER holds MNIST, cards, BCCD and CamVid; needs segmentation-models-pytorch; all takes 80 minutes)
+(FOLDER holds MNIST, cards, BCCD and CamVid; needs segmentation-models-pytorch; all takes 100 minutes)
 """
 
 import argparse
