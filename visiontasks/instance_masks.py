@@ -47,9 +47,9 @@ def pack_parts(
         columns = np.flatnonzero(mask.any(0))
         if len(columns):
             rows = np.flatnonzero(mask.any(1))
-            left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            left, top, right, bottom = window[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
             parts.append(np.packbits(mask[top:bottom, left:right]))
-            window[:] = np.array([left, top, right, bottom]) + [*corner, *corner]
+            window += np.tile(corner, 2)
     return np.concatenate(parts), windows
 
 

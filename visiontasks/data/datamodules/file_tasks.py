@@ -83,6 +83,18 @@ def checked_scale(task: str, scale: float) -> float:
     return scale
 
 
+def checked_proposals(task: str, proposals: str | None) -> str | None:
+    """Return the file of proposals.
+
+    Raises:
+        ArgumentError: If there is one, and the batches of the task have no proposals.
+    """
+    if proposals is not None and task != "detection":
+        message = f"proposals is {proposals!r}, and task {task!r}; expected task 'detection', whose batches have them."
+        raise ArgumentError(message)
+    return proposals
+
+
 def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
     """Return how images are prepared.
 

@@ -178,7 +178,7 @@ def _compressed(shape: _RunLengths) -> dict[str, Any]:
 
 
 def _total(counts: str | list[int]) -> int | None:
-    """Return the sum of run lengths; None if malformed. pycocotools reads beyond the end of those that are too short."""
+    """Return the sum of run lengths; None if malformed. pycocotools reads beyond the end of too short ones."""
     if isinstance(counts, list):
         return None if min(counts, default=0) < 0 else sum(counts)
     written = run_counts(counts.encode())

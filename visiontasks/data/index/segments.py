@@ -46,6 +46,10 @@ class Segments:
             runs=self.runs.take(objects),
         )
 
+    def known(self) -> Bool[np.ndarray, " objects"]:
+        """Return which objects have a polygon or run lengths."""
+        return (np.diff(self.object_offsets) > 0) | (np.diff(self.runs.offsets) > 0)
+
     def polygons(self, obj: int) -> list[Float64[np.ndarray, " values"]]:
         """Return the polygons of an object, x, y, x, y, ... in pixels."""
         first, last = self.object_offsets[obj], self.object_offsets[obj + 1]
