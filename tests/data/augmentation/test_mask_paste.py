@@ -21,7 +21,7 @@ def scene(random: np.random.Generator, height: int, width: int, unknown: bool) -
         mask = ((rows - y) / radii[0]) ** 2 + ((columns - x) / radii[1]) ** 2 < 1
         if not mask.any():
             continue
-        boxes.append(around(mask) + [0, 0, 0.25, 0.5] if number else around(mask))
+        boxes.append(around(mask) + np.array([0, 0, 0.25, 0.5]) * (number > 0))
         masks.append(mask & ~(unknown and number % 3 == 1))
     placed = np.array(boxes, np.float64).reshape(-1, 4).clip(0, [width, height] * 2)
     return np.array(masks, np.uint8).reshape(-1, height, width), placed
@@ -37,7 +37,10 @@ def around(mask: np.ndarray) -> np.ndarray:
 def test_masks_are_pasted_exactly_and_cut_what_lies_below(seed: int, visible: float) -> None:
     random = np.random.default_rng(seed)
     (height, width), (other_height, other_width) = random.integers(12, 40, (2, 2)).tolist()
-    pixels, other_pixels = np.full((height, width, 3), 1, np.uint8), np.full((other_height, other_width, 3), 2, np.uint8)
+    pixels, other_pixels = (
+        np.full((height, width, 3), 1, np.uint8),
+        np.full((other_height, other_width, 3), 2, np.uint8),
+    )
     masks, boxes = scene(random, height, width, unknown=True)
     others, other_boxes = scene(random, other_height, other_width, unknown=False)
     chosen = choose(np.arange(len(others)), Random(seed))

@@ -56,7 +56,10 @@ def random_segments(seed: int) -> tuple[Segments, list[object]]:
         else:
             parts = int(random.integers(1, 4))
             polygons = [
-                (random.uniform(-5, 60, 2) + random.normal(0, random.choice([0.1, 6]), (5, 2))).ravel().round(2).tolist()
+                (random.uniform(-5, 60, 2) + random.normal(0, random.choice([0.1, 6]), (5, 2)))
+                .ravel()
+                .round(2)
+                .tolist()
                 for _ in range(parts)
             ]
             shapes.append(polygons)
