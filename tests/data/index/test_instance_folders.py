@@ -97,7 +97,7 @@ def test_numbers_that_say_the_class_as_those_of_cityscapes(tmp_path: Path) -> No
     options: Any = {"images": "leftImg8bit", "instances": "gtFine", "label_divisor": 1000, "mask_values": VALUES}
     index = MaskFolderDataModule(tmp_path, "instances", **options).splits["train"].index
     assert index.class_names == CLASS_NAMES
-    assert list(index.files)[0] == "leftImg8bit/train/town/0_leftImg8bit.png"
+    assert index.files[0] == "leftImg8bit/train/town/0_leftImg8bit.png"
     for image, shape in enumerate(shapes[:4]):
         boxes, labels, ignore = index.objects(image)
         assert sorted(labels.tolist()) == sorted(shape.box_labels.tolist())
@@ -133,5 +133,5 @@ def test_folders_and_arguments_that_do_not_fit_are_refused(tmp_path: Path) -> No
     with pytest.raises(ArgumentError, match="label_divisor is 1; expected at least 2"):
         MaskFolderDataModule(tmp_path, "instances", label_divisor=1)
     write(tmp_path / "images" / "1.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(LayoutError, match=r"images/ and instances/.*instances='\.\.\.'"):
+    with pytest.raises(LayoutError, match=r"Name the folders with images='\.\.\.' and instances='\.\.\.'"):
         MaskFolderDataModule(tmp_path, "instances", class_names=["cell"]).setup("fit")

@@ -50,14 +50,15 @@ def instance(number: int, label: int, *box: float) -> MapInstance:
 
 def test_numbers_decide_where_all_of_them_fit() -> None:
     # Two objects of a class, whose boxes overlap much: by overlap alone they would be swapped.
-    boxes = [[0, 0, 20, 20], [2, 0, 22, 20]]
+    boxes, labels = np.array([[0, 0, 20, 20], [2, 0, 22, 20.0]]), np.array([5, 5])
     instances = [instance(1, 5, 3, 1, 20, 19), instance(2, 5, 3, 1, 19, 19)]
-    assert match_boxes(instances, boxes, [5, 5]) == [0, 1]
-    assert match_boxes([instance(2, 5, 3, 1, 20, 19), instance(1, 5, 3, 1, 19, 19)], boxes, [5, 5]) == [1, 0]
+    assert match_boxes(instances, boxes, labels) == [0, 1]
+    assert match_boxes([instance(2, 5, 3, 1, 20, 19), instance(1, 5, 3, 1, 19, 19)], boxes, labels) == [1, 0]
 
 
 def test_otherwise_class_and_box_decide_each_object_once() -> None:
-    boxes = [[0, 0, 10, 10], [20, 0, 40, 20], [20, 0, 40, 20], [0, 30, 10, 40]]
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 40, 20], [20, 0, 40, 20], [0, 30, 10, 40.0]])
+    labels = np.array([0, 2, 2, 0])
     instances = [
         instance(1, 2, 21, 1, 39, 19),  # the larger one
         instance(2, 1, 1, 1, 9, 9),  # another class than the box around it
@@ -65,6 +66,6 @@ def test_otherwise_class_and_box_decide_each_object_once() -> None:
         instance(4, 2, 25, 5, 35, 15),  # within the same box as the first, which is taken: the second of these
         instance(5, 0, 8, 8, 30, 30),  # mostly outside of the box
     ]
-    assert match_boxes(instances, boxes, [0, 2, 2, 0]) == [1, -1, -1, 2, -1]
-    assert match_boxes(instances, np.empty((0, 4)), []) == [-1] * 5
-    assert match_boxes([], boxes, [0, 2, 2, 0]) == []
+    assert match_boxes(instances, boxes, labels) == [1, -1, -1, 2, -1]
+    assert match_boxes(instances, np.empty((0, 4)), labels[:0]) == [-1] * 5
+    assert match_boxes([], boxes, labels) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Float64, Integer
 from pycocotools import mask as coco_mask
 
 from visiontasks.data.images.mask_reading import read_colours, read_mask
@@ -86,8 +86,8 @@ def pack_runs(runs: Sequence[str]) -> Segments:
 
 def match_boxes(
     instances: Sequence[MapInstance],
-    boxes: Sequence[Sequence[float]] | np.ndarray,
-    labels: Sequence[int] | Int64[np.ndarray, " objects"] | np.ndarray,
+    boxes: Float64[np.ndarray, "objects 4"],
+    labels: Integer[np.ndarray, " objects"],
 ) -> list[int]:
     """Find the annotated object of each mask: of its class, with a box that holds three quarters of the mask's box.
 
@@ -104,7 +104,7 @@ def match_boxes(
     """
     pairs = []
     for row, one in enumerate(instances):
-        for position, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+        for position, (box, label) in enumerate(zip(boxes.tolist(), labels.tolist(), strict=True)):
             inside, overlap = _overlap(one.box, box)
             if label == one.label and inside >= _LEAST_INSIDE:
                 pairs.append((overlap, one.number == position + 1, row, position))
