@@ -166,8 +166,8 @@ def test_masks_are_what_is_visible_of_each_object() -> None:
 
 
 def test_proposals_are_refused_where_batches_have_none() -> None:
-    with pytest.raises(ArgumentError, match="proposals is 'some.npz', and task 'instances'; expected task 'detection'"):
-        make(task="instances", proposals="some.npz")
+    with pytest.raises(ArgumentError, match="proposals is 'some', and task 'instances'; expected"):
+        make(task="instances", proposals="some")
 
 
 def test_an_unknown_task_is_an_error() -> None:

@@ -57,7 +57,7 @@ def write_devkit(root: Path, count: int = 6, *, shuffled: bool = False, coloured
         colours = voc_color_map().tolist()
         names = ("background", *CLASS_NAMES)
         lines = [f"{name}:{','.join(map(str, colours[value]))}::" for value, name in enumerate(names)]
-        (folder / "labelmap.txt").write_text("\n".join([*lines, "ignore:224,224,192::"]))
+        (folder / "labelmap.txt").write_text("\n".join(["ignore:224,224,192::", *lines]))
     return drawn_shapes
 
 

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64, Int32
 
 from visiontasks.data.images.mask_reading import read_mask
 from visiontasks.data.images.mask_values import MaskValues
 from visiontasks.data.index.instance_maps import MapInstance, find_instances, match_boxes, pack_runs, read_numbers
+from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.ragged import offsets_of
 from visiontasks.data.index.voc import VocDevkit
@@ -44,70 +46,85 @@ class VocInstances:
 
     def sources(self) -> Sequence[Path]:
         """Return the list, the XML files, and the masks."""
-        return [*self.devkit.sources(), *(file for pair in self._maps(self.devkit.parse()) for file in pair)]
+        return [*self.devkit.sources(), *(file for pair in self._maps for file in pair)]
 
     def parse(self) -> Parsed:
         """Read the XML files and the masks."""
-        parsed = self.devkit.parse()
-        index, problems = parsed.index, list(parsed.problems)
-        names = [name for name, _ in self.colours] or ["background", *self.values]
+        index, problems = self._without_masks.index, list(self._without_masks.problems)
         label_of = {name: label for label, name in enumerate(index.class_names)}
+        names = MaskValues(dict(self.colours)).class_names if self.colours else ("background", *self.values)
         read = partial(_read_maps, labels=tuple(label_of.get(name, IGNORED) for name in names), colours=self.colours)
-        contents = map_files(read, self._maps(parsed))
-        boxes, labels, ignore, runs, counts = [], [], [], [], []
-        sizes = index.sizes.copy()
-        for image, content in enumerate(contents):
-            name = str(index.file(image))
-            problems += content.problems
-            height, width = sizes[image]
-            if height and width and content.size != (0, 0) and content.size != (height, width):
-                value = f"{content.size[0]} x {content.size[1]} for an image of {height} x {width} (height x width)"
+        sizes, found = index.sizes.copy(), []
+        for image, content in enumerate(map_files(read, self._maps)):
+            stated = (int(sizes[image, 0]), int(sizes[image, 1]))
+            instances = content.instances
+            if all(stated) and any(content.size) and content.size != stated:
+                value = f"{_by(content.size)} for an image of {_by(stated)} (height x width)"
                 remedy = "One of them belongs to another image or was resized."
-                problems.append(Problem("error", "mask of another size", name, "", value, remedy))
-                content = content._replace(instances=[])
-            sizes[image] = content.size if content.size != (0, 0) else sizes[image]
-            own = index.objects(image)
-            assert own.boxes is not None
-            matches = match_boxes(content.instances, own.boxes, own.labels)
-            masks = {position: one.runs for position, one in zip(matches, content.instances, strict=True)}
-            added = [one for position, one in zip(matches, content.instances, strict=True) if position < 0]
-            for one in added:
-                if one.label < 0:
-                    kind, remedy = "mask of an object without a class", "It was left out."
-                    problems.append(Problem("warning", kind, name, f"object {one.number}", "", remedy))
-            added = [one for one in added if one.label >= 0]
-            for position in range(len(own.labels)):
-                if position not in masks:
-                    kind, remedy = "object without segmentation", "Its mask is empty."
-                    record = f"object {position + 1} ({index.class_names[own.labels[position]]})"
-                    problems.append(Problem("warning", kind, name, record, "", remedy))
-            boxes.append(np.concatenate([own.boxes, np.array([one.box for one in added]).reshape(-1, 4)]))
-            labels.append(np.array([*own.labels, *(one.label for one in added)], np.int32))
-            ignore.append(np.array([*own.ignore, *(False for _ in added)], np.bool_))
-            runs += [masks.get(position, "") for position in range(len(own.labels))] + [one.runs for one in added]
-            counts.append(len(labels[-1]))
+                problems.append(Problem("error", "mask of another size", str(index.file(image)), "", value, remedy))
+                instances = []
+            elif any(content.size):
+                sizes[image] = content.size
+            problems += content.problems
+            found.append(_match(index, image, instances, problems))
         joined = replace(
             index,
             sizes=sizes,
-            offsets=offsets_of(np.array(counts, np.int64)),
-            labels=np.concatenate([np.zeros(0, np.int32), *labels]),
-            boxes=np.concatenate([np.zeros((0, 4)), *boxes]),
-            ignore=np.concatenate([np.zeros(0, np.bool_), *ignore]),
+            offsets=offsets_of(np.array([len(one.labels) for one in found], np.int64)),
+            labels=np.concatenate([np.zeros(0, np.int32), *(one.labels for one in found)]),
+            boxes=np.concatenate([np.zeros((0, 4)), *(one.boxes for one in found)]),
+            ignore=np.concatenate([np.zeros(0, np.bool_), *(one.ignore for one in found)]),
             masks=None,
-            segments=pack_runs(runs),
+            segments=pack_runs([runs for one in found for runs in one.runs]),
         )
         return Parsed(joined, problems)
 
-    def _maps(self, parsed: Parsed) -> list[tuple[Path, Path]]:
+    @cached_property
+    def _without_masks(self) -> Parsed:
+        return self.devkit.parse()
+
+    @cached_property
+    def _maps(self) -> list[tuple[Path, Path]]:
         """Return the files of the numbers of objects and of classes of each image."""
-        classes = [parsed.index.root / name for name in parsed.index.masks or ()]
-        return [
-            (
-                self.devkit.folder / "SegmentationObject" / file.relative_to(self.devkit.folder / "SegmentationClass"),
-                file,
-            )
-            for file in classes
-        ]
+        folder = self.devkit.folder
+        names = [Path(name).relative_to("SegmentationClass") for name in self._without_masks.index.masks or ()]
+        return [(folder / "SegmentationObject" / name, folder / "SegmentationClass" / name) for name in names]
+
+
+class _Objects(NamedTuple):
+    """The objects of an image, and the run lengths of their masks."""
+
+    boxes: Float64[np.ndarray, "objects 4"]
+    labels: Int32[np.ndarray, " objects"]
+    ignore: Bool[np.ndarray, " objects"]
+    runs: list[str]
+
+
+def _match(index: ImageIndex, image: int, instances: Sequence[MapInstance], problems: list[Problem]) -> _Objects:
+    """Join the objects of an XML file and those of the masks."""
+    boxes, labels, ignore = index.objects(image)
+    assert boxes is not None
+    matches = match_boxes(instances, boxes, labels)
+    runs = [""] * len(labels)
+    added = []
+    for position, one in zip(matches, instances, strict=True):
+        if position >= 0:
+            runs[position] = one.runs
+        elif one.label >= 0:
+            added.append(one)
+        else:
+            kind, record, remedy = "mask of an object without a class", f"object {one.number}", "It was left out."
+            problems.append(Problem("warning", kind, str(index.file(image)), record, "", remedy))
+    for position in [position for position, text in enumerate(runs) if not text]:
+        record = f"object {position + 1} ({index.class_names[labels[position]]})"
+        kind, remedy = "object without segmentation", "Its mask is empty."
+        problems.append(Problem("warning", kind, str(index.file(image)), record, "", remedy))
+    return _Objects(
+        np.concatenate([boxes, np.array([one.box for one in added], np.float64).reshape(-1, 4)]),
+        np.array([*labels, *(one.label for one in added)], np.int32),
+        np.array([*ignore, *(False for _ in added)], np.bool_),
+        [*runs, *(one.runs for one in added)],
+    )
 
 
 class _Maps(NamedTuple):
@@ -127,9 +144,13 @@ def _read_maps(files: tuple[Path, Path], labels: tuple[int, ...], colours: tuple
         return _Maps((0, 0), [], [Problem("error", "mask cannot be used", str(of_objects), "", str(error), remedy)])
     size = (numbers.shape[0], numbers.shape[1])
     if values.shape != size:
-        value = f"{size[0]} x {size[1]} and {values.shape[0]} x {values.shape[1]} (height x width)"
+        value = f"{_by(size)} and {_by(values.shape)} (height x width)"
         remedy = "The masks of objects and of classes are of the same image."
-        return _Maps(size, [], [Problem("error", "masks of two sizes", str(of_objects), "", value, remedy)])
+        return _Maps((0, 0), [], [Problem("error", "masks of two sizes", str(of_objects), "", value, remedy)])
     table = np.full(IGNORED + 1, IGNORED, np.uint8)
     table[: len(labels)] = labels
     return _Maps(size, find_instances(numbers, table[values.clip(0, IGNORED)], none=(0, IGNORED, _VOID)), [])
+
+
+def _by(size: Sequence[int]) -> str:
+    return f"{size[0]} x {size[1]}"
