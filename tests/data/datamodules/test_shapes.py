@@ -136,7 +136,6 @@ def test_boxes_are_those_of_the_generator() -> None:
         assert torch.equal(batch.areas[index, :count], (sample.boxes[:, 2:] - sample.boxes[:, :2]).prod(1))
 
 
-@pytest.mark.unchecked
 def test_masks_are_what_is_visible_of_each_object() -> None:
     options: dict[str, Any] = {"image_size": (64, 64), "max_objects": 9}
     data, classes, boxes = (make(task=task, **options) for task in ("instances", "segmentation", "detection"))
@@ -170,6 +169,7 @@ def test_proposals_are_refused_where_batches_have_none() -> None:
         make(task="instances", proposals="some")
 
 
+@pytest.mark.unchecked
 def test_an_unknown_task_is_an_error() -> None:
     with pytest.raises(ArgumentError, match=r"task is 'detect'\. Did you mean 'detection'"):
         make(task="detect")

@@ -93,27 +93,30 @@ class Segments:
             objects: Positions.
             size: (height, width) of the image.
 
-        Raises:
-            ValueError: If run lengths are those of an image of another size.
-
         Returns:
             What :func:`~visiontasks.instance_masks.pack_masks` returns for the masks of :meth:`rasterize`.
+
+        Raises:
+            ValueError: If run lengths are those of an image of another size.
         """
         windows = np.zeros((len(objects), 4), np.int64)
         parts = [np.zeros(0, np.uint8)]
         for window, obj in zip(windows, objects, strict=True):
             shape = self.run_lengths(obj, size)
-            left, top, width, height = (0, 0, 0, 0) if shape is None else map(int, coco_mask.toBbox(shape))
+            if shape is None:
+                continue
+            left, top, width, height = map(int, coco_mask.toBbox(shape))
+            counts = run_counts(shape["counts"])
+            if counts is None or counts.sum() != size[0] * size[1]:
+                message = f"their sum is {None if counts is None else counts.sum()}"
+                raise ValueError(message)
             if width and height:
-                left, top, right, bottom = window[:] = left, top, left + width, top + height
+                window[:] = left, top, left + width, top + height
                 # Pixels are in the order of columns; only those of the window are decoded.
-                ends = np.cumsum(run_counts(shape["counts"]))
-                if ends[-1] != size[0] * size[1]:
-                    message = f"their sum is {ends[-1]}"
-                    raise ValueError(message)
-                runs = np.diff(ends.clip(left * size[0], right * size[0]), prepend=left * size[0])
+                ends = np.cumsum(counts).clip(left * size[0], (left + width) * size[0])
+                runs = np.diff(ends, prepend=left * size[0])
                 columns = np.repeat((np.arange(len(runs)) & 1).astype(np.uint8), runs).reshape(width, size[0])
-                parts.append(np.packbits(columns.T[top:bottom]))
+                parts.append(np.packbits(columns.T[top : top + height]))
         return np.concatenate(parts), windows
 
 
