@@ -65,7 +65,9 @@ def pack_planes(
 
 def separate(planes: Planes, objects: Int64[np.ndarray, " objects"]) -> UInt8[np.ndarray, "objects height width"]:
     """Return the masks of some objects as zeros and ones, each of the size of the image."""
-    return planes[objects // _MASKS] >> (objects % _MASKS).astype(np.uint8)[:, None, None] & 1
+    bits = (objects % _MASKS).astype(np.uint8)[:, None, None]
+    masks: UInt8[np.ndarray, "objects height width"] = planes[objects // _MASKS] >> bits & 1
+    return masks
 
 
 def joined(
