@@ -23,6 +23,7 @@ TESTED_BY = [
     ("cli/from_data.py", "cli/test_training.py", "fit refuses what differs from the data"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
+    ("data/datasets/pasting.py", "data/augmentation/test_copy_paste.py", "which images objects are pasted from"),
     ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),
     ("data/index/source.py", "data/index/test_csv_table.py", "builds the index of every format, of which this is one"),
     ("data/lightning_modules.py", "data/test_vision_data.py", "the data, as Lightning takes them"),

@@ -81,6 +81,13 @@ def _check_annotations(batch: _Batch) -> None:
         boxes = batch.boxes.reshape(len(batch.images), -1, 4)
         inside = bool(((boxes >= 0) & (boxes <= batch.sizes[:, None].flip(-1).repeat(1, 1, 2))).all())
         require(inside, f"boxes {boxes.tolist()} reach out of images of {batch.sizes.tolist()}")
+    if hasattr(batch, "mask_windows"):
+        windows, limits = batch.mask_windows, batch.mask_sizes[:, None].flip(-1).repeat(1, 1, 2)
+        inside = bool(((windows >= 0) & (windows <= limits)).all())
+        require(inside, f"mask_windows {windows.tolist()} reach out of images of {batch.mask_sizes.tolist()}")
+        needed = (-(-(windows[..., 2:] - windows[..., :2]).prod(-1) // 8)).sum(1)
+        enough = bool((needed <= batch.mask_bits.shape[1]).all())
+        require(enough, f"mask_bits has {batch.mask_bits.shape[1]} bytes for windows of {needed.tolist()}")
 
 
 def _check_order(datamodule: VisionDataModule) -> None:

@@ -111,15 +111,18 @@ def test_boxes_of_any_fractions_come_back(form: str, tolerance: float, tmp_path:
     require_same(again(data, form, tmp_path / "out", **SMALL), data, tolerance)
 
 
-def test_polygons_come_back_through_yolo_and_coco(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["segmentation", "instances"])
+def test_polygons_come_back_through_yolo_and_coco(task: str, tmp_path: Path) -> None:
     write_coco(tmp_path / "set", 6)
-    options: dict[str, Any] = {"task": "segmentation", "num_workers": 0, "batch_size": 2, "image_size": (32, 32)}
+    options: dict[str, Any] = {"task": task, "num_workers": 0, "batch_size": 2, "image_size": (32, 32)}
     data = COCODataModule(tmp_path / "set", **options)
     labels = convert(data, "yolo", tmp_path / "yolo")
-    assert labels.options["task"] == "segmentation"
+    assert labels.options["task"] == task
     found = YOLODataModule(tmp_path / "yolo", **options)
     back = again(found, "coco", tmp_path / "coco", **options)
-    assert back.class_names == data.class_names == ("background", "circle", "square", "triangle", "star")
+    names = ("circle", "square", "triangle", "star")
+    expected_names = ("background", *names) if task == "segmentation" else names
+    assert back.class_names == data.class_names == expected_names
     for other in (found, back):
         for split in ("train", "val"):
             index, expected = other.splits[split].index, data.splits[split].index

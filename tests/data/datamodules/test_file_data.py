@@ -25,6 +25,7 @@ CASES: list[tuple[type[FileDataModule], Write, dict[str, Any], str]] = [
     (FolderDataModule, write_folders, {"task": "autoencoding", "image_size": (32, 24)}, "autoencoding"),
     (COCODataModule, write_coco, {"shorter": 32, "longer": 64}, "detection"),
     (COCODataModule, write_coco, {"task": "segmentation", "image_size": (32, 32)}, "segmentation"),
+    (COCODataModule, write_coco, {"task": "instances", "shorter": 32, "longer": 64}, "instances"),
     (COCODataModule, write_coco, {"task": "classification", "image_size": (32, 32)}, "multilabel classification"),
     (COCODataModule, write_coco, {"task": "localization", "image_size": (32, 40)}, "localization"),
     (VOCDataModule, write_voc, {"shorter": 32, "longer": 64, "augmentation": "multiscale"}, "detection"),
@@ -50,7 +51,9 @@ def test_the_contract_is_kept(
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
-@pytest.mark.parametrize(("owner", "write", "options", "yields"), [CASES[0], CASES[2], CASES[8]], ids=lambda value: "")
+@pytest.mark.parametrize(
+    ("owner", "write", "options", "yields"), [CASES[0], CASES[2], CASES[4], CASES[9]], ids=lambda value: ""
+)
 def test_any_number_of_workers_gives_the_same_batches(
     owner: type[FileDataModule], write: Write, options: dict[str, Any], yields: str, tmp_path: Path
 ) -> None:

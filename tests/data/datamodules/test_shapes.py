@@ -1,8 +1,10 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from tests.test_instance_masks import drawn
 from visiontasks import ShapesDataModule
 from visiontasks.data.datasets.shapes import ShapesDataset
 from visiontasks.data.loading.samplers import BatchRequest
@@ -24,6 +26,7 @@ def make(**options: Any) -> ShapesDataModule:  # noqa: ANN401 - arguments of the
         {"in_channels": 5, "train_size": 13},
         {"task": "detection"},
         {"task": "detection", "augmentation": "strong", "max_objects": 2, "image_size": (40, 48)},
+        {"task": "instances", "augmentation": "strong", "image_size": (40, 48)},
     ],
 )
 def test_the_contract_is_kept(options: dict[str, Any]) -> None:
@@ -131,6 +134,39 @@ def test_boxes_are_those_of_the_generator() -> None:
         assert torch.equal(batch.labels[index, :count], sample.box_labels)
         assert (batch.labels[index, count:] == -1).all()
         assert torch.equal(batch.areas[index, :count], (sample.boxes[:, 2:] - sample.boxes[:, :2]).prod(1))
+
+
+def test_masks_are_what_is_visible_of_each_object() -> None:
+    options: dict[str, Any] = {"image_size": (64, 64), "max_objects": 9}
+    data, classes, boxes = (make(task=task, **options) for task in ("instances", "segmentation", "detection"))
+    overlapping = 0
+    for each in (data, classes, boxes):
+        each.setup("fit")
+    for index in range(6):
+        request = BatchRequest([index], 0)
+        batch, truth, plain = (
+            data.train_set[request],
+            classes.train_set[request].masks[0].numpy(),
+            boxes.train_set[request],
+        )
+        assert all(torch.equal(getattr(batch, name), getattr(plain, name)) for name in plain._fields)
+        masks = drawn(batch.mask_bits[0].numpy(), batch.mask_windows[0].numpy(), (64, 64))
+        assert batch.mask_sizes.tolist() == [[64, 64]]
+        assert torch.equal(batch.mask_windows.float(), batch.boxes)
+        assert (masks.sum(0) <= 1).all(), "what is covered belongs to what is above it"
+        painted = (masks * (batch.labels[0].numpy()[:, None, None] + 1)).sum(0)
+        np.testing.assert_array_equal(painted, truth)
+        corners = batch.boxes[0]
+        overlap = torch.minimum(corners[:, None, 2:], corners[None, :, 2:]) > torch.maximum(
+            corners[:, None, :2], corners[None, :, :2]
+        )
+        overlapping += int(overlap.all(2).sum()) - len(corners)
+    assert overlapping
+
+
+def test_proposals_are_refused_where_batches_have_none() -> None:
+    with pytest.raises(ArgumentError, match="proposals is 'some', and task 'instances'; expected"):
+        make(task="instances", proposals="some")
 
 
 @pytest.mark.unchecked

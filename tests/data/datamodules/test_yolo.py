@@ -170,10 +170,11 @@ def test_folders_without_splits_are_dealt(images: str, labels: str, names: str, 
         ("detection", {"shorter": 32, "longer": 64}),
         ("localization", {"image_size": (32, 32)}),
         ("segmentation", {"image_size": (32, 32)}),
+        ("instances", {"shorter": 32, "longer": 64}),
     ],
 )
 def test_the_contract_is_kept(task: Any, options: dict[str, Any], tmp_path: Path) -> None:  # noqa: ANN401 (a task)
-    root = write_yolo(tmp_path, polygons=task == "segmentation")
+    root = write_yolo(tmp_path, polygons=task in ("segmentation", "instances"))
     data = YOLODataModule(root, task, batch_size=2, num_workers=0, **options)
     assert data.yields == task
     check_datamodule(data)

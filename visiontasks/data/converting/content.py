@@ -46,7 +46,7 @@ class Content:
     Attributes:
         class_names: Classes in the order of the labels, without background.
         channels: Channels of the images.
-        polygons: Whether the polygons are learnt, as in segmentation, instead of the boxes.
+        polygons: Whether the polygons are learnt, as in segmentation and for instances, and not the boxes alone.
         indices: The annotations of each split.
         sizes: (height, width) of the images of each split.
         names: Name of each image file in the result; an image of several splits has one.
@@ -137,7 +137,7 @@ def collect(data: FileData) -> Content:
         omitted["images that cannot be read"] += int((sizes[split] < 1).any(1).sum())
         omitted["masks in files"] += 0 if index.masks is None else len(index)
     files = {index.file(image): index.files[image] for index in indices.values() for image in range(len(index))}
-    polygons = data.task == "segmentation"
+    polygons = data.task in ("segmentation", "instances")
     return Content(data.splits.class_names, data.in_channels, polygons, indices, sizes, name_images(files), omitted)
 
 

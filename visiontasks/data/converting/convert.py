@@ -94,7 +94,7 @@ def convert(data: FileData, form: str, output: str | Path, images: str = "copy")
     if form == "csv" and content.has_boxes():
         options["task"] = "detection"
     elif form in ("yolo", "coco") and content.polygons:
-        options["task"] = "segmentation"
+        options["task"] = data.task
     if data.exif == "ignore":
         options["exif"] = "ignore"
     if not target.ordered:

@@ -16,6 +16,7 @@ from visiontasks.data.index.cache import load_index
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.index.voc import VocDevkit, VocDevkits, VocFolder
+from visiontasks.data.index.voc_instances import VocInstances
 from visiontasks.errors import ArgumentError, DataError, near_matches
 
 VOC_CLASSES = (
@@ -23,6 +24,9 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 """The classes of PASCAL VOC, in the order in which its masks number them from 1."""
+
+_BY_MASKS = ("instances", "segmentation")
+"""Tasks whose images are those of ``ImageSets/Segmentation``."""
 
 _DEVKITS = (
     "VOCdevkit/VOC2012/ (or another year) with ImageSets/, Annotations/ and JPEGImages/",
@@ -37,11 +41,13 @@ class VOCData(FileData):
     that occur, sorted; in a devkit they are the 20 of VOC if no other occurs. Difficult objects are marked as ignored.
 
     In segmentation a pixel has a class or is ``background``; the classes are the values of the masks, or the colours
-    that ``labelmap.txt`` of CVAT gives them. Classification is multilabel.
+    that ``labelmap.txt`` of CVAT gives them. Instances are the objects of a devkit with their masks in
+    ``SegmentationObject``, see :class:`~visiontasks.data.index.voc_instances.VocInstances`. Classification is
+    multilabel.
 
     Args:
         root: Folder of the data set.
-        task: ``"detection"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
+        task: ``"detection"``, ``"instances"``, ``"segmentation"``, ``"classification"`` or ``"localization"``.
         year: Which devkit to use, such as ``"2012"``, if there are several; by default the newest. Several years, such
             as ``["2007", "2012"]``, are joined; each split is formed from the devkits that have its list.
         train: Name of the training list in ``ImageSets``; if it does not exist, ``trainval`` or the only existing list
@@ -59,14 +65,14 @@ class VOCData(FileData):
         DataError: If the folder does not contain such a data set, or its annotations have errors (when first used).
     """
 
-    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "instances", "segmentation", "classification", "localization")
     background = True
     multilabel = True
 
     def __init__(
         self,
         root: str | Path = "data/voc",
-        task: Literal["detection", "segmentation", "classification", "localization"] = "detection",
+        task: Literal["detection", "instances", "segmentation", "classification", "localization"] = "detection",
         *,
         year: str | Sequence[str] | None = None,
         train: str = "train",
@@ -109,7 +115,9 @@ class VOCData(FileData):
         owners = np.repeat(np.arange(len(index)), np.diff(index.offsets))
         return index.subset(np.flatnonzero(np.bincount(owners[~index.ignore], minlength=len(index)) == 1))
 
-    def find_source(self, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | VocDevkits | VocFolder | None:
+    def find_source(
+        self, split: str, class_names: tuple[str, ...] | None
+    ) -> VocDevkit | VocInstances | VocDevkits | VocFolder | None:
         """Find the devkits and their lists, or the folder of images and XML files."""
         devkits = self._devkits()
         if len(devkits) > 1 and class_names is None:
@@ -117,7 +125,7 @@ class VOCData(FileData):
         found = [part for part in (self._devkit(devkit, split, class_names) for devkit in devkits) if part is not None]
         if devkits:
             return VocDevkits(tuple(found)) if len(found) > 1 else next(iter(found), None)
-        if self.task == "segmentation":
+        if self.task in _BY_MASKS:
             raise layout_error(self.root, _DEVKITS, "For images and masks in folders use MaskFolderDataModule.")
         candidates = [*places(self.root, "VOCDataModule", SPLIT_NAMES[split])]
         if split == "train":
@@ -134,9 +142,9 @@ class VOCData(FileData):
             self.root, [*_DEVKITS, *described("VOCDataModule")], "Name the folder that holds one of them."
         )
 
-    def _devkit(self, devkit: Path, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | None:
+    def _devkit(self, devkit: Path, split: str, class_names: tuple[str, ...] | None) -> VocDevkit | VocInstances | None:
         """Find the list of a split in a devkit."""
-        kind: Literal["Main", "Segmentation"] = "Segmentation" if self.task == "segmentation" else "Main"
+        kind: Literal["Main", "Segmentation"] = "Segmentation" if self.task in _BY_MASKS else "Main"
         folder, name = devkit / "ImageSets" / kind, self.set_names[split]
         if not (folder / f"{name}.txt").is_file():
             if split != "train":
@@ -148,10 +156,18 @@ class VOCData(FileData):
                     devkit, [f"ImageSets/{kind}/{name}.txt"], f"Lists there: {', '.join(sorted(lists))}."
                 )
             name = "trainval" if "trainval" in there else there.pop() if len(there) == 1 else name
-        if self.task == "segmentation" and (devkit / LABEL_MAP).is_file():
+        coloured = self.task in _BY_MASKS and (devkit / LABEL_MAP).is_file()
+        if coloured:
             class_names = self._by_colours(devkit / LABEL_MAP, class_names)
         source = VocDevkit(devkit, name, kind, class_names)
-        return source if class_names is not None else replace(source, class_names=_classes(source))
+        if class_names is None:
+            source = replace(source, class_names=_classes(source))
+        if self.task != "instances":
+            return source
+        names = source.class_names or load_index(source, strict=False).index.class_names
+        colours = tuple(read_label_map(devkit / LABEL_MAP).items()) if coloured else ()
+        source = replace(source, class_names=names)
+        return VocInstances(source, VOC_CLASSES if {*names} <= {*VOC_CLASSES} else names, colours)
 
     def _by_colours(self, file: Path, class_names: tuple[str, ...] | None) -> tuple[str, ...]:
         """Take the classes of masks from the colours of a label map; return their names without the background."""
@@ -161,7 +177,7 @@ class VOCData(FileData):
         if missing:
             message = f"{str(file)!r} has no colour for {missing[0]!r}. {near_matches(missing[0], colours)}"
             raise DataError(message)
-        if self.trained is None:
+        if self.trained is None and self.task == "segmentation":
             self.mask_values = MaskValues({name: colours[name] for name in ("background", *names)})
         return names
 

@@ -96,7 +96,7 @@ class MaskValues:
             message = f"The masks have the class {unknown[0]!r}, which is not one of those that are known. {remedy}"
             raise DataError(message)
         of_none = {name: written for name, written in self.classes.items() if name not in self.class_names}
-        ignored = {IGNORE: [key for written in of_none.values() for key in _several(written)]} if of_none else {}
+        ignored = {IGNORE: [key for written in of_none.values() for key in several(written)]} if of_none else {}
         return type(self)({name: self.classes.get(name, []) for name in class_names} | ignored, self.ignore_index)
 
     def read(self, path: Path, max_pixels: int) -> UInt8[np.ndarray, "height width"]:
@@ -195,13 +195,14 @@ def _from_lines(lines: Sequence[str], ignore_index: int) -> tuple[str, ...] | Ma
     return tuple(lines)
 
 
-def _several(written: Written) -> Sequence[int | str]:
+def several(written: Written) -> Sequence[int | str]:
+    """Return the values or colours of a class as a sequence."""
     return written if isinstance(written, Sequence) and not isinstance(written, str) else [written]
 
 
 def _keys(name: str, written: Written) -> list[tuple[str, int]]:
     if isinstance(written, Sequence) and not isinstance(written, str):
-        return [key for part in _several(written) for key in _keys(name, part)]
+        return [key for part in several(written) for key in _keys(name, part)]
     if isinstance(written, int) and not isinstance(written, bool):
         return [("value", written)]
     if isinstance(written, str):

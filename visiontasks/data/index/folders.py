@@ -18,6 +18,10 @@ from visiontasks.data.index.file_names import (
 from visiontasks.data.index.problems import Parsed, Problem
 from visiontasks.data.index.source import build_index, encode_labels
 
+OF_CLASSES = ("labeltrainids", "labelids", "label", "mask", "color", "colour", "instance")
+OF_INSTANCES = ("instanceids", "instance", "label", "mask")
+"""Parts of the endings of masks of classes, and of instances, the likeliest first."""
+
 _BESIDE = frozenset({".csv", ".db", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"})
 """Suffixes of files that may lie beside images and are not images."""
 
@@ -120,36 +124,7 @@ class MaskFolders:
 
     def parse(self) -> Parsed:
         """List both folders and pair their files."""
-        folder, mask_folder = self.root / self.images, self.root / self.masks
-        files, problems = _images_among(folder, list_files(folder, None), "Name a folder of images.")
-        masks: dict[str, str] = {}
-        for name in list_files(mask_folder):
-            if _stem(name) in masks:
-                value, remedy = masks[_stem(name)], "Keep one of them."
-                problems.append(Problem("error", "two masks of one name", str(mask_folder), name, value, remedy))
-            masks[_stem(name)] = name
-        pairs = [(name, masks.pop(_stem(name))) for name in files if _stem(name) in masks]
-        paired = {name for name, _ in pairs}
-        unpaired = [name for name in files if name not in paired]
-        removed, ending, others = _endings([_stem(name) for name in unpaired], masks)
-        for name in unpaired:
-            mask = _stem(name).removesuffix(removed) + ending
-            if mask in masks:
-                pairs.append((name, masks.pop(mask)))
-            else:
-                remedy = (
-                    f"Put it into {mask_folder} under the name of the image, with or without an ending that all "
-                    "masks share (1_mask.png); or remove the image."
-                )
-                problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
-        for other in others:
-            left = [name for name in masks if name.endswith(other)]
-            kind, remedy = "other masks of the images", f"They were left out; those that end in {ending!r} are read."
-            problems.append(Problem("warning", kind, str(mask_folder), f"*{other}", _count(left), remedy))
-            masks = {stem: name for stem, name in masks.items() if not stem.endswith(other)}
-        pairs.sort()
-        kind, remedy = "mask without image", "It was left out."
-        problems += [Problem("warning", kind, str(mask_folder), name, "", remedy) for name in masks.values()]
+        pairs, problems = pair_files(self.root / self.images, self.root / self.masks, OF_CLASSES)
         index = build_index(
             self.root,
             [f"{self.images}/{name}" for name, _ in pairs],
@@ -206,6 +181,49 @@ class MaskList:
         return Parsed(index, [*problems, *missing_files(index, str(self.file))])
 
 
+def pair_files(folder: Path, mask_folder: Path, kinds: Sequence[str]) -> tuple[list[tuple[str, str]], list[Problem]]:
+    """Pair images and masks in parallel folders, with the same names except for suffixes and one ending of all masks.
+
+    Args:
+        folder: Folder of the images.
+        mask_folder: Folder of the masks.
+        kinds: Parts of the endings of masks in lower case, the preferred first, where several masks go with an image.
+
+    Returns:
+        The names of an image and its mask each, and what is wrong.
+    """
+    files, problems = _images_among(folder, list_files(folder, None), "Name a folder of images.")
+    masks: dict[str, str] = {}
+    for name in list_files(mask_folder):
+        if _stem(name) in masks:
+            value, remedy = masks[_stem(name)], "Keep one of them."
+            problems.append(Problem("error", "two masks of one name", str(mask_folder), name, value, remedy))
+        masks[_stem(name)] = name
+    pairs = [(name, masks.pop(_stem(name))) for name in files if _stem(name) in masks]
+    paired = {name for name, _ in pairs}
+    unpaired = [name for name in files if name not in paired]
+    removed, ending, others = _endings([_stem(name) for name in unpaired], masks, kinds)
+    for name in unpaired:
+        mask = _stem(name).removesuffix(removed) + ending
+        if mask in masks:
+            pairs.append((name, masks.pop(mask)))
+        else:
+            remedy = (
+                f"Put it into {mask_folder} under the name of the image, with or without an ending that all "
+                "masks share (1_mask.png); or remove the image."
+            )
+            problems.append(Problem("error", "image without mask", str(folder), name, "", remedy))
+    for other in others:
+        left = [name for name in masks if name.endswith(other)]
+        kind, remedy = "other masks of the images", f"They were left out; those that end in {ending!r} are read."
+        problems.append(Problem("warning", kind, str(mask_folder), f"*{other}", _count(left), remedy))
+        masks = {stem: name for stem, name in masks.items() if not stem.endswith(other)}
+    pairs.sort()
+    kind, remedy = "mask without image", "It was left out."
+    problems += [Problem("warning", kind, str(mask_folder), name, "", remedy) for name in masks.values()]
+    return pairs, problems
+
+
 def subfolders(folder: Path) -> list[Path]:
     """List the subfolders of a folder, sorted, without litter."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not litter(path.name))
@@ -216,7 +234,7 @@ def _stem(name: str) -> str:
     return name.rpartition(".")[0]
 
 
-def _endings(images: Sequence[str], masks: Collection[str]) -> tuple[str, str, list[str]]:
+def _endings(images: Sequence[str], masks: Collection[str], kinds: Sequence[str]) -> tuple[str, str, list[str]]:
     """Find how the names of most masks follow from those of their images, as 1_mask from 1, or 1_labels from 1_image.
 
     Returns:
@@ -229,7 +247,7 @@ def _endings(images: Sequence[str], masks: Collection[str]) -> tuple[str, str, l
         matches = {ending: sum(stem + ending in masks for stem in stems) for ending in counts}
         usual = sorted(ending for ending, count in matches.items() if 2 * count > len(images))
         if usual:
-            best = min(usual, key=lambda ending: (_rank(ending), -matches[ending]))
+            best = min(usual, key=lambda ending: (_rank(ending, kinds), -matches[ending]))
             return removed, best, [ending for ending in usual if ending != best]
     return "", "", []
 
@@ -241,10 +259,9 @@ def _shared_endings(stems: Sequence[str]) -> list[str]:
     return [ending for ending in endings if all(stem.endswith(ending) for stem in stems)]
 
 
-def _rank(ending: str) -> int:
-    """Order endings by how likely they are those of masks of classes: Cityscapes has four kinds of masks."""
-    names = ("labeltrainids", "labelids", "label", "mask", "color", "colour", "instance")
-    return next((rank for rank, name in enumerate(names) if name in ending.lower()), 4)
+def _rank(ending: str, kinds: Sequence[str]) -> int:
+    """Order endings by how likely they are those that are meant: Cityscapes has four kinds of masks."""
+    return next((rank for rank, name in enumerate(kinds) if name in ending.lower()), 4)
 
 
 def _images_among(folder: Path, names: Sequence[str], remedy: str) -> tuple[list[str], list[Problem]]:

@@ -16,7 +16,7 @@ from visiontasks.data.index.boxes import clean_boxes
 from visiontasks.data.index.file_names import IMAGE_SUFFIXES, list_files, litter, missing_files, suffix_of, unsafe_name
 from visiontasks.data.index.joining import join_indexes
 from visiontasks.data.index.problems import Parsed, Problem
-from visiontasks.data.index.source import build_index, encode_labels, ignored_objects
+from visiontasks.data.index.source import AnnotationSource, build_index, encode_labels, ignored_objects
 from visiontasks.data.index.voc_xml import VocAnnotation, read_annotations
 
 _FLAG = re.compile(r"\s+(-1|0|1)$")
@@ -127,7 +127,7 @@ class VocDevkits:
         parts: The splits; their devkits are in one folder, and their ``class_names`` are the same.
     """
 
-    parts: tuple[VocDevkit, ...]
+    parts: tuple[AnnotationSource, ...]
 
     def sources(self) -> Sequence[Path]:
         """Return the lists and the XML files."""
