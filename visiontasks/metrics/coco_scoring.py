@@ -1,9 +1,9 @@
 """Average precision and recall as COCO defines them, on flat arrays.
 
 The definition is that of ``pycocotools.cocoeval``, and tests check that the results are equal. All images and classes
-are processed together: first every pair of a detection and an object of the same image and class whose boxes, or masks, overlap
-enough is listed; then the detections of rank 0 in all images and classes choose an object, then those of rank 1, and
-so on.
+are processed together: first every pair of a detection and an object of the same image and class whose boxes, or
+masks, overlap enough is listed; then the detections of rank 0 in all images and classes choose an object, then those of
+rank 1, and so on.
 """
 
 from collections.abc import Sequence

@@ -1,15 +1,17 @@
 """Overlaps of the masks of detections and objects, as COCO scores instances.
 
-Masks of detections are runs of pixels in the rows of the image, those of objects are bits in a window. What a run shares
-with a mask is the number of its bits between two places, which is a difference of two counts from the first bit on.
+Masks of detections are runs of pixels in the rows of the image, those of objects are bits in a window. What a run
+shares with a mask is the number of its bits between two places: a difference of two counts from the first bit on.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64, UInt8
+from jaxtyping import Int32, Int64, UInt8
+from torch import Tensor
 
+from visiontasks.detection.mask_pasting import Pasted, pasted_masks
 from visiontasks.metrics.detection_records import Detections, TrueObjects
 from visiontasks.metrics.overlaps import LEAST, Overlaps, over_union, pairs_of_class
 
@@ -32,7 +34,7 @@ class Runs(NamedTuple):
     ends: Int32[np.ndarray, " runs"]
 
 
-def runs_of(masks: Iterable[tuple[tuple[int, int, int, int], UInt8[np.ndarray, "rows columns"]]]) -> Runs:
+def runs_of(masks: Iterable[Pasted]) -> Runs:
     """Turn masks into runs.
 
     Args:
@@ -90,6 +92,30 @@ class PackedMasks:
         return self._before[word] + np.bitwise_count(begun)
 
 
+def batch_overlaps(predictions: Any, batch: Any, score: float = 0.0) -> tuple[Detections, TrueObjects, Overlaps]:  # noqa: ANN401 (see Args)
+    """Compute the overlaps of the masks of a batch, in pixels of the images that the true masks are drawn in.
+
+    Args:
+        predictions: What was predicted, with the fields of :class:`~visiontasks.types.InstancePredictions`.
+        batch: The images and their objects, with the fields of :class:`~visiontasks.types.InstanceBatch`.
+        score: Minimum score of a detection.
+
+    Returns:
+        The detections and the objects, without padding, whose images are numbered from 0; and their overlaps.
+    """
+    real = (predictions.labels >= 0) & (predictions.scores >= score)
+    detections = Detections(*_fields(real, predictions.boxes, predictions.labels, predictions.scores))
+    real = batch.labels >= 0
+    objects = TrueObjects(*_fields(real, batch.boxes, batch.labels, batch.ignore, batch.areas))
+    windows = batch.mask_windows.cpu().numpy()
+    sides = windows[..., 2:] - windows[..., :2]
+    lengths = (-(-sides.prod(-1) // 8)).sum(-1)
+    bits = [row[:length] for row, length in zip(batch.mask_bits.cpu().numpy(), lengths, strict=True)]
+    true = PackedMasks(np.concatenate([np.zeros(0, np.uint8), *bits]), windows[real.cpu().numpy()])
+    found = runs_of(mask for image in pasted_masks(predictions, batch, score) for mask in image)
+    return detections, objects, mask_overlaps(detections, found, objects, true)
+
+
 def mask_overlaps(detections: Detections, found: Runs, objects: TrueObjects, true: PackedMasks) -> Overlaps:
     """Compute the overlaps of the masks of detections and objects.
 
@@ -135,4 +161,13 @@ def _shared(found: Runs, first: np.ndarray, detection: np.ndarray, true: PackedM
     end = np.where(inside == row, found.ends[run].clip(low, high), start)
     place = np.repeat(offsets, counts) + inside * (high - low).astype(np.int64)
     shared = true.ones(place + end) - true.ones(place + start)
-    return np.add.reduceat(shared, begins)
+    return np.add.reduceat(shared, begins).astype(np.float64)
+
+
+def _fields(real: Tensor, *fields: Tensor) -> Iterator[np.ndarray]:
+    """Yield the image of each entry that is no padding, and its fields."""
+    real = real.cpu()
+    yield real.nonzero()[:, 0].numpy()
+    for field in fields:
+        values = field.cpu()[real]
+        yield (values.double() if values.is_floating_point() else values).numpy()
