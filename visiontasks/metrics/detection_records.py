@@ -92,7 +92,7 @@ class DetectionMetric(Metric, ABC):
         Raises:
             DataError: If a score is NaN.
         """
-        boxes, scores, labels = predictions
+        boxes, scores, labels = predictions.boxes, predictions.scores, predictions.labels
         if bool(scores.isnan().any()):
             message = (
                 f"A score is not a number in the images with ids {batch.ids.tolist()}: the network has diverged. Use "
