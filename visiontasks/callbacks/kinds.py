@@ -36,7 +36,6 @@ from visiontasks.types import (
 from visiontasks.visualization import (
     draw_classification,
     draw_detections,
-    draw_instances,
     draw_localization,
     draw_reconstructions,
     draw_segmentation,
@@ -90,7 +89,7 @@ KINDS = (
     Kind(
         batch=InstanceBatch,
         predictions=InstancePredictions,
-        draw=draw_instances,
+        draw=draw_detections,
         wandb=detected_instances,
         caption=detection_caption,
         quality=instance_quality,
