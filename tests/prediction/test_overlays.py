@@ -44,8 +44,9 @@ def test_instances_have_a_colour_each_and_the_most_probable_is_on_top() -> None:
         image=torch.zeros(3, 200, 300, dtype=torch.uint8),
     )
     picture = draw_prediction(both, [])
-    tinted = [(0.45 * torch.tensor(class_color(number))).round().byte().tolist() for number in range(2)]
-    assert picture[:, 120, 80].tolist() == picture[:, 120, 130].tolist() == tinted[0]
-    assert picture[:, 120, 200].tolist() == tinted[1]
+    first, second = (0.45 * torch.tensor(class_color(number)).double() for number in range(2))
+    assert picture[:, 120, 80].tolist() == first.round().tolist()
+    assert picture[:, 120, 200].tolist() == second.round().tolist()
+    assert picture[:, 120, 130].tolist() == (0.55 * second.round() + first).round().tolist()
     assert not picture[:, 180].any()
     assert torch.equal(draw_prediction(both.at_least(0.85), [])[:, 120, 160:], torch.zeros(3, 140, dtype=torch.uint8))

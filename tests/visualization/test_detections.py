@@ -76,9 +76,11 @@ def test_instances_have_a_colour_each_and_the_best_is_on_top() -> None:
     )
     picture = draw_detections(batch, predictions, ["cat", "dog"], side=128, columns=2)
     top, left, right = 26, 6, 6 + 128 + 6
-    tinted = {number: (0.45 * torch.tensor(class_color(number))).round().byte().tolist() for number in range(2)}
-    assert picture[:, top + 40, left + 30].tolist() == tinted[0]
+    first, second = (0.45 * torch.tensor(class_color(number)).double() for number in range(2))
+    assert picture[:, top + 40, left + 30].tolist() == first.round().tolist()
     assert len(set(picture[:, top + 40, left + 70].tolist())) == 1  # the ignored one is grey
-    assert picture[:, top + 40, right + 40].tolist() == tinted[0]  # where both are, the first is on top
-    assert picture[:, top + 40, right + 70].tolist() == tinted[1]
+    assert picture[:, top + 40, right + 20].tolist() == first.round().tolist()
+    assert picture[:, top + 40, right + 70].tolist() == second.round().tolist()
+    # Where both are, the first is on top.
+    assert picture[:, top + 40, right + 40].tolist() == (0.55 * second.round() + first).round().tolist()
     assert not picture[:, top + 6, right + 6].any()  # an unlikely one is left out

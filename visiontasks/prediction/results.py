@@ -133,8 +133,10 @@ def pasted_run_lengths(pasted: Pasted, size: tuple[int, int]) -> RunLengths:
     columns, rows = np.divmod(changes, bottom - top + 1)
     places, times = np.unique((left + columns) * size[0] + top + rows, return_counts=True)
     # A run that ends below the image goes on at the top of the next column.
-    ends = np.concatenate([[0], places[times == 1], [size[0] * size[1]]])
-    encoded = frPyObjects({"size": list(size), "counts": np.diff(ends).tolist()}, *size)
+    pixels_in_all = size[0] * size[1]
+    places = places[(times == 1) & (places < pixels_in_all)]
+    counts = np.diff(places, prepend=0, append=pixels_in_all).tolist()
+    encoded = frPyObjects({"size": list(size), "counts": counts}, *size)
     return {"size": list(size), "counts": encoded["counts"].decode("ascii")}
 
 
