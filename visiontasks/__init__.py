@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from visiontasks.tasks.autoencoding import AutoencodingTask as AutoencodingTask
     from visiontasks.tasks.classification import ClassificationTask as ClassificationTask
     from visiontasks.tasks.detection import DetectionTask as DetectionTask
+    from visiontasks.tasks.instance_segmentation import InstanceSegmentationTask as InstanceSegmentationTask
     from visiontasks.tasks.localization import LocalizationTask as LocalizationTask
     from visiontasks.tasks.segmentation import SegmentationTask as SegmentationTask
     from visiontasks.tasks.task import Task as Task

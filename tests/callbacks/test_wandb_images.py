@@ -14,10 +14,13 @@ from PIL import Image
 from tests.callbacks.wandb_log import no_account, read_logs
 from visiontasks.callbacks.kinds import kind_of
 from visiontasks.callbacks.wandb_images import wandb_images
+from visiontasks.instance_masks import pack_masks
 from visiontasks.kinds import Kind
 from visiontasks.types import (
     DetectionBatch,
     DetectionPredictions,
+    InstanceBatch,
+    InstancePredictions,
     LocalizationBatch,
     LocalizationPredictions,
     SegmentationBatch,
@@ -92,6 +95,40 @@ def test_boxes_and_masks_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for group, masks in (("ground_truth", batch.masks), ("predictions", predictions.labels)):
             with Image.open(log.folder / told[group]["path"]) as mask:
                 assert np.array_equal(np.array(mask), masks[image, :height, :width].numpy())
+
+
+def test_instances_have_boxes_and_the_class_of_each_pixel() -> None:
+    batch, _ = detections()
+    true = np.zeros((2, 20, 24), np.uint8)
+    true[0, 4:14, 2:10] = 1
+    true[1, 6:18, 6:18] = 1
+    bits, windows = pack_masks(true)
+    one = InstanceBatch(
+        *(field[:1] for field in batch),
+        torch.from_numpy(bits)[None],
+        torch.from_numpy(windows)[None],
+        torch.tensor([[20, 24]]),
+    )
+    boxes = torch.tensor([[[2.0, 2, 8, 8], [4, 4, 10, 9]]])
+    found = InstancePredictions(boxes, torch.tensor([[0.9, 0.6]]), torch.tensor([[2, 0]]), torch.ones(1, 2, 28, 28))
+    kind = kind_of(TASK, found, one)
+    assert kind.wandb is not None
+    told = kind.wandb(one, found, NAMES)
+    assert set(told) == {"boxes", "masks"}
+    assert [entry["class_id"] for entry in told["boxes"]["predictions"]["box_data"]] == [2, 0]
+    truth, guess = (told["masks"][group] for group in ("ground_truth", "predictions"))
+    assert truth["class_labels"] == guess["class_labels"] == {1: "cat", 2: "dog", 3: "horse"}
+    # Half the size of the original; the first is on top.
+    expected = np.zeros((10, 12), np.uint8)
+    expected[3:9, 3:9] = 3
+    expected[2:7, 1:5] = 1
+    np.testing.assert_array_equal(truth["mask_data"], expected)
+    assert (guess["mask_data"][3:7, 3:7] == 3).all()
+    assert guess["mask_data"][6, 9] == 1
+    assert guess["mask_data"][0, 0] == 0
+    assert len(wandb_images(kind, one, found, NAMES) or []) == 1
+    many = [str(number) for number in range(300)]
+    assert set(kind.wandb(one, found, many)) == {"boxes"}
 
 
 def test_several_classes_of_a_pixel_have_a_mask_each(tmp_path: Path) -> None:

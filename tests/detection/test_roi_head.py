@@ -7,7 +7,8 @@ from torchvision.models.detection.roi_heads import RoIHeads
 
 from tests.detection.scenes import random_boxes, random_targets
 from visiontasks.detection.matcher import Targets
-from visiontasks.detection.roi_head import RegionBoxLoss, RegionSample, RoIHead
+from visiontasks.detection.region_sample import RegionSample
+from visiontasks.detection.roi_head import RegionBoxLoss, RoIHead
 from visiontasks.errors import ArgumentError
 
 CLASSES = 4
@@ -84,7 +85,7 @@ def test_box_losses_by_name_are_torchvisions(name: RegionBoxLoss, agnostic: bool
     proposals, labels = random_boxes(2, 6, least=5.0), torch.tensor([[0, 1, 2, 3, 3, 3], [1, 1, 3, 3, 3, 2]])
     objects = torch.where((labels < 3)[..., None], proposals + torch.randn(2, 6, 4), proposals)
     deltas = torch.randn(12, 1 if agnostic else 3, 4, requires_grad=True)
-    sample = RegionSample(proposals, labels, objects, torch.full((2, 6), 1 / 12))
+    sample = RegionSample(proposals, labels, objects, torch.full((2, 6), 1 / 12), torch.zeros(2, 6).long())
     terms = head.losses(torch.zeros(12, 4), deltas, sample)
     terms["box"].backward()
     kind = {"giou": "generalized", "diou": "distance", "ciou": "complete"}[name]
@@ -100,14 +101,14 @@ def test_box_losses_by_name_are_torchvisions(name: RegionBoxLoss, agnostic: bool
     assert deltas.grad.isfinite().all()
     trained = deltas.grad.abs().sum((1, 2)) > 0
     assert torch.equal(trained, labels.flatten() < 3)
-    background = RegionSample(proposals, torch.full_like(labels, 3), proposals, sample.weight)
+    background = RegionSample(proposals, torch.full_like(labels, 3), proposals, sample.weight, sample.matches)
     assert head.losses(torch.zeros(12, 4), deltas, background)["box"] == 0
 
 
 def test_a_box_loss_of_ones_own_is_taken_as_it_is() -> None:
     head = RoIHead(4, (2, 2), 1, box_loss="tests.detection.test_roi_head.halved")
     boxes = torch.tensor([[[0.0, 0, 8, 8]]])
-    sample = RegionSample(boxes, torch.tensor([[0]]), boxes + 1, torch.ones(1, 1))
+    sample = RegionSample(boxes, torch.tensor([[0]]), boxes + 1, torch.ones(1, 1), torch.tensor([[0]]))
     assert head.losses(torch.zeros(1, 2), torch.zeros(1, 1, 4), sample)["box"] == 2
 
 

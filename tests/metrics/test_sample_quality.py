@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import box_iou
 
 from tests.metrics.detection_sets import as_batches, random_setting
+from tests.metrics.instance_sets import SIZE, as_batch, random_images
 from visiontasks.metrics.confusion import ConfusionMatrix, MultilabelConfusion
 from visiontasks.metrics.detection_records import Detections, TrueObjects
 from visiontasks.metrics.sample_quality import (
     classification_quality,
     detection_quality,
+    instance_quality,
     localization_quality,
     reconstruction_quality,
     segmentation_quality,
@@ -84,6 +87,34 @@ def test_a_detection_has_the_f1_of_each_image_alone() -> None:
                 right, wrong = counts.right[:, 50].sum(), counts.wrong[:, 50].sum()
                 whole = right + wrong + counts.wanted.sum()
                 assert found == pytest.approx(2 * right / whole if whole else np.nan, nan_ok=True)
+
+
+def test_instances_are_right_by_their_masks() -> None:
+    for seed in range(6):
+        images, _ = random_images(seed)
+        name, found = instance_quality(*reversed(as_batch(images, list(range(len(images))))))
+        assert name == "F1 at score 0.5 and mask IoU 0.5"
+        for value, image in zip(found.tolist(), images, strict=True):
+            pasted = paste_masks_in_image(image.grids[:, None], image.boxes, SIZE)[:, 0] >= 0.5
+            taken, right, wrong = set(), 0, 0
+            for mask, label, score in zip(pasted, image.found_labels, image.scores, strict=True):
+                if score < 0.5:
+                    continue
+                overlaps = []
+                for number, (true, kind, ignored) in enumerate(
+                    zip(image.masks, image.labels, image.ignore, strict=True)
+                ):
+                    whole = mask.sum() if ignored else (mask | true).sum()
+                    overlap = float((mask & true).sum() / whole) if whole else 0.0
+                    if kind == label and overlap >= 0.5 and number not in taken:
+                        overlaps.append((not ignored, overlap, number))
+                if not overlaps:
+                    wrong += 1
+                elif max(overlaps)[0]:
+                    right += 1
+                    taken.add(max(overlaps)[2])
+            whole = right + wrong + int((~image.ignore).sum())
+            assert value == pytest.approx(2 * right / whole if whole else np.nan, nan_ok=True)
 
 
 def test_an_autoencoder_has_the_ratio_of_signal_and_noise() -> None:

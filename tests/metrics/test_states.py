@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    DetectionTask,
+    InstanceSegmentationTask,
+    LocalizationTask,
+    SegmentationTask,
+    Task,
+)
 
 SMALL: dict[str, Any] = {"backbone_options": {"filters": [4, 8], "depth": 1}}
 TASKS: dict[str, Callable[[], Task]] = {
@@ -15,6 +23,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "binary": partial(ClassificationTask, 2, mode="binary", **SMALL),
     "localization": partial(LocalizationTask, 6, **SMALL),
     "detection": partial(DetectionTask, 3, **SMALL, fpn_width=8, head_width=8),
+    "instances": partial(InstanceSegmentationTask, 3, **SMALL, fpn_width=8, head_width=8, mask_widths=(8,)),
     "segmentation": partial(SegmentationTask, 3, **SMALL),
     "multilabel segmentation": partial(SegmentationTask, 3, mode="multilabel", **SMALL),
     "autoencoding": partial(AutoencodingTask, 4, image_size=(8, 8), **SMALL),

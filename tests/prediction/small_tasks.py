@@ -8,7 +8,15 @@ import numpy as np
 from lightning.pytorch import Trainer
 from PIL import Image
 
-from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    DetectionTask,
+    InstanceSegmentationTask,
+    LocalizationTask,
+    SegmentationTask,
+    Task,
+)
 
 SMALL: dict[str, Any] = {"filters": [4, 8], "depth": 1}
 NAMES = ["background", "cat", "dog"]
@@ -24,6 +32,16 @@ TASKS: dict[str, Callable[..., Task]] = {
     "localization": lambda **more: LocalizationTask(3, NAMES, image_size=(20, 40), backbone_options=SMALL, **more),
     "detection": lambda **more: DetectionTask(
         2, NAMES[1:], backbone="resnet18", fpn_width=16, head_width=16, box_detections_per_img=9, **more
+    ),
+    "instances": lambda **more: InstanceSegmentationTask(
+        2,
+        NAMES[1:],
+        backbone="resnet18",
+        fpn_width=16,
+        head_width=16,
+        box_detections_per_img=9,
+        mask_widths=(8,),
+        **more,
     ),
     "autoencoding": lambda **more: AutoencodingTask(5, image_size=(20, 24), backbone_options=SMALL, **more),
     "segmentation": lambda **more: SegmentationTask(3, NAMES, backbone_options=SMALL, **more),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -17,7 +18,8 @@ from visiontasks.data.index.voc_xml import read_annotation
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.prediction.coco_ids import number_images, read_ids
 from visiontasks.prediction.formats import BoxCsv, CocoBoxes, CocoMasks, Codes, Csv, JsonLines, MaskImages, VocXml
-from visiontasks.prediction.results import Prediction
+from visiontasks.prediction.instance_images import InstanceImages
+from visiontasks.prediction.results import Prediction, decoded_window, pasted_run_lengths, run_lengths
 from visiontasks.prediction.writers import Writer
 from visiontasks.prediction.writing import write_predictions
 
@@ -109,6 +111,75 @@ def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.Captur
     with pytest.raises(DataError, match="COCO's form"):
         read_ids(path, FILES, NAMES)
     capsys.readouterr()
+
+
+def instances() -> list[Prediction]:
+    """Two overlapping masks in an image, one of which reaches from its top to its bottom."""
+    masks = torch.zeros(2, 40, 60, dtype=torch.uint8)
+    masks[0, 2:38, 2:30] = 1
+    masks[0, 10, 5:9] = 0
+    masks[1, :, 10:20] = 1
+    return [FOUND[0]._replace(instances=tuple(run_lengths(mask) for mask in masks)), *FOUND[1:]]
+
+
+def test_coco_results_of_instances_score_in_pycocotools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = annotations(tmp_path)
+    content = json.loads(path.read_text())
+    for entry, mask in zip(content["annotations"], instances()[0].instances or (), strict=True):
+        entry["segmentation"] = mask
+    path.write_text(json.dumps(content))
+    write(CocoBoxes(tmp_path / "x.json", FILES, NAMES, path), instances())
+    truth = COCO(str(path))
+    results = truth.loadRes(str(tmp_path / "x.json"))
+    for kind in ("bbox", "segm"):
+        scored = COCOeval(truth, results, kind)
+        scored.evaluate()
+        scored.accumulate()
+        scored.summarize()
+        assert scored.stats[0] == pytest.approx(1)
+    capsys.readouterr()
+    write(JsonLines(tmp_path / "x.jsonl"), instances())
+    first = json.loads((tmp_path / "x.jsonl").read_text().splitlines()[0])["objects"][1]
+    assert (first["class"], first["box"]) == ("cat", [10.0, 0.0, 20.0, 9.0])
+    assert rle.decode(first["mask"]).sum() == 400
+
+
+def test_masks_in_windows_have_the_run_lengths_of_whole_ones() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        height, width = generator.integers(1, 12, 2).tolist()
+        top, left = int(generator.integers(0, height)), int(generator.integers(0, width))
+        bottom, right = int(generator.integers(top, height)) + 1, int(generator.integers(left, width)) + 1
+        whole = np.zeros((height, width), np.uint8)
+        part = whole[top:bottom, left:right]
+        part[:] = generator.random(part.shape) < generator.choice([0, 0.5, 1])
+        window = (left, top, right, bottom)
+        encoded = pasted_run_lengths((window, part), (height, width))
+        assert encoded == run_lengths(torch.from_numpy(whole))
+        (left, top, right, bottom), mask = decoded_window(encoded)
+        assert mask.sum() == whole.sum()
+        np.testing.assert_array_equal(whole[top:bottom, left:right], mask)
+
+
+def test_instances_are_numbered_in_images_and_listed(tmp_path: Path) -> None:
+    write(InstanceImages(tmp_path, FILES, NAMES), instances())
+    with Image.open(tmp_path / "7.png") as image:
+        numbers = np.array(image)
+        assert image.mode == "I;16"
+    assert numbers.shape == (40, 60)
+    assert (numbers[2:38, 2:30] == 1).sum() == 36 * 28 - 4
+    assert (numbers == 2).sum() == 10 * 4
+    assert not numbers[:, 30:].any()
+    assert (tmp_path / "instances.csv").read_text().splitlines() == [
+        "file,id,label,class,score",
+        "in/7.jpg,1,1,dog,0.900000",
+        "in/7.jpg,2,0,cat,0.250000",
+    ]
+    assert not (tmp_path / "bad.png").exists()
+    # By default, what is unlikely is left out.
+    with InstanceImages(tmp_path / "likely", FILES, NAMES) as writer:
+        assert len(list(write_predictions(instances(), writer))) == 3
+    assert len((tmp_path / "likely" / "instances.csv").read_text().splitlines()) == 2
 
 
 def test_without_annotations_images_are_numbered(tmp_path: Path) -> None:

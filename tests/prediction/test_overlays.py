@@ -4,6 +4,8 @@ import torch
 
 from visiontasks.prediction import Prediction
 from visiontasks.prediction.overlays import draw_prediction
+from visiontasks.prediction.results import run_lengths
+from visiontasks.visualization import class_color
 
 
 def test_a_reconstruction_is_as_large_as_its_image_and_beside_it() -> None:
@@ -25,3 +27,26 @@ def test_the_most_probable_box_is_on_top() -> None:
     alone = draw_prediction(both.at_least(0.85), [])
     assert torch.equal(picture[:, 50], alone[:, 50])
     assert picture[:, 50].any()
+
+
+def test_instances_have_a_colour_each_and_the_most_probable_is_on_top() -> None:
+    masks = torch.zeros(2, 200, 300, dtype=torch.uint8)
+    masks[0, 50:150, 50:150] = 1
+    masks[1, 50:150, 100:250] = 1
+    both = Prediction(
+        0,
+        (200, 300),
+        (1, 1),
+        ("dog", "dog"),
+        (0.9, 0.8),
+        ((50.0, 50.0, 150.0, 150.0), (100.0, 50.0, 250.0, 150.0)),
+        instances=tuple(run_lengths(mask) for mask in masks),
+        image=torch.zeros(3, 200, 300, dtype=torch.uint8),
+    )
+    picture = draw_prediction(both, [])
+    first, second = (0.45 * torch.tensor(class_color(number)).double() for number in range(2))
+    assert picture[:, 120, 80].tolist() == first.round().tolist()
+    assert picture[:, 120, 200].tolist() == second.round().tolist()
+    assert picture[:, 120, 130].tolist() == (0.55 * second.round() + first).round().tolist()
+    assert not picture[:, 180].any()
+    assert torch.equal(draw_prediction(both.at_least(0.85), [])[:, 120, 160:], torch.zeros(3, 140, dtype=torch.uint8))

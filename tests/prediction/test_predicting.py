@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from tests.prediction.small_tasks import SMALL, TASKS, write_pictures
 from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, Task
@@ -44,7 +45,12 @@ def by_hand(task: Any, file: Path) -> dict[str, Any]:  # noqa: ANN401 - a task o
         found = task.predict(task(padded, torch.tensor([size])))
         kept = found.labels[0] >= 0
         scale = torch.tensor([width / size[1], height / size[0]] * 2)
-        return {"labels": found.labels[0, kept], "scores": found.scores[0, kept], "boxes": found.boxes[0, kept] * scale}
+        boxes = found.boxes[0, kept] * scale
+        result = {"labels": found.labels[0, kept], "scores": found.scores[0, kept], "boxes": boxes}
+        if hasattr(found, "masks"):
+            pasted = paste_masks_in_image(found.masks[0, kept][:, None], boxes, (height, width))
+            result["masks"] = pasted[:, 0] >= 0.5
+        return result
     if task.takes == "segmentation":
         return {"mask": task.predict(task(image[None])).labels[0]}
     found = task.predict(task(read_image(file, 3, task.image_size)[None]))
@@ -79,6 +85,13 @@ def compare(prediction: Prediction, expected: dict[str, Tensor], names: Sequence
     assert prediction.labels == tuple(expected["labels"].tolist())
     assert prediction.class_names == tuple(names[label] for label in prediction.labels)
     assert prediction.scores == pytest.approx(expected["scores"].tolist(), abs=1e-5)
+    assert (prediction.instances is None) == ("masks" not in expected)
+    for number, mask in enumerate(expected.get("masks", ())):
+        (left, top, right, bottom), part = prediction.instance(number)
+        pasted = torch.zeros_like(mask)
+        pasted[top:bottom, left:right] = torch.from_numpy(part) == 1
+        # Of batches and of single images, the network's values differ in their last digits.
+        assert (pasted != mask).sum() <= 0.02 * mask.sum()
     assert (prediction.boxes is None) == ("boxes" not in expected)
     if prediction.boxes is not None:
         torch.testing.assert_close(torch.tensor(prediction.boxes), expected["boxes"], atol=1e-2, rtol=1e-4)
@@ -87,13 +100,14 @@ def compare(prediction: Prediction, expected: dict[str, Tensor], names: Sequence
 @pytest.mark.parametrize("kind", TASKS)
 def test_predictions_are_those_of_the_task_by_hand(kind: str, files: list[Path]) -> None:
     task: Any = TASKS[kind]()
-    if kind == "detection":
+    regions = kind in ("detection", "instances")
+    if regions:
         task.view = WITHIN
     if kind == "segmentation":
         # Every class occurs.
         *_, bias = (value for value in task.decoder.parameters() if value.shape == (3,))
         bias.data.sub_(task.eval()(read_image(files[0])[None]).mean((0, 2, 3)))
-    predictions = list(predict_images(task, files, batch_size=1 if kind == "detection" else 3))
+    predictions = list(predict_images(task, files, batch_size=1 if regions else 3))
     assert [prediction.name for prediction in predictions] == files
     names = task.class_names or []
     with torch.no_grad():

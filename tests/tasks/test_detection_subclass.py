@@ -12,8 +12,9 @@ from tests.tasks.test_detection import SMALL, random_batch
 from visiontasks import DetectionTask
 from visiontasks.detection.matcher import POSITIVE, Targets
 from visiontasks.detection.outputs import DetectionOutputs
+from visiontasks.detection.region_sample import RegionSample
 from visiontasks.detection.roi_align import roi_align
-from visiontasks.detection.roi_head import RegionSample, RoIHead
+from visiontasks.detection.roi_head import RoIHead
 from visiontasks.detection.rpn import RPN, RPNOutputs
 from visiontasks.testing import check_task
 
@@ -56,7 +57,7 @@ def test_losses_of_ones_own_keep_the_contract() -> None:
 def test_boxes_that_fit_have_no_loss() -> None:
     head = Researched(3, **SMALL).roi_head
     boxes = torch.tensor([[[0.0, 0, 8, 8], [4, 4, 20, 12]]])
-    sample = RegionSample(boxes, torch.tensor([[1, 3]]), boxes, torch.full((1, 2), 0.5))
+    sample = RegionSample(boxes, torch.tensor([[1, 3]]), boxes, torch.full((1, 2), 0.5), torch.zeros(1, 2).long())
     terms = head.losses(torch.zeros(2, 4), torch.zeros(2, 3, 4), sample)
     assert terms["box"] == 0
     away = sample._replace(objects=boxes + 100)

@@ -13,14 +13,16 @@ from visiontasks.errors import ArgumentError
 class Anchors(nn.Module):
     """Boxes of several sizes and shapes at every position of every feature map.
 
-    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.1. As in torchvision's ``AnchorGenerator``, corners are rounded
-    to whole pixels, and the anchors of position (i, j) are centred at x = j * stride, y = i * stride. The strides are
-    those of the maps; torchvision computes them from the sizes of images and maps.
+    Ren et al., Faster R-CNN (NeurIPS 2015), section 3.1.1. As in torchvision's ``AnchorGenerator``, the anchors of
+    position (i, j) are centred at x = j * stride, y = i * stride. The strides are those of the maps; torchvision
+    computes them from the sizes of images and maps.
 
     Args:
         strides: Strides of the feature maps in pixels, fine to coarse.
         scales: Sides of the square anchors in multiples of the stride, the same for every map.
         aspect_ratios: Ratios of height to width; the area is that of the square.
+        rounded: Whether corners are rounded to whole pixels, as in torchvision; in Detectron2 and MMDetection they are
+            not.
 
     Raises:
         ArgumentError: If a scale or ratio is missing or not positive.
@@ -37,6 +39,8 @@ class Anchors(nn.Module):
         strides: Sequence[int],
         scales: Sequence[float] = (8.0,),
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        *,
+        rounded: bool = True,
     ) -> None:
         super().__init__()
         if not scales or not aspect_ratios or min(*scales, *aspect_ratios) <= 0:
@@ -48,9 +52,9 @@ class Anchors(nn.Module):
         for level, stride in enumerate(strides):
             sides = torch.tensor([scale * stride for scale in scales], dtype=torch.float32)
             widths, heights = ((ratio[:, None] * sides).flatten() for ratio in (1 / height, height))
-            cell = (torch.stack([-widths, -heights, widths, heights], 1) / 2).round()
+            cell = torch.stack([-widths, -heights, widths, heights], 1) / 2
             # Integers, which are not rounded when weights are cast to a lower precision.
-            self.register_buffer(f"cell{level}", cell.long(), persistent=False)
+            self.register_buffer(f"cell{level}", cell.round().long() if rounded else cell, persistent=False)
 
     def forward(self, features: Features) -> Float[Tensor, "anchors 4"]:
         """Return the anchors of all maps, ordered by map, row, column and shape; they may reach outside the image."""

@@ -3,7 +3,7 @@
 from visiontasks.errors import ArgumentError, check_choice
 
 
-def check_choices(proposals: str, features: str, neck: str, design: str) -> None:
+def check_choices(proposals: str, features: str, neck: str, design: str, arithmetic: str) -> None:
     """Check the parts of a detector that are given by name, see :class:`~visiontasks.tasks.detection.DetectionTask`.
 
     Raises:
@@ -14,6 +14,7 @@ def check_choices(proposals: str, features: str, neck: str, design: str) -> None
         ("features", features, ("shared", "per-region")),
         ("neck", neck, ("fpn", "none")),
         ("design", design, ("v1", "v2")),
+        ("arithmetic", arithmetic, ("torchvision", "detectron2")),
     ):
         check_choice(name, value, known)
     if features == "per-region" and proposals == "rpn":

@@ -25,6 +25,27 @@ class DetectorMaps(NamedTuple):
     width: int
 
 
+def choose_maps(
+    backbone: Backbone, neck: str, finest: int, width: int, *, batch_norm: bool, extra: bool, alone: bool
+) -> DetectorMaps:
+    """Choose the maps of a detector.
+
+    Args:
+        backbone: The backbone.
+        neck: ``"fpn"`` for a pyramid, ``"none"`` for a single map.
+        finest: See :func:`pyramid`.
+        width: See :func:`pyramid`.
+        batch_norm: See :class:`~visiontasks.necks.fpn.FeaturePyramid`.
+        extra: See :class:`~visiontasks.necks.fpn.FeaturePyramid`.
+        alone: Whether the backbone runs on each region alone, whose features are then its coarsest map.
+    """
+    if alone:
+        return single_map(backbone, -1)
+    if neck == "none":
+        return single_map(backbone, only_level(backbone))
+    return pyramid(backbone, finest, width, batch_norm=batch_norm, extra=extra)
+
+
 def pyramid(backbone: Backbone, finest: int, width: int, *, batch_norm: bool, extra: bool) -> DetectorMaps:
     """Make a pyramid of maps.
 

@@ -14,6 +14,9 @@ from visiontasks.detection.operators import operators_are_kept
 SAMPLES = 2
 """Sampling points along each side of a cell, over which features are averaged."""
 
+ADAPTIVE = 0
+"""Instead of them: as many as a cell has pixels."""
+
 _OUTSIDE = -1e6
 
 
@@ -49,11 +52,12 @@ def roi_align(
     boxes: Float[Tensor, "regions 4"],
     images: Int64[Tensor, " regions"],
     size: tuple[int, int] = (7, 7),
+    *,
+    aligned: bool = False,
 ) -> Float[Tensor, "regions rows columns channels"]:
     """Read the features of regions from the maps that fit their sizes.
 
-    He et al., Mask R-CNN (ICCV 2017), section 3, with 2 x 2 sampling points per cell and torchvision's coordinates
-    without ``aligned``. The channels come last.
+    He et al., Mask R-CNN (ICCV 2017), section 3. The channels come last.
 
     Args:
         features: Maps with equal numbers of channels, fine to coarse.
@@ -61,28 +65,43 @@ def roi_align(
         boxes: The regions in pixels, xyxy.
         images: Index in the batch of the image of each region.
         size: Rows and columns of the grid.
+        aligned: Whether a pixel of a map lies at its centre, and a cell has a sampling point for each pixel of the map,
+            as in Detectron2 and MMDetection; otherwise it lies at its corner, and a cell has 2 x 2 points, as in
+            torchvision's detectors.
     """
     levels = assign_levels(boxes, strides)
     if operators_are_kept():
-        cells: Tensor = _operator(list(features), list(strides), boxes, images, levels, list(size))
+        cells: Tensor = _operator(list(features), list(strides), boxes, images, levels, list(size), aligned)
         return cells.permute(0, 2, 3, 1)
-    if boxes.device.type != "cpu" or torch.compiler.is_exporting():
-        return align_by_torchvision(features, strides, boxes, images, levels, size)
+    if aligned or boxes.device.type != "cpu" or torch.compiler.is_exporting():
+        return align_by_torchvision(features, strides, boxes, images, levels, size, aligned)
     return align_by_rows(features, strides, boxes, images, levels, size)
 
 
 @torch.library.custom_op("visiontasks::align", mutates_args=())
 def _operator(
-    features: list[Tensor], strides: list[int], boxes: Tensor, images: Tensor, levels: Tensor, size: list[int]
+    features: list[Tensor],
+    strides: list[int],
+    boxes: Tensor,
+    images: Tensor,
+    levels: Tensor,
+    size: list[int],
+    aligned: bool,
 ) -> Tensor:
     rows, columns = size
-    cells = align_by_torchvision(features, strides, boxes, images, levels, (rows, columns))
+    cells = align_by_torchvision(features, strides, boxes, images, levels, (rows, columns), aligned)
     return cells.permute(0, 3, 1, 2).contiguous()
 
 
 @_operator.register_fake
 def _(
-    features: list[Tensor], strides: list[int], boxes: Tensor, images: Tensor, levels: Tensor, size: list[int]
+    features: list[Tensor],
+    strides: list[int],
+    boxes: Tensor,
+    images: Tensor,
+    levels: Tensor,
+    size: list[int],
+    aligned: bool,
 ) -> Tensor:
     return features[0].new_empty(boxes.shape[0], features[0].shape[1], *size)
 
@@ -156,6 +175,7 @@ def align_by_torchvision(
     images: Int64[Tensor, " regions"],
     levels: Int64[Tensor, " regions"],
     size: tuple[int, int],
+    aligned: bool = False,
 ) -> Float[Tensor, "regions rows columns channels"]:
     """Read the regions from each map with torchvision's operator, and sum the results.
 
@@ -167,7 +187,8 @@ def align_by_torchvision(
         # In float32, as torchvision does; its operator requires boxes and features of the same dtype.
         moved = torch.where((levels == level)[:, None], boxes, _OUTSIDE)
         rois = torch.cat([images[:, None].to(boxes.dtype), moved], 1)
-        part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, SAMPLES)
+        samples = ADAPTIVE if aligned else SAMPLES
+        part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, samples, aligned)
         total = part if total is None else total + part
     assert total is not None
     return total.permute(0, 2, 3, 1).to(features[0].dtype)

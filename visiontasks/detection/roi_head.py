@@ -12,10 +12,11 @@ from torchvision.ops import Conv2dNormActivation
 
 from visiontasks.detection.box_coder import BoxCoder
 from visiontasks.detection.boxes import clip_to, is_box, take
-from visiontasks.detection.matcher import POSITIVE, Matcher, Targets
+from visiontasks.detection.matcher import Matcher, Matches, Targets
 from visiontasks.detection.nms import grouped_nms
+from visiontasks.detection.region_sample import RegionSample, labelled
 from visiontasks.detection.rpn import BETA
-from visiontasks.detection.sampler import Sampler, weights_of
+from visiontasks.detection.sampler import Sampler
 from visiontasks.detection.soft_nms import SoftNMS, soft_nms
 from visiontasks.errors import check_choice, check_range
 from visiontasks.losses.box import box_loss
@@ -26,22 +27,6 @@ RegionBoxLoss = Literal["smooth_l1", "iou", "giou", "diou", "ciou"]
 
 _LEAST_SIDE = 1e-2
 _IOU_FACTOR = 10.0
-
-
-class RegionSample(NamedTuple):
-    """The proposals that the loss is computed on.
-
-    Attributes:
-        boxes: The proposals.
-        labels: Class of each; the number of classes for background.
-        objects: Box of the matched object; the proposal itself for background.
-        weight: Weight in the mean over the sample; 0 for unused entries.
-    """
-
-    boxes: Float[Tensor, "batch sampled 4"]
-    labels: Int64[Tensor, "batch sampled"]
-    objects: Float[Tensor, "batch sampled 4"]
-    weight: Float[Tensor, "batch sampled"]
 
 
 class Candidates(NamedTuple):
@@ -83,6 +68,9 @@ class RoIHead(nn.Module):
         detections_per_img: Maximum number of detections per image.
         soft_nms: Whether boxes of lower score lose score instead of being suppressed, see
             :func:`~visiontasks.detection.soft_nms.soft_nms`.
+        positive: IoU with an object from which a region is matched with it.
+        delta_weights: Factors of the shifts and of the logarithms in the deltas of boxes, see
+            :class:`~visiontasks.detection.box_coder.BoxCoder`.
 
     Raises:
         ArgumentError: If an argument is out of range or names something unknown.
@@ -104,6 +92,8 @@ class RoIHead(nn.Module):
         nms_thresh: float = 0.5,
         detections_per_img: int = 100,
         soft_nms: SoftNMS = "none",
+        positive: float = 0.5,
+        delta_weights: tuple[float, float] = (10.0, 5.0),
     ) -> None:
         super().__init__()
         check_range(0, 1, box_score_thresh=score_thresh, box_nms_thresh=nms_thresh)
@@ -137,8 +127,8 @@ class RoIHead(nn.Module):
         self.score_thresh = score_thresh
         self.nms_thresh = nms_thresh
         self.detections_per_img = detections_per_img
-        self.matcher = Matcher(positive=0.5, negative=0.5)
-        self.coder = BoxCoder((10.0, 5.0))
+        self.matcher = Matcher(positive=positive, negative=positive)
+        self.coder = BoxCoder(delta_weights)
 
     def forward(self, regions: Float[Tensor, "regions rows columns channels"]) -> tuple[Tensor, Tensor]:
         """Compute logits [regions, classes + 1] and deltas [regions, classes or 1, 4] in float32."""
@@ -160,18 +150,22 @@ class RoIHead(nn.Module):
         states, objects = self.matcher(targets, candidates)
         states = torch.where(is_box(candidates), states, -1)
         indices, valid = self.sampler(states, at_random=self.training)
-        positive = states.gather(1, indices) == POSITIVE
-        chosen = objects.gather(1, indices)
-        boxes = take(candidates, indices)
-        # If an image has nothing to sample, entries hold padding, whose sides have no logarithm.
-        unit = torch.cat([boxes.new_zeros(2), boxes.new_ones(2)])
-        boxes = torch.where(is_box(boxes)[..., None], boxes, unit)
-        return RegionSample(
-            boxes,
-            torch.where(positive, targets.labels.gather(1, chosen), self.num_classes),
-            torch.where(positive[..., None], take(targets.boxes, chosen), boxes),
-            weights_of(valid, per_image=not self.training),
-        )
+        matches = Matches(states.gather(1, indices), objects.gather(1, indices))
+        chosen = take(candidates, indices)
+        return labelled(chosen, matches, valid, targets, self.num_classes, per_image=not self.training)
+
+    @torch.no_grad()
+    def relabel(self, sample: RegionSample, boxes: Float[Tensor, "batch sampled 4"], targets: Targets) -> RegionSample:
+        """Match the regions of a sample again, after another head has refined them.
+
+        Args:
+            sample: The sample.
+            boxes: Its boxes as they were refined.
+            targets: The objects.
+        """
+        matches = self.matcher(targets, boxes)
+        valid = (sample.weight > 0) & is_box(boxes) & (matches.states >= 0)
+        return labelled(boxes, matches, valid, targets, self.num_classes, per_image=not self.training)
 
     def losses(
         self,

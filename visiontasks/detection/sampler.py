@@ -57,6 +57,11 @@ class Sampler(NamedTuple):
     batch_size_per_image: int
     positive_fraction: float
 
+    @property
+    def most_positives(self) -> int:
+        """Maximum number of positives of an image."""
+        return int(self.batch_size_per_image * self.positive_fraction)
+
     def __call__(self, states: Int64[Tensor, "batch candidates"], at_random: bool = True) -> Sample:
         """Sample candidates.
 
@@ -74,7 +79,7 @@ class Sampler(NamedTuple):
             order = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=dtype).to(states.device)
             order = order.expand(states.shape)
         size = min(self.batch_size_per_image, count)
-        most = min(int(self.batch_size_per_image * self.positive_fraction), count)
+        most = min(self.most_positives, count)
         # The candidates with the highest keys are sampled: positives up to their limit have keys above 1, then
         # background.
         drawn, positives = torch.where(states == POSITIVE, order, -1.0).topk(most, 1)

@@ -16,7 +16,7 @@ from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Stretch
 from visiontasks.data.datasets.shapes import ShapesDataset
 from visiontasks.detection.operators import keep_operators
-from visiontasks.detection.roi_align import SAMPLES
+from visiontasks.detection.roi_align import ADAPTIVE, SAMPLES
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.export.parity import compare, named
 from visiontasks.files import replacing
@@ -247,7 +247,7 @@ def _suppress(boxes: Any, valid: Any, threshold: float, labels: Any = None) -> A
     return op.Cast(op.ScatterND(nothing, places, ones), to=_BOOL)
 
 
-def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, size: Any) -> Any:  # noqa: ANN401 (as above)
+def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, size: Any, aligned: Any) -> Any:  # noqa: ANN401 (as above)
     """Write :func:`~visiontasks.detection.roi_align.roi_align` in the operators of ONNX."""
     op = _import("onnxscript").opset18
     rows, columns = size
@@ -258,10 +258,10 @@ def _align(features: Any, strides: Any, boxes: Any, images: Any, levels: Any, si
             feature,
             op.GatherND(boxes, of_level),
             op.GatherND(images, of_level),
-            coordinate_transformation_mode="output_half_pixel",
+            coordinate_transformation_mode="half_pixel" if aligned else "output_half_pixel",
             output_height=rows,
             output_width=columns,
-            sampling_ratio=SAMPLES,
+            sampling_ratio=ADAPTIVE if aligned else SAMPLES,
             spatial_scale=1 / stride,
         )
         if cells is None:

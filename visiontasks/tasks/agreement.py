@@ -16,6 +16,7 @@ _TASKS = {
     "multilabel classification": "ClassificationTask with mode='multilabel'",
     "localization": "LocalizationTask",
     "detection": "DetectionTask",
+    "instances": "InstanceSegmentationTask",
     "segmentation": "SegmentationTask",
     "autoencoding": "AutoencodingTask",
 }
@@ -24,6 +25,7 @@ _DATA = {
     "classification": ("Folder", "CSV", "COCO", "VOC", "MNIST", "Shapes"),
     "localization": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
     "detection": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
+    "instances": ("COCO", "VOC", "MaskFolder", "Shapes"),
     "segmentation": ("MaskFolder", "COCO", "VOC", "YOLO", "Shapes"),
 }
 """Data modules of what a task takes, without the end of their names."""
@@ -138,6 +140,20 @@ def check_precision(precision: str) -> None:
         message = (
             f"precision is {precision!r}, in which boxes are off by pixels. Use "
             f"{precision.replace('true', 'mixed')!r}, in which they stay in float32."
+        )
+        raise ArgumentError(message)
+
+
+def check_proposals(batch: Any) -> None:  # noqa: ANN401 (whatever a loader yields)
+    """Check that a batch has proposals.
+
+    Raises:
+        ArgumentError: If it has none.
+    """
+    if not hasattr(batch, "proposals"):
+        message = (
+            f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
+            "visiontasks propose, and name it to the data module (--data.proposals FILE)."
         )
         raise ArgumentError(message)
 

@@ -98,6 +98,8 @@ def without_truth(kind: Any, images: Tensor, **known: Tensor) -> Any:  # noqa: A
         "boxes": torch.zeros(*objects, 4, device=device),
         "ignore": torch.zeros(objects, dtype=torch.bool, device=device),
         "areas": torch.zeros(objects, device=device),
+        "mask_bits": torch.zeros(count, 0, dtype=torch.uint8, device=device),
+        "mask_windows": torch.zeros(*objects, 4, dtype=torch.int64, device=device),
         "masks": torch.full((count, *images.shape[-2:]), IGNORED, dtype=torch.uint8, device=device),
         # Not a tensor made from a list, whose copy to a GPU would block the host.
         "sizes": torch.cat([torch.full((count, 1), side, device=device) for side in images.shape[-2:]], 1),
@@ -105,4 +107,5 @@ def without_truth(kind: Any, images: Tensor, **known: Tensor) -> Any:  # noqa: A
         "ids": torch.arange(count, device=device),
     }
     fields = unknown | {"images": images} | known
+    fields = {"mask_sizes": fields["sizes"]} | fields
     return kind(**{name: fields.get(name, torch.full((count,), torch.nan, device=device)) for name in kind._fields})

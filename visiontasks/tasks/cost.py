@@ -100,7 +100,11 @@ class _Prediction(nn.Module):
         if task.per_region:
             count, self.times = 1, count
         boxes, owners = pixels.new_zeros(count, 4), images.new_zeros(count, dtype=torch.int64)
-        task.roi_head(task.read(features[: len(task.region_strides)], boxes, owners))
+        for stage in task.stages:
+            stage(task.read(features[: len(task.region_strides)], boxes, owners))
+        if hasattr(task, "mask_logits"):
+            found = min(count, task.roi_head.detections_per_img)
+            task.mask_logits(features[: len(task.region_strides)], boxes[:found], owners[:found])
 
 
 def _multiply_adds(task: "visiontasks.tasks.task.Task", size: tuple[int, int]) -> dict[str, int] | None:

@@ -8,33 +8,34 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import Features
 from visiontasks.detection.anchors import Anchors
 from visiontasks.detection.boxes import is_box
+from visiontasks.detection.cascade import STAGES, refine, region_losses
 from visiontasks.detection.choices import check_choices
-from visiontasks.detection.levels import only_level, pyramid, single_map
+from visiontasks.detection.levels import choose_maps
 from visiontasks.detection.matcher import Targets
 from visiontasks.detection.outputs import DetectionOutputs
-from visiontasks.detection.published import PUBLISHED, PUBLISHED_VIEW, load_detector, read_detector
+from visiontasks.detection.region_sample import RegionSample
+from visiontasks.detection.regions_alone import regions_alone
 from visiontasks.detection.roi_align import roi_align
 from visiontasks.detection.roi_head import RegionBoxLoss, RoIHead
 from visiontasks.detection.rpn import RPN, TopN
 from visiontasks.detection.soft_nms import SoftNMS
 from visiontasks.detection.windows import sliding_windows
-from visiontasks.errors import ArgumentError, check_range
+from visiontasks.errors import check_range
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
-from visiontasks.tasks.agreement import check_entries
+from visiontasks.tasks.agreement import check_entries, check_proposals
 from visiontasks.tasks.averaging import Flips, check_averaging
 from visiontasks.tasks.detection_views import merged, with_views
-from visiontasks.tasks.starting import start_network
+from visiontasks.tasks.detector_weights import freezes_norms, start_detector
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import multiple_of
 from visiontasks.types import DetectionBatch, DetectionPredictions, Images
 
 _CELLS = (7, 7)
-_REGIONS = 64  # that the backbone processes at once
 
 
 class DetectionTask(Task):
@@ -50,8 +51,7 @@ class DetectionTask(Task):
 
     Args:
         num_classes: Number of classes, background not counted. On the command line it is taken from the data.
-        class_names: Their names in the order of the labels; by default the data module's, adopted at the start of a
-            fit.
+        class_names: Their names in the order of the labels; by default those of the data module.
         proposals: Source of the proposals: ``"rpn"`` learns them (Faster R-CNN); ``"precomputed"`` reads them from the
             batch (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` uses windows everywhere, see
             :func:`~visiontasks.detection.windows.sliding_windows`.
@@ -75,10 +75,13 @@ class DetectionTask(Task):
             and 2, 4, 8, 16 and 32 on a single map.
         aspect_ratios: Ratios of height to width of the anchors.
         class_agnostic: Whether all classes of a proposal share one box.
+        cascade: Whether three heads, trained at IoU 0.5, 0.6 and 0.7, refine the boxes one after the other, which all
+            classes then share (Cai and Vasconcelos 2018); see :mod:`visiontasks.detection.cascade`.
+        arithmetic: ``"torchvision"``, or ``"detectron2"`` for weights of Detectron2 and MMDetection: anchors are not
+            rounded, and regions are read aligned, see :func:`~visiontasks.detection.roi_align.roi_align`.
         rpn_pre_nms_top_n: Number of anchors of each map kept before non-maximum suppression, in training and in
             evaluation.
-        rpn_post_nms_top_n: Number of proposals of an image kept after non-maximum suppression, in training and in
-            evaluation.
+        rpn_post_nms_top_n: Number of proposals of an image kept after it, in training and in evaluation.
         rpn_batch_size_per_image: Number of anchors per image that the loss of the proposals is computed on.
         box_batch_size_per_image: Number of proposals per image that the loss of the head is computed on.
         box_loss: ``"smooth_l1"``, ``"iou"``, ``"giou"``, ``"diou"`` or ``"ciou"``, or the import path of a function of
@@ -111,8 +114,7 @@ class DetectionTask(Task):
     monitor = "val/map"
     monitor_mode = "max"
     rpn_type: type[RPN] = RPN  #: Class of the region proposal network; a subclass may set its own.
-    #: Class of the head; a subclass may set its own, for instance with another loss.
-    roi_head_type: type[RoIHead] = RoIHead
+    roi_head_type: type[RoIHead] = RoIHead  #: Class of its heads; a subclass may set its own, with another loss.
     num_classes: int
 
     def __init__(
@@ -130,6 +132,8 @@ class DetectionTask(Task):
         anchor_scales: Sequence[float] | None = None,
         aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         class_agnostic: bool = False,
+        cascade: bool = False,
+        arithmetic: Literal["torchvision", "detectron2"] = "torchvision",
         rpn_pre_nms_top_n: TopN = (2000, 1000),
         rpn_post_nms_top_n: TopN = (2000, 1000),
         rpn_batch_size_per_image: int = 256,
@@ -143,24 +147,20 @@ class DetectionTask(Task):
         test_time_scales: Sequence[float] = (1.0,),
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
-        if kwargs.get("freeze_norms") is None:
-            # Statistics of the few images of a step are worse than those of the pretraining.
-            kwargs["freeze_norms"] = weights is not None or kwargs.get("backbone_weights") is not None
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "freeze_norms": freezes_norms(weights, kwargs)})
         check_range(1, math.inf, num_classes=num_classes)
         check_entries(num_classes, class_names=class_names)
-        check_choices(proposals, features, neck, design)
+        check_choices(proposals, features, neck, design, arithmetic)
         check_averaging(test_time_flips, test_time_scales)
         self.test_time_flips, self.test_time_scales = test_time_flips, tuple(test_time_scales)
         self.proposals, self.per_region = proposals, features == "per-region"
+        self.aligned = arithmetic == "detectron2"
         self.num_classes = num_classes
         self.class_names = None if class_names is None else list(class_names)
-        if self.per_region or neck == "none":
-            maps = single_map(self.backbone, -1 if self.per_region else only_level(self.backbone))
-        else:
-            v2, extra = design == "v2", proposals == "rpn"
-            maps = pyramid(self.backbone, stride, fpn_width, batch_norm=v2, extra=extra)
+        v2, extra = design == "v2", proposals == "rpn"
+        maps = choose_maps(self.backbone, neck, stride, fpn_width, batch_norm=v2, extra=extra, alone=self.per_region)
         self.neck, self.levels, all_strides, width = maps
+        self.region_width = width
         self.region_strides = all_strides[: len(self.levels)]
         usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
         scales = usual if anchor_scales is None else anchor_scales
@@ -168,19 +168,20 @@ class DetectionTask(Task):
         if proposals == "rpn":
             self.rpn = self.rpn_type(
                 width,
-                Anchors(all_strides, scales, aspect_ratios),
-                depth=2 if design == "v2" else 1,
+                Anchors(all_strides, scales, aspect_ratios, rounded=not self.aligned),
+                depth=2 if v2 else 1,
                 pre_nms_top_n=rpn_pre_nms_top_n,
                 post_nms_top_n=rpn_post_nms_top_n,
                 batch_size_per_image=rpn_batch_size_per_image,
             )
-        self.roi_head = self.roi_head_type(
+        make_head = partial(
+            self.roi_head_type,
             width,
             _CELLS,
             num_classes,
-            convolutions=(width,) * 4 if design == "v2" else (),
-            widths=(head_width,) if design == "v2" else (head_width, head_width),
-            class_agnostic=class_agnostic,
+            convolutions=(width,) * 4 if v2 else (),
+            widths=(head_width,) if v2 else (head_width, head_width),
+            class_agnostic=class_agnostic or cascade,
             batch_size_per_image=box_batch_size_per_image,
             score_thresh=box_score_thresh,
             nms_thresh=box_nms_thresh,
@@ -188,22 +189,21 @@ class DetectionTask(Task):
             box_loss=box_loss,
             soft_nms=box_soft_nms,
         )
+        *before, last = [make_head(**stage._asdict()) for stage in STAGES] if cascade else [make_head()]
+        self.cascade, self.roi_head = nn.ModuleList(before), last
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
-        load = partial(load_detector, self, num_classes=num_classes)
-        start_network(self, weights, kwargs.get("normalization"), read_detector, load)
-        if weights in PUBLISHED and self.image_size is None:
-            self.view = PUBLISHED_VIEW
+        start_detector(self, weights, kwargs.get("normalization"))
+
+    @property
+    def stages(self) -> list[RoIHead]:
+        """The heads that regions pass through: one, or the three of a cascade."""
+        return [*self.cascade, self.roi_head]  # type: ignore[list-item]  # a list of them
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and precomputed proposals."""
         if self.proposals != "precomputed":
             return batch.images, batch.sizes
-        if not hasattr(batch, "proposals"):
-            message = (
-                f"proposals is 'precomputed', and a {type(batch).__name__} has none. Make a file of them with "
-                "visiontasks propose, and name it to the data module (--data.proposals FILE)."
-            )
-            raise ArgumentError(message)
+        check_proposals(batch)
         return batch.images, batch.sizes, batch.proposals
 
     def forward(
@@ -254,14 +254,16 @@ class DetectionTask(Task):
         In training they are means over the samples of the batch, as in torchvision. In evaluation they are means over
         the images, so that the mean of a data set does not depend on the batch size.
         """
+        return self.losses_and_sample(outputs, batch)[0]
+
+    def losses_and_sample(self, outputs: DetectionOutputs, batch: Any) -> tuple[dict[str, Tensor], RegionSample]:  # noqa: ANN401 (as above)
+        """Compute the losses, and the sample of regions that those of the last head are computed on."""
         targets = Targets(batch.boxes, batch.labels, batch.ignore).padded()
-        sample = self.roi_head.sample(outputs.proposals, targets)
-        images = torch.arange(len(sample.boxes), device=sample.boxes.device)[:, None].expand(sample.labels.shape)
-        logits, deltas = self.roi_head(self.read(outputs.features, sample.boxes.flatten(0, 1), images.flatten()))
-        terms = self.roi_head.losses(logits, deltas, sample)
+        read = partial(self.read, outputs.features)
+        terms, sample = region_losses(self.stages, read, outputs.proposals, targets, outputs.sizes)
         if self.rpn is not None and outputs.rpn is not None:
             terms |= self.rpn.losses(outputs.rpn, targets)
-        return terms
+        return terms, sample
 
     def predict(self, outputs: DetectionOutputs, score: float | None = None) -> DetectionPredictions:
         """Convert all proposals to detections.
@@ -277,23 +279,22 @@ class DetectionTask(Task):
 
     def _regions(self, outputs: DetectionOutputs) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         images, places = torch.nonzero(is_box(outputs.proposals), as_tuple=True)
-        boxes = outputs.proposals[images, places]
-        logits, deltas = self.roi_head(self.read(outputs.features, boxes, images))
-        return logits, deltas, boxes, images, outputs.sizes
+        read = partial(self.read, outputs.features)
+        refined = refine(self.stages, read, outputs.proposals[images, places], images, outputs.sizes)
+        return *refined, images, outputs.sizes
 
     def read(
-        self, features: Features, boxes: Float[Tensor, "regions 4"], images: Int64[Tensor, " regions"]
+        self,
+        features: Features,
+        boxes: Float[Tensor, "regions 4"],
+        images: Int64[Tensor, " regions"],
+        cells: tuple[int, int] = _CELLS,
     ) -> Float[Tensor, "regions rows columns channels"]:
         """Read the features of regions from the maps, or run the backbone on the regions."""
         if not self.per_region:
-            return roi_align(features, self.region_strides, boxes, images, _CELLS)
-        side = _CELLS[0] * self.region_strides[0]
-        # In chunks, so that memory does not grow with the number of proposals in evaluation.
-        parts = []
-        for part, owners in zip(boxes.split(_REGIONS), images.split(_REGIONS), strict=True):
-            pixels = roi_align(features, (1,), part, owners, (side, side)).permute(0, 3, 1, 2)
-            parts.append(self.features(pixels)[0].permute(0, 2, 3, 1))
-        return torch.cat(parts)
+            return roi_align(features, self.region_strides, boxes, images, cells, aligned=self.aligned)
+        rows, columns = (side * self.region_strides[0] for side in cells)
+        return regions_alone(lambda pixels: self.features(pixels)[0], features[0], boxes, images, (rows, columns))
 
     def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage, which work in pixels of the original images."""

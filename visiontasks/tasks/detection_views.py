@@ -93,6 +93,24 @@ def merged(found: Sequence[Candidates], outputs: DetectionOutputs) -> Candidates
     return Candidates(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
 
+def in_view(
+    boxes: Float[Tensor, "boxes 4"],
+    images: Int64[Tensor, " boxes"],
+    view: DetectionView,
+    sizes: Sizes,
+) -> Float[Tensor, "boxes 4"]:
+    """Bring boxes of the images to a view of them.
+
+    Args:
+        boxes: The boxes.
+        images: Index in the batch of the image of each.
+        view: The view.
+        sizes: Height and width of the images.
+    """
+    of_view = view.outputs.sizes[images]
+    return mirrored(_stretch(boxes, of_view / sizes[images]), of_view, view.axes)
+
+
 def mirrored(
     boxes: Float[Tensor, "*boxes 4"], sizes: Int64[Tensor, "*#boxes 2"], axes: tuple[int, ...]
 ) -> Float[Tensor, "*boxes 4"]:

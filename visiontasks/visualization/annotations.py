@@ -49,7 +49,9 @@ def draw_sample(
         if "mask_bits" in fields:
             windows = fields["mask_windows"][0].numpy()
             masks = zip(windows.tolist(), unpack_masks(fields["mask_bits"][0].numpy(), windows), strict=True)
-            picture = paint_instances(picture, masks, fields["mask_sizes"][0].tolist(), of_instances)
+            # The first ones are on top, as their names are.
+            size = fields["mask_sizes"][0].tolist()
+            picture = paint_instances(picture, reversed(list(masks)), size, of_instances[::-1])
         shown = [index for index, label in enumerate(labels.tolist()) if label >= 0]
         names, colors = [], []
         for index in shown:
