@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from visiontasks.data.loading.collate import collate
-from visiontasks.instance_masks import pack_masks, unpack_masks
+from visiontasks.instance_masks import pack_masks, pack_parts, take_masks, unpack_masks
 from visiontasks.types import InstanceBatch
 
 
@@ -57,3 +57,24 @@ def test_a_batch_pads_them() -> None:
         found = drawn(bits, windows, (9, 17))
         np.testing.assert_array_equal(found[: len(of_image)], of_image.astype(np.uint8))
         assert not found[len(of_image) :].any()
+
+
+def test_the_masks_of_some_objects_in_any_order() -> None:
+    random = np.random.default_rng(2)
+    masks = random.random((8, 13, 21)) < 0.2
+    masks[3] = False
+    packed = pack_masks(masks)
+    padded = np.concatenate([packed[0], np.full(5, 255, np.uint8)])  # as in a batch
+    for objects in ([], [7], [5, 3, 0], [*range(8)]):
+        taken = np.array(objects, np.int64)
+        for found, expected in zip(take_masks(padded, packed[1], taken), pack_masks(masks[taken]), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_parts_of_an_image_are_packed_as_the_whole_masks() -> None:
+    whole = np.zeros((3, 13, 21), np.uint8)
+    whole[0, 3:9, 4:11] = np.random.default_rng(3).random((6, 7)) < 0.4
+    whole[2, 12, 20] = 1
+    parts, corners = [whole[0, 2:10, 3:15], whole[1, :0, :0], whole[2, 10:, 20:]], [(3, 2), (0, 0), (20, 10)]
+    for found, expected in zip(pack_parts(parts, corners), pack_masks(whole), strict=True):
+        np.testing.assert_array_equal(found, expected)

@@ -53,9 +53,9 @@ MAY_IMPORT = {
     **dict.fromkeys(BLOCKS, BASE | BLOCKS),
     "tasks": BASE | BLOCKS,
     "data": BASE,
-    "visualization": BASE,
+    "visualization": BASE | {"detection"},
     "report": BASE | {"visualization"},
-    "callbacks": BASE | {"metrics", "report", "visualization"},
+    "callbacks": BASE | {"detection", "metrics", "report", "visualization"},
 }
 # Parts that may import everything, and that nothing else imports.
 TOP = {"__main__", "cli", "embedding", "export", "prediction", "testing"}

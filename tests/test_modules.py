@@ -36,6 +36,7 @@ TESTED_BY = [
     ("embedding/*.py", "cli/test_embed.py", "embeddings by the command"),
     ("losses/*.py", "losses/test_segmentation.py", "losses of pixels are held against loops together"),
     ("metrics/coco_average_precision.py", "metrics/test_detection_records.py", "scores of the records of detections"),
+    ("metrics/overlaps.py", "metrics/test_coco_scoring.py", "what the scores are computed from"),
     ("options.py", "cli/test_predict.py", "the options of the command"),
     ("prediction/*.py", "prediction/test_predicting.py", "from files to results in one go"),
     ("report/*.py", "report/test_page.py", "what the page shows"),

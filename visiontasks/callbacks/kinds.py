@@ -9,12 +9,13 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from visiontasks.callbacks.wandb_images import detected_boxes, located_box, segmented_masks
+from visiontasks.callbacks.wandb_images import detected_boxes, detected_instances, located_box, segmented_masks
 from visiontasks.kinds import Kind
 from visiontasks.metrics.sample_quality import (
     SCORE,
     classification_quality,
     detection_quality,
+    instance_quality,
     localization_quality,
     reconstruction_quality,
     segmentation_quality,
@@ -25,6 +26,8 @@ from visiontasks.types import (
     ClassificationPredictions,
     DetectionBatch,
     DetectionPredictions,
+    InstanceBatch,
+    InstancePredictions,
     LocalizationBatch,
     LocalizationPredictions,
     SegmentationBatch,
@@ -82,6 +85,14 @@ KINDS = (
         wandb=detected_boxes,
         caption=detection_caption,
         quality=detection_quality,
+    ),
+    Kind(
+        batch=InstanceBatch,
+        predictions=InstancePredictions,
+        draw=draw_detections,
+        wandb=detected_instances,
+        caption=detection_caption,
+        quality=instance_quality,
     ),
     Kind(
         batch=SegmentationBatch,

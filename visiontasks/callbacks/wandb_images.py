@@ -1,17 +1,22 @@
 """Images with boxes and masks that Weights & Biases draws itself, so that they can be switched on and off."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from visiontasks.callbacks.ranking import take
+from visiontasks.detection.mask_pasting import Pasted, pasted_masks
+from visiontasks.instance_masks import unpack_masks
 from visiontasks.kinds import Kind
 from visiontasks.types import (
     IGNORED,
     DetectionBatch,
     DetectionPredictions,
+    InstanceBatch,
+    InstancePredictions,
     LocalizationBatch,
     LocalizationPredictions,
     SegmentationBatch,
@@ -62,7 +67,9 @@ def located_box(
 
 
 def detected_boxes(
-    batch: DetectionBatch, predictions: DetectionPredictions, class_names: Sequence[str]
+    batch: DetectionBatch | InstanceBatch,
+    predictions: DetectionPredictions | InstancePredictions,
+    class_names: Sequence[str],
 ) -> dict[str, Any]:
     """Describe the objects and the detections of one image."""
     objects = batch.labels >= 0
@@ -72,6 +79,42 @@ def detected_boxes(
         predictions.boxes[likely], predictions.labels[likely], predictions.scores[likely], class_names
     )
     return {"boxes": _groups(true, predicted, "box_data", class_names)}
+
+
+def detected_instances(
+    batch: InstanceBatch, predictions: InstancePredictions, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """Describe the objects and the detections of one image: boxes, and the class of each pixel of their masks.
+
+    A mask of Weights & Biases has one class per pixel: where masks overlap, that of the highest score is shown, of true
+    ones the first. Its classes are numbered from 1, because pixels without an object are 0.
+    """
+    groups = detected_boxes(batch, predictions, class_names)
+    if len(class_names) >= IGNORED:
+        return groups
+    height, width = batch.sizes[0].tolist()
+    size = batch.mask_sizes[0].tolist()
+    windows = batch.mask_windows[0]
+    true = zip(windows.tolist(), unpack_masks(batch.mask_bits[0].numpy(), windows.numpy()), strict=True)
+    labels = predictions.labels[0][(predictions.labels[0] >= 0) & (predictions.scores[0] >= _MIN_SCORE)]
+    found = next(pasted_masks(predictions, batch, _MIN_SCORE))
+    maps = (_class_map(true, batch.labels[0].tolist(), size), _class_map(found, labels.tolist(), size))
+    data = [np.array(Image.fromarray(one).resize((width, height), Image.Resampling.NEAREST)) for one in maps]
+    names = dict(enumerate(class_names, 1))
+    masks = {
+        group: {"mask_data": one, "class_labels": names}
+        for group, one in zip(("ground_truth", "predictions"), data, strict=True)
+    }
+    return {**groups, "masks": masks}
+
+
+def _class_map(masks: Iterable[Pasted], labels: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Paint the numbers of classes, from 1 on, so that the first mask is on top."""
+    classes = np.zeros(size, np.uint8)
+    for ((left, top, right, bottom), mask), label in zip(masks, labels, strict=True):
+        place = classes[top:bottom, left:right]
+        place[(place == 0) & (mask == 1)] = label + 1
+    return classes
 
 
 def segmented_masks(

@@ -70,6 +70,10 @@ def _table(report: Report) -> list[str]:
             rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
     if any(split.ignored for split in report.splits.values()):
         rows.append(["objects ignored", *(f"{split.ignored:,}" for split in report.splits.values())])
+    if any(split.masks is not None for split in report.splits.values()):
+        masks = [(split.masks or 0, int(split.counts.sum())) for split in report.splits.values()]
+        rows.append(["masks", *(f"{count:,}" for count, _ in masks)])
+        rows.append(["objects without mask", *(f"{objects - count:,}" for count, objects in masks)])
     rows.append(["height x width", *(_sizes(split) for split in report.splits.values())])
     if any(len(split.boxes) for split in report.splits.values()):
         rows.append(["side of boxes", *(_boxes(split) for split in report.splits.values())])
@@ -106,6 +110,7 @@ def _plain(report: Report) -> dict[str, object]:
                 else {}
             ),
             "ignored": split.ignored,
+            **({} if split.masks is None else {"masks": split.masks}),
             "smallest_size": split.sizes.min(0).tolist() if len(split.sizes) else None,
             "largest_size": split.sizes.max(0).tolist() if len(split.sizes) else None,
             "box_sides": np.quantile(split.boxes, (0, 0.25, 0.5, 0.75, 1)).tolist() if len(split.boxes) else None,

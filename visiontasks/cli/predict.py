@@ -142,7 +142,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     add(
         "--score",
         type=float,
-        help="minimum score of a box (default: as the detector was trained with; 0.5 in voc and overlays)",
+        help="minimum score of a box (default: as the detector was trained with; 0.5 in voc, png and overlays)",
     )
     add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
     add = parser.add_argument_group("segmentation").add_argument

@@ -74,9 +74,9 @@ def check(data: VisionData, *, files: bool = True, workers: int | None = None) -
         # In segmentation the last pixel values are the classes of the objects; a split may have others by mistake.
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
-        splits[split] = SplitReport(
-            len(index), counts, known, sides, int(index.ignore.sum()), data.splits.origin(split)
-        )
+        masks = int(index.segments.known().sum()) if data.task == "instances" and index.segments is not None else None
+        ignored = int(index.ignore.sum())
+        splits[split] = SplitReport(len(index), counts, known, sides, ignored, masks, data.splits.origin(split))
         problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
             reported = {problem.record for problem in of_split}  # such as empty class folders
@@ -127,12 +127,15 @@ def _task_problems(data: FileData, split: str, index: ImageIndex, *, masks: bool
             remedy = "With one class there is nothing to learn; name the folder that holds the folders of the classes."
             problems.append(Problem("error", "only one class", str(index.root), index.class_names[0], "", remedy))
         return problems
-    if data.task in ("detection", "localization") and not len(index.labels):
+    if data.task in ("detection", "instances", "localization") and not len(index.labels):
         if split == "train":
             remedy = "Nothing is left to learn: annotate some, or correct what describes them."
             return [*problems, Problem("error", "no objects to train on", str(index.root), split, "", remedy)]
         remedy = "Its scores are not defined: annotate some, or name another split."
         return [*problems, Problem("warning", "split without objects", str(index.root), split, "", remedy)]
+    if data.task == "instances" and index.segments is None:
+        remedy = "Each object needs a mask: use data with them, or task='detection', which learns the boxes."
+        return [*problems, Problem("error", "no polygons or run lengths", str(index.root), split, "", remedy)]
     if data.task == "segmentation":
         if index.masks is None and index.segments is None:
             remedy = "Use data with them, or task='detection'."

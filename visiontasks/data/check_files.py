@@ -14,11 +14,13 @@ from tqdm import tqdm
 
 from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.datasets.instances import InstanceDataset
 from visiontasks.data.datasets.tasks import SegmentationDataset
 from visiontasks.data.images.mask_reading import read_palette
 from visiontasks.data.images.reading import read_orientation, read_values
 from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.index.problems import Problem
+from visiontasks.data.measuring.instances import DrawnMasks, draw_masks, mask_problems
 from visiontasks.data.measuring.masks import Palettes
 from visiontasks.data.measuring.unseen import unseen_classes
 from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
@@ -38,6 +40,7 @@ class SplitReport:
         sizes: (height, width) of the images whose size is known.
         boxes: Side of each box in pixels: the square root of its area.
         ignored: Number of counted objects that are marked as ignored.
+        masks: Number of objects that have a mask; None if masks are not learnt.
         origin: Where its images come from, as :meth:`~visiontasks.data.datamodules.splits.Splits.origin` says.
     """
 
@@ -46,6 +49,7 @@ class SplitReport:
     sizes: Int64[np.ndarray, "images 2"] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
     ignored: int = 0
+    masks: int | None = None
     origin: str = "own"
 
 
@@ -78,6 +82,7 @@ class _File(NamedTuple):
         orientation: EXIF orientation of the image, 1 if it is shown as it is stored.
         deep: Maximum of 16-bit values that use few of their bits; 0 for others.
         outside: Whether the file is a link that leads out of the folder of the data set.
+        masks: The masks of the objects, if there are any.
         problems: What is wrong with the files.
     """
 
@@ -88,6 +93,7 @@ class _File(NamedTuple):
     orientation: int
     deep: int
     outside: bool
+    masks: DrawnMasks | None
     problems: list[Problem]
 
 
@@ -108,6 +114,7 @@ class _Files(Dataset[_File]):
         size, digest, deep = (0, 0), b"", 0
         counts: np.ndarray | None = None
         palette: np.ndarray | None = None
+        masks: DrawnMasks | None = None
 
         def report(error: DataError, kind: str) -> None:
             skipped = self.dataset.on_error != "raise" and isinstance(error, UnreadableFileError)
@@ -125,6 +132,11 @@ class _Files(Dataset[_File]):
                 report(UnreadableFileError(str(error)), "image cannot be read")
         except DataError as error:
             report(error, "image cannot be used")
+        if size != (0, 0) and isinstance(self.dataset, InstanceDataset) and self.dataset.index.segments is not None:
+            try:
+                masks = draw_masks(self.dataset, index)
+            except DataError as error:
+                report(error, "masks cannot be used")
         if size != (0, 0) and isinstance(self.dataset, SegmentationDataset):
             try:
                 counts = np.bincount(self.dataset.mask(index).ravel(), minlength=IGNORED + 1)
@@ -138,7 +150,7 @@ class _Files(Dataset[_File]):
                 report(error, "mask cannot be used")
         turned = read_orientation(file) if digest and self.dataset.reading.exif else 1
         outside = not Path(os.path.realpath(file)).is_relative_to(self.root)
-        return _File(digest, size, counts, palette, turned, deep, outside, problems)
+        return _File(digest, size, counts, palette, turned, deep, outside, masks, problems)
 
     def _deep_maximum(self, file: Path, pixels: np.ndarray) -> int:
         if self.dataset.reading.value_range is not None or pixels.max(initial=0) >= _FEW_LEVELS:
@@ -168,10 +180,12 @@ def check_files(
     with tqdm(desc="reading files", total=sum(map(len, indices.values())), unit=" images", disable=None) as bar:
         for split, index in indices.items():
             sizes, pixels, noticed = [], np.zeros(IGNORED + 1, np.int64), _Noticed(index, split)
+            drawn: list[DrawnMasks | None] = []
             for image, read in enumerate(_read(data.dataset(split), split, workers)):
                 bar.update()
                 problems += read.problems
                 sizes.append(read.size)
+                drawn.append(read.masks)
                 noticed.add(image, read)
                 if read.pixels is not None:
                     pixels += read.pixels
@@ -180,7 +194,9 @@ def check_files(
                     file = str(index.file(image))
                     label = _class_of(index, image) if data.yields == "classification" else ""
                     problems += repeats(seen, read.digest, Origin(split, file, label), (file, split))
-            problems += noticed.problems()
+            problems += [*noticed.problems(), *mask_problems(drawn, index, split)]
+            if any(drawn):
+                splits[split].masks = sum(masks.shown for masks in drawn if masks)
             known = np.array(sizes, np.int64).reshape(-1, 2)
             splits[split].sizes = known[(known > 0).all(1)]
             if data.task == "segmentation":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from visiontasks.metrics.localization import LocalizationError as LocalizationError
     from visiontasks.metrics.localization import LocalizationMetric as LocalizationMetric
     from visiontasks.metrics.localization import ObjectAccuracy as ObjectAccuracy
+    from visiontasks.metrics.mask_average_precision import MaskAveragePrecision as MaskAveragePrecision
     from visiontasks.metrics.reconstruction import ReconstructionQuality as ReconstructionQuality
     from visiontasks.metrics.voc_average_precision import VocAveragePrecision as VocAveragePrecision
 else:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from visiontasks.errors import ArgumentError
-from visiontasks.metrics.coco_scoring import coco_scores
+from visiontasks.metrics.coco_scoring import CocoScores, coco_scores
 from visiontasks.metrics.detection_records import DetectionMetric
 
 
@@ -41,6 +41,10 @@ class CocoAveragePrecision(DetectionMetric):
     def compute(self) -> dict[str, Tensor]:
         """Return the metrics by name."""
         _, objects, detections = self.records()
-        scores = coco_scores(detections, objects, self.num_classes, self.limits)
-        figures = {name: torch.tensor(value, device=self.device) for name, value in scores.summary().items()}
-        return {**figures, "class_map": torch.from_numpy(scores.class_map()).float().to(self.device)}
+        return self.named(coco_scores(detections, objects, self.num_classes, self.limits))
+
+    def named(self, scores: CocoScores, prefix: str = "") -> dict[str, Tensor]:
+        """Name the metrics."""
+        summary = {f"{prefix}{name}": torch.tensor(value) for name, value in scores.summary().items()}
+        values = summary | {f"class_{prefix}map": torch.from_numpy(scores.class_map()).float()}
+        return {name: value.to(self.device) for name, value in values.items()}

@@ -1,9 +1,9 @@
 """Average precision and recall as COCO defines them, on flat arrays.
 
 The definition is that of ``pycocotools.cocoeval``, and tests check that the results are equal. All images and classes
-are processed together: first every sufficiently overlapping pair of a detection and an object of the same image and
-class is listed; then the detections of rank 0 in all images and classes choose an object, then those of rank 1, and so
-on.
+are processed together: first every pair of a detection and an object of the same image and class whose boxes, or
+masks, overlap enough is listed; then the detections of rank 0 in all images and classes choose an object, then those of
+rank 1, and so on.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from visiontasks.metrics.detection_records import Detections, TrueObjects
+from visiontasks.metrics.overlaps import LEAST, Overlaps, box_overlaps
 
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
+THRESHOLDS = np.linspace(LEAST, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS: dict[str, tuple[float, float]] = {
     "all": (0, 1e10),
@@ -59,7 +60,11 @@ class CocoScores(NamedTuple):
 
 
 def coco_scores(
-    detections: Detections, objects: TrueObjects, num_classes: int, limits: Sequence[int] = (1, 10, 100)
+    detections: Detections,
+    objects: TrueObjects,
+    num_classes: int,
+    limits: Sequence[int] = (1, 10, 100),
+    overlaps: Overlaps | None = None,
 ) -> CocoScores:
     """Compute precision and recall of detections.
 
@@ -71,44 +76,43 @@ def coco_scores(
         objects: The objects.
         num_classes: Number of classes.
         limits: Maximum numbers of detections of a class per image, ascending.
+        overlaps: How much of a detection and an object is shared, and areas of detections; by default of their boxes.
     """
-    objects, detections, ranks = _sorted(objects, detections, num_classes, limits[-1])
+    order, ranks, by_score = _ranked(detections, limits[-1])
+    pairs = _pairs(overlaps or box_overlaps(detections, objects), order)
     bounds = np.array(list(AREAS.values()))
     # Whether an object is excluded from each range of areas [areas, objects].
     left_out = (objects.areas < bounds[:, :1]) | (objects.areas > bounds[:, 1:]) | objects.ignore
-    sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
-    areas = sides[:, 0] * sides[:, 1]
-    outside = (areas < bounds[:, :1]) | (areas > bounds[:, 1:])
-    near, hits, skipped = _match(detections, objects, ranks, left_out, num_classes)
+    outside = (pairs.areas < bounds[:, :1]) | (pairs.areas > bounds[:, 1:])
+    near, hits, skipped = _match(pairs, ranks, objects.ignore, left_out)
+    starts = np.searchsorted(detections.labels[order[by_score]], np.arange(num_classes + 1))
     precision = np.full((len(THRESHOLDS), len(RECALLS), num_classes, len(AREAS)), np.nan)
     recall = np.full((len(THRESHOLDS), num_classes, len(AREAS), len(limits)), np.nan)
-    # By class, then in descending order of score; detections are sorted by image and rank already.
-    order = np.lexsort((-detections.scores, detections.labels))
-    starts = np.searchsorted(detections.labels[order], np.arange(num_classes + 1))
-    present = [np.bincount(objects.labels[~out], minlength=num_classes) for out in left_out]
     where = np.full(len(ranks), -1)
     where[near] = np.arange(len(near))
-    for label in range(num_classes):
-        chosen = order[starts[label] : starts[label + 1]]
-        pairs, rank = where[chosen], ranks[chosen]
-        paired = pairs >= 0
-        for area, counts in enumerate(present):
-            if not counts[label]:
-                continue
-            hit = np.zeros((len(THRESHOLDS), len(chosen)), bool)
-            skip = np.repeat(outside[area, chosen][None], len(THRESHOLDS), 0)
-            hit[:, paired] = hits[area][:, pairs[paired]]
-            # A matched detection counts in the range of its object, whatever its own size.
-            matched = skipped[area][:, pairs[paired]]
-            skip[:, paired] = np.where(hit[:, paired], False, matched | skip[:, paired])
+    where = where[by_score]
+    (places,) = np.nonzero(where >= 0)
+    counted, ranks_of_near = ~outside[:, by_score], ranks[near][where[places]]
+    hits, skipped = ([of_area[:, where[places]] for of_area in matches] for matches in (hits, skipped))
+    starts_of_near = np.searchsorted(places, starts)
+    for area, out in enumerate(left_out):
+        present = np.bincount(objects.labels[~out], minlength=num_classes)
+        for label in np.flatnonzero(present).tolist():
+            own, of_near = slice(*starts[label : label + 2]), slice(*starts_of_near[label : label + 2])
+            hit, rank = hits[area][:, of_near], ranks_of_near[of_near]
             for index, limit in enumerate(limits):
-                recall[:, label, area, index] = hit[:, rank < limit].sum(1) / counts[label]
-            precision[:, :, label, area] = _interpolated(hit, skip, int(counts[label]))
+                recall[:, label, area, index] = hit[:, rank < limit].sum(1) / present[label]
+            counts, place = counted[area, own], places[of_near] - starts[label]
+            # A matched detection counts in the range of its object, whatever its own size.
+            wrong = ~hit & ~skipped[area][:, of_near] & counts[place]
+            # Detections before each that is near an object, which are not near one themselves.
+            alone = np.cumsum(counts)[place] - np.cumsum(counts[place])
+            precision[:, :, label, area] = _interpolated(hit, wrong, alone, int(present[label]))
     return CocoScores(precision, recall, tuple(limits))
 
 
 def coco_hits(
-    detections: Detections, objects: TrueObjects, num_classes: int
+    detections: Detections, objects: TrueObjects, num_classes: int, overlaps: Overlaps | None = None
 ) -> tuple[Detections, Bool[np.ndarray, " kept"], Bool[np.ndarray, " kept"]]:
     """Determine which of the best 100 detections of a class per image are matched with an object at IoU 0.5.
 
@@ -116,39 +120,66 @@ def coco_hits(
         detections: The detections.
         objects: The objects.
         num_classes: Number of classes.
+        overlaps: See :func:`coco_scores`.
 
     Returns:
         The detections by image and class, in descending order of score; whether each is matched with an object; and
         whether with an ignored one.
     """
-    objects, detections, ranks = _sorted(objects, detections, num_classes, 100)
-    near, hits, skipped = _match(detections, objects, ranks, objects.ignore[None], num_classes)
+    order, ranks, _ = _ranked(detections, 100)
+    pairs = _pairs(overlaps or box_overlaps(detections, objects), order)
+    near, hits, skipped = _match(pairs, ranks, objects.ignore, objects.ignore[None])
     hit, skip = np.zeros(len(ranks), bool), np.zeros(len(ranks), bool)
     hit[near], skip[near] = hits[0][0], skipped[0][0]
-    return detections, hit, skip
+    return Detections(*(field[order] for field in detections)), hit, skip
 
 
-def _sorted(
-    objects: TrueObjects, detections: Detections, classes: int, limit: int
-) -> tuple[TrueObjects, Detections, Int64[np.ndarray, " kept"]]:
-    """Sort objects by image and class, detections by image, class and score; drop detections beyond the limit."""
-    order = np.argsort(objects.images * classes + objects.labels, kind="stable")
-    objects = TrueObjects(*(field[order] for field in objects))
-    group = detections.images * classes + detections.labels
-    order = np.lexsort((-detections.scores, group))
-    group = group[order]
-    first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(group) else np.zeros(0, np.int64)
-    ranks = np.arange(len(group)) - np.repeat(first, np.diff(np.r_[first, len(group)]))
-    kept = ranks < limit
-    return objects, Detections(*(field[order][kept] for field in detections)), ranks[kept]
+def _ranked(
+    detections: Detections, limit: int
+) -> tuple[Int64[np.ndarray, " kept"], Int64[np.ndarray, " kept"], Int64[np.ndarray, " kept"]]:
+    """Order detections without those beyond the limit for a class of an image.
+
+    Returns:
+        The detections by image, class and score; the number of each within its image and class; and the places of the
+        detections in this order, by class and score.
+    """
+    # One sort after the other, each of which keeps the order of the one before.
+    order = np.argsort(detections.images, kind="stable")
+    order = order[np.argsort(-detections.scores[order], kind="stable")]
+    by_score = order[np.argsort(_narrow(detections.labels[order]), kind="stable")]
+    order = by_score[np.argsort(_narrow(detections.images[by_score]), kind="stable")]
+    images, labels = detections.images[order], detections.labels[order]
+    begins = np.ones(len(order), bool)
+    begins[1:] = (images[1:] != images[:-1]) | (labels[1:] != labels[:-1])
+    (first,) = np.nonzero(begins)
+    ranks = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    order, ranks = order[ranks < limit], ranks[ranks < limit]
+    places = np.full(len(detections.scores), -1)
+    places[order] = np.arange(len(order))
+    by_score = places[by_score]
+    return order, ranks, by_score[by_score >= 0]
+
+
+def _narrow(values: Int64[np.ndarray, " values"]) -> np.ndarray:
+    """Bring numbers to the smallest type that holds them, in which they are sorted faster."""
+    return values.astype(np.min_scalar_type(values.max(initial=0)))
+
+
+def _pairs(overlaps: Overlaps, order: Int64[np.ndarray, " kept"]) -> Overlaps:
+    """Number the detections of overlaps as they are ordered, and sort pairs by detection and object."""
+    places = np.full(len(overlaps.areas), -1)
+    places[order] = np.arange(len(order))
+    detections = places[overlaps.detections]
+    (chosen,) = np.nonzero((detections >= 0) & (overlaps.values >= LEAST))
+    chosen = chosen[np.lexsort((overlaps.objects[chosen], detections[chosen]))]
+    return Overlaps(overlaps.areas[order], detections[chosen], overlaps.objects[chosen], overlaps.values[chosen])
 
 
 def _match(
-    detections: Detections,
-    objects: TrueObjects,
+    pairs: Overlaps,
     ranks: Int64[np.ndarray, " detections"],
+    ignore: Bool[np.ndarray, " objects"],
     left_out: Bool[np.ndarray, "areas objects"],
-    classes: int,
 ) -> tuple[Int64[np.ndarray, " found"], list[np.ndarray], list[np.ndarray]]:
     """Match every detection with at most one object.
 
@@ -156,24 +187,23 @@ def _match(
         The detections that overlap enough with any object, and for each range of areas whether they are matched with a
         counted object, and whether with an excluded one [thresholds, near].
     """
-    pair_detection, pair_object, overlap = _pairs(detections, objects, classes)
-    near, detection = np.unique(pair_detection, return_inverse=True)
-    rank = ranks[pair_detection]
+    near, detection = np.unique(pairs.detections, return_inverse=True)
+    rank = ranks[pairs.detections]
     order = np.argsort(rank, kind="stable")
     steps = np.searchsorted(rank[order], np.arange(rank.max() + 2)) if len(rank) else np.zeros(1, np.int64)
     least = np.minimum(THRESHOLDS, 1 - 1e-10)[:, None]
     hits, skipped = [], []
     for out in left_out:
         chosen = np.full((len(THRESHOLDS), len(near)), -1)
-        taken = np.zeros((len(THRESHOLDS), len(objects.labels)), bool)
+        taken = np.zeros((len(THRESHOLDS), len(ignore)), bool)
         for start, end in pairwise(steps.tolist()):
-            pairs = order[start:end]
-            if not len(pairs):
+            step = order[start:end]
+            if not len(step):
                 continue
-            owner, target = detection[pairs], pair_object[pairs]
-            free = (overlap[pairs] >= least) & ~(taken[:, target] & ~objects.ignore[target])
+            owner, target, overlap = detection[step], pairs.objects[step], pairs.values[step]
+            free = (overlap >= least) & ~(taken[:, target] & ~ignore[target])
             # Counted objects take precedence over excluded ones, then the highest overlap wins; ties go to the last.
-            value = np.where(free, overlap[pairs] + 2.0 * ~out[target], -1.0)
+            value = np.where(free, overlap + 2.0 * ~out[target], -1.0)
             first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
             best = np.maximum.reduceat(value, first, axis=1)
             lengths = np.diff(np.r_[first, len(owner)])
@@ -189,41 +219,18 @@ def _match(
     return near, hits, skipped
 
 
-def _pairs(
-    detections: Detections, objects: TrueObjects, classes: int
-) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
-    """List pairs of detections and objects of one image and class above the lowest threshold, with their overlaps."""
-    groups = objects.images * classes + objects.labels
-    group = detections.images * classes + detections.labels
-    low, high = np.searchsorted(groups, group, "left"), np.searchsorted(groups, group, "right")
-    count = high - low
-    detection = np.repeat(np.arange(len(group)), count)
-    target = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)
-    boxes, others = _from_sides(detections.boxes), _from_sides(objects.boxes)
-    left, right = boxes[detection], others[target]
-    shared = np.minimum(left[:, 2:4], right[:, 2:4]) - np.maximum(left[:, :2], right[:, :2])
-    inside = (shared > 0).all(1)
-    detection, target, shared, left, right = (value[inside] for value in (detection, target, shared, left, right))
-    intersection = shared[:, 0] * shared[:, 1]
-    area, other = left[:, 4] * left[:, 5], right[:, 4] * right[:, 5]
-    overlap = intersection / np.where(objects.ignore[target], area, area + other - intersection)
-    enough = overlap >= THRESHOLDS[0]
-    return detection[enough], target[enough], overlap[enough]
-
-
-def _from_sides(boxes: Float64[np.ndarray, "boxes 4"]) -> Float64[np.ndarray, "boxes 6"]:
-    """Return corners rounded as in pycocotools, which stores sides and adds them to corners, and the sides."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + sides, sides], axis=1)
-
-
 def _interpolated(
-    hit: Bool[np.ndarray, "thresholds detections"], skip: Bool[np.ndarray, "thresholds detections"], count: int
+    hit: Bool[np.ndarray, "thresholds near"],
+    wrong: Bool[np.ndarray, "thresholds near"],
+    alone: Int64[np.ndarray, " near"],
+    count: int,
 ) -> Float64[np.ndarray, "thresholds recalls"]:
-    """Compute the maximum precision at or above each recall; 0 if the recall is not reached."""
-    right = np.cumsum(hit, axis=1, dtype=np.float64)
-    wrong = np.cumsum(~hit & ~skip, axis=1, dtype=np.float64)
-    precision = right / (wrong + right + np.spacing(1))
+    """Compute the maximum precision at or above each recall; 0 if the recall is not reached.
+
+    Only detections that are near an object raise the recall; of the others the number before each of them is enough.
+    """
+    right = np.cumsum(hit, axis=1)
+    precision = right / (np.cumsum(wrong, axis=1) + alone + right + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     at_recalls = np.zeros((len(THRESHOLDS), len(RECALLS)))
     for row, recall in enumerate(right / count):

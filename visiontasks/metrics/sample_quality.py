@@ -12,6 +12,8 @@ from visiontasks.losses.pixels import mean_of_pixels, pixels_of
 from visiontasks.metrics.coco_scoring import coco_hits
 from visiontasks.metrics.confusion import segmentation_scores
 from visiontasks.metrics.detection_records import Detections, TrueObjects
+from visiontasks.metrics.mask_overlaps import batch_overlaps
+from visiontasks.metrics.overlaps import Overlaps
 from visiontasks.types import (
     IGNORED,
     AutoencodingPredictions,
@@ -19,6 +21,8 @@ from visiontasks.types import (
     ClassificationPredictions,
     DetectionBatch,
     DetectionPredictions,
+    InstanceBatch,
+    InstancePredictions,
     LocalizationBatch,
     LocalizationPredictions,
     SegmentationBatch,
@@ -69,13 +73,25 @@ def detection_quality(batch: DetectionBatch, predictions: DetectionPredictions) 
     images, rows = torch.nonzero(batch.labels >= 0, as_tuple=True)
     annotated = (field[images, rows] for field in (batch.boxes, batch.labels, batch.ignore, batch.areas))
     objects = TrueObjects(*_on_host(images, *annotated))
-    count = len(batch.labels)
+    return f"F1 at score {SCORE} and IoU 0.5", _f1(len(batch.labels), detections, objects)
+
+
+def instance_quality(batch: InstanceBatch, predictions: InstancePredictions) -> Quality:
+    """Return F1 of the detections with a score of at least 0.5, at mask IoU 0.5; NaN without objects and detections."""
+    values = _f1(len(batch.labels), *batch_overlaps(predictions, batch, SCORE))
+    return f"F1 at score {SCORE} and mask IoU 0.5", values
+
+
+def _f1(
+    count: int, detections: Detections, objects: TrueObjects, overlaps: Overlaps | None = None
+) -> Float[Tensor, " batch"]:
+    """Compute F1 of each of so many images."""
     classes = int(max(detections.labels.max(initial=0), objects.labels.max(initial=0))) + 1
-    detections, hit, skipped = coco_hits(detections, objects, classes)
+    detections, hit, skipped = coco_hits(detections, objects, classes, overlaps)
     right, wrong = (np.bincount(detections.images[chosen], minlength=count) for chosen in (hit, ~hit & ~skipped))
     wanted = np.bincount(objects.images[~objects.ignore], minlength=count)
     with np.errstate(invalid="ignore"):
-        return f"F1 at score {SCORE} and IoU 0.5", torch.from_numpy(2 * right / (right + wrong + wanted))
+        return torch.from_numpy(2 * right / (right + wrong + wanted))
 
 
 def _mean_iou(labels: Tensor, mask: Tensor) -> Float[Tensor, ""]:

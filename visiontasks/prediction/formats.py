@@ -92,7 +92,7 @@ class ValuesCsv(TextWriter):
 
 
 class _CocoResults(TextWriter):
-    """COCO results format: ``image_id``, ``category_id``, ``bbox`` or ``segmentation``, ``score``, in one list.
+    """COCO results format: ``image_id``, ``category_id``, ``bbox``, ``segmentation`` or both, ``score``, in one list.
 
     Each entry also has ``file_name``.
     """
@@ -124,18 +124,18 @@ class _CocoResults(TextWriter):
         for entry in about.get("objects") or about.get("classes", []):
             if entry["class"] not in self.ids.categories:
                 continue
-            of_class = {"category_id": self.ids.categories[entry["class"]]}
+            fields: dict[str, Any] = {}
             if "mask" in entry:
-                entries.append({**image, **of_class, "segmentation": entry["mask"]})
-                continue
-            x1, y1, x2, y2 = entry["box"]
-            box = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)]
-            entries.append({**image, **of_class, "bbox": box, "score": entry["score"]})
+                fields["segmentation"] = entry["mask"]
+            if "box" in entry:
+                x1, y1, x2, y2 = entry["box"]
+                fields |= {"bbox": [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], "score": entry["score"]}
+            entries.append({**image, "category_id": self.ids.categories[entry["class"]], **fields})
         return self.separator.join(map(json.dumps, entries))
 
 
 class CocoBoxes(_CocoResults):
-    """Boxes in the format of COCO results."""
+    """Boxes in the format of COCO results, with their masks if there are some."""
 
 
 class CocoMasks(_CocoResults):

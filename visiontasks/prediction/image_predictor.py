@@ -23,8 +23,6 @@ from visiontasks.tasks.batches import without_truth
 
 Fields = dict[str, Any]
 """Fields of :class:`~visiontasks.prediction.results.Prediction` that a task fills."""
-Scale = tuple[float, float]
-"""Height and width of an image over those in the batch."""
 
 
 class PreparedImage(NamedTuple):
@@ -114,7 +112,7 @@ class ImagePredictor:
         for index, (_, window) in enumerate(samples):
             of_one = partial(_image_of, index=index)
             of_image = _map(predictions, of_one)
-            fields = self.fields(of_image, (window.height / window.size[0], window.width / window.size[1]))
+            fields = self.fields(of_image, window)
             if draw:
                 fields["picture"] = partial(draw, _map(_map(batch, of_one), Tensor.cpu), of_image, self.class_names)
             of_images.append(fields)
@@ -130,12 +128,12 @@ class ImagePredictor:
         """Compute the raw outputs of a batch as in evaluation."""
         return self.task.eval_forward(*self.task.inputs(batch), **self.forward_options)
 
-    def fields(self, predictions: Any, scale: Scale) -> Fields:  # noqa: ANN401 (each task has its own)
+    def fields(self, predictions: Any, window: Window) -> Fields:  # noqa: ANN401 (each task has its own)
         """Fill the fields of the prediction of one image.
 
         Args:
             predictions: The predictions of this image alone, on the CPU.
-            scale: Factors that map pixels of the network's input to those of the original.
+            window: The part of the original that the network sees, and the size at which it sees it.
         """
         return {"values": self.task.kind.row(predictions, self.class_names)}
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.resizing import Whole
+from visiontasks.data.augmentation.windows import Window
 from visiontasks.data.images.arrays import resize
 from visiontasks.errors import ArgumentError
-from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Sample, Scale, given_options
+from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Sample, given_options
 from visiontasks.prediction.sliding_window import Image, slide
 from visiontasks.tasks.averaging import Flips, Probabilities, check_averaging
 from visiontasks.tasks.batches import without_truth
@@ -110,12 +111,11 @@ class MaskPredictor(ImagePredictor):
         """Segment images: with a window one by one, otherwise together."""
         if self.window is None:
             return super().predict_batch(samples)
-        return [self._of_mask(self.segment(prepared.images), window[2:4]) for prepared, window in samples]
+        return [self._of_mask(self.segment(image.images), (window.height, window.width)) for image, window in samples]
 
-    def fields(self, predictions: SegmentationPredictions, scale: Scale) -> Fields:
+    def fields(self, predictions: SegmentationPredictions, window: Window) -> Fields:
         """Return the mask at the size of the original, its classes, and the share of the pixels of each."""
-        height, width = predictions.labels.shape[-2:]
-        return self._of_mask(predictions.labels[0], (round(height * scale[0]), round(width * scale[1])))
+        return self._of_mask(predictions.labels[0], (window.height, window.width))
 
     def _probabilities(self, windows: UInt8[Tensor, "batch channels height width"]) -> Probabilities:
         batch = without_truth(self.task.batch_type, windows.to(self.task.device))

@@ -6,6 +6,7 @@ from torch.nn.functional import interpolate
 from visiontasks.prediction.results import Prediction
 from visiontasks.visualization import Picture, class_color, from_pillow, overlay, to_rgb
 from visiontasks.visualization.captions import draw_boxes, draw_legend, letter_height
+from visiontasks.visualization.instances import paint_instances
 from visiontasks.visualization.pictures import resized
 
 _LEAST_SIDE = 160
@@ -15,7 +16,8 @@ _LEAST_SIDE = 160
 def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
     """Draw a prediction onto its image, or an autoencoder's reconstruction beside it.
 
-    The drawing shows boxes with class and score, the colours of a mask, or a list of classes.
+    The drawing shows boxes with class and score, with masks a colour for each, the colours of a mask of classes, or a
+    list of classes.
 
     Args:
         prediction: With the pixels of its image (``keep_images``).
@@ -41,6 +43,10 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
     letters = letter_height(picture.size)
     titles = [f"{name} {score:.2f}" for name, score in zip(prediction.class_names, prediction.scores, strict=True)]
     colors = [class_color(label) for label in prediction.labels]
+    if prediction.instances is not None:
+        colors = [class_color(number) for number in range(len(titles))]
+        masks = (prediction.instance(number) for number in reversed(range(len(titles))))
+        picture = paint_instances(picture, masks, (height, width), colors[::-1])
     if prediction.boxes is None:
         draw_legend(picture, list(zip(titles, colors, strict=True)), letters)
     else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.windows import Window, show_boxes
 from visiontasks.data.index.proposal_files import ProposalFile
+from visiontasks.detection.mask_pasting import paste_masks
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.heads.code import embedding
 from visiontasks.prediction.formats import (
@@ -24,15 +25,17 @@ from visiontasks.prediction.formats import (
     ValuesCsv,
     VocXml,
 )
-from visiontasks.prediction.image_predictor import Fields, ImagePredictor, Scale, given_options
+from visiontasks.prediction.image_predictor import Fields, ImagePredictor, given_options
+from visiontasks.prediction.instance_images import InstanceImages
 from visiontasks.prediction.mask_predictor import MaskPredictor
 from visiontasks.prediction.programs import DetectionProgram, Program
-from visiontasks.prediction.results import Box
+from visiontasks.prediction.results import Box, pasted_run_lengths
 from visiontasks.prediction.writers import Writer
 from visiontasks.tasks.autoencoding import AutoencodingTask
 from visiontasks.tasks.averaging import Flips, check_averaging
 from visiontasks.tasks.classification import ClassificationTask
 from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.instance_segmentation import InstanceSegmentationTask
 from visiontasks.tasks.localization import LocalizationTask
 from visiontasks.tasks.segmentation import SegmentationTask
 from visiontasks.tasks.task import Task
@@ -40,6 +43,7 @@ from visiontasks.types import (
     AutoencodingPredictions,
     ClassificationPredictions,
     DetectionPredictions,
+    InstancePredictions,
     LocalizationPredictions,
     ProposalBatch,
 )
@@ -48,7 +52,7 @@ from visiontasks.types import (
 class ClassPredictor(ImagePredictor):
     """Classes of images."""
 
-    def fields(self, predictions: ClassificationPredictions, scale: Scale) -> Fields:
+    def fields(self, predictions: ClassificationPredictions, window: Window) -> Fields:
         """List the most probable class or, if multilabel, all predicted classes, most probable first."""
         label, score = predictions.labels[0], predictions.scores[0]
         if not label.ndim:
@@ -60,10 +64,10 @@ class ClassPredictor(ImagePredictor):
 class LocalizationPredictor(ImagePredictor):
     """One class and one box of each image."""
 
-    def fields(self, predictions: LocalizationPredictions, scale: Scale) -> Fields:
+    def fields(self, predictions: LocalizationPredictions, window: Window) -> Fields:
         """Convert the box to pixels of the original image."""
         named = self.named(predictions.labels.tolist(), predictions.scores.tolist())
-        return named | {"boxes": _original(predictions.boxes, scale)}
+        return named | {"boxes": _original(predictions.boxes, window)}
 
 
 class DetectionPredictor(ImagePredictor):
@@ -128,26 +132,45 @@ class DetectionPredictor(ImagePredictor):
         (row,) = self.file.rows([name])
         return torch.from_numpy(show_boxes(self.file.boxes(int(row)), window)).float()
 
-    def fields(self, predictions: DetectionPredictions, scale: Scale) -> Fields:
+    def fields(self, predictions: DetectionPredictions, window: Window) -> Fields:
         """Convert the boxes to pixels of the original image."""
         real = predictions.labels[0] >= 0
         named = self.named(predictions.labels[0, real].tolist(), predictions.scores[0, real].tolist())
-        return named | {"boxes": _original(predictions.boxes[0, real], scale)}
+        return named | {"boxes": _original(predictions.boxes[0, real], window)}
+
+
+class InstancePredictor(DetectionPredictor):
+    """All boxes of each image, and the mask in each; see :class:`DetectionPredictor`."""
+
+    def fields(self, predictions: InstancePredictions, window: Window) -> Fields:  # type: ignore[override]  # with masks
+        """Paste the masks into the original image."""
+        real = predictions.labels[0] >= 0
+        down, across = _scale(window)
+        boxes = predictions.boxes[0, real].double() * torch.tensor([across, down, across, down], dtype=torch.float64)
+        size = (window.height, window.width)
+        masks = paste_masks(predictions.masks[0, real], boxes, size)
+        boxes_and_classes = super().fields(DetectionPredictions(*predictions[:3]), window)
+        return boxes_and_classes | {"instances": tuple(pasted_run_lengths(mask, size) for mask in masks)}
 
 
 class CodePredictor(ImagePredictor):
     """Codes of images and their reconstructions."""
 
-    def fields(self, predictions: AutoencodingPredictions, scale: Scale) -> Fields:
+    def fields(self, predictions: AutoencodingPredictions, window: Window) -> Fields:
         """Extract the code and the reconstruction."""
         (code,) = embedding(predictions.codes.float())
         pixels = (255 * predictions.images[0]).round().to(torch.uint8)
         return {"code": tuple(code.tolist()), "reconstruction": pixels}
 
 
-def _original(boxes: Float[Tensor, "boxes 4"], scale: Scale) -> tuple[Box, ...]:
-    down, across = scale
+def _original(boxes: Float[Tensor, "boxes 4"], window: Window) -> tuple[Box, ...]:
+    down, across = _scale(window)
     return tuple((x1 * across, y1 * down, x2 * across, y2 * down) for x1, y1, x2, y2 in boxes.tolist())
+
+
+def _scale(window: Window) -> tuple[float, float]:
+    """Return the factors of height and width that map what the network sees to the original."""
+    return window.height / window.size[0], window.width / window.size[1]
 
 
 class PredictionRow(NamedTuple):
@@ -166,14 +189,22 @@ class PredictionRow(NamedTuple):
     program: type[Program] = Program
 
 
+_OF_DETECTORS = ("score", "proposals", "flips", "scales")
+
 PREDICTION_ROWS: dict[type[Task], PredictionRow] = {
     ClassificationTask: PredictionRow(ClassPredictor, (), {"csv": Csv, "jsonl": JsonLines}),
     LocalizationTask: PredictionRow(
         LocalizationPredictor, (), {"csv": BoxCsv, "jsonl": JsonLines, "coco": CocoBoxes, "voc": VocXml}
     ),
+    InstanceSegmentationTask: PredictionRow(
+        InstancePredictor,
+        _OF_DETECTORS,
+        {"jsonl": JsonLines, "csv": BoxCsv, "coco": CocoBoxes, "png": InstanceImages},
+        DetectionProgram,
+    ),
     DetectionTask: PredictionRow(
         DetectionPredictor,
-        ("score", "proposals", "flips", "scales"),
+        _OF_DETECTORS,
         {"jsonl": JsonLines, "csv": BoxCsv, "coco": CocoBoxes, "voc": VocXml},
         DetectionProgram,
     ),

@@ -8,7 +8,11 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
+from visiontasks.detection.mask_pasting import Pasted
+
 Box = tuple[float, float, float, float]
+RunLengths = dict[str, Any]
+"""A mask in COCO's form: ``size``, height and width, and the compressed ``counts`` as text."""
 
 
 class Prediction(NamedTuple):
@@ -23,6 +27,7 @@ class Prediction(NamedTuple):
         class_names: Their names.
         scores: Their probabilities, 0 to 1. Segmentation: the share of the pixels that belong to each.
         boxes: xyxy, one for each label; None for a task without boxes.
+        instances: Instances: the mask of each label, as COCO's run lengths; :meth:`instance` decodes one.
         mask: Segmentation: class of each pixel; multilabel: for each class whether a pixel belongs to it, 1 or 0.
         code: Autoencoding: the code; for a spatial code, the mean over its positions.
         reconstruction: Autoencoding: the output of the decoder, at the input size of the network.
@@ -38,6 +43,7 @@ class Prediction(NamedTuple):
     class_names: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     boxes: tuple[Box, ...] | None = None
+    instances: tuple[RunLengths, ...] | None = None
     mask: UInt8[Tensor, "height width"] | UInt8[Tensor, "classes height width"] | None = None
     code: tuple[float, ...] | None = None
     reconstruction: UInt8[Tensor, "channels rows columns"] | None = None
@@ -54,7 +60,13 @@ class Prediction(NamedTuple):
             class_names=tuple(self.class_names[index] for index in kept),
             scores=tuple(self.scores[index] for index in kept),
             boxes=None if self.boxes is None else tuple(self.boxes[index] for index in kept),
+            instances=None if self.instances is None else tuple(self.instances[index] for index in kept),
         )
+
+    def instance(self, index: int) -> Pasted:
+        """Return the window of the mask of a label, xyxy, and the zeros and ones in it."""
+        assert self.instances is not None
+        return decoded_window(self.instances[index])
 
     def layer(self, label: int) -> UInt8[Tensor, "height width"]:
         """Return the binary mask of a class of a segmentation."""
@@ -66,8 +78,8 @@ class Prediction(NamedTuple):
 
         Returns:
             ``file``, and ``error`` or ``height``, ``width`` and one of: ``classes`` (label, class, score; of a
-            segmentation label, class, share, and ``mask``: COCO's run lengths), ``objects`` (with ``box``, xyxy),
-            ``code`` (a list of numbers), and ``values`` (of a task of your own).
+            segmentation label, class, share, and ``mask``: COCO's run lengths), ``objects`` (with ``box``, xyxy, and of
+            instances ``mask``), ``code`` (a list of numbers), and ``values`` (of a task of your own).
 
         Example:
             >>> Prediction(Path("a.jpg"), (20, 30), (1,), ("cat",), (0.75,)).as_dict()["classes"]
@@ -91,12 +103,44 @@ class Prediction(NamedTuple):
             if self.mask is not None:
                 entry["share"] = entry.pop("score")
                 entry["mask"] = run_lengths(self.layer(entry["label"]))
+            if self.instances is not None:
+                entry["mask"] = self.instances[index]
         return about | {"classes" if self.boxes is None else "objects": entries}
 
 
-def run_lengths(mask: UInt8[Tensor, "height width"]) -> dict[str, Any]:
+def run_lengths(mask: UInt8[Tensor, "height width"]) -> RunLengths:
     """Encode a mask of zeros and ones as COCO does: ``size`` and the compressed ``counts``."""
     from pycocotools.mask import encode
 
     encoded = encode(np.asfortranarray(mask.numpy()))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
+
+
+def pasted_run_lengths(pasted: Pasted, size: tuple[int, int]) -> RunLengths:
+    """Encode a mask in a window of an image as :func:`run_lengths` does the whole one.
+
+    Args:
+        pasted: The window, and the zeros and ones in it.
+        size: Height and width of the image.
+    """
+    from pycocotools.mask import frPyObjects
+
+    (left, top, right, bottom), mask = pasted
+    # Column by column, with a zero below each, where every run ends that began in it.
+    pixels = np.zeros((right - left, bottom - top + 1), np.uint8)
+    pixels[:, :-1] = mask.T
+    (changes,) = np.nonzero(np.diff(pixels.ravel(), prepend=0))
+    columns, rows = np.divmod(changes, bottom - top + 1)
+    places, times = np.unique((left + columns) * size[0] + top + rows, return_counts=True)
+    # A run that ends below the image goes on at the top of the next column.
+    ends = np.concatenate([[0], places[times == 1], [size[0] * size[1]]])
+    encoded = frPyObjects({"size": list(size), "counts": np.diff(ends).tolist()}, *size)
+    return {"size": list(size), "counts": encoded["counts"].decode("ascii")}
+
+
+def decoded_window(mask: RunLengths) -> Pasted:
+    """Decode a mask to the window around it, xyxy, and the zeros and ones in it; zeros if it is empty."""
+    from pycocotools.mask import decode, toBbox
+
+    left, top, width, height = (int(value) for value in toBbox(mask))
+    return (left, top, left + width, top + height), decode(mask)[top : top + height, left : left + width]

@@ -101,7 +101,7 @@ def write_predictions(
         text = writer.encode(prediction if all_boxes else prediction.at_least(writer.least))
         if overlay is not None and prediction.error is None:
             overlay(prediction if all_boxes else prediction.at_least(_CLEAR))
-        return prediction._replace(image=None, mask=None, reconstruction=None, picture=None), text
+        return prediction._replace(image=None, instances=None, mask=None, reconstruction=None, picture=None), text
 
     for prediction, text in in_order(write, predictions, _THREADS, ahead=2 * _THREADS):
         writer.collect(text)

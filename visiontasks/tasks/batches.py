@@ -102,12 +102,10 @@ def without_truth(kind: Any, images: Tensor, **known: Tensor) -> Any:  # noqa: A
         "mask_windows": torch.zeros(*objects, 4, dtype=torch.int64, device=device),
         "masks": torch.full((count, *images.shape[-2:]), IGNORED, dtype=torch.uint8, device=device),
         # Not a tensor made from a list, whose copy to a GPU would block the host.
-        **dict.fromkeys(
-            ("sizes", "mask_sizes"),
-            torch.cat([torch.full((count, 1), side, device=device) for side in images.shape[-2:]], 1),
-        ),
+        "sizes": torch.cat([torch.full((count, 1), side, device=device) for side in images.shape[-2:]], 1),
         "scale": torch.ones(count, 2, device=device),
         "ids": torch.arange(count, device=device),
     }
     fields = unknown | {"images": images} | known
+    fields = {"mask_sizes": fields["sizes"]} | fields
     return kind(**{name: fields.get(name, torch.full((count,), torch.nan, device=device)) for name in kind._fields})

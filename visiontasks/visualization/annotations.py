@@ -6,8 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from visiontasks.instance_masks import unpack_masks
 from visiontasks.visualization.captions import draw_boxes
 from visiontasks.visualization.colors import IGNORED_COLOR, class_color
+from visiontasks.visualization.instances import paint_instances
 from visiontasks.visualization.masks import blend, one_layer
 from visiontasks.visualization.pictures import Picture, from_pillow, resized
 
@@ -16,6 +18,8 @@ def draw_sample(
     sample: NamedTuple, class_names: Sequence[str], side: int = 320, scores: Sequence[float] | None = None
 ) -> tuple[Picture, str]:
     """Draw the annotations of a sample onto its image: boxes with their classes, masks in colour, a title.
+
+    Classes have a colour each in masks of classes and for boxes; objects that have masks have one each.
 
     Args:
         sample: A batch of one image, of any task; padding is left out.
@@ -41,12 +45,20 @@ def draw_sample(
     elif "boxes" in fields:
         boxes, labels = fields["boxes"].reshape(-1, 4) * factor, labels.reshape(-1)
         ignore = fields["ignore"][0].tolist() if "ignore" in fields else [False] * len(boxes)
+        of_instances = [IGNORED_COLOR if ignored else class_color(number) for number, ignored in enumerate(ignore)]
+        if "mask_bits" in fields:
+            windows = fields["mask_windows"][0].numpy()
+            masks = zip(windows.tolist(), unpack_masks(fields["mask_bits"][0].numpy(), windows), strict=True)
+            # The first ones are on top, as their names are.
+            size = fields["mask_sizes"][0].tolist()
+            picture = paint_instances(picture, reversed(list(masks)), size, of_instances[::-1])
         shown = [index for index, label in enumerate(labels.tolist()) if label >= 0]
         names, colors = [], []
         for index in shown:
             label, score = int(labels[index]), "" if scores is None else f" {scores[index]:.2f}"
             names.append(class_names[label] + score + (" (ignored)" if ignore[index] else ""))
-            colors.append(IGNORED_COLOR if ignore[index] else class_color(label))
+            of_class = IGNORED_COLOR if ignore[index] else class_color(label)
+            colors.append(of_instances[index] if "mask_bits" in fields else of_class)
         draw_boxes(picture, boxes[shown].tolist(), names, colors, _LETTERS)
         title = f"{len(shown)} object{'' if len(shown) == 1 else 's'}"
     elif labels.ndim:

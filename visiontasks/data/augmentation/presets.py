@@ -24,6 +24,15 @@ def _move(degrees: float, scale: tuple[float, float], translate: float) -> Step:
     )
 
 
+_OF_OBJECTS: dict[str, tuple[Step, ...]] = {
+    "none": (),
+    "light": (_FLIP,),
+    "default": (_FLIP, _COLOR),
+    "multiscale": (_FLIP, _COLOR),
+    "large-scale-jitter": (_FLIP, _COLOR),
+    "strong": (_FLIP, ("BBoxSafeRandomCrop", {"erosion_rate": 0.2, "p": 0.5}), _STRONG_COLOR, _BLUR),
+}
+
 PRESETS: dict[str, dict[str, tuple[Step, ...]]] = {
     "classification": {
         "none": (),
@@ -39,14 +48,8 @@ PRESETS: dict[str, dict[str, tuple[Step, ...]]] = {
         "default": (_FLIP, _COLOR),
         "strong": (_FLIP, _move(5, (0.7, 1.2), 0.1), _STRONG_COLOR, _BLUR),
     },
-    "detection": {
-        "none": (),
-        "light": (_FLIP,),
-        "default": (_FLIP, _COLOR),
-        "multiscale": (_FLIP, _COLOR),
-        "large-scale-jitter": (_FLIP, _COLOR),
-        "strong": (_FLIP, ("BBoxSafeRandomCrop", {"erosion_rate": 0.2, "p": 0.5}), _STRONG_COLOR, _BLUR),
-    },
+    "detection": _OF_OBJECTS,
+    "instances": _OF_OBJECTS,
     "segmentation": {
         "none": (),
         "light": (_FLIP,),
@@ -65,6 +68,7 @@ PRESETS: dict[str, dict[str, tuple[Step, ...]]] = {
 ADDITIONS: dict[str, tuple[str, ...]] = {
     "classification": ("erasing",),
     "detection": ("copy-paste",),
+    "instances": ("copy-paste",),
     "segmentation": ("class-aware",),
 }
 """What can be added to any preset of a task: ``trivial+erasing``."""

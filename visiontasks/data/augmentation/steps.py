@@ -21,6 +21,12 @@ _LEFT_OUT = {
 """Transforms whose work is done elsewhere, with where."""
 
 _IMAGES_ONLY = {"AutoAugment", "RandAugment", "TrivialAugmentWide", "AugMix"}
+_TRUTH = {
+    "detection": "boxes",
+    "instances": "boxes and masks",
+    "localization": "boxes",
+    "segmentation": "masks",
+}
 _OF_BOXES = {"RandomIoUCrop", "SanitizeBoundingBoxes", "ClampBoundingBoxes", "ConvertBoundingBoxFormat"}
 
 
@@ -73,10 +79,10 @@ def check_task(pipeline: Any, task: str) -> None:  # noqa: ANN401 (of either lib
     Raises:
         ArgumentError: If one does not.
     """
-    truth = {"detection": "boxes", "localization": "boxes", "segmentation": "masks"}.get(task, "classes alone")
+    truth = _TRUTH.get(task, "classes alone")
     for step in leaves([pipeline]):
         name = type(step).__name__
-        unmoved, needed = name in _IMAGES_ONLY and truth != "classes alone", name in _OF_BOXES and truth != "boxes"
+        unmoved, needed = name in _IMAGES_ONLY and truth != "classes alone", name in _OF_BOXES and "boxes" not in truth
         if is_of_torchvision(step) and (unmoved or needed):
             why = "changes images alone" if unmoved else "needs boxes"
             message = f"The augmentation has {name}, which {why}; the samples of {task} have {truth}. Leave it out."

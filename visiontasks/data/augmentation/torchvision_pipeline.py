@@ -24,13 +24,13 @@ class Transformed(NamedTuple):
         pixels: The image.
         boxes: Boxes, xyxy in pixels; they may reach out of the image.
         kept: Position of each among the given ones.
-        mask: The mask; None if none was given.
+        mask: The mask, or that of each remaining box; None if none was given.
     """
 
     pixels: Pixels
     boxes: Float64[np.ndarray, "kept 4"]
     kept: Int64[np.ndarray, " kept"]
-    mask: UInt8[np.ndarray, "rows columns"] | None
+    mask: UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "kept rows columns"] | None
 
 
 class TorchvisionPipeline:
@@ -76,7 +76,7 @@ class TorchvisionPipeline:
         pixels: Pixels,
         seed: int,
         boxes: Float64[np.ndarray, "objects 4"] | None,
-        mask: UInt8[np.ndarray, "height width"] | None,
+        mask: UInt8[np.ndarray, "height width"] | UInt8[np.ndarray, "objects height width"] | None,
     ) -> Transformed:
         """Transform an image.
 
@@ -84,7 +84,7 @@ class TorchvisionPipeline:
             pixels: The image, uint8, [H, W, C].
             seed: Seed of all random numbers, at least 0.
             boxes: xyxy in pixels.
-            mask: Class of each pixel.
+            mask: Class of each pixel, or a mask for each box.
 
         Raises:
             ArgumentError: If a transform refuses the image, the boxes or the mask.
@@ -109,4 +109,6 @@ class TorchvisionPipeline:
         kept = data.get("labels", torch.arange(0)).numpy()
         moved = data["boxes"].numpy().astype(np.float64) if boxes is not None else np.empty((0, 4))
         changed = None if mask is None else np.ascontiguousarray(data["mask"].numpy())
+        if changed is not None and changed.ndim == 3 and len(changed) != len(kept):
+            changed = changed[kept]
         return Transformed(data["image"].permute(1, 2, 0).contiguous().numpy(), moved, kept, changed)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
+from visiontasks.data.augmentation.mask_planes import Planes, joined, separate
 from visiontasks.data.augmentation.presets import PASTED, PRESETS, get_preset
 from visiontasks.data.augmentation.steps import check_pixels, check_steps, check_task, is_of_torchvision, leaves
 from visiontasks.data.augmentation.torchvision_pipeline import TorchvisionPipeline
@@ -36,13 +37,13 @@ class Augmented(NamedTuple):
         pixels: The image.
         boxes: The remaining boxes, xyxy in pixels, inside the image.
         kept: Position of each remaining box among the given ones, to select its label.
-        mask: The mask; None if none was given.
+        mask: The mask, or the planes of all masks, those of dropped objects as well; None if none was given.
     """
 
     pixels: Pixels
     boxes: Float64[np.ndarray, "kept 4"]
     kept: Int64[np.ndarray, " kept"]
-    mask: UInt8[np.ndarray, "rows columns"] | None
+    mask: UInt8[np.ndarray, "rows columns"] | Planes | None
 
 
 class Augmentation:
@@ -173,7 +174,7 @@ class Augmentation:
         pixels: Pixels,
         seed: int,
         boxes: Float64[np.ndarray, "objects 4"] | None = None,
-        mask: UInt8[np.ndarray, "height width"] | None = None,
+        mask: UInt8[np.ndarray, "height width"] | Planes | None = None,
     ) -> Augmented:
         """Augment an image.
 
@@ -181,7 +182,8 @@ class Augmentation:
             pixels: The image, uint8, [H, W, C].
             seed: Seed of all random numbers.
             boxes: xyxy in pixels.
-            mask: Class of each pixel.
+            mask: Class of each pixel; or the masks of the objects whose boxes are given, in planes, see
+                :mod:`visiontasks.data.augmentation.mask_planes`. Boxes are moved as if there were no masks.
         """
         size = (pixels.shape[0], pixels.shape[1])
         # Albumentations compares the sides of a box in single precision; annotations may lack the image's size.
@@ -190,7 +192,12 @@ class Augmentation:
         if self.empty:
             return Augmented(pixels, clipped[kept], kept, mask)
         if self.torchvision is not None:
-            image, moved, left, mask = self.torchvision(pixels, seed, None if boxes is None else clipped[kept], mask)
+            planes = mask if mask is not None and mask.ndim == 3 else None
+            # Its transforms take a mask for each object, which SanitizeBoundingBoxes drops along with the boxes.
+            given = mask if planes is None else separate(planes, kept)
+            image, moved, left, mask = self.torchvision(pixels, seed, None if boxes is None else clipped[kept], given)
+            if planes is not None and mask is not None:
+                mask = joined(mask, kept[left], len(clipped))
             pixels = check_pixels(image, pixels)
             moved, inside = clip_boxes(moved, (pixels.shape[0], pixels.shape[1]), self.visible)
             return Augmented(pixels, moved[inside], kept[left[inside]], mask)
@@ -198,17 +205,19 @@ class Augmentation:
         pipeline = self.pipeline if boxes is None else self.pipeline_with_boxes
         pipeline.set_random_state(np.random.Generator(np.random.PCG64(seed)), Random(seed))
         data: dict[str, Any] = {"image": pixels}
-        if mask is not None:
-            data["mask"] = mask
+        if mask is not None and len(mask):  # no planes are those of no objects
+            data["mask" if mask.ndim == 2 else "masks"] = mask
         if boxes is not None:
             data["bboxes"] = np.column_stack((clipped[kept], np.arange(len(kept))))
         data = pipeline(**data)
         pixels = np.ascontiguousarray(check_pixels(data["image"], pixels))
+        if mask is not None:
+            mask = data.get("mask", data.get("masks", np.zeros((0, *pixels.shape[:2]), np.uint8)))
         if boxes is not None:
             bboxes = np.asarray(data["bboxes"], np.float64).reshape(-1, 5)
             moved, inside = clip_boxes(bboxes[:, :4], (pixels.shape[0], pixels.shape[1]))
-            return Augmented(pixels, moved[inside], kept[bboxes[inside, 4].astype(np.int64)], data.get("mask"))
-        return Augmented(pixels, np.empty((0, 4)), kept, data.get("mask"))
+            return Augmented(pixels, moved[inside], kept[bboxes[inside, 4].astype(np.int64)], mask)
+        return Augmented(pixels, np.empty((0, 4)), kept, mask)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state to send to a spawned worker process.

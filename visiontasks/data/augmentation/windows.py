@@ -43,17 +43,22 @@ def show_image(pixels: Pixels, window: Window) -> UInt8[np.ndarray, "rows column
     return _show(pixels, window, 0, nearest=False)
 
 
-def show_mask(mask: UInt8[np.ndarray, "height width"], window: Window) -> UInt8[np.ndarray, "rows columns"]:
+def show_mask(
+    mask: UInt8[np.ndarray, "height width"] | UInt8[np.ndarray, "planes height width"], window: Window
+) -> UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "planes rows columns"]:
     """Cut the window out of a mask and resize it without interpolation; pixels outside the mask are ignored.
 
     Args:
-        mask: Shape [H, W].
+        mask: Shape [H, W]; or planes of masks, each of which is treated as one.
         window: The part.
 
     Returns:
         The part, with height and width ``window.size``.
     """
-    return _show(mask, window, IGNORED, nearest=True)
+    if mask.ndim == 2:
+        return _show(mask, window, IGNORED, nearest=True)
+    shown = [_show(plane, window, IGNORED, nearest=True) for plane in mask]
+    return np.stack(shown) if shown else np.zeros((0, *window.size), np.uint8)
 
 
 def show_boxes(boxes: Float64[np.ndarray, "objects 4"], window: Window) -> Float64[np.ndarray, "objects 4"]:

@@ -31,7 +31,8 @@ class COCOData(FileData):
 
     Args:
         root: Folder of the data set.
-        task: ``"detection"``, ``"segmentation"``, ``"classification"``, or ``"localization"`` of the largest object.
+        task: ``"detection"``, ``"instances"``, ``"segmentation"``, ``"classification"``, or ``"localization"`` of the
+            largest object.
         train: Annotations to train on, relative to ``root``; by default found by searching.
         val: Annotations of the validation split. With ``train`` alone, it is split at random from the training images.
         test: Annotations of the test split; by default the validation split stands in for it.
@@ -46,14 +47,14 @@ class COCOData(FileData):
         DataError: If the annotations are not found or have errors (when first used).
     """
 
-    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "classification", "localization")
+    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "instances", "segmentation", "classification", "localization")
     background = True
     multilabel = True
 
     def __init__(
         self,
         root: str | Path = "data/coco",
-        task: Literal["detection", "segmentation", "classification", "localization"] = "detection",
+        task: Literal["detection", "instances", "segmentation", "classification", "localization"] = "detection",
         *,
         train: str | None = None,
         val: str | None = None,

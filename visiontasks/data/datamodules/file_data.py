@@ -18,6 +18,7 @@ from visiontasks.data.datamodules.file_tasks import (
     SIDES,
     Sizes,
     TaskName,
+    checked_proposals,
     checked_scale,
     evaluation_of,
     preparation_of,
@@ -55,12 +56,12 @@ class FileData(VisionData):
         task: What is learnt; it determines the type of the batches and the defaults for image size and augmentation.
         class_names: Classes in the order of the labels; None takes those of the annotations.
         image_size: Height and width in pixels that images are resized to, or one number; by default 224 x 224, for
-            autoencoding 128 x 128. In detection None keeps the aspect ratio, within ``shorter`` and ``longer``. In
+            autoencoding 128 x 128. In detection and for instances None keeps the aspect ratio, see ``shorter``. In
             segmentation it is the size of training crops (by default that of the images, 384 x 384 at most).
         scale: Segmentation: factor of the size at which images are seen, as 0.5; masks and scores keep the whole size.
         crop_scale: Segmentation: minimum and maximum scale, times ``scale``, at which training crops are taken.
-        shorter: Detection: length of the shorter side in pixels.
-        longer: Detection: maximum length of the longer side in pixels, for which the shorter side is reduced.
+        shorter: Detection, instances: length of the shorter side in pixels.
+        longer: Detection, instances: maximum length of the longer side, for which the shorter side is reduced.
         in_channels: Channels of the images: 1 for grey, 3 for RGB, or what the files hold.
         value_range: Values of the files that become 0 and 255, as in ``(0, 4095)`` for 12 bits in 16; ``"percentiles"``
             measures the 0.1th and 99.9th of the training images. By default the range of their type.
@@ -135,7 +136,7 @@ class FileData(VisionData):
         self.scale, self.crop_scale = checked_scale(task, scale), crop_scale
         self.shorter, self.longer = shorter, longer
         self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
-        self.proposals, self.on_error, self.cache = proposals, on_error, cache
+        self.proposals, self.on_error, self.cache = checked_proposals(task, proposals), on_error, cache
         self._measured: Statistics | None = None
         names = None if class_names is None else tuple(class_names)
         shares: Any = {"fractions": fractions, "seed": split_seed}

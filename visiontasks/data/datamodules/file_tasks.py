@@ -8,6 +8,7 @@ from visiontasks.data.augmentation.class_aware_crop import ClassAwareCrop
 from visiontasks.data.augmentation.presets import RESIZED, detection_resizing
 from visiontasks.data.augmentation.resizing import RandomResizedCrop, RandomScaledCrop, Resizing, Stretch, Whole, Within
 from visiontasks.data.datasets.file_dataset import FileDataset
+from visiontasks.data.datasets.instances import InstanceDataset
 from visiontasks.data.datasets.tasks import (
     AutoencodingDataset,
     ClassificationDataset,
@@ -18,7 +19,7 @@ from visiontasks.data.datasets.tasks import (
 )
 from visiontasks.errors import ArgumentError
 
-TaskName = Literal["classification", "localization", "detection", "segmentation", "autoencoding"]
+TaskName = Literal["classification", "localization", "detection", "instances", "segmentation", "autoencoding"]
 
 SIDES = (800, 1333)
 """Shorter and longer side in pixels of images that keep their aspect ratio, by default."""
@@ -73,13 +74,25 @@ def checked_scale(task: str, scale: float) -> float:
         ArgumentError: If it is not positive, or the task has another way to say the size of images.
     """
     if not 0 < scale < math.inf or (scale != 1 and task != "segmentation"):
-        other = "shorter and longer" if task == "detection" else "image_size"
+        other = "shorter and longer" if task in ("detection", "instances") else "image_size"
         message = (
             f"scale is {scale}, and task {task!r}; expected a factor of the size of the images, above 0, such as 0.5, "
             f"and task 'segmentation', which takes images as they are. The size for {task} is set by {other}."
         )
         raise ArgumentError(message)
     return scale
+
+
+def checked_proposals(task: str, proposals: str | None) -> str | None:
+    """Return the file of proposals.
+
+    Raises:
+        ArgumentError: If there is one, and the batches of the task have no proposals.
+    """
+    if proposals is not None and task != "detection":
+        message = f"proposals is {proposals!r}, and task {task!r}; expected task 'detection', whose batches have them."
+        raise ArgumentError(message)
+    return proposals
 
 
 def preparation_of(kind: str, size: tuple[int, int] | None) -> FileTask:
@@ -143,18 +156,21 @@ def _crop(sizes: Sizes) -> Resizing:
     return kind(sizes.size, (least * sizes.scale, most * sizes.scale))
 
 
+_DETECTION = FileTask(
+    DetectionDataset,
+    training=lambda sizes: detection_resizing(sizes.preset, sizes.shorter, sizes.longer),
+    evaluation=lambda sizes: Within(sizes.shorter, sizes.longer),
+    size=None,
+    multiple=32,
+)
+
 FILE_TASKS = {
     # A crop of an image shows its class if it has one, but not all of several classes.
     "classification": FileTask(ClassificationDataset, _crop_if_augmented, _stretch, (224, 224)),
     "multilabel classification": FileTask(MultilabelDataset, _stretch, _stretch, (224, 224)),
     "localization": FileTask(LocalizationDataset, _stretch, _stretch, (224, 224)),
-    "detection": FileTask(
-        DetectionDataset,
-        training=lambda sizes: detection_resizing(sizes.preset, sizes.shorter, sizes.longer),
-        evaluation=lambda sizes: Within(sizes.shorter, sizes.longer),
-        size=None,
-        multiple=32,
-    ),
+    "detection": _DETECTION,
+    "instances": _DETECTION._replace(dataset=InstanceDataset),
     "segmentation": FileTask(
         SegmentationDataset,
         training=_crop,

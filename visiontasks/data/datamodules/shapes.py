@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from visiontasks.data.augmentation.evaluation_view import EvaluationView
 from visiontasks.data.augmentation.presets import check_whole
 from visiontasks.data.augmentation.resizing import Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
+from visiontasks.data.datamodules.file_tasks import checked_proposals
 from visiontasks.data.datasets.batch_augmentation import batch_augmentation
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.datasets.memory_samples import MemorySamples
@@ -17,8 +19,9 @@ from visiontasks.data.index.proposal_files import ProposalFile
 from visiontasks.data.lightning_modules import VisionDataModule
 from visiontasks.data.scoring import ScoredSplit, Trained, matched_names
 from visiontasks.errors import ArgumentError, check_choice
+from visiontasks.instance_masks import pack_masks
 from visiontasks.sizes import ImageSize, height_and_width
-from visiontasks.types import DetectionBatch, LocalizationBatch, ProposalBatch, SegmentationBatch
+from visiontasks.types import DetectionBatch, InstanceBatch, LocalizationBatch, ProposalBatch, SegmentationBatch
 
 
 class ShapesDataModule(VisionDataModule):
@@ -29,7 +32,8 @@ class ShapesDataModule(VisionDataModule):
 
     Args:
         task: ``"classification"``; ``"localization"`` for batches with the box of the object; ``"detection"`` for all
-            boxes; ``"segmentation"`` for masks, in which ``background`` is a separate class.
+            boxes; ``"instances"`` for all boxes, and the mask of what is visible of each object; ``"segmentation"`` for
+            the class of each pixel, in which ``background`` is a separate class.
         train_size: Number of training images.
         val_size: Number of validation images.
         test_size: Number of test images.
@@ -41,7 +45,7 @@ class ShapesDataModule(VisionDataModule):
             ``"randaugment"``, each with or without ``"+erasing"``; tasks with boxes or masks use their own preset of
             that name, see :mod:`visiontasks.data.augmentation.presets`.
         max_objects: Maximum number of objects in an image; every number from 1 to it is equally likely. By default 3 in
-            detection, else 1.
+            detection and for instances, else 1.
         proposals: Detection: a file of proposals to include in the batches, see
             :mod:`visiontasks.data.index.proposal_files`.
         **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
@@ -56,12 +60,12 @@ class ShapesDataModule(VisionDataModule):
         torch.Size([4, 3, 64, 64])
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("classification", "localization", "detection", "segmentation")
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "localization", "detection", "instances", "segmentation")
     train_set: MemoryDataset
 
     def __init__(
         self,
-        task: Literal["classification", "localization", "detection", "segmentation"] = "classification",
+        task: Literal["classification", "localization", "detection", "instances", "segmentation"] = "classification",
         *,
         train_size: int = 2000,
         val_size: int = 500,
@@ -80,8 +84,8 @@ class ShapesDataModule(VisionDataModule):
             raise ArgumentError(message)
         check_choice("task", task, self.tasks)
         self.task = task
-        self.max_objects = max_objects or (3 if task == "detection" else 1)
-        self.proposals = proposals
+        self.max_objects = max_objects or (3 if task in ("detection", "instances") else 1)
+        self.proposals = checked_proposals(task, proposals)
         self.sizes = {"train": train_size, "val": val_size, "test": test_size}
         self.size = height_and_width("image_size", image_size)
         self.channels = in_channels
@@ -165,4 +169,8 @@ def _sample(task: str, drawn: ShapesSample, index: Tensor) -> Any:  # noqa: ANN4
     if task == "segmentation":
         return SegmentationBatch(image, drawn.mask, size, scale, index)
     ignore, areas = torch.zeros(len(drawn.boxes), dtype=torch.bool), (drawn.boxes[:, 2:] - drawn.boxes[:, :2]).prod(1)
-    return DetectionBatch(image, drawn.boxes, drawn.box_labels, ignore, size, scale, index, areas)
+    detection = DetectionBatch(image, drawn.boxes, drawn.box_labels, ignore, size, scale, index, areas)
+    if task == "detection":
+        return detection
+    bits, windows = pack_masks(drawn.owners.numpy() == np.arange(1, len(drawn.boxes) + 1)[:, None, None])
+    return InstanceBatch(*detection, torch.from_numpy(bits), torch.from_numpy(windows), size)

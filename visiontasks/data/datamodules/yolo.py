@@ -42,7 +42,7 @@ class YOLOData(FileData):
 
     Args:
         root: Folder of the data set.
-        task: ``"detection"``, ``"segmentation"``, or ``"localization"`` of the largest object.
+        task: ``"detection"``, ``"instances"``, ``"segmentation"``, or ``"localization"`` of the largest object.
         yaml: The description, relative to ``root``; by default found by searching.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
@@ -51,13 +51,13 @@ class YOLOData(FileData):
         DataError: If the folder does not contain such a data set, or its annotations have errors (when first used).
     """
 
-    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "segmentation", "localization")
+    tasks: ClassVar[tuple[TaskName, ...]] = ("detection", "instances", "segmentation", "localization")
     background = True
 
     def __init__(
         self,
         root: str | Path = "data",
-        task: Literal["detection", "segmentation", "localization"] = "detection",
+        task: Literal["detection", "instances", "segmentation", "localization"] = "detection",
         *,
         yaml: str | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)

@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from visiontasks.data.augmentation.mask_planes import Planes
 from visiontasks.data.augmentation.resizing import Resizing, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.augmentation.windows import clip_boxes, show_boxes, show_image, show_mask
@@ -82,7 +83,7 @@ class View(NamedTuple):
         scale: Height and width of the visible content of the image, divided by ``size``.
         boxes: Remaining boxes, xyxy in pixels.
         kept: Position of each remaining box among the given ones.
-        mask: Class of each pixel; None if no mask was given.
+        mask: Class of each pixel, or the planes of masks; None if neither was given.
     """
 
     image: UInt8[Tensor, "channels height width"]
@@ -90,7 +91,7 @@ class View(NamedTuple):
     scale: Float32[Tensor, "2"]
     boxes: Float32[Tensor, "kept 4"]
     kept: Int64[np.ndarray, " kept"]
-    mask: UInt8[Tensor, "height width"] | None
+    mask: UInt8[Tensor, "height width"] | UInt8[Tensor, "planes height width"] | None
 
 
 class FileDataset(Dataset[BatchT], ABC):
@@ -137,7 +138,7 @@ class FileDataset(Dataset[BatchT], ABC):
         self.multiple = multiple
         self.cache = ImageCache(self.sizes(), reading.channels) if cache else None
         # Shared, so that the main process and the other workers know what a worker finds.
-        self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
+        self.left_out = torch.zeros(len(index), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         """Count the images."""
@@ -146,7 +147,7 @@ class FileDataset(Dataset[BatchT], ABC):
     @property
     def unreadable(self) -> list[Path]:
         """The files that could not be read so far; with ``on_error="raise"`` there are none."""
-        return [self.index.file(image) for image in torch.nonzero(self._unreadable).flatten().tolist()]
+        return [self.index.file(image) for image in torch.nonzero(self.left_out).flatten().tolist()]
 
     def size(self, image: int) -> tuple[int, int]:
         """Return the height and width of an image: as annotated, otherwise from the header of its file.
@@ -222,7 +223,7 @@ class FileDataset(Dataset[BatchT], ABC):
         index: int,
         epoch: int,
         boxes: Float64[np.ndarray, "objects 4"] | None = None,
-        mask: UInt8[np.ndarray, "height width"] | None = None,
+        mask: UInt8[np.ndarray, "height width"] | Planes | None = None,
     ) -> View:
         """Read, augment and resize an image together with its boxes or mask.
 
@@ -230,7 +231,7 @@ class FileDataset(Dataset[BatchT], ABC):
             index: Position of the image.
             epoch: Number of passes over the data set before this one.
             boxes: xyxy in pixels of the image.
-            mask: Class of each pixel.
+            mask: Class of each pixel, or the masks of the objects in planes.
         """
         pixels = self.pixels(index)
         seed = sample_seed(self.seed, epoch, index)
@@ -243,18 +244,17 @@ class FileDataset(Dataset[BatchT], ABC):
         # A separate random stream: that of the augmentation starts with the same seed.
         resizing, random = self.resizing, Random(f"resizing {seed}")
         height, width = pixels.shape[:2]
-        window = resizing.window(height, width, random) if mask is None else resizing.window_of_mask(mask, random)
+        of_classes = mask is not None and mask.ndim == 2
+        window = resizing.window_of_mask(mask, random) if of_classes else resizing.window(height, width, random)
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)
-        shown = None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window)))
-        scale = window.height / window.size[0], window.width / window.size[1]
         pixels = show_image(pixels, window)
         return View(
             to_tensor(pixels if self.augmentation is None else self.augmentation.of_view(pixels, seed)),
             torch.tensor(window.size),
-            torch.tensor(scale, dtype=torch.float32),
+            torch.tensor((window.height / window.size[0], window.width / window.size[1]), dtype=torch.float32),
             torch.from_numpy(boxes[inside].astype(np.float32)),
             kept[inside],
-            shown,
+            None if mask is None else torch.from_numpy(np.ascontiguousarray(show_mask(mask, window))),
         )
 
     def _read(self, index: int) -> Pixels:
@@ -276,14 +276,14 @@ class FileDataset(Dataset[BatchT], ABC):
         """Make a sample; None if it is skipped."""
         for position in range(index, index + len(self)):
             image = position % len(self)
-            if not self._unreadable[image]:
+            if not self.left_out[image]:
                 try:
                     return self.sample(image, epoch)
                 except UnreadableFileError as error:
                     if on_error == "raise":
                         raise
-                    self._unreadable[image] = True
-                    _logger.warning("%s. It is left out (%d so far).", error, int(self._unreadable.sum()))
+                    self.left_out[image] = True
+                    _logger.warning("%s. It is left out (%d so far).", error, int(self.left_out.sum()))
             if on_error == "skip":
                 return None
         message = f"None of the {len(self)} images can be read; the first is {str(self.index.file(0))!r}."

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from visiontasks.data.augmentation.mask_planes import pack_planes, paint_planes
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datasets.file_dataset import sample_seed
 from visiontasks.data.datasets.memory import MemoryDataset
@@ -20,12 +21,12 @@ _OF_OBJECTS = ("labels", "ignore", "areas")
 
 
 class MemorySamples(MemoryDataset):
-    """Samples in memory, each with boxes or a mask.
+    """Samples in memory, each with boxes, boxes and masks of objects, or a mask of classes.
 
     Args:
         samples: Batch tuples of one type without the batch axis, such as :class:`~visiontasks.types.LocalizationBatch`;
             at least one, with images of one size.
-        augmentation: Applied to every image together with its boxes, proposals and mask. A localization sample whose
+        augmentation: Applied to every image together with its boxes, proposals and masks. A localization sample whose
             object is cropped away has none.
         seed: Seed of the augmentation.
 
@@ -92,7 +93,7 @@ def _relabelled(sample: Any, labels: Tensor) -> Any:  # noqa: ANN401 (of any tas
 
 
 def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: int) -> tuple[Any, np.ndarray]:  # noqa: ANN401
-    """Augment an image together with its boxes, proposals and mask."""
+    """Augment an image together with its boxes, proposals and masks."""
     if hasattr(sample, "masks"):
         changed = augmentation(pixels, seed, mask=sample.masks.numpy())
         assert changed.mask is not None
@@ -101,7 +102,11 @@ def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: 
     given = [sample.boxes.reshape(-1, 4), *([sample.proposals] if hasattr(sample, "proposals") else [])]
     if single and sample.labels < 0:
         given = [sample.boxes[:0].reshape(0, 4)]
-    changed = augmentation(pixels, seed, torch.cat(given).double().numpy())
+    planes = None
+    if hasattr(sample, "mask_bits"):
+        packed = sample.mask_bits.numpy(), sample.mask_windows.numpy()
+        planes = paint_planes(*packed, (pixels.shape[0], pixels.shape[1]))
+    changed = augmentation(pixels, seed, torch.cat(given).double().numpy(), planes)
     boxes, objects = torch.from_numpy(changed.boxes.astype(np.float32)), changed.kept < len(given[0])
     left = boxes[torch.from_numpy(objects)]
     if single:
@@ -112,4 +117,8 @@ def _augment(sample: Any, pixels: np.ndarray, augmentation: Augmentation, seed: 
     fields = {name: getattr(sample, name)[kept] for name in _OF_OBJECTS if hasattr(sample, name)}
     if len(given) > 1:
         fields["proposals"] = boxes[torch.from_numpy(~objects)]
+    if changed.mask is not None:
+        bits, windows = pack_planes(changed.mask, changed.kept)
+        fields |= {"mask_bits": torch.from_numpy(bits), "mask_windows": torch.from_numpy(windows)}
+        fields["mask_sizes"] = torch.tensor(changed.pixels.shape[:2])
     return sample._replace(boxes=left, **fields), changed.pixels

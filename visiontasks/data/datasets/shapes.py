@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int8, Int64, UInt8
+from jaxtyping import Float32, Int8, Int16, Int64, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -49,6 +49,7 @@ class ShapesSample(NamedTuple):
         box_labels: Class of each box.
         mask: 0 on the background, class + 1 where an object is visible. Edges are soft; a pixel belongs to an object if
             its centre lies inside. No pixel is ignored.
+        owners: 0 on the background, n where the n-th object is visible.
     """
 
     image: UInt8[Tensor, "channels height width"]
@@ -58,6 +59,7 @@ class ShapesSample(NamedTuple):
     boxes: Float32[Tensor, "objects 4"]
     box_labels: Int64[Tensor, " objects"]
     mask: UInt8[Tensor, "height width"]
+    owners: Int16[Tensor, "height width"]
 
 
 class ShapesDataset(Dataset[ShapesSample]):
@@ -293,4 +295,5 @@ def _annotate(image: UInt8[np.ndarray, "..."], owners: _Integers, classes: _Inte
         boxes=torch.from_numpy(boxes),
         box_labels=torch.from_numpy(classes),
         mask=torch.from_numpy(values[owners]),
+        owners=torch.from_numpy(owners.astype(np.int16)),
     )

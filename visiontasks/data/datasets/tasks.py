@@ -9,11 +9,12 @@ import torch
 from jaxtyping import UInt8
 
 from visiontasks.data.augmentation.copy_paste import choose, paste
-from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles, sample_seed
+from visiontasks.data.datasets.file_dataset import FileDataset, ImageFiles
+from visiontasks.data.datasets.pasting import paste_source
 from visiontasks.data.images.arrays import to_tensor
 from visiontasks.data.images.mask_reading import check_mask, read_mask
 from visiontasks.data.images.mask_values import MaskValues
-from visiontasks.errors import ArgumentError, DataError, UnreadableFileError
+from visiontasks.errors import ArgumentError, DataError
 from visiontasks.types import (
     IGNORED,
     AutoencodingBatch,
@@ -89,19 +90,11 @@ class DetectionDataset(FileDataset[DetectionBatch]):
     def sample(self, index: int, epoch: int) -> DetectionBatch:
         """Make one sample, with objects of another image if the augmentation pastes some."""
         sample = self._annotated(index, epoch)
-        random = Random(f"copy-paste {sample_seed(self.seed, epoch, index)}")
-        if self.augmentation is None or random.random() >= self.augmentation.pasted:
+        source = paste_source(self, index, epoch, self._annotated)
+        if source is None:
             return sample
-        other = (index + random.randint(1, max(1, len(self) - 1))) % len(self)
-        if self._unreadable[other]:
-            return sample
-        try:
-            added = self._annotated(other, random.getrandbits(31))
-        except UnreadableFileError:
-            if self.on_error == "raise":
-                raise
-            return sample
-        return _paste(sample, added, random, self.augmentation.visible)
+        assert self.augmentation is not None
+        return _paste(sample, *source, self.augmentation.visible)
 
     def _annotated(self, index: int, epoch: int) -> DetectionBatch:
         boxes, labels, ignore = self.index.objects(index)

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from visiontasks.data.index.problems import Problem
 from visiontasks.data.index.ragged import PackedStrings, offsets_of
-from visiontasks.data.index.segments import Coordinates, Segments, pack_coordinates, unpack_coordinates
+from visiontasks.data.index.segments import Coordinates, Segments, pack_coordinates, run_counts, unpack_coordinates
 
 _CHUNK = 2_000
 """Number of annotations decoded together, small enough for their values to stay in the CPU cache."""
@@ -178,28 +178,11 @@ def _compressed(shape: _RunLengths) -> dict[str, Any]:
 
 
 def _total(counts: str | list[int]) -> int | None:
-    """Return the sum of run lengths; None if malformed. pycocotools reads beyond the end of those that are too short.
-
-    In compressed form, each run length is a sequence of characters, lowest bits first, with five bits of the value and
-    one bit that tells whether more follow. From the fourth run length on, the value is the difference from the run
-    length two places before (rleToString in maskApi.c of cocoapi).
-    """
+    """Return the sum of run lengths; None if malformed. pycocotools reads beyond the end of too short ones."""
     if isinstance(counts, list):
         return None if min(counts, default=0) < 0 else sum(counts)
-    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        return None
-    ends = np.flatnonzero(codes & 32 == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    digits = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    if digits.max() > 11:
-        return None
-    written = np.add.reduceat((codes & 31) << 5 * digits, starts)
-    written -= np.where(codes[ends] & 16, np.int64(1) << 5 * (ends - starts + 1), 0)
-    # A difference contributes to its own place and to every second one after it; the first run is not a difference.
-    times = (len(written) + 1 - np.arange(len(written))) // 2
-    times[0] = 1
-    return int((written * times).sum())
+    written = run_counts(counts.encode())
+    return None if written is None else int(written.sum())
 
 
 def _drop_degenerate(shape: list[list[float]], place: tuple[str, str], problems: list[Problem]) -> list[list[float]]:

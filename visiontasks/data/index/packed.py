@@ -174,20 +174,37 @@ class ImageIndex:
             ArgumentError: The index has no segments.
             DataError: The size is not known.
         """
-        if self.segments is None:
-            message = f"the annotations of {self.root} have no polygons or run lengths. Use data with instance masks."
-            raise ArgumentError(message)
+        segments = self._known_segments()
         height, width = map(int, self.sizes[image]) if size is None else size
         if not (height and width):
             message = f"{self.file(image)}: the annotations do not say its size. Pass size=(height, width)."
             raise DataError(message)
         try:
-            return self.segments.rasterize(range(*map(int, self.offsets[image : image + 2])), (height, width))
+            return segments.rasterize(range(*map(int, self.offsets[image : image + 2])), (height, width))
         except ValueError as error:
-            message = (
-                f"{self.file(image)}: run lengths do not fill its {height} x {width} pixels ({error}). Correct them."
-            )
-            raise DataError(message) from error
+            raise self._misfit(image, (height, width), error) from error
+
+    def packed_masks(
+        self, image: int, size: tuple[int, int]
+    ) -> tuple[UInt8[np.ndarray, " bytes"], Int64[np.ndarray, "objects 4"]]:
+        """Rasterise the objects of an image one by one; their masks are those of :meth:`instance_masks`.
+
+        Args:
+            image: Position.
+            size: (height, width) of the image.
+
+        Returns:
+            The bits and the windows of the masks, see :func:`~visiontasks.instance_masks.pack_masks`.
+
+        Raises:
+            ArgumentError: The index has no segments.
+            DataError: Run lengths are of another size.
+        """
+        segments = self._known_segments()
+        try:
+            return segments.pack(range(*map(int, self.offsets[image : image + 2])), size)
+        except ValueError as error:
+            raise self._misfit(image, size, error) from error
 
     def class_map(
         self, image: int, size: tuple[int, int] | None = None, ignore_index: int = 255
@@ -219,3 +236,14 @@ class ImageIndex:
         values = np.where(ignore, ignore_index, labels + 1)
         byte = ignore_index >= 0 and max(ignore_index, len(self.class_names)) <= 255
         return paint_classes(self.instance_masks(image, size), values, ignore, np.uint8 if byte else np.int32)
+
+    def _known_segments(self) -> Segments:
+        if self.segments is None:
+            message = f"the annotations of {self.root} have no polygons or run lengths. Use data with instance masks."
+            raise ArgumentError(message)
+        return self.segments
+
+    def _misfit(self, image: int, size: tuple[int, int], error: ValueError) -> DataError:
+        return DataError(
+            f"{self.file(image)}: run lengths do not fill its {size[0]} x {size[1]} pixels ({error}). Correct them."
+        )

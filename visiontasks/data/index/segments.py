@@ -46,6 +46,10 @@ class Segments:
             runs=self.runs.take(objects),
         )
 
+    def known(self) -> Bool[np.ndarray, " objects"]:
+        """Return which objects have a polygon or run lengths."""
+        return (np.diff(self.object_offsets) > 0) | (np.diff(self.runs.offsets) > 0)
+
     def polygons(self, obj: int) -> list[Float64[np.ndarray, " values"]]:
         """Return the polygons of an object, x, y, x, y, ... in pixels."""
         first, last = self.object_offsets[obj], self.object_offsets[obj + 1]
@@ -79,6 +83,60 @@ class Segments:
         if known:
             masks[known] = coco_mask.decode([shapes[row] for row in known]).transpose(2, 0, 1)
         return masks
+
+    def pack(
+        self, objects: Sequence[int], size: tuple[int, int]
+    ) -> tuple[UInt8[np.ndarray, " bytes"], Int64[np.ndarray, "objects 4"]]:
+        """Rasterise objects of one image one after the other, and pack their masks.
+
+        Args:
+            objects: Positions.
+            size: (height, width) of the image.
+
+        Raises:
+            ValueError: If run lengths are those of an image of another size.
+
+        Returns:
+            What :func:`~visiontasks.instance_masks.pack_masks` returns for the masks of :meth:`rasterize`.
+        """
+        windows = np.zeros((len(objects), 4), np.int64)
+        parts = [np.zeros(0, np.uint8)]
+        for window, obj in zip(windows, objects, strict=True):
+            shape = self.run_lengths(obj, size)
+            left, top, width, height = (0, 0, 0, 0) if shape is None else map(int, coco_mask.toBbox(shape))
+            if width and height:
+                left, top, right, bottom = window[:] = left, top, left + width, top + height
+                # Pixels are in the order of columns; only those of the window are decoded.
+                ends = np.cumsum(run_counts(shape["counts"]))
+                if ends[-1] != size[0] * size[1]:
+                    message = f"their sum is {ends[-1]}"
+                    raise ValueError(message)
+                runs = np.diff(ends.clip(left * size[0], right * size[0]), prepend=left * size[0])
+                columns = np.repeat((np.arange(len(runs)) & 1).astype(np.uint8), runs).reshape(width, size[0])
+                parts.append(np.packbits(columns.T[top:bottom]))
+        return np.concatenate(parts), windows
+
+
+def run_counts(runs: bytes) -> Int64[np.ndarray, " runs"] | None:
+    """Decode run lengths in COCO's compressed form; None if it is malformed.
+
+    Each run length is a sequence of characters, lowest bits first, with five bits of the value and one bit that tells
+    whether more follow. From the fourth run length on, the value is the difference from the run length two places
+    before (rleToString in maskApi.c of cocoapi).
+    """
+    codes = np.frombuffer(runs, np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    digits = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if digits.max() > 11:
+        return None
+    counts: Int64[np.ndarray, " runs"] = np.add.reduceat((codes & 31) << 5 * digits, starts)
+    counts -= np.where(codes[ends] & 16, np.int64(1) << 5 * (ends - starts + 1), 0)
+    for first in (1, 2):  # the first run is no difference
+        counts[first::2] = np.cumsum(counts[first::2])
+    return counts
 
 
 def paint_classes(
