@@ -41,7 +41,7 @@ class _Array:
     def __init__(self, *_: object) -> None:
         self.value = np.zeros(0)
 
-    def __setstate__(self, state: tuple[Any, tuple[int, ...], _Type, bool, bytes | str]) -> None:
+    def __setstate__(self, state: tuple[Any, tuple[int, ...], _Type, bool, bytes | bytearray | str]) -> None:
         """Take over shape, type and numbers."""
         _, shape, kind, columns_first, content = state
         # Python 2 wrote bytes as text.
@@ -49,16 +49,20 @@ class _Array:
         self.value = np.frombuffer(raw, kind.kind).reshape(shape, order="F" if columns_first else "C")
 
 
-def _scalar(kind: _Type, content: bytes | str) -> float:
+def _scalar(kind: _Type, content: bytes | bytearray | str) -> float:
     array = _Array()
     array.__setstate__((None, (), kind, False, content))
     return cast(float, array.value.item())
 
 
-def _from_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: str) -> _Array:
+def _from_buffer(content: bytes | bytearray, kind: _Type, shape: tuple[int, ...], order: str) -> _Array:
     array = _Array()
     array.__setstate__((None, shape, kind, order == "F", content))
     return array
+
+
+def _no_bytes() -> bytes:
+    return b""
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -76,6 +80,7 @@ _KNOWN: dict[str, Callable[..., object]] = {
     "numeric._frombuffer": _from_buffer,
     "collections.OrderedDict": OrderedDict,
     "_codecs.encode": _encoded,
+    "__builtin__.bytes": _no_bytes,  # as bytes without any are written for Python 2
 }
 
 
