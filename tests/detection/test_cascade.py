@@ -46,7 +46,7 @@ def test_losses_are_those_of_each_stage_on_the_boxes_of_the_one_before(stages: l
     targets = random_targets([4, 2], CLASSES, side=90.0)
     targets = targets._replace(boxes=targets.boxes + torch.tensor([0.0, 0, 25, 25]) * (targets.labels >= 0)[..., None])
     near = targets.boxes[torch.arange(2)[:, None], torch.arange(40) % torch.tensor([[4], [2]])]
-    proposals = near + 3 * torch.randn(2, 40, 4)
+    proposals = torch.cat([near + 3 * torch.randn(2, 40, 4), random_boxes(2, 20, least=10.0)], 1)
     sample = stages[0].eval().sample(proposals, targets)  # the same each time
     stages = [stage.eval() for stage in stages]
     terms, last = region_losses(stages, read, proposals, targets, torch.tensor(SIZES))

@@ -33,7 +33,7 @@ from visiontasks.tasks.detection_views import merged, with_views
 from visiontasks.tasks.detector_weights import freezes_norms, start_detector
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import multiple_of
-from visiontasks.types import DetectionBatch, DetectionPredictions, Images
+from visiontasks.types import DetectionBatch, DetectionPredictions, Images, InstancePredictions
 
 _CELLS = (7, 7)
 
@@ -295,6 +295,6 @@ class DetectionTask(Task):
         rows, columns = (side * self.region_strides[0] for side in cells)
         return regions_alone(lambda pixels: self.features(pixels)[0], features[0], boxes, images, (rows, columns))
 
-    def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
+    def update_metrics(self, predictions: DetectionPredictions | InstancePredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage, which work in pixels of the original images."""
         self.metrics.update(predictions, batch)
