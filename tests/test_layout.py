@@ -33,6 +33,7 @@ HEAVY = {
 # Each part of the package with the other parts that it may import.
 BASE = {
     "arguments",
+    "description",
     "errors",
     "files",
     "garbage",

@@ -22,6 +22,7 @@ TESTED_BY = [
     ("cli/checkpoint_model.py", "cli/test_checkpoints.py", "the model of a checkpoint"),
     ("cli/from_data.py", "cli/test_training.py", "fit refuses what differs from the data"),
     ("data/augmentation/*.py", "data/augmentation/test_transforms.py", "presets and colour are applied by transforms"),
+    ("description.py", "data/test_vision_data.py", "what a data module says of itself"),
     ("kinds.py", "callbacks/test_kinds.py", "kinds are what the callbacks show"),
     ("data/datasets/pasting.py", "data/augmentation/test_copy_paste.py", "which images objects are pasted from"),
     ("data/datasets/proposals.py", "data/index/test_proposal_files.py", "reads the files that are written there"),

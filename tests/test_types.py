@@ -2,7 +2,8 @@ import torch
 from lightning.pytorch.utilities import move_data_to_device
 
 from visiontasks import ClassificationBatch, ShapesDataModule
-from visiontasks.types import DataDescription, labels_of
+from visiontasks.description import DataDescription
+from visiontasks.types import labels_of
 
 
 def test_lightning_moves_a_batch_as_what_it_is() -> None:

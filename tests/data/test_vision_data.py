@@ -13,9 +13,10 @@ from tests.addresses import web_server
 from visiontasks import ClassificationTask, VisionDataModule
 from visiontasks.data.datasets.memory import MemoryDataset
 from visiontasks.data.loading.samplers import BatchRequest
+from visiontasks.description import Statistics
 from visiontasks.errors import ArgumentError, CheckpointError
 from visiontasks.testing import check_datamodule
-from visiontasks.types import ClassificationBatch, Statistics
+from visiontasks.types import ClassificationBatch
 
 
 class Noise(VisionDataModule):

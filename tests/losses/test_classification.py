@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from visiontasks.description import ClassCounts
 from visiontasks.errors import ArgumentError
 from visiontasks.losses.classification import Mode, balanced_weights, check_mode, classification_loss
-from visiontasks.types import ClassCounts
 
 
 def decisions_in_loops(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from visiontasks import ClassificationTask
+from visiontasks.description import Statistics
 from visiontasks.tasks.normalization import Normalization
-from visiontasks.types import Statistics
 
 pytestmark = pytest.mark.unchecked
 

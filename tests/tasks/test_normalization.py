@@ -12,9 +12,9 @@ from torchvision.transforms import v2
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule
 from visiontasks.backbones.backbone import ChannelValues
+from visiontasks.description import Statistics
 from visiontasks.errors import ArgumentError, DataError
 from visiontasks.tasks.normalization import NamedNormalization, Normalization, Normalize, check_values
-from visiontasks.types import Statistics
 
 MEASURED = Statistics(torch.tensor([0.2, 0.5]), torch.tensor([0.1, 0.3]), torch.rand(2, 4, 6))
 

@@ -17,10 +17,10 @@ from torch.optim import SGD, Adam
 
 from visiontasks import ClassificationBatch, ClassificationTask
 from visiontasks.backbones import WrappedBackbone
+from visiontasks.description import Statistics
 from visiontasks.errors import CheckpointError
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD
-from visiontasks.types import Statistics
 
 SMALL: dict[str, Any] = {"filters": (4,), "depth": 1}
 

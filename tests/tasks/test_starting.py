@@ -13,9 +13,9 @@ from torch.optim import AdamW
 from torchvision.models import get_model_weights
 
 from visiontasks import ClassificationBatch, ClassificationTask, ShapesDataModule, create_backbone
+from visiontasks.description import Statistics
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.record import RECORD
-from visiontasks.types import Statistics
 
 Fit = Callable[..., Trainer]
 

@@ -1,10 +1,6 @@
 import torch
 
-from visiontasks.types import (
-    ClassificationBatch,
-    DetectionBatch,
-    SegmentationBatch,
-)
+from visiontasks.types import ClassificationBatch, DetectionBatch, SegmentationBatch
 from visiontasks.visualization import (
     class_color,
     draw_sample,

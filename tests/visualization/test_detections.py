@@ -5,12 +5,7 @@ import pytest
 import torch
 
 from visiontasks.instance_masks import pack_masks
-from visiontasks.types import (
-    DetectionBatch,
-    DetectionPredictions,
-    InstanceBatch,
-    InstancePredictions,
-)
+from visiontasks.types import DetectionBatch, DetectionPredictions, InstanceBatch, InstancePredictions
 from visiontasks.visualization import (
     class_color,
     draw_detections,

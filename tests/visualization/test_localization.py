@@ -1,9 +1,6 @@
 import torch
 
-from visiontasks.types import (
-    LocalizationBatch,
-    LocalizationPredictions,
-)
+from visiontasks.types import LocalizationBatch, LocalizationPredictions
 from visiontasks.visualization import (
     draw_localization,
 )

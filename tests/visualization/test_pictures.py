@@ -1,10 +1,7 @@
 import pytest
 import torch
 
-from visiontasks.types import (
-    ClassificationBatch,
-    ClassificationPredictions,
-)
+from visiontasks.types import ClassificationBatch, ClassificationPredictions
 from visiontasks.visualization import (
     draw_classification,
     grid,

@@ -16,9 +16,9 @@ from visiontasks.data.loading.workers import WORKER_TIMEOUT
 from visiontasks.data.measuring.fingerprint import fingerprint
 from visiontasks.data.messages import inform
 from visiontasks.data.scoring import ScoredSplit, Trained, label_map, scored_in_memory
+from visiontasks.description import ClassCounts, Statistics
 from visiontasks.errors import ArgumentError
 from visiontasks.sizes import ImageSize, height_and_width
-from visiontasks.types import ClassCounts, Statistics
 
 
 class VisionData(ABC):

@@ -5,9 +5,9 @@ from typing import Literal, get_args
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from visiontasks.description import ClassCounts
 from visiontasks.errors import ArgumentError, check_choice
 from visiontasks.losses.focal import binary_focal_loss, focal_loss
-from visiontasks.types import ClassCounts
 
 Mode = Literal["multiclass", "multilabel", "binary"]
 """One of several classes by softmax, any number of classes by a sigmoid each, or one of two classes by one sigmoid; of

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from visiontasks.description import DataDescription
 from visiontasks.errors import ArgumentError, listed
-from visiontasks.types import IGNORED, DataDescription, SegmentationBatch, ids_of
+from visiontasks.types import IGNORED, SegmentationBatch, ids_of
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task

@@ -8,6 +8,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from visiontasks.decoders.image import ImageDecoder, ImageUpsampling, ceil_divide
+from visiontasks.description import DataDescription, OffersTrainingImages
 from visiontasks.errors import ArgumentError
 from visiontasks.heads.code import CodeForm, create_code, embedding
 from visiontasks.losses.pixels import pixels_of
@@ -19,7 +20,7 @@ from visiontasks.tasks.corruption import Corruption, Denoising
 from visiontasks.tasks.optimization import SET_AN_END, training_steps
 from visiontasks.tasks.scores import Stage
 from visiontasks.tasks.task import Task
-from visiontasks.types import AutoencodingPredictions, DataDescription, Images, OffersTrainingImages, labels_of
+from visiontasks.types import AutoencodingPredictions, Images, labels_of
 
 Codes = Float32[Tensor, "batch code"] | Float32[Tensor, "batch code rows columns"]
 PixelBatch = Float32[Tensor, "batch channels height width"]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from visiontasks.description import CountsClasses
 from visiontasks.errors import ArgumentError, check_range
 from visiontasks.heads.auxiliary import AuxiliaryHead
 from visiontasks.heads.classification import ClassificationHead, Pool
@@ -20,7 +21,7 @@ from visiontasks.tasks.calibration import Calibration
 from visiontasks.tasks.mixing import Mixing
 from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.tasks.task import Task
-from visiontasks.types import ClassificationBatch, ClassificationPredictions, CountsClasses, Images
+from visiontasks.types import ClassificationBatch, ClassificationPredictions, Images
 
 Outputs = Float[Tensor, "batch outputs"] | Float[Tensor, "batch classifiers outputs"]
 

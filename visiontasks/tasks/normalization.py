@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from visiontasks.backbones.backbone import ChannelValues
 from visiontasks.backbones.pretrained_config import IMAGENET
+from visiontasks.description import Statistics
 from visiontasks.errors import ArgumentError, DataError, check_choice
 from visiontasks.losses.pixels import PixelBatch, Sizes, inside_of
 from visiontasks.sizes import ImageSize, height_and_width
-from visiontasks.types import Images, Statistics
+from visiontasks.types import Images
 
 NamedNormalization = Literal["imagenet", "unit", "dataset", "channel_mean", "image_mean", "local_contrast"]
 Normalization = NamedNormalization | ChannelValues

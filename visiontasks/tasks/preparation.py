@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 
+from visiontasks.description import DataDescription
 from visiontasks.errors import ArgumentError
 from visiontasks.tasks.agreement import check_labels, check_precision
 from visiontasks.tasks.checkpoint_io import use_safe_io
@@ -17,7 +18,6 @@ from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.tasks.traps import check_length, check_monitors, check_start
 from visiontasks.tasks.views import SeenImages
-from visiontasks.types import DataDescription
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task

@@ -17,6 +17,7 @@ from torchmetrics import Metric, MetricCollection
 
 from visiontasks.arguments import note_constructor, noting
 from visiontasks.backbones.backbone import Backbone, Freeze
+from visiontasks.description import DataDescription
 from visiontasks.kinds import Kind
 from visiontasks.serialization import Source, name_of
 from visiontasks.sizes import ImageSize, height_and_width
@@ -32,7 +33,7 @@ from visiontasks.tasks.reading import read_task
 from visiontasks.tasks.record import adopt_record, fitting_weights, restore, save_arguments, write_record
 from visiontasks.tasks.scores import Scores, Stage, log_training_loss, sum_losses
 from visiontasks.tasks.starting import built_backbone, start_backbone
-from visiontasks.types import AutoencodingBatch, DataDescription, ids_of
+from visiontasks.types import AutoencodingBatch, ids_of
 
 
 class Task(LightningModule, ABC):

@@ -15,7 +15,7 @@ from visiontasks.data.images.reading import Reading
 from visiontasks.data.lightning_modules import FileDataModule
 from visiontasks.data.loading.ordering import aspect_groups, class_balanced_weights
 from visiontasks.data.loading.processes import usable_cores
-from visiontasks.types import Statistics
+from visiontasks.description import Statistics
 
 
 @pytest.fixture(scope="module")

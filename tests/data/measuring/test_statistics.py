@@ -15,7 +15,7 @@ from visiontasks import FolderDataModule
 from visiontasks.data.augmentation.resizing import Stretch, Whole
 from visiontasks.data.images.reading import Reading, read_pixels
 from visiontasks.data.measuring import statistics
-from visiontasks.types import Statistics
+from visiontasks.description import Statistics
 
 
 @pytest.fixture(autouse=True)

@@ -43,9 +43,10 @@ from visiontasks.data.measuring.value_range import ValueRange, check_value_range
 from visiontasks.data.messages import inform
 from visiontasks.data.scoring import ScoredSplit, Trained, read_as_trained, sizes_as_trained
 from visiontasks.data.vision_data import VisionData
+from visiontasks.description import ClassCounts, Statistics
 from visiontasks.errors import ArgumentError, check_choice, near_matches
 from visiontasks.sizes import ImageSize, height_and_width
-from visiontasks.types import IGNORED, ClassCounts, Statistics
+from visiontasks.types import IGNORED
 
 
 class FileData(VisionData):
@@ -130,11 +131,10 @@ class FileData(VisionData):
             raise ArgumentError(message)
         self.root, self.task, self.in_channels = Path(root), task, in_channels
         check_choice("exif", exif, ("apply", "ignore"))
-        self.value_range, self.exif = check_value_range(value_range), exif
+        self.value_range, self.exif, self.shorter, self.longer = check_value_range(value_range), exif, shorter, longer
         self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
         self.sized = image_size is not None or (shorter, longer) != SIDES
         self.scale, self.crop_scale = checked_scale(task, scale), crop_scale
-        self.shorter, self.longer = shorter, longer
         self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
         self.proposals, self.on_error, self.cache = checked_proposals(task, proposals), on_error, cache
         self._measured: Statistics | None = None

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from visiontasks.data.loading.samplers import BatchRequest, request_of
-from visiontasks.types import ClassCounts, ClassificationBatch, Statistics
+from visiontasks.description import ClassCounts, Statistics
+from visiontasks.types import ClassificationBatch
 
 
 @runtime_checkable

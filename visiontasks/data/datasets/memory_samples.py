@@ -15,7 +15,8 @@ from visiontasks.data.images.arrays import to_tensor
 from visiontasks.data.loading.collate import collate, empty_like
 from visiontasks.data.loading.samplers import BatchRequest
 from visiontasks.data.measuring.fingerprint import fingerprint
-from visiontasks.types import IGNORED, ClassCounts
+from visiontasks.description import ClassCounts
+from visiontasks.types import IGNORED
 
 _OF_OBJECTS = ("labels", "ignore", "areas")
 

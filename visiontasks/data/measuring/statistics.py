@@ -14,9 +14,9 @@ from visiontasks.data.index.packed import ImageIndex
 from visiontasks.data.loading.loader import BatchLoader
 from visiontasks.data.loading.processes import on_first_process
 from visiontasks.data.loading.samplers import EvaluationSampler
+from visiontasks.description import ClassCounts, Statistics
 from visiontasks.errors import DataError
 from visiontasks.files import replacing
-from visiontasks.types import ClassCounts, Statistics
 
 
 def count_classes(index: ImageIndex, *, of_first: bool) -> ClassCounts:
