@@ -77,8 +77,9 @@ def reference() -> MaskRCNN:
     model = MaskRCNN(
         backbone, CLASSES + 1, min_size=96, max_size=128, image_mean=[value / 255 for value in MEAN],
         image_std=[1 / 255] * 3, rpn_anchor_generator=Unrounded(sizes, ((0.5, 1.0, 2.0),) * 5),
-        box_roi_pool=Aligned(7), mask_roi_pool=Aligned(14), **FEW_OF_THEIRS,
+        **FEW_OF_THEIRS,
     )  # fmt: skip
+    model.roi_heads.box_roi_pool, model.roi_heads.mask_roi_pool = Aligned(7), Aligned(14)
     with torch.no_grad():
         model.backbone.body.conv1.weight.div_(60)  # for pixels in 0 to 255
         model.train().backbone(255 * torch.rand(2, 3, 64, 64) - 110)

@@ -72,7 +72,8 @@ class Foreign(NamedTuple):
 
 def channels_last(weight: Tensor) -> Tensor:
     """Permute the weight of a linear layer that reads the features of a region, row by row of each channel."""
-    return weight.unflatten(1, (-1, _CELLS, _CELLS)).permute(0, 2, 3, 1).flatten(1)
+    by_position: Tensor = weight.unflatten(1, (-1, _CELLS, _CELLS)).permute(0, 2, 3, 1)
+    return by_position.flatten(1)
 
 
 def _stage(found: re.Match[str]) -> str:
