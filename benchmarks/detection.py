@@ -26,7 +26,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from visiontasks.cli.hardware import default_precision
 from visiontasks.detection.boxes import is_box
 from visiontasks.detection.published import from_torchvision
-from visiontasks.detection.sampler import Sample
+from visiontasks.detection.sampler import Sample, Sampler
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.types import DetectionBatch
 
@@ -61,38 +61,7 @@ class Pair:
 
     def check(self) -> None:
         """Compare first loss, for the samples that ours drew, and detections."""
-        ours, theirs = copy.deepcopy(self.ours).train(), copy.deepcopy(self.theirs).train()
-        drawn: list[tuple[Tensor, Sample]] = []
-
-        def recorded(sampler: Any) -> Callable[..., Sample]:
-            def draw(states: Tensor, at_random: bool = True) -> Sample:
-                drawn.append((states, sampler(states, at_random)))
-                return drawn[-1][1]
-
-            return draw
-
-        def replay(number: int, kept: list[Tensor] | None) -> Callable[[Any], tuple[list[Tensor], list[Tensor]]]:
-            def draw(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-                states, sample = drawn[number]
-                masks = torch.zeros_like(states).scatter(1, sample.indices, 1)
-                rows = [mask if kept is None else mask[kept[image]] for image, mask in enumerate(masks)]
-                kinds = [state if kept is None else state[kept[image]] for image, state in enumerate(states)]
-                pairs = list(zip(rows, kinds, strict=True))
-                return [mask * (kind == 1) for mask, kind in pairs], [mask * (kind == 0) for mask, kind in pairs]
-
-            return draw
-
-        assert ours.rpn is not None
-        object.__setattr__(ours.roi_head, "sampler", recorded(ours.roi_head.sampler))
-        object.__setattr__(ours.rpn, "sampler", recorded(ours.rpn.sampler))
-        outputs = ours(*ours.inputs(self.batch))
-        loss = torch.stack(list(ours.losses(outputs, self.batch).values())).sum()
-        candidates = torch.cat([outputs.proposals, self.batch.boxes], 1)
-        own = [boxes[is_box(boxes)] for boxes in outputs.proposals]
-        theirs.rpn.filter_proposals = lambda *_: (own, None)
-        theirs.roi_heads.fg_bg_sampler = replay(0, [is_box(boxes).nonzero().flatten() for boxes in candidates])
-        theirs.rpn.fg_bg_sampler = replay(1, None)
-        expected = torch.stack(list(theirs(self.images, self.targets).values())).sum()
+        loss, expected = first_losses(self.ours, self.theirs, self.batch, self.images, self.targets)
         torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
         parameters = sum(value.numel() for value in self.ours.parameters())
         # Ours has no box for background.
@@ -100,12 +69,56 @@ class Pair:
         print(f"{parameters:,} parameters, first loss {loss.item():.5f}, torchvision's {expected.item():.5f}")
 
 
-def own_loss(task: DetectionTask, batch: DetectionBatch) -> Tensor:
+def first_losses(
+    task: DetectionTask,
+    model: FasterRCNN,
+    batch: Any,
+    images: list[Tensor],
+    targets: list[dict[str, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Compute the first loss of both, for the samples of anchors and proposals that ours draws."""
+    ours, theirs = copy.deepcopy(task).train(), copy.deepcopy(model).train()
+    drawn: list[tuple[Tensor, Sample]] = []
+
+    def recorded(sampler: Sampler) -> Callable[..., Sample]:
+        def draw(states: Tensor, at_random: bool = True) -> Sample:
+            drawn.append((states, sampler(states, at_random)))
+            return drawn[-1][1]
+
+        draw.most_positives = sampler.most_positives  # type: ignore[attr-defined]  # as the sampler has it
+        return draw
+
+    def replay(number: int, kept: list[Tensor] | None) -> Callable[[Any], tuple[list[Tensor], list[Tensor]]]:
+        def draw(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            states, sample = drawn[number]
+            masks = torch.zeros_like(states).scatter(1, sample.indices, 1)
+            rows = [mask if kept is None else mask[kept[image]] for image, mask in enumerate(masks)]
+            kinds = [state if kept is None else state[kept[image]] for image, state in enumerate(states)]
+            pairs = list(zip(rows, kinds, strict=True))
+            return [mask * (kind == 1) for mask, kind in pairs], [mask * (kind == 0) for mask, kind in pairs]
+
+        return draw
+
+    assert ours.rpn is not None
+    object.__setattr__(ours.roi_head, "sampler", recorded(ours.roi_head.sampler))
+    object.__setattr__(ours.rpn, "sampler", recorded(ours.rpn.sampler))
+    outputs = ours(*ours.inputs(batch))
+    loss = torch.stack(list(ours.losses(outputs, batch).values())).sum()
+    candidates = torch.cat([outputs.proposals, batch.boxes], 1)
+    own = [boxes[is_box(boxes)] for boxes in outputs.proposals]
+    theirs.rpn.filter_proposals = lambda *_: (own, None)
+    theirs.roi_heads.fg_bg_sampler = replay(0, [is_box(boxes).nonzero().flatten() for boxes in candidates])
+    theirs.rpn.fg_bg_sampler = replay(1, None)
+    expected = torch.stack(list(theirs(images, targets).values())).sum()
+    return loss.detach(), expected.detach()
+
+
+def own_loss(task: DetectionTask, batch: Any) -> Tensor:
     """Compute the loss of ours."""
     return torch.stack(list(task.losses(task(*task.inputs(batch)), batch).values())).sum()
 
 
-def other_loss(model: FasterRCNN, pair: Pair) -> Tensor:
+def other_loss(model: FasterRCNN, pair: Any) -> Tensor:
     """Compute the loss of torchvision's."""
     return torch.stack(list(model(pair.images, pair.targets).values())).sum()
 

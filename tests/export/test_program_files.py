@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from tests.detection.scenes import random_boxes
-from visiontasks import AutoencodingTask, ClassificationTask, DetectionTask, LocalizationTask, SegmentationTask, Task
+from visiontasks import (
+    AutoencodingTask,
+    ClassificationTask,
+    DetectionTask,
+    InstanceSegmentationTask,
+    LocalizationTask,
+    SegmentationTask,
+    Task,
+)
 from visiontasks.detection.nms import suppress
 from visiontasks.detection.operators import keep_operators
 from visiontasks.detection.roi_align import assign_levels, roi_align
@@ -35,6 +43,18 @@ TASKS: dict[str, Callable[[], Task]] = {
     "autoencoding": lambda: AutoencodingTask(6, image_size=(40, 56), **SMALL),
     "detection": lambda: DetectionTask(
         3, neck="none", head_width=16, box_score_thresh=0.3, rpn_pre_nms_top_n=(50, 50), **SMALL
+    ),
+    "instances": lambda: InstanceSegmentationTask(
+        3,
+        fpn_width=8,
+        head_width=16,
+        mask_widths=(8, 8),
+        box_score_thresh=0.3,
+        box_detections_per_img=10,
+        rpn_pre_nms_top_n=(50, 50),
+        cascade=True,
+        arithmetic="detectron2",
+        **SMALL,
     ),
     "detection-fpn": lambda: DetectionTask(3, fpn_width=8, head_width=16, box_score_thresh=0.3, **SMALL),
 }

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from visiontasks import DetectionBatch, DetectionTask
+from tests.detection.instance_scenes import random_instances
+from visiontasks import DetectionBatch, DetectionTask, InstanceBatch, InstanceSegmentationTask
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,6 +45,33 @@ def test_a_training_step_does_not_wait_for_the_device(batch: DetectionBatch, no_
         torch.cuda.set_sync_debug_mode("error" if step else "default")
         terms = task.losses(task(*task.inputs(batch)), batch)
         torch.stack(list(terms.values())).sum().backward()
+
+
+def test_a_training_step_with_masks_does_not_wait_either(no_waiting: None) -> None:
+    batch = InstanceBatch(*(field.cuda() for field in random_instances(2, 3, (128, 128))))
+    task = InstanceSegmentationTask(3, backbone="resnet18", fpn_width=64, head_width=64, cascade=True).cuda()
+    for step in range(2):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")
+        terms = task.losses(task(*task.inputs(batch)), batch)
+        torch.stack(list(terms.values())).sum().backward()
+
+
+def test_the_loss_of_masks_is_that_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    batch = random_instances(2, 3, (128, 128))
+    task = InstanceSegmentationTask(3, backbone="resnet18", fpn_width=64, head_width=64).eval()
+    with torch.no_grad():
+        outputs = task(*task.inputs(batch))
+        expected = task.losses(outputs, batch)["mask"]
+        # From the same features and proposals, so that the samples are the same.
+        moved = outputs._replace(
+            features=[feature.cuda() for feature in outputs.features],
+            proposals=outputs.proposals.cuda(),
+            sizes=outputs.sizes.cuda(),
+            rpn=None,
+        )
+        found = task.cuda().losses(moved, InstanceBatch(*(field.cuda() for field in batch)))["mask"]
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_detections_are_those_of_the_cpu(batch: DetectionBatch, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from visiontasks import DetectionTask, Task
+from visiontasks import DetectionTask, InstanceSegmentationTask, Task
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.prediction.predictors import make_program
 from visiontasks.prediction.programs import DetectionProgram, Program
@@ -41,6 +41,25 @@ def test_detections_of_fixed_shapes_are_those_of_the_task(options: dict[str, obj
     torch.testing.assert_close(scores, expected.scores)
     assert torch.equal(labels, expected.labels)
     torch.testing.assert_close(boxes, expected.boxes, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"cascade": True, "mask_class_agnostic": True}], ids=str)
+def test_masks_of_fixed_shapes_are_those_of_the_task(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    few: dict[str, Any] = {**SMALL, "box_score_thresh": 0.3, "box_detections_per_img": 9, "mask_widths": (8,)}
+    task = InstanceSegmentationTask(3, **few, **options).eval()
+    with torch.no_grad():
+        task.roi_head.cls_score.weight.normal_(std=2.0)
+    program = make_program(task, (64, 80))
+    assert program.outputs == ("boxes", "scores", "labels", "masks")
+    images, sizes = torch.randint(256, (2, 3, 64, 80), dtype=torch.uint8), torch.tensor([[64, 80], [40, 72]])
+    expected = program.reference(images, sizes)
+    boxes, scores, labels, masks = program(images, sizes)
+    assert (labels >= 0).sum() > 4
+    assert torch.equal(labels, expected.labels)
+    torch.testing.assert_close(scores, expected.scores)
+    torch.testing.assert_close(boxes, expected.boxes, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(masks, expected.masks, rtol=0, atol=1e-4)
 
 
 def test_an_image_in_which_nothing_is_found_gives_padding() -> None:

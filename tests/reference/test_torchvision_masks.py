@@ -19,10 +19,9 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FrozenBatchNorm2d
 
 from tests.detection.instance_scenes import ellipses, pack_all
+from tests.reference import test_torchvision_detectors as detectors
 from tests.reference.test_torchvision_detectors import (
     CLASSES,
-    FEW,
-    FEW_OF_THEIRS,
     LONGER,
     SHORTER,
     Recording,
@@ -35,6 +34,10 @@ from visiontasks.detection.boxes import is_box
 from visiontasks.detection.published import COCO_IDS, load_detector, read_detector
 from visiontasks.types import DetectionPredictions, InstancePredictions
 
+# Masks take most of the time.
+FEWER = {"box_detections_per_img": 12, "box_batch_size_per_image": 32}
+FEW_OF_THEIRS: dict[str, Any] = {**detectors.FEW_OF_THEIRS, **FEWER}
+FEW: dict[str, Any] = {**detectors.FEW, **FEWER}
 __all__ = ["scene"]  # a fixture
 NAMES = [
     "resnet18-v1",

@@ -16,6 +16,7 @@ from visiontasks import (
     AutoencodingTask,
     ClassificationTask,
     DetectionTask,
+    InstanceSegmentationTask,
     LocalizationTask,
     SegmentationTask,
     ShapesDataModule,
@@ -40,6 +41,12 @@ TASKS: dict[str, tuple[Callable[[], Task], list[str]]] = {
     "detection": (
         lambda: DetectionTask(4, **SMALL, fpn_width=8, head_width=8, box_batch_size_per_image=16),
         ["backbone", "neck", "rpn", "roi_head"],
+    ),
+    "instances": (
+        lambda: InstanceSegmentationTask(
+            4, **SMALL, fpn_width=8, head_width=8, box_batch_size_per_image=16, mask_widths=(4,), cascade=True
+        ),
+        ["backbone", "neck", "rpn", "cascade.0", "cascade.1", "roi_head", "mask_head"],
     ),
     "segmentation": (lambda: SegmentationTask(5, **SMALL), ["backbone", "decoder"]),
     "autoencoding": (lambda: AutoencodingTask(8, image_size=32, **SMALL), ["backbone", "code", "decoder"]),

@@ -1,6 +1,7 @@
 """Residual networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -53,13 +54,12 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """A 3x3 convolution between 1x1 convolutions that reduce and restore the channels, added to the input.
 
-    The stride is in the 3x3 convolution, as in torchvision and most published weights; in He et al. it is in the first
-    1x1 convolution.
-
     Args:
         in_channels: Channels of the input.
         channels: Filters of the first two convolutions; the third has four times as many.
-        stride: Stride of the 3x3 convolution.
+        stride: Stride of the block.
+        stride_in_1x1: Whether the first 1x1 convolution has it, as in He et al.; otherwise the 3x3 convolution, as in
+            torchvision and most published weights.
     """
 
     expansion = 4
@@ -67,12 +67,13 @@ class Bottleneck(nn.Module):
     drop_probability = 0.0
     """Probability that its convolutions are left out for an image in training."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int = 1, *, stride_in_1x1: bool = False) -> None:
         super().__init__()
         out_channels = channels * self.expansion
-        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        first, second = (stride, 1) if stride_in_1x1 else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, second, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
@@ -116,9 +117,10 @@ class ResNet(Backbone):
         stochastic_depth: Probability, 0 to below 1, that the convolutions of the last block are left out for an image
             in training; it grows linearly from the first block on (Huang et al., Deep networks with stochastic depth,
             ECCV 2016, equation 4). What is not left out is scaled in training, so that evaluation is as without.
+        stride_in_1x1: See :class:`Bottleneck`; for weights of Detectron2 and of MMDetection's style ``caffe``.
 
     Raises:
-        ArgumentError: If the probability is out of range.
+        ArgumentError: If the probability is out of range, or basic blocks are to have strides in 1x1 convolutions.
 
     Example:
         >>> ResNet(Bottleneck, (3, 4, 6, 3)).channels
@@ -134,9 +136,13 @@ class ResNet(Backbone):
         small_images: bool = False,
         zero_init_residual: bool = False,
         stochastic_depth: float = 0.0,
+        stride_in_1x1: bool = False,
     ) -> None:
         super().__init__()
-        self.small_images = small_images
+        if stride_in_1x1 and block is not Bottleneck:
+            message = "stride_in_1x1 is for bottleneck blocks, which ResNets of 50 layers and more have."
+            raise ArgumentError(message)
+        self.small_images, self.stride_in_1x1 = small_images, stride_in_1x1
         widths = [width * block.expansion for width in (64, 128, 256, 512)]
         if small_images:
             self.channels, self.strides = tuple(widths), (1, 2, 4, 8)
@@ -147,10 +153,11 @@ class ResNet(Backbone):
             self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
             self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _layer(block, 64, 64, depths[0], 1)
-        self.layer2 = _layer(block, widths[0], 128, depths[1], 2)
-        self.layer3 = _layer(block, widths[1], 256, depths[2], 2)
-        self.layer4 = _layer(block, widths[2], 512, depths[3], 2)
+        make = partial(Bottleneck, stride_in_1x1=True) if stride_in_1x1 else block
+        self.layer1 = _layer(make, block.expansion, 64, 64, depths[0], 1)
+        self.layer2 = _layer(make, block.expansion, widths[0], 128, depths[1], 2)
+        self.layer3 = _layer(make, block.expansion, widths[1], 256, depths[2], 2)
+        self.layer4 = _layer(make, block.expansion, widths[2], 512, depths[3], 2)
         if not 0 <= stochastic_depth < 1:
             message = f"stochastic_depth is {stochastic_depth}; expected a probability of at least 0 and below 1."
             raise ArgumentError(message)
@@ -185,10 +192,10 @@ class ResNet(Backbone):
 
 
 def _layer(
-    block: type[BasicBlock] | type[Bottleneck], in_channels: int, channels: int, depth: int, stride: int
+    make: Callable[..., nn.Module], expansion: int, in_channels: int, channels: int, depth: int, stride: int
 ) -> nn.Sequential:
-    first = block(in_channels, channels, stride)
-    return nn.Sequential(first, *(block(channels * block.expansion, channels) for _ in range(depth - 1)))
+    first = make(in_channels, channels, stride)
+    return nn.Sequential(first, *(make(channels * expansion, channels) for _ in range(depth - 1)))
 
 
 def resnet18(
@@ -233,6 +240,7 @@ def resnet50(
     small_images: bool = False,
     zero_init_residual: bool = False,
     stochastic_depth: float = 0.0,
+    stride_in_1x1: bool = False,
 ) -> ResNet:
     """Create a ResNet of 50 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
@@ -242,6 +250,7 @@ def resnet50(
         small_images=small_images,
         zero_init_residual=zero_init_residual,
         stochastic_depth=stochastic_depth,
+        stride_in_1x1=stride_in_1x1,
     )
 
 
@@ -251,6 +260,7 @@ def resnet101(
     small_images: bool = False,
     zero_init_residual: bool = False,
     stochastic_depth: float = 0.0,
+    stride_in_1x1: bool = False,
 ) -> ResNet:
     """Create a ResNet of 101 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
@@ -260,6 +270,7 @@ def resnet101(
         small_images=small_images,
         zero_init_residual=zero_init_residual,
         stochastic_depth=stochastic_depth,
+        stride_in_1x1=stride_in_1x1,
     )
 
 
@@ -269,6 +280,7 @@ def resnet152(
     small_images: bool = False,
     zero_init_residual: bool = False,
     stochastic_depth: float = 0.0,
+    stride_in_1x1: bool = False,
 ) -> ResNet:
     """Create a ResNet of 152 layers (bottleneck blocks); the arguments are those of :class:`ResNet`."""
     return ResNet(
@@ -278,4 +290,5 @@ def resnet152(
         small_images=small_images,
         zero_init_residual=zero_init_residual,
         stochastic_depth=stochastic_depth,
+        stride_in_1x1=stride_in_1x1,
     )

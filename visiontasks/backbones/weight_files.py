@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import safetensors.torch
 from torch import Tensor
 
+from visiontasks.backbones.array_pickles import is_array_pickle, read_array_pickle
 from visiontasks.backbones.backbone import PretrainedNormalization
 from visiontasks.backbones.foreign_values import find_tensors, values_left_out
 from visiontasks.backbones.pretrained_config import expected_pixels
@@ -28,6 +29,7 @@ class WeightsSource(NamedTuple):
         contents: What else the file holds; empty if nothing.
         normalization: How pixels were normalised for them; None where they do not say.
         architecture: Name of their architecture; None where they do not say.
+        requires: Arguments of a task and its backbone that they are made for, by name.
     """
 
     origin: str
@@ -35,14 +37,15 @@ class WeightsSource(NamedTuple):
     contents: Mapping[str, Any] = {}
     normalization: PretrainedNormalization | None = None
     architecture: str | None = None
+    requires: Mapping[str, Any] = {}
 
 
 def read_weights_file(weights: str | Path, argument: str, expected: str) -> WeightsSource:
     """Read the weights of a file, without running any code that it may contain.
 
     Args:
-        weights: Path or address of a file that torch or safetensors wrote; a folder of Hugging Face, with its
-            ``config.json``; or a run folder, which stands for its best checkpoint.
+        weights: Path or address of a file that torch or safetensors wrote, or a pickle of arrays; a folder of Hugging
+            Face, with its ``config.json``; or a run folder, which stands for its best checkpoint.
         argument: Name of the argument in the message about a missing file.
         expected: What the argument may be, for that message.
 
@@ -104,6 +107,8 @@ def _read_safetensors(file: BinaryFile) -> dict[str, Tensor]:
 
 
 def _read_saved(file: BinaryFile) -> Any:  # noqa: ANN401 (whatever was saved)
+    if is_array_pickle(file):
+        return read_array_pickle(file)
     with values_left_out(file):
         return load_file(file)
 

@@ -16,7 +16,7 @@ from visiontasks.decoders import Decoder
 from visiontasks.errors import ArgumentError
 from visiontasks.prediction import find_task, import_task
 from visiontasks.serialization import Source, name_of
-from visiontasks.tasks.instances import descriptions_in
+from visiontasks.tasks.given_objects import descriptions_in
 from visiontasks.tasks.reading import read_checkpoint
 from visiontasks.tasks.record import RECORD, restore
 from visiontasks.tasks.task import Task

@@ -115,6 +115,9 @@ def positives(
     usable = (sample.labels < num_classes) & (sample.weight > 0) & known.gather(1, sample.matches)
     order = usable.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :limit]
     usable = usable.gather(1, order)
+    # Unused entries repeat others, for the batch norm of a GPU, which sees all of them.
+    places = torch.arange(order.shape[1], device=order.device) % usable.sum(1, keepdim=True).clamp(min=1)
+    order = order.gather(1, places)
     chosen = order[..., None].expand(-1, -1, 4)
     return RegionSample(
         sample.boxes.gather(1, chosen),

@@ -58,7 +58,8 @@ def crop_masks(
         moved = torch.where(inside[:, None], regions, _OUTSIDE)
         places = torch.where(inside, pairs - first, 0)[:, None].to(regions.dtype)
         total += roi_align(masks[:, None].to(regions.dtype), torch.cat([places, moved], 1), side)
-    return total[:, 0].unflatten(0, boxes.shape[:2])
+    cut: Tensor = total[:, 0].unflatten(0, boxes.shape[:2])
+    return cut
 
 
 def _first_bytes(windows: Int64[Tensor, "batch objects 4"]) -> Int64[Tensor, "batch objects"]:

@@ -11,6 +11,8 @@ from visiontasks.backbones.input_channels import adapt_first
 from visiontasks.backbones.matching import below
 from visiontasks.backbones.published import download_published
 from visiontasks.backbones.weight_files import WeightsSource, read_weights_file
+from visiontasks.detection.foreign import channels_last, from_detectron2, from_mmdetection
+from visiontasks.detection.weight_checks import check_known, check_required
 from visiontasks.state_dicts import check_fit
 
 PUBLISHED = (
@@ -46,8 +48,8 @@ _RENAMED = (
     (r"^roi_heads\.mask_predictor\.conv5_mask\.", "mask_head.upsampling."),
     (r"^roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask_head.mask_logits."),
 )
-_CELLS = 7
 _PARTS = ("backbone", "neck", "rpn", "cascade", "roi_head", "mask_head")
+_REQUIRES = {"arithmetic": "torchvision", "stride_in_1x1": False}
 _BIAS = "roi_head.cls_score.bias"
 _OUTPUT = re.compile(r"(?:(?:roi_head|cascade\.\d)\.(cls_score|bbox_pred)|mask_head\.(mask_logits))\.\w+")
 _OF_ANCHORS = {f"rpn.head.{layer}.{kind}" for layer in ("cls_logits", "bbox_pred") for kind in ("weight", "bias")}
@@ -61,27 +63,38 @@ def read_detector(weights: str | Path) -> WeightsSource:
     Args:
         weights: One of `PUBLISHED`, for torchvision's weights trained on COCO, which are downloaded into the cache of
             ``torch.hub`` if missing there. Or a file: a state dict of torchvision's ``FasterRCNN`` or ``MaskRCNN`` with
-            a pyramid, or a checkpoint of a DetectionTask.
+            a pyramid, weights of Detectron2 or MMDetection (see :mod:`visiontasks.detection.foreign`), or a checkpoint
+            of a DetectionTask.
 
     Returns:
         The weights, and the other contents of a checkpoint.
 
     Raises:
         ArgumentError: If there is no such file.
-        CheckpointError: If the file is damaged, unsafe, or contains no weights.
+        CheckpointError: If the file is damaged, unsafe, or contains no weights of such a detector.
         DownloadError: If the published weights are not in the cache and cannot be downloaded.
     """
     name = str(weights)
     if name in PUBLISHED:
         source = download_published(name)
-        return source._replace(weights=from_torchvision(source.weights, frozen=name in _FROZEN))
-    expected = f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN or of a checkpoint"
-    source = read_weights_file(weights, "weights", expected)
-    theirs = below(source.weights, "roi_heads")
-    if not theirs:
-        return source._replace(weights=below(source.weights, "roi_head") or source.weights)
-    frozen = Path(weights).name.startswith(_FROZEN_FILES)
-    return source._replace(weights=from_torchvision(theirs, frozen=frozen))
+        return source._replace(weights=from_torchvision(source.weights, frozen=name in _FROZEN), requires=_REQUIRES)
+    expected = (
+        f"one of {PUBLISHED}, or the path of a state dict of torchvision's FasterRCNN, of a checkpoint, or of weights "
+        "of Detectron2 or MMDetection"
+    )
+    source = read_weights_file(name.removeprefix("detectron2:"), "weights", expected)
+    if theirs := below(source.weights, "proposal_generator"):
+        return source._replace(contents={}, **from_detectron2(theirs)._asdict())
+    if theirs := below(source.weights, "rpn_head"):
+        return source._replace(contents={}, **from_mmdetection(theirs, source.contents.get("meta"))._asdict())
+    if theirs := below(source.weights, "roi_heads"):
+        frozen = Path(weights).name.startswith(_FROZEN_FILES)
+        return source._replace(weights=from_torchvision(theirs, frozen=frozen), requires=_REQUIRES)
+    own = below(source.weights, "roi_head") or source.weights
+    check_known(own, source.origin)
+    arguments = source.contents.get("hyper_parameters")
+    recorded = arguments.get("arithmetic", "torchvision") if isinstance(arguments, Mapping) else None
+    return source._replace(weights=own, requires={"arithmetic": recorded} if recorded else {})
 
 
 def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[str, Tensor]:
@@ -114,11 +127,6 @@ def from_torchvision(state: Mapping[str, Tensor], frozen: bool = False) -> dict[
             value = value[1:]
         weights[name] = value
     return weights
-
-
-def channels_last(weight: Tensor) -> Tensor:
-    """Permute the weight of a linear layer that reads the features of a region, row by row of each channel."""
-    return weight.unflatten(1, (-1, _CELLS, _CELLS)).permute(0, 2, 3, 1).flatten(1)
 
 
 def fit_classes(weights: dict[str, Tensor], num_classes: int) -> set[str]:
@@ -168,6 +176,7 @@ def load_detector(task: nn.Module, source: WeightsSource, num_classes: int) -> s
     Raises:
         CheckpointError: If the weights do not fit this detector; in that case nothing is loaded.
     """
+    check_required(task, source)
     current = task.state_dict()
     given = {key: value for key, value in source.weights.items() if _part(key) in _PARTS}
     no_masks = sorted({"mask_head"} & ({_part(key) for key in given} ^ {_part(key) for key in current}))

@@ -66,11 +66,10 @@ def _of_values(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor]) -> 
 
 def _of_detections(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor], score: float) -> dict[str, float]:
     """Match each detection with one of the same class in the other set; those at the minimum score may be missing."""
-    boxes: list[float] = []
-    scores: list[float] = []
+    values: dict[str, list[float]] = {name: [] for name in expected if name != "labels"}
     unmatched = total = 0
     for image in range(len(expected["labels"])):
-        one, other = ({name: values[name][image] for name in expected} for values in (expected, actual))
+        one, other = ({name: of[name][image] for name in expected} for of in (expected, actual))
         for left, right in ((one, other), (other, one)):
             left, right = (_real(side) for side in (left, right))
             sure = left["scores"] > score + TOLERANCE
@@ -81,11 +80,11 @@ def _of_detections(expected: Mapping[str, Tensor], actual: Mapping[str, Tensor],
             unmatched += int((sure & ~(best >= 0.9)).sum())
             both = sure & (best >= 0.9)
             if match is not None and both.any():
-                boxes.append((left["boxes"] - right["boxes"][match])[both].abs().max().item())
-                scores.append((left["scores"] - right["scores"][match])[both].abs().max().item())
+                for name, differences in values.items():
+                    differences.append((left[name] - right[name][match])[both].abs().max().item())
     labels = unmatched / total if total else math.nan
     # A NaN box overlaps with nothing: it is unmatched, which the comparison of labels detects.
-    return {"boxes": max(boxes, default=math.nan), "scores": max(scores, default=math.nan), "labels": labels}
+    return {**{name: max(differences, default=math.nan) for name, differences in values.items()}, "labels": labels}
 
 
 def _real(detections: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from visiontasks.prediction.formats import (
 from visiontasks.prediction.image_predictor import Fields, ImagePredictor, given_options
 from visiontasks.prediction.instance_images import InstanceImages
 from visiontasks.prediction.mask_predictor import MaskPredictor
-from visiontasks.prediction.programs import DetectionProgram, Program
+from visiontasks.prediction.programs import DetectionProgram, InstanceProgram, Program
 from visiontasks.prediction.results import Box, pasted_run_lengths
 from visiontasks.prediction.writers import Writer
 from visiontasks.tasks.autoencoding import AutoencodingTask
@@ -200,7 +200,7 @@ PREDICTION_ROWS: dict[type[Task], PredictionRow] = {
         InstancePredictor,
         _OF_DETECTORS,
         {"jsonl": JsonLines, "csv": BoxCsv, "coco": CocoBoxes, "png": InstanceImages},
-        DetectionProgram,
+        InstanceProgram,
     ),
     DetectionTask: PredictionRow(
         DetectionPredictor,

@@ -1,16 +1,21 @@
 """Tasks as functions of tensors: uint8 images in, named results out, of shapes that do not depend on values."""
 
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from visiontasks.detection.boxes import clip_to, is_box, take
+from visiontasks.detection.cascade import refine
+from visiontasks.detection.mask_head import of_class
 from visiontasks.detection.nms import suppress
+from visiontasks.detection.outputs import DetectionOutputs
 from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.tasks.detection import DetectionTask
+from visiontasks.tasks.instance_segmentation import InstanceSegmentationTask
 from visiontasks.tasks.task import Task
 from visiontasks.types import DetectionPredictions
 
@@ -104,8 +109,8 @@ class DetectionProgram(Program):
             message = (
                 "A detector is exported that looks at the image alone and suppresses boxes; this one has "
                 f"test_time_flips={task.test_time_flips!r}, test_time_scales={list(task.test_time_scales)} and "
-                f"box_soft_nms={task.roi_head.soft_nms!r}. Load it without: DetectionTask.load_from_checkpoint(FILE, "
-                "test_time_flips='none', test_time_scales=[1.0], box_soft_nms='none')."
+                f"box_soft_nms={task.roi_head.soft_nms!r}. Load it without: {type(task).__name__}."
+                "load_from_checkpoint(FILE, test_time_flips='none', test_time_scales=[1.0], box_soft_nms='none')."
             )
             raise ArgumentError(message)
         self.pairs = pairs
@@ -126,17 +131,21 @@ class DetectionProgram(Program):
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
     ) -> tuple[Tensor, ...]:
         """Compute boxes, scores and labels, in descending order of score, then padding."""
-        head = self.task.roi_head
-        outputs = self.task.eval_forward(images, sizes)
+        return self.detect(self.task.eval_forward(images, sizes))
+
+    def detect(self, outputs: DetectionOutputs) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute boxes, scores and labels from features and proposals."""
+        head, sizes = self.task.roi_head, outputs.sizes
         batch, regions = outputs.proposals.shape[:2]
-        owners = torch.arange(batch, device=images.device)[:, None].expand(batch, regions).flatten()
-        logits, deltas = head(self.task.read(outputs.features, outputs.proposals.flatten(0, 1), owners))
+        read = partial(self.task.read, outputs.features)
+        flat = outputs.proposals.flatten(0, 1)
+        logits, deltas, refined = refine(self.task.stages, read, flat, _owners(outputs.proposals), sizes)
         scores = logits.softmax(1)[:, : head.num_classes].view(batch, regions, head.num_classes)
         scores = torch.where(is_box(outputs.proposals)[..., None], scores, 0.0).flatten(1)
         likely, pairs = scores.topk(min(self.pairs, scores.shape[1]), 1)
         labels = pairs % head.num_classes
         boxed = pairs if deltas.shape[1] > 1 else pairs // head.num_classes
-        region_boxes = take(outputs.proposals, pairs // head.num_classes)
+        region_boxes = take(refined.view_as(outputs.proposals), pairs // head.num_classes)
         boxes = head.coder.decode(take(deltas.reshape(batch, -1, 4), boxed), region_boxes)
         boxes = clip_to(boxes, sizes)
         valid = (likely > head.score_thresh) & (boxes[..., 2:] - boxes[..., :2] >= _LEAST_SIDE).all(-1)
@@ -147,3 +156,24 @@ class DetectionProgram(Program):
         boxes = torch.where(detected[..., None], take(boxes, ranked), 0.0)
         labels = torch.where(detected, labels.gather(1, ranked), -1)
         return F.pad(boxes, (0, 0, *padding)), F.pad(scores, padding), F.pad(labels, padding, value=-1)
+
+
+class InstanceProgram(DetectionProgram):
+    """A detector with masks as a module from images and their sizes to detections and their masks."""
+
+    task: InstanceSegmentationTask
+
+    def forward(  # type: ignore[override]
+        self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
+    ) -> tuple[Tensor, ...]:
+        """Compute boxes, scores, labels and masks, in descending order of score, then padding."""
+        outputs = self.task.eval_forward(images, sizes)
+        boxes, scores, labels = self.detect(outputs)
+        logits = self.task.mask_logits(outputs.features, boxes.flatten(0, 1), _owners(boxes))
+        masks = of_class(logits, labels.flatten().clamp(min=0)).sigmoid().unflatten(0, labels.shape)
+        return boxes, scores, labels, torch.where((labels >= 0)[..., None, None], masks, 0.0)
+
+
+def _owners(boxes: Float[Tensor, "batch boxes 4"]) -> Int64[Tensor, " regions"]:
+    """Return the index in the batch of the image of each box."""
+    return torch.arange(boxes.shape[0], device=boxes.device)[:, None].expand(boxes.shape[:2]).flatten()

@@ -33,7 +33,7 @@ from visiontasks.tasks.detection_views import merged, with_views
 from visiontasks.tasks.detector_weights import freezes_norms, start_detector
 from visiontasks.tasks.task import Task
 from visiontasks.tasks.views import multiple_of
-from visiontasks.types import DetectionBatch, DetectionPredictions, Images
+from visiontasks.types import DetectionBatch, DetectionPredictions, Images, InstancePredictions
 
 _CELLS = (7, 7)
 
@@ -41,13 +41,12 @@ _CELLS = (7, 7)
 class DetectionTask(Task):
     """Finds the objects in an image: a box, a class and a score for each.
 
-    Logs ``loss`` and its four terms, COCO's metrics (``map``, ``map_50``, ``mar_100`` and so on) and
-    ``class_map/NAME``, see :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
+    Logs ``loss`` and its terms, COCO's metrics (``map``, ``map_50``, ``mar_100`` and so on) and ``class_map/NAME``, see
+    :class:`~visiontasks.metrics.coco_average_precision.CocoAveragePrecision`.
 
     Faster R-CNN (Ren et al., NeurIPS 2015): a region proposal network on the feature maps of the backbone, and a head
     that predicts class and box of each proposal. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights
-    the detections equal those of torchvision's ``fasterrcnn_resnet50_fpn``, and with ``design="v2"`` those of its
-    ``_v2``.
+    the detections equal those of torchvision's ``fasterrcnn_resnet50_fpn``, with ``design="v2"`` those of its ``_v2``.
 
     Args:
         num_classes: Number of classes, background not counted. On the command line it is taken from the data.
@@ -147,7 +146,8 @@ class DetectionTask(Task):
         test_time_scales: Sequence[float] = (1.0,),
         **kwargs: Any,  # noqa: ANN401 (the arguments of Task)
     ) -> None:
-        super().__init__(**{**kwargs, "freeze_norms": freezes_norms(weights, kwargs)})
+        kwargs["freeze_norms"] = freezes_norms(weights, kwargs)
+        super().__init__(**kwargs)
         check_range(1, math.inf, num_classes=num_classes)
         check_entries(num_classes, class_names=class_names)
         check_choices(proposals, features, neck, design, arithmetic)
@@ -160,8 +160,7 @@ class DetectionTask(Task):
         v2, extra = design == "v2", proposals == "rpn"
         maps = choose_maps(self.backbone, neck, stride, fpn_width, batch_norm=v2, extra=extra, alone=self.per_region)
         self.neck, self.levels, all_strides, width = maps
-        self.region_width = width
-        self.region_strides = all_strides[: len(self.levels)]
+        self.region_strides, self.region_width = all_strides[: len(self.levels)], width
         usual = (8.0,) if neck == "fpn" else (2.0, 4.0, 8.0, 16.0, 32.0)
         scales = usual if anchor_scales is None else anchor_scales
         self.rpn = None
@@ -296,6 +295,6 @@ class DetectionTask(Task):
         rows, columns = (side * self.region_strides[0] for side in cells)
         return regions_alone(lambda pixels: self.features(pixels)[0], features[0], boxes, images, (rows, columns))
 
-    def update_metrics(self, predictions: DetectionPredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
+    def update_metrics(self, predictions: DetectionPredictions | InstancePredictions, batch: Any) -> None:  # noqa: ANN401 (as above)
         """Update the metrics of the running stage, which work in pixels of the original images."""
         self.metrics.update(predictions, batch)

@@ -14,7 +14,7 @@ from torch import Tensor
 from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError, listed
 from visiontasks.state_dicts import COMPILED, check_fit, widened
-from visiontasks.tasks.instances import describe, descriptions_in, make_again
+from visiontasks.tasks.given_objects import describe, descriptions_in, make_again
 from visiontasks.tasks.optimizer_options import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
 
@@ -47,7 +47,7 @@ def save_arguments(module: LightningModule) -> dict[str, Any]:
 
     Returns:
         The arguments that cannot be saved, by name, and how they are made; see
-        :func:`~visiontasks.tasks.instances.describe`.
+        :func:`~visiontasks.tasks.given_objects.describe`.
     """
     noted = {name: value for name, value in noted_arguments(module).items() if name not in _TRAINING_ONLY}
     saved, unsaved = plain_part(noted)

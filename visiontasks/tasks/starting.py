@@ -99,7 +99,7 @@ def start_network(
     if weights is not None and not is_restoring():
         source = read(weights)
         rank_zero_info(load(source))
-        if normalization is None and RECORD in source.contents:
+        if normalization is None and (RECORD in source.contents or source.normalization is not None):
             task.normalize = expected_normalization(source, task.backbone, task.in_channels, task.image_size)
     replace_hyperparameters(task, weights=None, normalization=task.normalize.mode)
 

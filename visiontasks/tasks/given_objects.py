@@ -1,4 +1,4 @@
-"""Instances that a task was given, such as a backbone of one's own, and how a checkpoint makes them again."""
+"""Objects that a task was given, such as a backbone of one's own, and how a checkpoint makes them again."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any

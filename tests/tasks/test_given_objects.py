@@ -15,7 +15,7 @@ from visiontasks.backbones.backbone import Features
 from visiontasks.decoders import Decoder
 from visiontasks.errors import CheckpointError
 from visiontasks.prediction import load_task
-from visiontasks.tasks.instances import describe, descriptions_in
+from visiontasks.tasks.given_objects import describe, descriptions_in
 from visiontasks.tasks.record import RECORD
 
 
