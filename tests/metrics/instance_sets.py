@@ -14,8 +14,8 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from visiontasks.instance_masks import pack_masks
 from visiontasks.types import InstanceBatch, InstancePredictions
 
-SIZE = (44, 60)
-"""Height and width of the original images; those in the batch are 22 x 40."""
+SIZE = (88, 120)
+"""Height and width of the original images; those in the batch are 44 x 80."""
 
 
 class Image(NamedTuple):
@@ -38,7 +38,7 @@ def random_images(seed: int) -> tuple[list[Image], int]:
     images = []
     for _ in range(count):
         objects = int(torch.randint(0, 6, ())) * int(torch.rand(()) < 0.85)
-        sides = torch.exp(torch.rand(objects, 2) * 2.5 + 1)
+        sides = torch.exp(torch.rand(objects, 2) * 3.2 + 1)
         corners = torch.rand(objects, 2) * (torch.tensor([SIZE[1], SIZE[0]]) - sides).clamp(0)
         boxes = torch.cat([corners, corners + sides], 1)
         smooth = torch.nn.functional.interpolate(torch.rand(objects, 1, 4, 4) + 0.2, (28, 28), mode="bilinear")[:, 0]
@@ -54,7 +54,7 @@ def random_images(seed: int) -> tuple[list[Image], int]:
         corner = torch.rand(noise, 2) * 40
         moved = (boxes[near] + torch.randn(len(near), 4) * (torch.rand(()) < 0.7)).clamp(min=0)
         moved[:, 2:] = torch.maximum(moved[:, 2:], moved[:, :2] + 0.5)
-        found = torch.cat([moved, torch.cat([corner, corner + 1 + 19 * torch.rand(noise, 2)], 1)])
+        found = torch.cat([moved, torch.cat([corner, corner + 1 + 59 * torch.rand(noise, 2)], 1)])
         grids = torch.cat([smooth[near] + 0.1 * torch.randn(len(near), 28, 28), torch.rand(noise, 28, 28)]).clamp(0, 1)
         grids[torch.rand(len(grids)) < 0.08] = 0.1
         kinds = torch.cat([labels[near], torch.randint(0, classes, (noise,))])
@@ -78,7 +78,7 @@ def as_batch(images: list[Image], ids: list[int]) -> tuple[InstancePredictions, 
         boxes=torch.zeros(count, most, 4),
         labels=torch.full((count, most), -1),
         ignore=torch.zeros(count, most, dtype=torch.bool),
-        sizes=torch.tensor([[22, 40]]).repeat(count, 1),
+        sizes=torch.tensor([[44, 80]]).repeat(count, 1),
         scale=torch.tensor([[2.0, 1.5]]).repeat(count, 1),
         ids=torch.tensor(ids),
         areas=torch.zeros(count, most),

@@ -166,12 +166,11 @@ def _narrow(values: Int64[np.ndarray, " values"]) -> np.ndarray:
 
 
 def _pairs(overlaps: Overlaps, order: Int64[np.ndarray, " kept"]) -> Overlaps:
-    """Number the detections of overlaps as they are ordered, and sort pairs by detection and object."""
+    """Number the detections of overlaps as they are ordered, without pairs that do not count."""
     places = np.full(len(overlaps.areas), -1)
     places[order] = np.arange(len(order))
     detections = places[overlaps.detections]
     (chosen,) = np.nonzero((detections >= 0) & (overlaps.values >= LEAST))
-    chosen = chosen[np.lexsort((overlaps.objects[chosen], detections[chosen]))]
     return Overlaps(overlaps.areas[order], detections[chosen], overlaps.objects[chosen], overlaps.values[chosen])
 
 

@@ -14,6 +14,8 @@ LEAST = 0.5
 class Overlaps(NamedTuple):
     """What is compared of detections and objects: boxes or masks.
 
+    The pairs of a detection follow one another, in ascending order of their objects.
+
     Attributes:
         areas: Area of each detection in square pixels, from which COCO derives its size class.
         detections: Detection of each pair of a detection and an object of the same image and class.
