@@ -40,12 +40,19 @@ class GPUTensor(Tensor):
         raise TypeError(message)
 
 
-class _Functions(TorchFunctionMode):
-    """Sees every function of torch that is called."""
+class PretendedGPU(TorchFunctionMode):
+    """Sees every function of torch that is called.
+
+    Attributes:
+        may_wait: Whether the host may look at what the GPU has computed, or send it something; otherwise an error.
+        counts: Whether it is counted how often the host waits.
+        waits: What it waited in, since it is counted.
+    """
 
     def __init__(self, *, may_wait: bool) -> None:
         super().__init__()
-        self.may_wait = may_wait
+        self.may_wait, self.counts = may_wait, False
+        self.waits: list[str] = []
 
     def __torch_function__(
         self,
@@ -56,7 +63,17 @@ class _Functions(TorchFunctionMode):
     ) -> object:
         if func in _OF_MODULE_TO:
             return func(*args, **(kwargs or {}))
-        return _call(func, args, kwargs or {}, may_wait=self.may_wait)
+        found, waits = _call(func, args, kwargs or {})
+        assert self.may_wait or not waits, f"{func} waits for the GPU"
+        self.waits += [str(func)] if waits and self.counts else []
+        return found
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let the host wait where it has to."""
+        before, self.may_wait = self.may_wait, True
+        yield
+        self.may_wait = before
 
 
 class HostedAccelerator(CPUAccelerator):
@@ -75,26 +92,31 @@ class _Event:
     def record(self) -> None:
         """Do nothing."""
 
+    def query(self) -> bool:
+        """Return that it has been."""
+        return True
+
     def synchronize(self) -> None:
         """Do nothing."""
 
 
 @contextmanager
-def pretended_gpu(*, may_wait: bool = True) -> Iterator[None]:
+def pretended_gpu(*, may_wait: bool = True) -> Iterator[PretendedGPU]:
     """Compute on the host what is on ``cuda:0``; an error where tensors of both meet, as on a real one.
 
     Args:
         may_wait: Whether the host may look at what the GPU has computed, or send it something.
     """
-    with pytest.MonkeyPatch.context() as patch, _Functions(may_wait=may_wait):
+    with pytest.MonkeyPatch.context() as patch, PretendedGPU(may_wait=may_wait) as gpu:
         # A module that moves gets new parameters: old ones would stay tensors of their class.
         patch.setattr(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: True)
         patch.setattr(torch.cuda, "get_device_name", lambda: "pretended GPU")
         patch.setattr(torch, "Event", _Event)
-        yield
+        yield gpu
 
 
-def _call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], *, may_wait: bool) -> object:
+def _call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[object, bool]:
+    """Return what a function computes, and whether the host waits for the GPU in it."""
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     on_gpu = [isinstance(tensor, GPUTensor) for tensor in tensors]
     if any(on_gpu) and func not in _MOVES:
@@ -104,17 +126,15 @@ def _call(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, An
         assert func is not Tensor.numpy, "an array cannot lie on the GPU"
     result = _device_of_result(func, args, kwargs, any(on_gpu))
     moves = func in _MOVES and result != (GPU if on_gpu[0] else HOST)
-    if not may_wait:
-        selects = func is Tensor.__getitem__ and any(tensor.dtype == torch.bool for tensor in tensors[1:])
-        waits = any(on_gpu) and (func in _LOOKS or selects)
-        non_blocking = kwargs.get("non_blocking") or any(argument is True for argument in args)
-        waits |= (moves and not non_blocking) or (func in _SENDS and result == GPU)
-        assert not waits, f"{func} waits for the GPU"
+    selects = func is Tensor.__getitem__ and any(tensor.dtype == torch.bool for tensor in tensors[1:])
+    non_blocking = kwargs.get("non_blocking") or any(argument is True for argument in args)
+    waits = any(on_gpu) and (func in _LOOKS or selects)
+    waits |= (moves and not non_blocking) or (func in _SENDS and result == GPU)
     with torch._C.DisableTorchFunctionSubclass():
         found = func(*tree_map(_on_host, args), **tree_map(_on_host, kwargs))
         if moves and func is not Tensor.copy_:
             found = found.clone().as_subclass(Tensor)
-        return tree_map(_on_gpu, found) if result == GPU else found
+        return tree_map(_on_gpu, found) if result == GPU else found, waits
 
 
 def _device_of_result(

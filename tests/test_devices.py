@@ -10,79 +10,93 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.trainer.connectors.logger_connector import logger_connector
 from torch import Tensor
 
-from tests.pretended_gpu import GPU, HostedAccelerator, pretended_gpu
-from visiontasks import (
-    AutoencodingTask,
-    ClassificationTask,
-    DetectionTask,
-    LocalizationTask,
-    SegmentationTask,
-    ShapesDataModule,
-)
+from tests.device_tasks import TASKS, data_for
+from tests.pretended_gpu import GPU, HostedAccelerator, PretendedGPU, pretended_gpu
 from visiontasks.callbacks import CodeImages, FilterImages, ReliabilityDiagram
+from visiontasks.callbacks.progress import RunProgress
 from visiontasks.cli.default_callbacks import default_callbacks
-from visiontasks.tasks.task import Task
 
-SMALL: dict[str, Any] = {"backbone_options": {"filters": [8, 8, 8], "depth": 1}}
-DETECTOR: dict[str, Any] = {
-    **SMALL,
-    "fpn_width": 8,
-    "head_width": 8,
-    "rpn_pre_nms_top_n": (50, 50),
-    "rpn_post_nms_top_n": (20, 20),
-    "box_batch_size_per_image": 16,
-    "box_score_thresh": 0.0,
+EVALUATION_WAITS = {
+    "classification": 8,
+    "mixup": 8,
+    "localization": 14,
+    "segmentation": 10,
+    "segmentation segnet": 10,
+    "autoencoding": 10,
+    "detection": 34,
+    "detection sliding-window": 34,
 }
-LOSSES = {"cross_entropy": 1.0, "focal": 1.0, "dice": 1.0, "lovasz": 1.0}
-
-TASKS: dict[str, Callable[[], Task]] = {
-    "classification": lambda: ClassificationTask(4, calibrate=True, class_weights="balanced", **SMALL),
-    "mixup": lambda: ClassificationTask(4, mixup=0.2, focal_gamma=2.0, test_time_flips="horizontal", **SMALL),
-    "localization": lambda: LocalizationTask(4, class_agnostic=False, box_loss="ciou", **SMALL),
-    "detection": lambda: DetectionTask(4, **DETECTOR),
-    "detection sliding-window": lambda: DetectionTask(4, proposals="sliding-window", neck="none", **DETECTOR),
-    "segmentation": lambda: SegmentationTask(
-        5,
-        loss=LOSSES,
-        class_weights=[1.0] * 5,
-        auxiliary_weight=0.1,
-        test_time_flips="horizontal",
-        test_time_scales=(1.0, 0.5),
-        **SMALL,
-    ),
-    "segmentation segnet": lambda: SegmentationTask(5, decoder="segnet", normalization="dataset", **SMALL),
-    "autoencoding": lambda: AutoencodingTask(8, image_size=(48, 40), loss={"mse": 1.0, "ssim": 1.0}, **SMALL),
-}
+"""How often the host looks at the GPU for a batch that is evaluated: at the sizes of the images, which are evaluated
+without padding; at how good each prediction is; at each field of the batch and of its predictions, as long as they are
+among the worst; in detection at how many boxes there are, before and after suppression, and at all of them."""
 
 
-def data_for(task: Task) -> ShapesDataModule:
-    """Make batches of what a task takes."""
-    kind: Any = task.takes or "classification"
-    return ShapesDataModule(kind, train_size=4, val_size=2, test_size=2, image_size=(48, 40), batch_size=4)
+class Waits(Callback):
+    """Forbids to wait for the GPU in training from the second step on, and counts the waits of a validation batch.
+
+    The first step is looked at: its labels, and the values of its images.
+    """
+
+    def __init__(self, gpu: PretendedGPU, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gpu = gpu
+        self.of_batches: list[int] = []
+        convert = logger_connector.convert_tensors_to_scalars
+
+        def convert_what_is_logged(values: object) -> object:
+            with gpu.waiting():
+                return convert(values)
+
+        # Once in log_every_n_steps.
+        monkeypatch.setattr(logger_connector, "convert_tensors_to_scalars", convert_what_is_logged)
+
+    def on_train_batch_end(self, *args: object) -> None:
+        self.gpu.may_wait = False
+
+    def on_train_epoch_end(self, *args: object) -> None:
+        self.gpu.may_wait = True
+
+    def on_validation_start(self, *args: object) -> None:
+        self.gpu.may_wait = self.gpu.counts = True
+
+    def on_validation_batch_end(self, *args: object) -> None:
+        self.of_batches.append(len(self.gpu.waits))
+        self.gpu.waits.clear()
 
 
 @pytest.mark.filterwarnings("ignore:.*CUDA is not available")
 @pytest.mark.parametrize("name", TASKS)
-def test_nothing_of_a_task_stays_behind_on_the_host(name: str, tmp_path: Path) -> None:
-    with pretended_gpu():
+def test_a_task_stays_on_the_gpu_and_its_steps_do_not_wait_for_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pretended_gpu() as gpu:
         task = TASKS[name]()
         data = data_for(task)
-        callbacks: list[Callback] = [*default_callbacks([], {}, "visiontasks fit"), FilterImages()]
+        waits = Waits(gpu, monkeypatch)
+        callbacks: list[Callback] = [
+            waits,
+            *default_callbacks([], {}, "visiontasks fit"),
+            RunProgress(),
+            FilterImages(),
+        ]
         callbacks += [CodeImages()] if name == "autoencoding" else []
         callbacks += [ReliabilityDiagram()] if name == "classification" else []
         trainer = Trainer(
             strategy=SingleDeviceStrategy(GPU, HostedAccelerator()),
             max_epochs=1,
             num_sanity_val_steps=0,
+            log_every_n_steps=2,
             logger=CSVLogger(tmp_path),
             callbacks=callbacks,
             enable_checkpointing=False,
-            enable_progress_bar=False,
             enable_model_summary=False,
         )
         trainer.fit(task, data)
+        assert "train/loss_step" in trainer.progress_bar_metrics
+        # The first images are drawn, too.
+        assert waits.of_batches[-1] <= EVALUATION_WAITS[name]
         (metrics,) = trainer.test(task, data, verbose=False)
         trainer.predict(task, data)
     assert math.isfinite(metrics["test/loss"])

@@ -5,6 +5,7 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from visiontasks.types import ids_of
@@ -45,29 +46,34 @@ class Ranking:
             batch: The batch.
         """
         ids = ids_of(batch).tolist()
-        ascending = sorted((i for i in range(len(ids)) if not math.isnan(keys[i])), key=keys.__getitem__)
-        for i in ascending[: self.count]:
-            order = (ids[i], self._seen + i)
-            if len(self.kept) == self.count and (keys[i], order) > self.kept[-1][:2]:
-                break
-            alone = (take(fields, slice(i, i + 1), len(ids)) for fields in (batch, predictions))
-            insort(self.kept, Ranked(keys[i], order, qualities[i], *alone), key=lambda sample: sample[:2])
-            del self.kept[self.count :]
+        offered = sorted((keys[i], (ids[i], self._seen + i), i) for i in range(len(ids)) if not math.isnan(keys[i]))
+        full = len(self.kept) == self.count
+        better = [sample for sample in offered[: self.count] if not full or sample[:2] <= self.kept[-1][:2]]
         self._seen += len(ids)
+        if not better:
+            return
+        # All at once, since each copy from a GPU is waited for.
+        rows = torch.tensor([i for *_, i in better])
+        taken = [take(fields, rows, len(ids)) for fields in (batch, predictions)]
+        for place, (key, order, i) in enumerate(better):
+            alone = (take(fields, slice(place, place + 1), len(better)) for fields in taken)
+            insort(self.kept, Ranked(key, order, qualities[i], *alone), key=lambda sample: sample[:2])
+        del self.kept[self.count :]
 
 
-def take(fields: Any, images: slice, count: int) -> Any:
+def take(fields: Any, images: slice | Tensor, count: int) -> Any:
     """Copy the fields of some images to the CPU, so that the rest can be freed.
 
     Args:
         fields: A batch, or its predictions.
-        images: Which images.
+        images: Which images; positions are on the CPU.
         count: Number of images in the batch.
     """
 
     def part(field: Any) -> Any:
         if isinstance(field, Tensor) and field.ndim and len(field) == count:
-            return field[images].detach().to("cpu", copy=True)
+            chosen = images if isinstance(images, slice) else images.to(field.device, non_blocking=True)
+            return field[chosen].detach().to("cpu", copy=True)
         return field
 
     return type(fields)(*(part(field) for field in fields))

@@ -76,8 +76,8 @@ class Sampler(NamedTuple):
         else:
             # MPS has no float64, in which no two keys are equal.
             dtype = torch.float32 if states.device.type == "mps" else torch.float64
-            order = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=dtype).to(states.device)
-            order = order.expand(states.shape)
+            order = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=dtype)
+            order = order.to(states.device, non_blocking=True).expand(states.shape)
         size = min(self.batch_size_per_image, count)
         most = min(self.most_positives, count)
         # The candidates with the highest keys are sampled: positives up to their limit have keys above 1, then

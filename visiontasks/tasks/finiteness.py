@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from visiontasks.errors import ArgumentError, NonFiniteLossError
+from visiontasks.tasks.arriving import Arriving
 from visiontasks.tasks.optimization import ends_search
 from visiontasks.tasks.owned import OwnedCallback
 
@@ -40,8 +41,7 @@ class _Pending(NamedTuple):
 
     update: _Update
     optimizer: Any
-    bad: Tensor
-    arrived: torch.Event
+    bad: Arriving
 
 
 class FiniteUpdates(OwnedCallback):
@@ -195,8 +195,7 @@ class FiniteUpdates(OwnedCallback):
         if pending is None:
             return
         del pending.optimizer.found_inf
-        pending.arrived.synchronize()
-        if pending.bad:
+        if pending.bad.item():
             _stop(pending.update, pl_module)
 
 
@@ -221,10 +220,7 @@ def _leave_out_on_device(update: _Update, optimizer: Any) -> _Pending:  # noqa: 
     bad = ~torch.stack([*sizes, *update.losses]).isfinite().all()
     # As torch's GradScaler tells the optimiser; see its attribute _step_supports_amp_scaling.
     optimizer.found_inf = bad.float()
-    arriving = bad.to("cpu", non_blocking=True)
-    arrived = torch.Event(bad.device)
-    arrived.record()
-    return _Pending(update._replace(sizes=sizes), optimizer, arriving, arrived)
+    return _Pending(update._replace(sizes=sizes), optimizer, Arriving(bad))
 
 
 def _all_finite(tensors: list[Tensor]) -> bool:

@@ -11,6 +11,7 @@ from torchmetrics import Metric, MetricCollection
 from visiontasks.errors import ArgumentError
 from visiontasks.metrics.collection import compute_all
 from visiontasks.metrics.loss_mean import LossMean
+from visiontasks.tasks.arriving import Arriving
 from visiontasks.tasks.loaders import loader_count, loader_index
 from visiontasks.tasks.owned import OwnedCallback
 
@@ -101,6 +102,30 @@ class ScoreLogging(OwnedCallback):
     logged as Lightning names them: ``val/loss/dataloader_idx_1``. What belongs to the first one is also logged as
     ``val/loss``, so that whatever monitors a metric by this name follows the first loader.
     """
+
+    def __init__(self) -> None:
+        self._shown: Arriving | None = None
+
+    def show(self, trainer: Trainer, loss: Tensor) -> None:
+        """Show the loss of a step in the progress bar, on a GPU when it has arrived.
+
+        Logged with ``prog_bar=True``, Lightning would wait for it after every batch from then on.
+
+        Args:
+            trainer: The Trainer.
+            loss: The loss.
+        """
+        self._shown = Arriving(loss)
+        self._show_arrived(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 (as in Lightning)
+        """Show the loss of a step before, if it has arrived since."""
+        self._show_arrived(trainer)
+
+    def _show_arrived(self, trainer: Trainer) -> None:
+        if self._shown is not None and self._shown.arrived:
+            trainer.progress_bar_metrics["train/loss_step"] = self._shown.item()
+            self._shown = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the losses and metrics of training."""
@@ -238,4 +263,5 @@ def log_training_loss(
     step = trainer.fit_loop.epoch_loop._batches_that_stepped + 1
     if interval and step % interval == 0:
         for name, term in named.items():
-            task.log(f"train/{name}_step", term, prog_bar=name == "loss", batch_size=count)
+            task.log(f"train/{name}_step", term, batch_size=count)
+        task._parts.score_logging.show(trainer, named["loss"])
