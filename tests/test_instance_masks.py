@@ -19,7 +19,7 @@ def drawn(bits: np.ndarray, windows: np.ndarray, size: tuple[int, int]) -> np.nd
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8])
 def test_masks_are_what_they_were(dtype: type) -> None:
     random = np.random.default_rng(0)
-    masks = (random.random((6, 13, 21)) < 0.1).astype(dtype)
+    masks: np.ndarray = (random.random((6, 13, 21)) < 0.1).astype(dtype)
     masks[2] = 0
     masks[3] = 1
     bits, windows = pack_masks(masks)

@@ -104,10 +104,10 @@ def test_instances_have_boxes_and_the_class_of_each_pixel() -> None:
     true[1, 6:18, 6:18] = 1
     bits, windows = pack_masks(true)
     one = InstanceBatch(
-        *(field[:1] for field in batch),
-        torch.from_numpy(bits)[None],
-        torch.from_numpy(windows)[None],
-        torch.tensor([[20, 24]]),
+        **{name: field[:1] for name, field in batch._asdict().items()},
+        mask_bits=torch.from_numpy(bits)[None],
+        mask_windows=torch.from_numpy(windows)[None],
+        mask_sizes=torch.tensor([[20, 24]]),
     )
     boxes = torch.tensor([[[2.0, 2, 8, 8], [4, 4, 10, 9]]])
     found = InstancePredictions(boxes, torch.tensor([[0.9, 0.6]]), torch.tensor([[2, 0]]), torch.ones(1, 2, 28, 28))

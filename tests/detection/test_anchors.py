@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -26,7 +28,7 @@ def test_strides_are_exact_where_the_image_is_no_multiple_of_them() -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"scales": ()}, {"scales": (8, 0)}, {"aspect_ratios": (-1,)}])
-def test_sizes_that_are_none_are_an_error(arguments: dict[str, tuple[float, ...]]) -> None:
+def test_sizes_that_are_none_are_an_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="expected positive numbers"):
         Anchors((4,), **arguments)
 

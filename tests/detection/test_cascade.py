@@ -51,7 +51,7 @@ def test_losses_are_those_of_each_stage_on_the_boxes_of_the_one_before(stages: l
     stages = [stage.eval() for stage in stages]
     terms, last = region_losses(stages, read, proposals, targets, torch.tensor(SIZES))
     assert terms.keys() == {f"{name}_{number}" for name in ("classification", "box") for number in (1, 2, 3)}
-    states = []
+    states: list[Tensor] = []
     for number, (stage, factor, weights) in enumerate(zip(stages, LOSS_WEIGHTS, WEIGHTS, strict=True), 1):
         coder = BoxCoder(weights)
         classification, box = [], []
@@ -115,7 +115,8 @@ def test_a_single_head_is_a_cascade_of_one_stage(stages: list[RoIHead]) -> None:
     targets = random_targets([3], CLASSES, side=90.0)
     head = stages[0].eval()
     terms, sample = region_losses([head], read, targets.boxes, targets, torch.tensor(SIZES[:1]))
-    assert terms == head.losses(*head(read(*sample.flat())), sample)
+    logits, deltas = head(read(*sample.flat()))
+    assert terms == head.losses(logits, deltas, sample)
     boxes, images = crowded(5), torch.zeros(5, dtype=torch.int64)
     logits, deltas, same = refine([head], read, boxes, images, torch.tensor(SIZES[:1]))
     assert torch.equal(same, boxes)

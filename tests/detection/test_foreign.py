@@ -33,7 +33,7 @@ FEW_OF_THEIRS = {
 }
 
 
-class Unrounded(AnchorGenerator):
+class Unrounded(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
     """Anchors as Detectron2 computes them."""
 
     def generate_anchors(self, scales: Any, aspect_ratios: Any, dtype: Any = None, device: Any = None) -> Tensor:  # noqa: ANN401 - as torchvision has it

@@ -112,7 +112,8 @@ def run_length(mask: torch.Tensor) -> dict[str, Any]:
 def by_pycocotools(images: list[Image], classes: int) -> Any:  # noqa: ANN401 (it has no types)
     """Evaluate masks with the reference; its ids start at 1, because it takes the object 0 for none."""
     truth, shrink = COCO(), torch.tensor([1.5, 2, 1.5, 2])
-    annotations, results = [], []
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for number, image in enumerate(images):
         for label, ignore, mask, area in zip(*image[:4], strict=True):
             annotations.append(

@@ -18,15 +18,19 @@ def test_figures_are_pycocotools_on_random_sets(part: int) -> None:
         figures = metric.compute()
         assert [name for name in figures if not name.startswith("mask_m")] == ["class_mask_map"]
         theirs = by_pycocotools(images, classes)
-        names = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
+        names: tuple[str, ...] = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
         names += ("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large")
         ours = [float(figures[f"mask_{name}"].double()) for name in names]
         expected = np.where(theirs.stats < 0, np.nan, theirs.stats)
         # The figures are float32.
         np.testing.assert_allclose(ours, expected.astype(np.float32), rtol=0, atol=1e-9)
         precision = theirs.eval["precision"][:, :, :, 0, -1]
-        of_classes = [np.nan if (each == -1).all() else each[each > -1].mean() for each in precision.transpose(2, 0, 1)]
-        np.testing.assert_allclose(figures["class_mask_map"], np.float32(of_classes), rtol=0, atol=1e-7)
+        of_classes: list[float] = [
+            np.nan if (each == -1).all() else each[each > -1].mean() for each in precision.transpose(2, 0, 1)
+        ]
+        np.testing.assert_allclose(
+            figures["class_mask_map"].numpy(), np.array(of_classes, np.float32), rtol=0, atol=1e-7
+        )
 
 
 def test_the_random_sets_hold_what_is_hard() -> None:

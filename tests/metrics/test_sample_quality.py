@@ -92,7 +92,8 @@ def test_a_detection_has_the_f1_of_each_image_alone() -> None:
 def test_instances_are_right_by_their_masks() -> None:
     for seed in range(6):
         images, _ = random_images(seed)
-        name, found = instance_quality(*reversed(as_batch(images, list(range(len(images))))))
+        predictions, batch = as_batch(images, list(range(len(images))))
+        name, found = instance_quality(batch, predictions)
         assert name == "F1 at score 0.5 and mask IoU 0.5"
         for value, image in zip(found.tolist(), images, strict=True):
             pasted = paste_masks_in_image(image.grids[:, None], image.boxes, SIZE)[:, 0] >= 0.5

@@ -42,7 +42,7 @@ def by_hand(task: Any, file: Path) -> dict[str, Any]:  # noqa: ANN401 - a task o
         inner = read_image(file, 3, size)
         padded = torch.zeros(1, 3, *(-(-side // 32) * 32 for side in size), dtype=torch.uint8)
         padded[0, :, : size[0], : size[1]] = inner
-        found = task.predict(task(padded, torch.tensor([size])))
+        found: Any = task.predict(task(padded, torch.tensor([size])))
         kept = found.labels[0] >= 0
         scale = torch.tensor([width / size[1], height / size[0]] * 2)
         boxes = found.boxes[0, kept] * scale

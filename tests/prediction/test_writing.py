@@ -19,7 +19,8 @@ BOXES = ((0.0, 0.0, 4.0, 4.0), (1.0, 1.0, 3.0, 3.0))
 def prediction(number: int) -> Prediction:
     pixels = torch.zeros(3, 4, 4, dtype=torch.uint8)
     return Prediction(
-        Path(f"{number}.png"), (4, 4), (0, 1), ("cat", "dog"), (0.7, 0.4), BOXES, torch.zeros(4, 4, dtype=torch.uint8),
+        Path(f"{number}.png"), (4, 4), (0, 1), ("cat", "dog"), (0.7, 0.4), BOXES,
+        mask=torch.zeros(4, 4, dtype=torch.uint8),
         reconstruction=pixels, image=pixels, picture=pixels.clone,
     )  # fmt: skip
 

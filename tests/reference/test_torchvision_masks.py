@@ -96,7 +96,11 @@ def instances(scene: Any) -> Instances:  # noqa: ANN401 - the fixture
         target["masks"] = ellipses(target["boxes"], image.shape[-2:])
         masks.append(target["masks"])
     bits, windows = pack_all(masks)
-    return images, targets, InstanceBatch(*batch, bits, windows, batch.sizes)
+    return (
+        images,
+        targets,
+        InstanceBatch(**batch._asdict(), mask_bits=bits, mask_windows=windows, mask_sizes=batch.sizes),
+    )
 
 
 def boxes_of(found: InstancePredictions) -> DetectionPredictions:

@@ -28,10 +28,7 @@ def overfit(make_trainer: Callable[..., Trainer], data: list[InstanceBatch], pas
     epochs = 6
     learnt = EarlyStopping("val/mask_map_50", mode="max", stopping_threshold=0.9, patience=epochs)
     trainer = make_trainer(max_epochs=epochs, num_sanity_val_steps=0, gradient_clip_val=10.0, callbacks=[learnt])
-    train, val = (
-        DataLoader(data * count, batch_size=None)  # type: ignore[arg-type,var-annotated]  # a list
-        for count in (passes // epochs, 1)
-    )
+    train, val = (DataLoader[Any](data * count, batch_size=None) for count in (passes // epochs, 1))  # type: ignore[arg-type]  # a list
     trainer.fit(task, train, val)
     return float(trainer.callback_metrics["val/mask_map_50"])
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -87,7 +87,7 @@ def test_the_mask_loss_is_that_of_every_positive_region_one_by_one() -> None:
         drawn.append(compute(*arguments))
         return drawn[-1]
 
-    task.losses_and_sample = recorded  # type: ignore[method-assign]
+    task.losses_and_sample = recorded  # type: ignore[method-assign,assignment]
     outputs = task(*task.inputs(batch))
     found = task.losses(outputs, batch)["mask"]
     sample = drawn[0][1]
@@ -129,7 +129,7 @@ def test_boxes_are_those_of_the_detector_without_masks() -> None:
     plain.load_state_dict({key: value for key, value in task.state_dict().items() if not key.startswith("mask_head")})
     batch = random_batch(2, 3)
     with torch.no_grad():
-        found, expected = (each.predict(each(*each.inputs(batch))) for each in (task, plain))
+        found, expected = (cast("Any", each.predict(each(*each.inputs(batch)))) for each in (task, plain))
     assert (found.labels >= 0).sum() > 10
     for name in ("boxes", "scores", "labels"):
         assert torch.equal(getattr(found, name), getattr(expected, name))

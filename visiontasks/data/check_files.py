@@ -132,7 +132,11 @@ class _Files(Dataset[_File]):
                 report(UnreadableFileError(str(error)), "image cannot be read")
         except DataError as error:
             report(error, "image cannot be used")
-        if size != (0, 0) and isinstance(self.dataset, InstanceDataset) and self.dataset.index.segments is not None:
+        if (
+            size != (0, 0)
+            and isinstance(self.dataset, InstanceDataset)
+            and getattr(self.dataset.index, "segments", None)
+        ):
             try:
                 masks = draw_masks(self.dataset, index)
             except DataError as error:

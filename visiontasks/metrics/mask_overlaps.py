@@ -44,7 +44,9 @@ def runs_of(masks: Iterable[Pasted]) -> Runs:
         >>> runs_of([((5, 2, 8, 4), np.array([[0, 1, 1], [1, 0, 1]], np.uint8))])[1:]
         (array([3]), array([2, 3, 3], dtype=int32), array([6, 5, 7], dtype=int32), array([8, 6, 8], dtype=int32))
     """
-    windows, counts, runs = [np.zeros(4, np.int64)][:0], [], [np.zeros((0, 3), np.int32)]
+    windows: list[Any] = []
+    counts: list[int] = []
+    runs = [np.zeros((0, 3), np.int32)]
     for window, mask in masks:
         height, width = mask.shape
         # A zero before the first row and after each, where every run begins and ends.
@@ -89,7 +91,8 @@ class PackedMasks:
         word = places >> 6
         # In two steps, because a shift by all 64 bits is undefined.
         begun = (self._words[word] >> np.uint64(1)) >> (63 - (places & 63)).astype(np.uint64)
-        return self._before[word] + np.bitwise_count(begun)
+        counted: Int64[np.ndarray, " places"] = self._before[word] + np.bitwise_count(begun)
+        return counted
 
 
 def batch_overlaps(predictions: Any, batch: Any, score: float = 0.0) -> tuple[Detections, TrueObjects, Overlaps]:  # noqa: ANN401 (see Args)

@@ -109,7 +109,7 @@ class DetectionTask(Task):
     """
 
     takes = "detection"
-    batch_type = DetectionBatch
+    batch_type: Any = DetectionBatch
     monitor = "val/map"
     monitor_mode = "max"
     rpn_type: type[RPN] = RPN  #: Class of the region proposal network; a subclass may set its own.
@@ -196,7 +196,7 @@ class DetectionTask(Task):
     @property
     def stages(self) -> list[RoIHead]:
         """The heads that regions pass through: one, or the three of a cascade."""
-        return [*self.cascade, self.roi_head]  # type: ignore[list-item]  # a list of them
+        return [*self.cascade, self.roi_head]
 
     def inputs(self, batch: Any) -> tuple[Tensor, ...]:  # noqa: ANN401 (a batch with the fields, whatever its type)
         """Select the images, their sizes, and precomputed proposals."""

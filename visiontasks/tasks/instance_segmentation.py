@@ -99,7 +99,7 @@ class InstanceSegmentationTask(DetectionTask):
         chosen = positives(sample, known, self.num_classes, limit, per_image=not self.training)
         targets = self._targets(chosen.boxes, chosen.matches, outputs.sizes, batch).flatten(0, 1)
         boxes, images = chosen.flat()
-        fields = boxes, images, chosen.labels.flatten(), targets, chosen.weight.flatten()
+        fields: tuple[Tensor, ...] = (boxes, images, chosen.labels.flatten(), targets, chosen.weight.flatten())
         if boxes.device.type == "cpu":
             # Elsewhere this would wait for the number of regions. One stays, so that all layers have a gradient.
             used = fields[-1].nonzero().flatten()

@@ -44,7 +44,7 @@ def write_devkit(root: Path, count: int = 6, *, shuffled: bool = False, coloured
         if shuffled:
             owners = np.array([0, *np.random.default_rng(number).permutation(len(things)) + 1], np.uint8)[owners]
         # As in VOC, the border of the image is void.
-        owners[0], classes = 255, np.where(owners == 255, 255, shape.mask.numpy() if shape.mask is not None else 0)
+        owners[0], classes = 255, np.where(owners == 255, 255, shape.mask.numpy())
         classes[0] = 255
         for kind, values in (("SegmentationObject", owners), ("SegmentationClass", classes)):
             values = voc_color_map()[values] if coloured else values.astype(np.uint8)
@@ -102,7 +102,7 @@ def test_an_object_of_one_of_both_files_alone_is_one(tmp_path: Path) -> None:
     assert first.boxes is not None
     assert sorted(first.boxes.tolist()) == sorted(visible.tolist())
     assert second.labels.tolist() == shapes[1].box_labels.tolist()
-    assert index.packed_masks(1, shapes[1].owners.shape)[1].any(1).tolist() == [
+    assert index.packed_masks(1, (shapes[1].owners.shape[0], shapes[1].owners.shape[1]))[1].any(1).tolist() == [
         position != 1 for position in range(len(second.labels))
     ]
     (problem,) = problems

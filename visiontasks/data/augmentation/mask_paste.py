@@ -89,7 +89,7 @@ def paste_masks(
             parts.append(part)
             cut.append(part.size < masks[number].size)
 
-    kept = []
+    kept: list[int] = []
     for number, mask in enumerate(unpack_masks(own.bits, own.windows)):
         known = mask.size > 0
         left, top, right, bottom = (own.windows if known else own.boxes.round().astype(np.int64))[number].tolist()

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from visiontasks.data.datasets.file_dataset import FileDataset, sample_seed
 from visiontasks.errors import UnreadableFileError
 
-SampleT = TypeVar("SampleT", bound=tuple)  # type: ignore[type-arg]  # of any fields
+SampleT = TypeVar("SampleT", bound=NamedTuple)
 
 
 def paste_source(
