@@ -95,7 +95,8 @@ def from_detectron2(state: Mapping[str, Tensor]) -> Foreign:
     """
     pixels = _CAFFE
     if {"pixel_mean", "pixel_std"} <= state.keys():
-        mean, std = (state[name].flatten().tolist() for name in ("pixel_mean", "pixel_std"))
+        # As they were written in the configuration, before they were float32.
+        mean, std = ([round(one, 4) for one in state[f"pixel_{of}"].flatten().tolist()] for of in ("mean", "std"))
         pixels = ChannelValues(mean=mean, std=std)
     return _converted(state, _OF_DETECTRON2, pixels, stride_in_1x1=set(pixels["std"]) == {1.0})
 
