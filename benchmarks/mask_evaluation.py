@@ -167,7 +167,7 @@ def by_coco_api(dataset: dict[str, Any], results: list[dict[str, Any]], fast: bo
     truth: Any
     with contextlib.redirect_stdout(io.StringIO()):
         if fast:
-            from hotcoco import COCO, COCOeval  # type: ignore[import-not-found]  # no dependency
+            from hotcoco import COCO, COCOeval  # no dependency
 
             truth = COCO(dataset)
         else:

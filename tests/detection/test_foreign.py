@@ -26,11 +26,7 @@ CLASSES = 4
 MEAN = [103.53, 116.28, 123.675]
 FEW: dict[str, Any] = {"backbone": "resnet50", "rpn_pre_nms_top_n": 100, "rpn_post_nms_top_n": 40}
 FITTING: dict[str, Any] = {**FEW, "arithmetic": "detectron2", "backbone_options": {"stride_in_1x1": True}}
-FEW_OF_THEIRS = {
-    "rpn_pre_nms_top_n_test": 100,
-    "rpn_post_nms_top_n_test": 40,
-    "box_detections_per_img": 8,
-}
+FEW_OF_THEIRS = {"rpn_pre_nms_top_n_test": 100, "rpn_post_nms_top_n_test": 40, "box_detections_per_img": 8}
 
 
 class Unrounded(AnchorGenerator):  # type: ignore[misc]  # torchvision has no types
@@ -41,8 +37,7 @@ class Unrounded(AnchorGenerator):  # type: ignore[misc]  # torchvision has no ty
         for size in scales:
             for ratio in aspect_ratios:
                 width = (size**2 / ratio) ** 0.5
-                height = ratio * width
-                anchors.append([-width / 2, -height / 2, width / 2, height / 2])
+                anchors.append([-width / 2, -ratio * width / 2, width / 2, ratio * width / 2])
         return torch.tensor(anchors)
 
 

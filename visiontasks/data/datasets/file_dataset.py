@@ -244,10 +244,8 @@ class FileDataset(Dataset[BatchT], ABC):
         # A separate random stream: that of the augmentation starts with the same seed.
         resizing, random = self.resizing, Random(f"resizing {seed}")
         height, width = pixels.shape[:2]
-        if mask is not None and mask.ndim == 2:
-            window = resizing.window_of_mask(mask, random)
-        else:
-            window = resizing.window(height, width, random)
+        classes = mask if mask is not None and mask.ndim == 2 else None
+        window = resizing.window(height, width, random) if classes is None else resizing.window_of_mask(classes, random)
         boxes, inside = clip_boxes(show_boxes(boxes, window), window.size, visible)
         pixels = show_image(pixels, window)
         return View(
