@@ -62,7 +62,7 @@ class Task(LightningModule, ABC):
             ``lambda p: torch.optim.SGD(p, lr=0.1)``. Norms and biases are then excluded from weight decay.
         lr_scheduler: ``"cosine"`` or ``"constant"``, applied per step; or a function that creates a scheduler.
         lr_interval: Interval at which a custom scheduler steps.
-        warmup: Share of the training steps in which the rate rises, 0 to 1; by default 0.05 with a named schedule, else 0.
+        warmup: Share of the steps in which the rate rises, 0 to 1; by default 0.05 with a named schedule, else 0.
         backbone_lr_factor: Learning rate of the backbone, as a multiple of the head's; above 0.
         layer_decay: Factor by which the learning rate falls from the head to the last layer of the backbone, and on to
             each layer before, such as 0.75; see :func:`~visiontasks.tasks.layer_decay.decay_by_layer`. 1 for none.

@@ -138,14 +138,8 @@ class FileData(VisionData):
         self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
         self.proposals, self.on_error, self.cache = checked_proposals(task, proposals), on_error, cache
         self._measured: Statistics | None = None
-        given: Any = {
-            "lists": lists,
-            "root": self.root,
-            "select": self.select,
-            "fractions": fractions,
-            "seed": split_seed,
-        }
-        self._splits = Splits(self._find, class_names=None if class_names is None else tuple(class_names), **given)
+        own: Any = {"class_names": None if class_names is None else tuple(class_names), "select": self.select}
+        self._splits = Splits(self._find, lists=lists, root=self.root, fractions=fractions, seed=split_seed, **own)
 
     @abstractmethod
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> AnnotationSource | None:
