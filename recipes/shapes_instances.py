@@ -2,8 +2,8 @@
 
 Source: generated (circles, squares, triangles and stars on textured backgrounds), 800 training images of 64 x 64.
 Command: python recipes/shapes_instances.py
-Hardware and time: not yet measured, 8 epochs.
-Metric: not yet measured.
+Hardware and time: an Intel Xeon with bf16 arithmetic; 8 epochs take 329 s of CPU time (beside other work).
+Metric: test mask AP 0.677, AP50 0.996, box AP 0.843 (seed 0, best epoch on the validation split, scored once).
 """
 
 from visiontasks import InstanceSegmentationTask, ShapesDataModule

@@ -26,7 +26,7 @@ _DATA = {
     "classification": ("Folder", "CSV", "COCO", "VOC", "MNIST", "Shapes"),
     "localization": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
     "detection": ("CSV", "COCO", "VOC", "YOLO", "Shapes"),
-    "instances": ("COCO", "VOC", "MaskFolder", "Shapes"),
+    "instances": ("COCO", "VOC", "YOLO", "MaskFolder", "Shapes"),
     "segmentation": ("MaskFolder", "COCO", "VOC", "YOLO", "Shapes"),
 }
 """Data modules of what a task takes, without the end of their names."""
