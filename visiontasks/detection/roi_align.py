@@ -168,6 +168,6 @@ def align_by_torchvision(
         moved = torch.where((levels == level)[:, None], boxes, _OUTSIDE)
         rois = torch.cat([images[:, None].to(boxes.dtype), moved], 1)
         part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, SAMPLES)
-        total = part if total is None else total + part
+        total = part if total is None else total.add_(part)
     assert total is not None
     return total.permute(0, 2, 3, 1).to(features[0].dtype)
