@@ -38,13 +38,11 @@ STEPS = 2
 class Pair:
     """torchvision's detector and ours with equal weights, and a batch for both."""
 
-    def __init__(self, height: int, width: int, count: int) -> None:
+    def __init__(self, height: int, width: int, count: int, name: str = "resnet18") -> None:
         torch.manual_seed(0)
-        backbone = resnet_fpn_backbone(
-            backbone_name="resnet18", weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d
-        )
+        backbone = resnet_fpn_backbone(backbone_name=name, weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d)
         self.theirs = FasterRCNN(backbone, CLASSES + 1, min_size=height, max_size=width)
-        self.ours = DetectionTask(CLASSES, backbone="resnet18")
+        self.ours = DetectionTask(CLASSES, backbone=name)
         own = self.ours.state_dict()
         self.ours.load_state_dict({**own, **from_torchvision(self.theirs.state_dict())})
         self.images = [torch.rand(3, height, width) for _ in range(count)]

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor
 from torchvision.models.detection._utils import Matcher as TorchvisionMatcher
 from torchvision.ops import box_iou
 
@@ -53,3 +54,16 @@ def test_ignored_objects_match_nothing_and_cover_the_background() -> None:
     states, objects = Matcher(0.5, 0.5)(targets, candidates)
     assert states.tolist() == [[1, -1, -1, 0, 0, -1]]
     assert objects[0, 0] == 1
+
+
+def test_each_pair_is_intersected_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Tensor] = []
+    maximum = torch.maximum
+
+    def counted(a: Tensor, b: Tensor) -> Tensor:
+        calls.append(a)
+        return maximum(a, b)
+
+    monkeypatch.setattr(torch, "maximum", counted)
+    Matcher(0.7, 0.3, allow_low_quality_matches=True)(random_targets([4, 2]), random_boxes(2, 50))
+    assert len(calls) == 2  # left and top

@@ -37,7 +37,21 @@ def box_iou(
         >>> box_iou(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[5.0, 0, 15, 10], [0, 0, 0, 0]]))
         tensor([[0.3333, 0.0000]])
     """
-    shared = intersections(boxes, others)
+    return iou_of(intersections(boxes, others), boxes, others)
+
+
+def iou_of(
+    shared: Float[Tensor, "*batch3 boxes others"],
+    boxes: Float[Tensor, "*batch boxes 4"],
+    others: Float[Tensor, "*batch2 others 4"],
+) -> Float[Tensor, "*batch3 boxes others"]:
+    """Compute the intersection over union from the intersection areas, whose memory it takes.
+
+    Args:
+        shared: What :func:`intersections` returns of the boxes and the others; overwritten.
+        boxes: The boxes.
+        others: The others.
+    """
     union = areas(boxes)[..., :, None] + areas(others)[..., None, :] - shared
     return shared.div_(union.clamp_(min=torch.finfo(union.dtype).tiny))
 

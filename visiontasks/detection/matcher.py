@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from visiontasks.detection.boxes import areas, box_iou, intersections
+from visiontasks.detection.boxes import areas, intersections, iou_of
 
 POSITIVE, NEGATIVE, NEITHER = 1, 0, -1
 
@@ -69,14 +69,14 @@ class Matcher(NamedTuple):
     def __call__(self, targets: Targets, candidates: Float[Tensor, "batch_or_1 candidates 4"]) -> Matches:
         """Match the candidates, per image or shared by all, with the objects of each image (padded to at least one)."""
         real = (targets.labels >= 0) & ~targets.ignore
-        iou = box_iou(targets.boxes, candidates).masked_fill_(~real[..., None], -1)
+        shared = intersections(targets.boxes, candidates)
+        covered = shared >= self.covered * areas(candidates)[:, None]
+        covered = (covered & (targets.ignore & (targets.labels >= 0))[..., None]).any(1)
+        iou = iou_of(shared, targets.boxes, candidates).masked_fill_(~real[..., None], -1)
         best, objects = iou.max(1)
         states = torch.where(best >= self.positive, POSITIVE, torch.where(best < self.negative, NEGATIVE, NEITHER))
         if self.allow_low_quality_matches:
             highest = iou.amax(2, keepdim=True)
             low_quality = ((iou == highest) & (highest > 0)).any(1)
             states = torch.where(low_quality, POSITIVE, states)
-        shared = intersections(targets.boxes, candidates)
-        covered = shared >= self.covered * areas(candidates)[:, None]
-        covered = (covered & (targets.ignore & (targets.labels >= 0))[..., None]).any(1)
         return Matches(torch.where(covered & (states == NEGATIVE), NEITHER, states), objects)

@@ -189,6 +189,6 @@ def align_by_torchvision(
         rois = torch.cat([images[:, None].to(boxes.dtype), moved], 1)
         samples = ADAPTIVE if aligned else SAMPLES
         part = torchvision_roi_align(feature.to(boxes.dtype), rois, size, 1 / stride, samples, aligned)
-        total = part if total is None else total + part
+        total = part if total is None else total.add_(part)
     assert total is not None
     return total.permute(0, 2, 3, 1).to(features[0].dtype)
