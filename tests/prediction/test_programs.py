@@ -49,7 +49,8 @@ def test_masks_of_fixed_shapes_are_those_of_the_task(options: dict[str, Any]) ->
     few: dict[str, Any] = {**SMALL, "box_score_thresh": 0.3, "box_detections_per_img": 9, "mask_widths": (8,)}
     task = InstanceSegmentationTask(3, **few, **options).eval()
     with torch.no_grad():
-        task.roi_head.cls_score.weight.normal_(std=2.0)
+        for head in task.stages:
+            head.cls_score.weight.normal_(std=2.0)
     program = make_program(task, (64, 80))
     assert program.outputs == ("boxes", "scores", "labels", "masks")
     images, sizes = torch.randint(256, (2, 3, 64, 80), dtype=torch.uint8), torch.tensor([[64, 80], [40, 72]])

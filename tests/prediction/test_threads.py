@@ -43,7 +43,7 @@ def same(one: Prediction, other: Prediction) -> bool:
 def test_many_threads_get_what_one_gets(kind: str, tmp_path: Path) -> None:
     files = [file for file in write_pictures(tmp_path) if file.name not in {"half.jpg", "text.jpg"}]
     task: Any = wrapped() if kind == "wrapped" else TASKS[kind]()
-    if kind == "detection":
+    if kind in ("detection", "instances"):
         task.view = WITHIN
     if kind == "segmentation":
         # Every class occurs.

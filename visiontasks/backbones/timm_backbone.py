@@ -89,8 +89,7 @@ class TimmBackbone(PaddedBackbone):
             return []  # a network whose maps have one stride, such as a vision transformer
         names = [self.model.feature_info.module_name()[index] for index in self.taken]
         ends = [name if name in dict(self.model.named_modules()) else name.replace(".", "_") for name in names]
-        stages: list[list[nn.Module]] = [[] for _ in ends]
-        stage, reached = 0, False
+        stage, reached, stage_of = 0, False, dict[str, int]()
         for name, module in self.model.named_modules():
             inside = f"{name}.".startswith(f"{ends[stage]}.")
             if reached and not inside:
@@ -100,8 +99,10 @@ class TimmBackbone(PaddedBackbone):
                 inside = f"{name}.".startswith(f"{ends[stage]}.")
             reached |= inside
             if any(True for _ in module.parameters(recurse=False)):
-                stages[stage].append(module)
-        return stages if stage + reached >= len(ends) else []  # branches that lie beside one another
+                stage_of[name] = stage
+        if stage + reached < len(ends):
+            return []  # branches that lie beside one another
+        return _largest(self.model, stage_of, len(ends))
 
     def layers(self) -> list[list[nn.Parameter]]:
         """List the blocks of a network whose maps have one stride as timm counts them; else the stages."""
@@ -127,6 +128,20 @@ class TimmBackbone(PaddedBackbone):
             below = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
             with suppress(Exception):  # of weights that are not the ones that it knows
                 yield convert(below, model)
+
+
+def _largest(network: nn.Module, stage_of: Mapping[str, int], count: int) -> list[list[nn.Module]]:
+    """List the largest modules that are of one stage alone, by stage, given that of each module with parameters."""
+    stages: list[list[nn.Module]] = [[] for _ in range(count)]
+    taken = ""
+    for name, module in network.named_modules():
+        if taken and f"{name}.".startswith(taken):
+            continue
+        own = {stage for inner, stage in stage_of.items() if not name or f"{inner}.".startswith(f"{name}.")}
+        if name and len(own) == 1:
+            stages[own.pop()].append(module)
+            taken = f"{name}."
+    return stages
 
 
 def _prefixes(weights: Mapping[str, Tensor], needed: int) -> list[str]:

@@ -38,7 +38,7 @@ def paste_masks(
     Example:
         >>> [(window, mask)] = paste_masks(torch.ones(1, 4, 4), torch.tensor([[2.0, 2, 6, 6]]), (8, 8))
         >>> window, int(mask.sum())
-        ((1, 1, 8, 8), 36)
+        ((1, 1, 8, 8), 25)
     """
     height, width = size
     padded = F.pad(probabilities.float().cpu(), (1, 1, 1, 1))

@@ -94,7 +94,7 @@ def create_predictor(
     foreign = [name for name in given if name not in row.options]
     if foreign:
         owners = [owner.__name__ for owner, other in PREDICTION_ROWS.items() if foreign[0] in other.options]
-        message = f"{' and '.join(foreign)} is for a {owners[0]}, and this is a {type(task).__name__}."
+        message = f"{' and '.join(foreign)} is for a {owners[-1]}, and this is a {type(task).__name__}."
         raise ArgumentError(message)
     view = view_of(task, image_size)
     return row.predictor(on_device(task, device).to(memory_format=torch.channels_last).eval(), view, **given)

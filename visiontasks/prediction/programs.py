@@ -17,7 +17,7 @@ from visiontasks.errors import ArgumentError, ExportError
 from visiontasks.tasks.detection import DetectionTask
 from visiontasks.tasks.instance_segmentation import InstanceSegmentationTask
 from visiontasks.tasks.task import Task
-from visiontasks.types import DetectionPredictions
+from visiontasks.types import DetectionPredictions, InstancePredictions
 
 _LEAST_SIDE = 1e-2
 # What comes out cannot have the name of what goes in.
@@ -123,7 +123,7 @@ class DetectionProgram(Program):
 
     def reference(  # type: ignore[override]  # images alone are not enough
         self, images: UInt8[Tensor, "batch channels height width"], sizes: Int64[Tensor, "batch 2"]
-    ) -> DetectionPredictions:
+    ) -> DetectionPredictions | InstancePredictions:
         """Compute the predictions as the task does."""
         return self.task.predict(self.task.eval_forward(images, sizes))
 

@@ -101,9 +101,10 @@ ONE_TASK = [
 @pytest.mark.parametrize(("home", "name"), ONE_TASK)
 def test_on_tasks_where_it_makes_no_sense_it_is_refused_by_name(home: str, name: str) -> None:
     get_preset(home, name)
-    for task in set(PRESETS) - {home}:
+    homes = [task for task in PRESETS if task == home or {task, home} == {"detection", "instances"}]
+    for task in set(PRESETS) - {*homes}:
         for given in (name, f"strong+{name}"):
-            message = f"unknown augmentation '{name}' for {task}. It is one of {home}. Known: "
+            message = f"unknown augmentation '{name}' for {task}. It is one of {', '.join(homes)}. Known: "
             with pytest.raises(ArgumentError) as caught:
                 Augmentation.create(task, given)
             assert str(caught.value).startswith(message)

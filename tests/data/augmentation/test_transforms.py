@@ -151,7 +151,7 @@ def test_wrong_names_and_descriptions_are_an_error() -> None:
     with pytest.raises(ArgumentError, match=r"unknown augmentation 'stron' for detection\. Did you mean 'strong'"):
         Augmentation.create("detection", "stron")
     with pytest.raises(
-        ArgumentError, match=r"unknown augmentation 'multiscale' for segmentation\. It is one of detection\."
+        ArgumentError, match=r"unknown augmentation 'multiscale' for segmentation\. It is one of detection, instances\."
     ):
         Augmentation.create("segmentation", "multiscale")
     with pytest.raises(ArgumentError, match="has 'views', which only presets have; give its name"):

@@ -20,6 +20,7 @@ EXPECTED: dict[str, tuple[Resizing, Resizing]] = {
     "multilabel classification": (Stretch((20, 30)), Stretch((20, 30))),
     "localization": (Stretch((20, 30)), Stretch((20, 30))),
     "detection": (Within(40, 60), Within(40, 60)),
+    "instances": (Within(40, 60), Within(40, 60)),
     "segmentation": (RandomScaledCrop((20, 30), (0.7, 1.5)), Whole()),
     "autoencoding": (Stretch((20, 30)), Stretch((20, 30))),
 }
@@ -34,7 +35,7 @@ def test_every_task_has_a_row_and_presets() -> None:
 def test_images_are_brought_to_size_in_training_and_evaluation(kind: str) -> None:
     row = FILE_TASKS[kind]
     assert (row.training(SIZES), row.evaluation(SIZES)) == EXPECTED[kind]
-    assert row.multiple == (32 if kind == "detection" else 1)
+    assert row.multiple == (32 if kind in ("detection", "instances") else 1)
     assert row.stretched().training(SIZES) == row.stretched().evaluation(SIZES) == Stretch((20, 30))
     assert row.stretched().multiple == 1
 

@@ -49,7 +49,7 @@ def extent(mask: Tensor) -> list[float]:
 )
 def test_the_same_on_every_platform(arguments: dict[str, Any], index: int, digest: str) -> None:
     sample = ShapesDataset(99, **arguments)[index]
-    content = b"".join(part.numpy().tobytes() for part in sample if isinstance(part, Tensor))
+    content = b"".join(part.numpy().tobytes() for part in sample[:-1] if isinstance(part, Tensor))
     assert hashlib.sha256(content).hexdigest() == digest
 
 
