@@ -12,6 +12,7 @@ import torch
 from gpu_contests import Contest, compile_side
 from gpu_report import Row, judged
 from torch import Tensor, nn
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # documented, and not exported
 from torch.profiler import ProfilerActivity, profile
 
 RATIO = 1.2
@@ -144,7 +145,7 @@ def where_time_goes(contest: Contest, machine: Machine) -> list[Row]:
             ours()
         machine.wait()
         seconds = time.perf_counter() - begun
-    kind = "CUDA" if on_gpu else "CPU"
+    kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
     ranges = [
         (event.time_range.start, event.time_range.end) for event in profiled.events() if event.device_type == kind
     ]
