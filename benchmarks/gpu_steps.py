@@ -12,6 +12,7 @@ import torch
 from gpu_contests import Contest, compile_side
 from gpu_report import Row, judged
 from torch import Tensor, nn
+from torch.autograd import DeviceType  # type: ignore[attr-defined]  # documented, and not exported
 from torch.profiler import ProfilerActivity, profile
 
 RATIO = 1.2
@@ -73,7 +74,7 @@ def training_step(
         with torch.autocast(device.type, torch.bfloat16) if setting.bf16 else nullcontext():
             value = loss(network)
         optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
+        value.backward()
         optimizer.step()
         return value.detach()
 
@@ -144,7 +145,7 @@ def where_time_goes(contest: Contest, machine: Machine) -> list[Row]:
             ours()
         machine.wait()
         seconds = time.perf_counter() - begun
-    kind = torch.autograd.DeviceType.CUDA if on_gpu else torch.autograd.DeviceType.CPU
+    kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
     ranges = [
         (event.time_range.start, event.time_range.end) for event in profiled.events() if event.device_type == kind
     ]

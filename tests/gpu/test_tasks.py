@@ -79,7 +79,8 @@ class NoWaiting(Callback):
     def on_train_epoch_end(self, *args: object) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
-    on_validation_start = on_train_epoch_end
+    def on_validation_start(self, *args: object) -> None:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("name", TASKS)
