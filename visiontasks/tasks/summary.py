@@ -68,7 +68,7 @@ def format_costs(parts: Sequence[PartCost], size: tuple[int, int]) -> str:
         for row in rows
     ]
     explained = (
-        "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds "
+        "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds\n"
         f"are the work for an image of {size[0]} x {size[1]} pixels (height x width)."
     )
     return "\n".join([*lines, explained])
