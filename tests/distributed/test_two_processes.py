@@ -28,7 +28,7 @@ KNOWN = (
 )
 
 
-def launch(devices: int, folder: Path, *flags: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+def launch(devices: int, folder: Path, *flags: str, timeout: float = 270) -> subprocess.CompletedProcess[str]:
     """Run the script; a hang ends it with all its processes, each of which says first where it is."""
     folder.mkdir()
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
@@ -40,7 +40,7 @@ def launch(devices: int, folder: Path, *flags: str, timeout: float = 200) -> sub
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             # The script answers with the stacks of its threads.
-            os.killpg(process.pid, signal.SIGUSR1)
+            os.killpg(process.pid, signal.SIGUSR2)
             time.sleep(2)
             os.killpg(process.pid, signal.SIGKILL)
             pytest.fail(f"hangs after {timeout} s: {process.communicate()[0]}")

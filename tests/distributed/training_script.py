@@ -2,7 +2,7 @@
 
 Usage: ``python training_script.py DEVICES FOLDER [--break | --skip]``. Each process leaves what it found in the folder,
 and reads the images of ``pictures`` and ``scenes`` beside it. With ``--break`` it only trains, and the loss of the last
-process becomes infinite in the second step; with ``--skip`` that batch may be skipped. SIGUSR1 shows where it is.
+process becomes infinite in the second step; with ``--skip`` that batch may be skipped. SIGUSR2 shows where it is.
 """
 
 import faulthandler
@@ -289,7 +289,7 @@ def skip(devices: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     processes, results_folder = int(sys.argv[1]), Path(sys.argv[2])
     match sys.argv[3:]:
         case ["--break"]:
