@@ -9,6 +9,7 @@ from visiontasks import (
     AutoencodingTask,
     ClassificationTask,
     DetectionTask,
+    InstanceSegmentationTask,
     LocalizationTask,
     SegmentationTask,
     ShapesDataModule,
@@ -21,6 +22,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "classification": lambda: ClassificationTask(4, **SMALL),
     "localization": lambda: LocalizationTask(4, **SMALL),
     "detection": lambda: DetectionTask(4, **SMALL, fpn_width=8, head_width=8),
+    "instances": lambda: InstanceSegmentationTask(4, **SMALL, fpn_width=8, head_width=8, mask_widths=(8,)),
     "segmentation": lambda: SegmentationTask(5, **SMALL),
     "autoencoding": lambda: AutoencodingTask(8, image_size=32, **SMALL),
 }

@@ -11,6 +11,7 @@ MEANINGS = {
     "mean_iou": "how much the boxes overlap (intersection over union), 1 at best",
     "map": "average precision of the boxes as COCO has it, over overlaps of 0.5 to 0.95, 1 at best",
     "map_50": "average precision with an overlap of 0.5",
+    "mask_map": "average precision of the masks, likewise",
     "mar_100": "share of the objects that are found by 100 boxes an image, over the same overlaps",
     "miou": "mean over the classes of the pixels' intersection over union, 1 at best",
     "mse": "mean squared error of the pixels, from 0 to 1",
