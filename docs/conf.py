@@ -20,13 +20,12 @@ release = version = __version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "data_arguments",
+    "reference_pages",
 ]
-templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"visiontasks {__version__}"
 html_static_path = ["_static"]
@@ -43,9 +42,7 @@ copybutton_line_continuation_character = "\\"
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 
-# A page for every module, from its docstrings; what it inherits is documented where it comes from.
-autosummary_generate = True
-autosummary_ignore_module_all = False
+# What a class inherits is documented where it comes from.
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -68,7 +65,8 @@ def measure_drawings(app: Sphinx, tree: nodes.document, page: str) -> None:
             block["classes"].append(f"columns-{columns}")
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Sphinx) -> dict[str, Any]:
     """Register the above."""
     app.connect("autodoc-skip-member", skip_field)
     app.connect("doctree-resolved", measure_drawings)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

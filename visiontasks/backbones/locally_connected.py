@@ -92,10 +92,10 @@ class LocallyConnected2d(nn.Module):
         """Apply the layer.
 
         Args:
-            x: Input, shape [B, in_channels, *input_size].
+            x: Input, shape ``[B, in_channels, *input_size]``.
 
         Returns:
-            Output, shape [B, out_channels, *output_size].
+            Output, shape ``[B, out_channels, *output_size]``.
 
         Raises:
             ArgumentError: If the input has another size.

@@ -3,7 +3,7 @@
 from visiontasks.report.content import Confusion, Gallery, Report, Sample, Thresholds
 from visiontasks.report.environment import Environment, read_environment
 from visiontasks.report.history import History, read_history
-from visiontasks.report.page import page
+from visiontasks.report.html import page
 
 __all__ = [
     "Confusion",
