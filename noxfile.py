@@ -50,9 +50,23 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=False)
 def tests(session: nox.Session) -> None:
-    """Run the fast tests and doctests with coverage, then those that need the annotations unchecked."""
+    """Run the fast tests and doctests, then those that need the annotations unchecked."""
+    run(session, "pytest", "--numprocesses=2", *APART, *session.posargs)
+    run(
+        session,
+        "pytest",
+        "--numprocesses=2",
+        "-m",
+        "unchecked and not slow and not gpu",
+        "tests",
+        JAXTYPING_DISABLE="1",
+    )
+
+
+@nox.session(python=False)
+def coverage(session: nox.Session) -> None:
+    """Run the fast tests and doctests with the coverage of lines and branches, which takes half as long again."""
     run(session, "pytest", "--numprocesses=2", "--cov", *APART, *session.posargs)
-    run(session, "pytest", "-m", "unchecked and not slow and not gpu", "tests", JAXTYPING_DISABLE="1")
 
 
 @nox.session(python=False)

@@ -44,7 +44,7 @@ TESTED_BY = [
     ("metrics/overlaps.py", "metrics/test_coco_scoring.py", "what the scores are computed from"),
     ("options.py", "cli/test_predict.py", "the options of the command"),
     ("prediction/*.py", "prediction/test_predicting.py", "from files to results in one go"),
-    ("report/*.py", "report/test_page.py", "what the page shows"),
+    ("report/*.py", "report/test_html.py", "what the page shows"),
     ("tasks/detector_weights.py", "tasks/test_detection.py", "weights that a detector starts from"),
     ("tasks/parts.py", "tasks/test_detection.py", "the parts of a detector"),
     ("testing/backbones.py", "backbones/test_backbone.py", "the contract, held and broken"),

@@ -17,7 +17,7 @@ FOLDER = "api/generated"
 
 def modules_by_package() -> dict[str, list[str]]:
     """List the public modules of each package, the package itself first."""
-    found = {visiontasks.__name__: list[str]()}
+    found = {visiontasks.__name__: [visiontasks.__name__]}
     for module in pkgutil.walk_packages(visiontasks.__path__, f"{visiontasks.__name__}."):
         if any(part.startswith("_") for part in module.name.split(".")):
             continue

@@ -30,6 +30,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "nasnetalarge": {},
 }
 QUICK = {"resnet18", "convnext_atto"}
+BIG = {"nasnetalarge", "densenet121", "legacy_xception"}
 # Of the models without a pyramid, newer releases give maps that are none.
 NO_PYRAMID = r"map 0 has shape .* expected a stride that is a power of two|features_only not implemented"
 SIZES = [(64, 64), (97, 131), (224, 224), (28, 32), (1, 1)]
@@ -39,7 +40,7 @@ def quick_first(names: Mapping[str, object]) -> list[object]:
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in BIG else ()) for name in MODELS])
 def test_features_have_the_stated_channels_and_strides_at_every_size(name: str) -> None:
     with torch.device("meta"):  # shapes without arithmetic
         backbone = create_backbone(f"timm/{name}", **MODELS[name])

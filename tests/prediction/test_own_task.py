@@ -76,6 +76,7 @@ trainer.save_checkpoint("angles.ckpt")
 """
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_predicts_files_by_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "my_angles.py").write_text(ANGLE)
     environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "", "OMP_NUM_THREADS": "1"}

@@ -64,7 +64,7 @@ def with_proposals(batch: DetectionBatch, count: int = 20) -> ProposalBatch:
 
 
 @pytest.mark.parametrize("proposals", ["precomputed", "sliding-window"])
-@pytest.mark.parametrize("features", ["shared", "per-region"])
+@pytest.mark.parametrize("features", ["shared", pytest.param("per-region", marks=pytest.mark.slow)])
 def test_other_proposals_and_regions_one_by_one_keep_the_contract(proposals: str, features: str) -> None:
     options: dict[str, Any] = {**SMALL, "proposals": proposals, "features": features}
     task = DetectionTask(3, **options)

@@ -14,8 +14,7 @@ from tests.tasks.rates import RATES, USUAL
 from visiontasks import LocalizationTask, list_backbones
 from visiontasks.metrics.localization import BoxIoU, ObjectAccuracy
 
-QUICK = {"cnn", "resnet18-small"}
-NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in list_backbones()]
+NAMES = [pytest.param(name, marks=() if name == "cnn" else pytest.mark.slow) for name in list_backbones()]
 
 
 @pytest.mark.parametrize("backbone", NAMES)

@@ -42,13 +42,13 @@ class Hanging(Dataset[ClassificationBatch]):
         return ClassificationBatch(torch.zeros(len(indices), 3, 4, 4), indices % 4, indices)
 
 
-@pytest.mark.parametrize("start", [0, 3])
+@pytest.mark.parametrize("start", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_a_worker_that_hangs_is_named_with_what_it_was_to_do(start: int, tmp_path: Path) -> None:
     sampler = TrainingSampler(range(12), 2, seed=1)
     sampler.set_epoch(4)
     hung = list(sampler)[3].indices
     dataset = Hanging(hung[1], tmp_path / "note")
-    loader = BatchLoader(dataset, sampler, num_workers=2, timeout=3)  # a busy machine needs 2 s to start them
+    loader = BatchLoader(dataset, sampler, num_workers=2, timeout=6)  # a busy machine needs 4 s to start them
     if start:
         loader.load_state_dict({"epoch": 4, "batches": start})
     begin, taken = time.monotonic(), []
@@ -57,7 +57,7 @@ def test_a_worker_that_hangs_is_named_with_what_it_was_to_do(start: int, tmp_pat
     assert time.monotonic() - begin < 30
     number = (3 - start) % 2 + 1
     expected = (
-        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 3 s: it was to make "
+        rf"Worker {number} of 2 \(process {(tmp_path / 'note').read_text()}\) has not answered for 6 s: it was to make "
         rf"a batch of the images {hung[0]}, {hung[1]} in epoch 4\. .*--data\.worker_timeout"
     )
     assert re.match(expected, str(raised.value)), raised.value
@@ -75,7 +75,9 @@ def test_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_workers_that_are_slower_than_training_are_waited_for(tmp_path: Path) -> None:
     dataset = Hanging(-1, tmp_path)
-    loader = BatchLoader(dataset, EvaluationSampler(dataset, 3), num_workers=1, timeout=2)
+    loader: Any = BatchLoader(dataset, EvaluationSampler(dataset, 3), num_workers=1, timeout=60)
+    list(loader)  # starts the worker, which stays
+    loader._iterator._timeout = 2
     taken = []
     for batch in loader:
         time.sleep(0.8)  # longer than the time-out in total
