@@ -115,7 +115,7 @@ class Backbone(nn.Module, ABC):
         """
         return []
 
-    def layers(self) -> list[list[nn.Parameter]]:
+    def parameters_by_layer(self) -> list[list[nn.Parameter]]:
         """List the parameters of each layer, first to last, for learning rates that fall with depth.
 
         Returns:

@@ -104,10 +104,10 @@ class TimmBackbone(PaddedBackbone):
             return []  # branches that lie beside one another
         return _largest(self.model, stage_of, len(ends))
 
-    def layers(self) -> list[list[nn.Parameter]]:
+    def parameters_by_layer(self) -> list[list[nn.Parameter]]:
         """List the blocks of a network whose maps have one stride as timm counts them; else the stages."""
         if not hasattr(self.model, "model"):
-            return super().layers()
+            return super().parameters_by_layer()
         from timm.models import group_parameters
 
         network = self.model.model

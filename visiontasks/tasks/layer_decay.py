@@ -36,7 +36,7 @@ def decay_by_layer(optimizer: Optimizer, backbone: Backbone, in_channels: int, d
     if not any(parameter.requires_grad for parameter in backbone.parameters()):
         message = f"layer_decay is {decay}, and nothing of the backbone is trained: leave one of it and freeze out."
         raise ArgumentError(message)
-    told: Sequence[Sequence[Tensor]] = backbone.layers() or layers_by_map(backbone, in_channels)
+    told: Sequence[Sequence[Tensor]] = backbone.parameters_by_layer() or layers_by_map(backbone, in_channels)
     layers = [layer for layer in told if layer]  # a pooling has no parameters
     if len(layers) < 2:
         message = (
