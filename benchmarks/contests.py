@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torchvision
-from peers import Autoencoder, Classifier, Detector, Localizer, Peer, Segmenter, plain_cnn
+from peers import Autoencoder, Classifier, Detector, Localizer, Outliner, Peer, Segmenter, plain_cnn
 from torch import Tensor, nn
 
 from visiontasks import (
@@ -16,6 +16,7 @@ from visiontasks import (
     ClassificationTask,
     COCODataModule,
     DetectionTask,
+    InstanceSegmentationTask,
     LocalizationTask,
     MaskFolderDataModule,
     MNISTDataModule,
@@ -24,9 +25,11 @@ from visiontasks import (
     VOCDataModule,
 )
 from visiontasks.losses.box import paired_iou
+from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.metrics.coco_scoring import coco_scores
 from visiontasks.metrics.confusion import ConfusionMatrix
 from visiontasks.metrics.detection_records import Detections, TrueObjects
+from visiontasks.metrics.mask_average_precision import MaskAveragePrecision
 from visiontasks.tasks.fresh_statistics import FreshStatistics
 
 ROAD = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
@@ -40,14 +43,14 @@ class Contest(NamedTuple):
         data: Makes the data module for a seed.
         ours: Makes our task, from the data module.
         peer: Makes the other network.
-        score: Scores predictions of validation batches; higher is better.
+        score: Scores predictions of validation batches, by names; higher is better.
         seconds: Processor time of a training.
     """
 
     data: Callable[[Path, int], Any]
     ours: Callable[[Any], Any]
     peer: Callable[[Any], Peer]
-    score: Callable[[Iterable[tuple[Any, Any]], Any], float]
+    score: Callable[[Iterable[tuple[Any, Any]], Any], dict[str, float]]
     seconds: float
 
 
@@ -77,6 +80,8 @@ class Ours(nn.Module):
         """Predict in the peers' form."""
         found = self.task.predict(self.task(*self.task.inputs(batch)))
         match self.task:
+            case InstanceSegmentationTask():
+                return found
             case DetectionTask():
                 columns = zip(found.boxes, found.scores, found.labels, strict=True)
                 return [{"boxes": b[k >= 0], "scores": s[k >= 0], "labels": k[k >= 0]} for b, s, k in columns]
@@ -87,26 +92,26 @@ class Ours(nn.Module):
         return found.labels
 
 
-def accuracy(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+def accuracy(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
     """Share of the images whose class is right."""
-    return torch.cat([found == batch.labels for found, batch in pairs]).float().mean().item()
+    return {"accuracy": torch.cat([found == batch.labels for found, batch in pairs]).float().mean().item()}
 
 
-def mean_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+def mean_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
     """Mean over the classes of intersection over union of the pixels."""
     matrix = ConfusionMatrix(data.num_classes)
     for found, batch in pairs:
         matrix.update(labels=found.to(torch.uint8), masks=batch.masks)
-    return float(matrix.compute()["miou"])
+    return {"mean IoU": float(matrix.compute()["miou"])}
 
 
-def box_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+def box_iou(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
     """Mean over the images of the box's IoU, 0 where the class is wrong."""
     scores = [paired_iou(boxes, batch.boxes) * (labels == batch.labels) for (labels, boxes), batch in pairs]
-    return torch.cat(scores).mean().item()
+    return {"box IoU": torch.cat(scores).mean().item()}
 
 
-def average_precision(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+def average_precision(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
     """COCO's AP, in the size of the batch."""
     rows: dict[str, list[Tensor]] = {name: [] for name in ("image", "box", "label", "score", "of", "true", "kind")}
     count = 0
@@ -128,13 +133,22 @@ def average_precision(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     objects = TrueObjects(flat["of"], boxes, flat["kind"], np.zeros(len(boxes), bool), areas)
     detections = Detections(flat["image"], flat["box"], flat["label"], flat["score"])
-    return coco_scores(detections, objects, data.num_classes).summary()["map"]
+    return {"AP": coco_scores(detections, objects, data.num_classes).summary()["map"]}
 
 
-def likeness(pairs: Iterable[tuple[Any, Any]], data: Any) -> float:
+def mask_precision(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
+    """COCO's AP of masks, in the size of the original images, and of boxes."""
+    masks, boxes = MaskAveragePrecision(data.num_classes), CocoAveragePrecision(data.num_classes)
+    for found, batch in pairs:
+        for metric in (masks, boxes):
+            metric.update(found, batch)
+    return {"mask AP": masks.compute()["mask_map"].item(), "box AP": boxes.compute()["map"].item()}
+
+
+def likeness(pairs: Iterable[tuple[Any, Any]], data: Any) -> dict[str, float]:
     """Signal to noise of the reconstructions in decibel, of the mean squared error of all pixels."""
     errors = [(found.float() - batch.images.float() / 255).square().flatten(1).mean(1) for found, batch in pairs]
-    return -10 * math.log10(torch.cat(errors).mean().item())
+    return {"dB": -10 * math.log10(torch.cat(errors).mean().item())}
 
 
 def cards(root: Path, seed: int) -> VOCDataModule:
@@ -158,6 +172,17 @@ def road(root: Path, seed: int) -> MaskFolderDataModule:
     """Road scenes at about half their size."""
     size: dict[str, Any] = {"image_size": (128, 160), "crop_scale": (0.35, 0.9), "batch_size": 16, "eval_batch_size": 4}
     return MaskFolderDataModule(root / "CamVid", class_names=ROAD, ignore_index=11, seed=seed, **size, **MEMORY)
+
+
+def photographs(root: Path, seed: int) -> COCODataModule:
+    """Photographs of COCO with the outlines of their objects, 160 x 192."""
+    options: dict[str, Any] = {"image_size": (160, 192), "batch_size": 4, "eval_batch_size": 8}
+    return COCODataModule(root / "coco", "instances", drop_last=True, seed=seed, **options, **MEMORY)
+
+
+def pretrained(root: Path) -> Path:
+    """Find the real weights beside the folder of all data sets."""
+    return root.parents[1] / "weights" / "tf_efficientnet_lite0.pth"
 
 
 def shapes(task: Any, **options: Any) -> Callable[[Path, int], ShapesDataModule]:
@@ -207,6 +232,27 @@ CONTESTS = {
         lambda data: Detector(data.num_classes, 4.0, 64, 64),
         average_precision,
         240,
+    ),
+    "shapes, outlines": Contest(
+        shapes("instances", batch_size=8, val_size=100),
+        lambda data: InstanceSegmentationTask(data.num_classes, backbone="resnet18", anchor_scales=(4.0,)),
+        lambda data: Outliner(data.num_classes, 4.0, 64, 64),
+        mask_precision,
+        240,
+    ),
+    # Both with ImageNet's weights: without, neither learns anything from so few photographs.
+    "coco, outlines": Contest(
+        photographs,
+        lambda data: InstanceSegmentationTask(
+            data.num_classes,
+            backbone="timm/tf_efficientnet_lite0",
+            backbone_weights=pretrained(data.root),
+            normalization="unit",
+            anchor_scales=(4.0,),
+        ),
+        lambda data: Outliner(data.num_classes, 4.0, 160, 192, pretrained(data.root)),
+        mask_precision,
+        400,
     ),
     "camvid": Contest(
         road, lambda data: SegmentationTask(11, backbone="resnet18"), lambda data: Segmenter(11), mean_iou, 120

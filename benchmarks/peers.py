@@ -5,16 +5,22 @@ Pixels of a batch are uint8; each side normalises them itself. Boxes are xyxy in
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+
+from visiontasks.instance_masks import unpack_masks
+from visiontasks.types import InstancePredictions
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 Detections = list[dict[str, Tensor]]
@@ -122,6 +128,76 @@ class Detector(Peer):
         """Detect, classes from 0."""
         found = self.network(list(batch.images.float() / 255))
         return [{**one, "labels": one["labels"] - 1} for one in found]
+
+
+class Pyramid(nn.Module):
+    """timm's EfficientNet-Lite0 with ImageNet's weights and torchvision's pyramid, its batch norms frozen."""
+
+    out_channels = 256
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__()
+        body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4))
+        body.load_state_dict(torch.load(weights, weights_only=True), strict=False)
+        self.body: nn.Module = timm.layers.freeze_batch_norm_2d(body)
+        channels = body.feature_info.channels()
+        self.fpn = FeaturePyramidNetwork(channels, self.out_channels, LastLevelMaxPool())
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute the maps by their names."""
+        maps: dict[str, Tensor] = self.fpn({str(level): one for level, one in enumerate(self.body(images))})
+        return maps
+
+
+class Outliner(Peer):
+    """torchvision's Mask R-CNN with a pyramid, on ResNet-18 from random weights or on a pretrained network."""
+
+    def __init__(self, classes: int, anchor_scale: float, height: int, width: int, weights: Path | None = None) -> None:
+        super().__init__()
+        sizes = tuple((int(anchor_scale * stride),) for stride in (4, 8, 16, 32, 64))
+        options: dict[str, Any] = {
+            "rpn_anchor_generator": AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5),
+            "min_size": min(height, width),
+            "max_size": max(height, width),
+        }
+        if weights is None:
+            backbone: nn.Module = resnet_fpn_backbone(
+                backbone_name="resnet18", weights=None, trainable_layers=5, norm_layer=nn.BatchNorm2d
+            )
+        else:
+            backbone = Pyramid(weights)
+            options |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+        self.network = MaskRCNN(backbone, classes + 1, **options)
+        # Masks stay grids over their boxes, as ours are: both are pasted by the scores.
+        self.network.transform.postprocess = lambda found, *_: found  # type: ignore[method-assign]
+
+    def loss(self, batch: Any) -> Tensor:
+        """Add the five losses."""
+        targets = []
+        size = batch.images.shape[-2:]
+        rows = zip(batch.boxes, batch.labels, batch.ignore, batch.mask_bits, batch.mask_windows, strict=True)
+        for boxes, labels, ignore, bits, windows in rows:
+            keep = (labels >= 0) & ~ignore
+            masks = torch.zeros(len(labels), *size, dtype=torch.uint8)
+            pixels_of_masks = unpack_masks(bits.numpy(), windows.numpy())
+            for mask, (left, top, right, bottom), pixels in zip(masks, windows.tolist(), pixels_of_masks, strict=True):
+                mask[top:bottom, left:right] = torch.from_numpy(pixels)
+            targets.append({"boxes": boxes[keep], "labels": labels[keep] + 1, "masks": masks[keep]})
+        terms: Tensor = sum(self.network(list(batch.images.float() / 255), targets).values())
+        return terms
+
+    def predict(self, batch: Any) -> InstancePredictions:
+        """Detect, classes from 0, and pad."""
+        found = self.network(list(batch.images.float() / 255))
+        most = max(len(one["labels"]) for one in found)
+
+        def padded(name: str, fill: int, *shape: int) -> Tensor:
+            rows = [F.pad(one[name], [0, 0] * len(shape) + [0, most - len(one[name])], value=fill) for one in found]
+            return torch.stack(rows)
+
+        boxes, scores = padded("boxes", 0, 4), padded("scores", 0)
+        masks = padded("masks", 0, 1, 28, 28)[:, :, 0]
+        return InstancePredictions(boxes.float(), scores.float(), padded("labels", 0) - 1, masks.float())
 
 
 class Segmenter(Peer):

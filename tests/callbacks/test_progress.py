@@ -49,6 +49,11 @@ def test_a_file_gets_a_line_for_each_epoch_and_no_bars(show: Callable[..., str])
     assert re.fullmatch("".join(rf"Epoch {epoch}: {values}\n" for epoch in range(3)), text)
 
 
+def test_an_epoch_without_a_validation_has_no_values_of_one(show: Callable[..., str]) -> None:
+    text = show(io.StringIO(), check_val_every_n_epoch=2, max_epochs=4)
+    assert ["val/loss" in line for line in text.splitlines() if line.startswith("Epoch")] == [False, True, False, True]
+
+
 def test_the_best_epoch_is_told(show: Callable[..., str]) -> None:
     text = show(io.StringIO(), BestCheckpoint("val/loss"), enable_checkpointing=True, max_epochs=1)
     assert re.search(r", best, \d+ s\n$", text)

@@ -23,7 +23,7 @@ def batches_of(images: int, at_once: int) -> list[InstanceBatch]:
 
 def overfit(make_trainer: Callable[..., Trainer], data: list[InstanceBatch], passes: int, **options: Any) -> float:  # noqa: ANN401 - what a task takes
     """Train on images of shapes until the AP50 of masks on them is 0.9, for a number of passes at most; return it."""
-    given = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "lr_scheduler": "constant", "warmup": 0.1}
+    given = {"optimizer": partial(torch.optim.AdamW, lr=1e-3), "lr_scheduler": "cosine", "warmup": 0.1}
     task = InstanceSegmentationTask(4, **{**given, **options})
     epochs = 6
     learnt = EarlyStopping("val/mask_map_50", mode="max", stopping_threshold=0.9, patience=epochs)

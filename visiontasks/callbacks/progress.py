@@ -22,9 +22,10 @@ _NOTED = 60.0
 class RunProgress(TQDMProgressBar):
     """Shows what Lightning's bar shows of an epoch, the time that is left in all, and a line for each finished epoch.
 
-    A line has the values that are logged with ``prog_bar=True``, and tells whether the epoch is the best so far. Where
-    the output is not a terminal there are lines and no bars, one a minute within a long epoch. Epochs are counted from
-    0, as in the names of files; the time left of a training that may be stopped early is the longest.
+    A line has the values that are logged with ``prog_bar=True``, those of a validation only in the epoch that it belongs
+    to, and tells whether the epoch is the best so far. Where the output is not a terminal there are lines and no bars,
+    one a minute within a long epoch. Epochs are counted from 0, as in the names of files; the time left of a training
+    that may be stopped early is the longest.
 
     Args:
         refresh_rate: Number of batches after which a bar may be drawn, which is done ten times a second at most; 0 for
@@ -35,6 +36,7 @@ class RunProgress(TQDMProgressBar):
         super().__init__(refresh_rate)
         self._left = TimeLeft()
         self._epoch: int | None = None
+        self._validated = False
         self._began = self._drawn = self._noted = time.monotonic()
 
     @property
@@ -66,7 +68,7 @@ class RunProgress(TQDMProgressBar):
         """Write the line of the epoch before, whose values are all known by now."""
         self._left.begin_epoch()
         self._write_epoch(trainer)
-        self._epoch, self._began = trainer.current_epoch, time.monotonic()
+        self._epoch, self._began, self._validated = trainer.current_epoch, time.monotonic(), False
         super().on_train_epoch_start(trainer, pl_module)
         self.train_progress_bar.set_description_str(self._describe(trainer, 0))
 
@@ -101,6 +103,11 @@ class RunProgress(TQDMProgressBar):
         """Show how far a validation is."""
         super().on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)
         self._note(f"Validation: batch {_of(batch_idx + 1, self.total_val_batches_current_dataloader)}")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the epoch has values of a validation."""
+        super().on_validation_end(trainer, pl_module)
+        self._validated = True
 
     def on_test_batch_end(
         self,
@@ -139,7 +146,11 @@ class RunProgress(TQDMProgressBar):
             return
         # Those of training, which come last, belong before those of validation.
         shown = dict(sorted(trainer.progress_bar_metrics.items(), key=lambda item: not item[0].startswith("train/")))
-        values = [f"{name} {value:.4f}" for name, value in shown.items() if not name.endswith("_step")]
+        values = [
+            f"{name} {value:.4f}"
+            for name, value in shown.items()
+            if not name.endswith("_step") and (self._validated or not name.startswith("val/"))
+        ]
         best = trainer.checkpoint_callback
         if isinstance(best, BestCheckpoint) and best.epoch == epoch:
             values.append("best")
