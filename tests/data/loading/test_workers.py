@@ -94,7 +94,7 @@ def kill_a_worker(trainer: Trainer) -> None:
     """Kill a worker of the training loader, and go on with something else."""
     loader: Any = trainer.train_dataloader
     os.kill(loader._iterator._workers[0].pid, signal.SIGKILL)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         torch.rand(64, 64).matmul(torch.rand(64, 64))
 
@@ -147,7 +147,7 @@ def test_a_worker_that_dies_is_one_message_whatever_the_training_does(
     begin = time.monotonic()
     with pytest.raises(WorkerError, match=r"A worker process ended \(DataLoader worker \(pid .*Killed.*fewer workers"):
         trainer.fit(task, datamodule=data)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
     assert trainer.state.status == "interrupted"
 
 

@@ -1,0 +1,54 @@
+"""The page of the lecture: each script has its results, those that need no training are equal when they are made again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "understand" / "results"
+PAGE = (ROOT / "docs" / "understand" / "lecture.md").read_text()
+SCRIPTS = {path.stem for path in (ROOT / "recipes" / "lecture").glob("*.py")} - {"lecture"}
+EXACT = {"matrix_product", "receptive_field"}
+
+
+def run(script: str, output: Path, *options: str) -> dict[str, Any]:
+    command = [sys.executable, str(ROOT / "recipes" / "lecture" / f"{script}.py"), "--output", str(output), *options]
+    environment = {**os.environ, "JAXTYPING_DISABLE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=output, env=environment)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads((output / f"{script}.json").read_text())
+    return result
+
+
+def stored(script: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{script}.json").read_text())
+    return result
+
+
+def test_every_script_has_its_results_on_the_page() -> None:
+    assert set(re.findall(r"^```\{lecture-results\} (\w+)$", PAGE, re.MULTILINE)) == SCRIPTS
+    assert {path.stem for path in RESULTS.glob("*.json")} == SCRIPTS
+
+
+@pytest.mark.parametrize("script", sorted(EXACT))
+def test_what_needs_no_training_is_equal_when_it_is_made_again(script: str, tmp_path: Path) -> None:
+    # The last column of the matrix product is rounding, which differs between processors.
+    def exact(result: dict[str, Any]) -> list[Any]:
+        return [[row[:4] for row in table["rows"]] for table in result["tables"]]
+
+    assert exact(run(script, tmp_path)) == exact(stored(script))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted(SCRIPTS - EXACT))
+def test_a_fast_run_makes_tables_of_the_same_rows(script: str, tmp_path: Path) -> None:
+    made, kept = run(script, tmp_path, "--fast", "--seeds", "0"), stored(script)
+    for found, expected in zip(made["tables"], kept["tables"], strict=True):
+        assert found["columns"] == expected["columns"]
+        assert [row[0] for row in found["rows"]] == [row[0] for row in expected["rows"]]
