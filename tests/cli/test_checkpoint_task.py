@@ -74,7 +74,8 @@ def forget(module: ModuleType) -> None:
 
 
 def configure(**arguments: Any) -> None:  # noqa: ANN401 - of a task
-    content = {"model": {"class_path": "ClassificationTask", "init_args": arguments}, "data": {"class_path": "ShapesDataModule"}}
+    model = {"class_path": "ClassificationTask", "init_args": arguments}
+    content = {"model": model, "data": {"class_path": "ShapesDataModule"}}
     Path("config.yaml").write_text(yaml.safe_dump(content))
 
 

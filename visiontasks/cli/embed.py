@@ -2,7 +2,6 @@
 
 import re
 import sys
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
