@@ -16,24 +16,16 @@ DOCS = Path(__file__).parents[2] / "docs"
 MOST_COMMANDS = 3
 MOST_LINES = 15
 
-QUICK = [
-    "--trainer.max_epochs",
-    "1",
-    "--trainer.accelerator",
-    "cpu",
-    "--trainer.enable_progress_bar",
-    "false",
-    "--trainer.enable_model_summary",
-    "false",
-    "--trainer.precision",
-    "32-true",
-    "--data.num_workers",
-    "0",
-]
+QUICK = (
+    "--trainer.max_epochs 1 --trainer.accelerator cpu --trainer.enable_progress_bar false "
+    "--trainer.enable_model_summary false --trainer.precision 32-true --data.num_workers 0"
+)
 """What makes a training quick enough for a test, given with it unless the journey is about it."""
-SMALL = ["--model.backbone_options.filters", "[4,8]", "--model.backbone_options.depth", "1", "--shown", "[]"]
-SMALL_IMAGES = ["--data.image_size", "32"]
-SMALL_DETECTOR = ["--data.shorter", "48", "--data.longer", "64", "--model.fpn_width", "8", "--model.head_width", "8"]
+SMALL = "--model.backbone_options.filters [4,8] --model.backbone_options.depth 1"
+UNSEEN = "--shown []"
+_SCORED = "--trainer.accelerator cpu --trainer.enable_progress_bar false"
+SMALL_IMAGES = "--data.image_size 32"
+SMALL_DETECTOR = "--data.shorter 48 --data.longer 64 --model.fpn_width 8 --model.head_width 8"
 
 
 class Journey(NamedTuple):
@@ -57,7 +49,7 @@ class Journey(NamedTuple):
     commands: tuple[str, ...]
     left: tuple[tuple[str, str], ...] = ()
     said: tuple[str, ...] = ()
-    quick: Sequence[str] = ()
+    quick: str = ""
     check: Callable[[], None] | None = None
     slow: bool = False
 
@@ -95,6 +87,7 @@ def check_described(journey: Journey) -> None:
     assert 1 <= len(journey.commands) <= MOST_COMMANDS, journey.wish
     first, *others = journey.page.split()
     assert section(first)
+    assert f"({first})" in (DOCS / "getting_started.md").read_text(), f"its table does not lead to {first}"
     text = "".join(section(page.partition("#")[0]) for page in (first, *others))
     typed = {word for command in journey.commands for word in re.findall(r"(?<= )--?[a-z][\w.]*\+?", command)}
     hidden = sorted(flag for flag in typed if flag not in text)
@@ -115,9 +108,9 @@ def travel(journey: Journey, capsys: pytest.CaptureFixture[str], caplog: pytest.
         program, *words = shlex.split(command)
         assert program == "visiontasks"
         if words[0] in ("fit", "tune"):
-            words += [*QUICK, *journey.quick]
+            words += f"{QUICK} {journey.quick}".split()
         elif words[0] in ("test", "validate"):
-            words += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+            words += _SCORED.split()
         code = main(words)
         out, err = capsys.readouterr()
         assert code == 0, f"{command}\n{out}\n{err}"

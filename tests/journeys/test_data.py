@@ -3,7 +3,7 @@
 import pytest
 
 from tests.journeys import made_data as made
-from tests.journeys.journey import SMALL, SMALL_DETECTOR, SMALL_IMAGES, Journey, cases, check_described, travel
+from tests.journeys.journey import SMALL, SMALL_DETECTOR, SMALL_IMAGES, UNSEEN, Journey, cases, check_described, travel
 
 JOURNEYS = (
     Journey(
@@ -17,7 +17,7 @@ JOURNEYS = (
         ),
         left=(("predictions.csv", "file,label,class,score"), ("predictions.csv", "new_photos/2.jpg")),
         said=("  fish  ", "0 errors, 0 warnings."),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "my COCO JSON of one class",
@@ -30,7 +30,7 @@ JOURNEYS = (
         ),
         left=(("found.jsonl", '"objects": ['),),
         said=("  cell  ", "val/map "),
-        quick=[*SMALL, *SMALL_DETECTOR],
+        quick=f"{SMALL} {UNSEEN} {SMALL_DETECTOR}",
     ),
     Journey(
         "YOLO labels",
@@ -42,7 +42,7 @@ JOURNEYS = (
         ),
         left=(("runs/fit/version_0/checkpoints/last.ckpt", ""),),
         said=("  washer  ", "val/map "),
-        quick=[*SMALL, *SMALL_DETECTOR],
+        quick=f"{SMALL} {UNSEEN} {SMALL_DETECTOR}",
         slow=True,
     ),
     Journey(
@@ -55,7 +55,7 @@ JOURNEYS = (
         ),
         left=(("runs/fit/version_0/checkpoints/last.ckpt", ""),),
         said=("  bolt  ", "  screw  ", "val/map "),
-        quick=[*SMALL, *SMALL_DETECTOR],
+        quick=f"{SMALL} {UNSEEN} {SMALL_DETECTOR}",
         slow=True,
     ),
     Journey(
@@ -70,7 +70,7 @@ JOURNEYS = (
         ),
         left=(("masks/2.png", ""), ("pictures/2.jpg", "")),
         said=("  road  ", "0 errors, 0 warnings.", "val/miou "),
-        quick=SMALL,
+        quick=f"{SMALL} {UNSEEN}",
     ),
     Journey(
         "one object per image from a CSV",
@@ -83,7 +83,7 @@ JOURNEYS = (
         ),
         left=(("found.csv", "file,label,class,score,xmin,ymin,xmax,ymax"),),
         said=("  nut  ", "val/localization_error "),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "multilabel, one-hot",
@@ -95,7 +95,7 @@ JOURNEYS = (
         ),
         left=(("found.csv", "file,label,class,score"),),
         said=("  tree ", "val/map "),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "grey images",
@@ -103,7 +103,7 @@ JOURNEYS = (
         made.grey_scans,
         ("visiontasks fit --data FolderDataModule --data.root scans --data.in_channels 1",),
         left=(("runs/fit/version_0/hparams.yaml", "in_channels: 1"),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "images of 16 bits",
@@ -115,7 +115,7 @@ JOURNEYS = (
             "visiontasks predict runs/fit/version_0 scans/light --output found.csv",
         ),
         left=(("found.csv", "scans/light/5.png"),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "images of four channels",
@@ -123,7 +123,7 @@ JOURNEYS = (
         made.four_channels,
         ("visiontasks fit --data FolderDataModule --data.root scans --data.in_channels 4",),
         left=(("runs/fit/version_0/hparams.yaml", "in_channels: 4"),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "a rare class, drawn as often as the others",
@@ -131,7 +131,7 @@ JOURNEYS = (
         made.photos,
         ("visiontasks fit --data FolderDataModule --data.root photos --data.balanced true",),
         left=(("runs/fit/version_0/config.yaml", "balanced: true"),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "a rare class, with a larger weight in the loss",
@@ -139,7 +139,7 @@ JOURNEYS = (
         made.photos,
         ("visiontasks fit --data FolderDataModule --data.root photos --model.class_weights balanced",),
         left=(("runs/fit/version_0/hparams.yaml", "class_weights"),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "see the data",

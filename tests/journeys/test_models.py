@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.journeys import made_data as made
-from tests.journeys.journey import SMALL, SMALL_IMAGES, Journey, cases, check_described, travel
+from tests.journeys.journey import SMALL, SMALL_IMAGES, UNSEEN, Journey, cases, check_described, travel
 from visiontasks.prediction import load_task
 from visiontasks.runs import resolve_checkpoint
 from visiontasks.tasks.reading import read_checkpoint
@@ -34,7 +34,7 @@ JOURNEYS = (
         made.photos,
         ("visiontasks fit --data FolderDataModule --data.root photos --model.backbone resnet18",),
         left=(("runs/fit/version_0/hparams.yaml", "backbone: resnet18"),),
-        quick=[*SMALL_IMAGES, "--shown", "[]"],
+        quick=f"{SMALL_IMAGES} {UNSEEN}",
     ),
     Journey(
         "a backbone of timm",
@@ -42,7 +42,7 @@ JOURNEYS = (
         made.photos,
         ("visiontasks fit --data FolderDataModule --data.root photos --model.backbone timm/resnet10t",),
         left=(("runs/fit/version_0/hparams.yaml", "backbone: timm/resnet10t"),),
-        quick=[*SMALL_IMAGES, "--shown", "[]"],
+        quick=f"{SMALL_IMAGES} {UNSEEN}",
         slow=True,
     ),
     Journey(
@@ -53,7 +53,7 @@ JOURNEYS = (
             "visiontasks fit --data FolderDataModule --data.root photos --model.backbone resnet18 "
             "--model.backbone_weights resnet18.pth --model.freeze all",
         ),
-        quick=[*SMALL_IMAGES, "--shown", "[]"],
+        quick=f"{SMALL_IMAGES} {UNSEEN}",
         check=backbone_is_that_of_the_file,
     ),
     Journey(
@@ -65,7 +65,7 @@ JOURNEYS = (
             "--model.backbone_weights resnet18.pth --model.freeze all "
             "--trainer.callbacks+=BackboneFinetuning --trainer.callbacks.unfreeze_backbone_at_epoch 1",
         ),
-        quick=[*SMALL_IMAGES, "--shown", "[]", "--trainer.max_epochs", "2"],
+        quick=f"{SMALL_IMAGES} {UNSEEN} --trainer.max_epochs 2",
         check=backbone_has_joined_in_the_second_epoch,
         slow=True,
     ),
@@ -78,7 +78,7 @@ JOURNEYS = (
             "--data.batch_size 4 --model.gradient_checkpointing true",
         ),
         left=(("runs/fit/version_0/hparams.yaml", "gradient_checkpointing: true"),),
-        quick=SMALL,
+        quick=f"{SMALL} {UNSEEN}",
     ),
 )
 

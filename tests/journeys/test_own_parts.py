@@ -11,6 +11,7 @@ from tests.journeys.journey import (
     MOST_LINES,
     SMALL,
     SMALL_IMAGES,
+    UNSEEN,
     Journey,
     cases,
     check_described,
@@ -43,7 +44,7 @@ JOURNEYS = (
         ),
         left=(("runs/fit/version_0/hparams.yaml", "box_loss: my_parts.central"),),
         said=("val/loss_box",),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
         slow=True,
     ),
     Journey(
@@ -55,7 +56,7 @@ JOURNEYS = (
             "visiontasks test --ckpt_path runs/fit/version_0 --model my_parts.TopThree",
         ),
         said=("val/accuracy_top3", "test/accuracy_top3"),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
         slow=True,
     ),
     Journey(
@@ -69,7 +70,7 @@ JOURNEYS = (
         ),
         left=(("found.csv", "new_photos/2.jpg"), ("runs/fit/version_0/hparams.yaml", "width: 64")),
         said=("test/accuracy",),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "own decoder",
@@ -80,7 +81,7 @@ JOURNEYS = (
             "visiontasks predict runs/fit/version_0 new_photos/ --output masks",
         ),
         left=(("masks/2.png", ""),),
-        quick=SMALL,
+        quick=f"{SMALL} {UNSEEN}",
         slow=True,
     ),
     Journey(
@@ -92,7 +93,7 @@ JOURNEYS = (
             "visiontasks predict runs/fit/version_0 new_photos/ --output found.csv",
         ),
         left=(("found.csv", "new_photos/2.jpg"),),
-        quick=[*SMALL_IMAGES, "--shown", "[]"],
+        quick=f"{SMALL_IMAGES} {UNSEEN}",
     ),
     Journey(
         "own augmentation",
@@ -108,7 +109,7 @@ JOURNEYS = (
         made.own_parts,
         ("visiontasks fit --data my_parts.StripesModule", "visiontasks test --ckpt_path runs/fit/version_0"),
         said=("  upright  ", "test/accuracy"),
-        quick=SMALL,
+        quick=f"{SMALL} {UNSEEN}",
     ),
 )
 PARTS = {

@@ -20,6 +20,7 @@ from tests.journeys.journey import (
     QUICK,
     SMALL,
     SMALL_IMAGES,
+    UNSEEN,
     Journey,
     cases,
     check_described,
@@ -37,7 +38,7 @@ JOURNEYS = (
         made.photos,
         (f"visiontasks fit {PHOTOS} --model.optimizer SGD --model.optimizer.lr 0.1 --model.optimizer.momentum 0.9",),
         said=("Training with SGD (lr 0.1, momentum 0.9", "(lr): cosine"),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "learning rate and batch size",
@@ -45,16 +46,16 @@ JOURNEYS = (
         made.photos,
         (f"visiontasks tune {PHOTOS} --find both --max_batch_size 8",),
         said=("Suggested: --data.batch_size ", " --model.optimizer.lr "),
-        quick=[*SMALL[:-2], *SMALL_IMAGES],
+        quick=f"{SMALL} {SMALL_IMAGES}",
         slow=True,
     ),
     Journey(
         "W&B offline",
-        "tracking.md#weights--biases-and-other-loggers your_own_data.md",
+        "tracking.md your_own_data.md",
         made.photos,
         (f"visiontasks fit {PHOTOS} --wandb PROJECT",),
         left=(("runs/wandb/offline-run-*/run-*.wandb", ""),),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
         slow=True,
     ),
 )
@@ -77,12 +78,11 @@ def test_a_training_is_set_up_by_flags(
     travel(journey, capfd, caplog)
 
 
-def started(command: str, *quick: str) -> "subprocess.Popen[str]":
+def started(command: str) -> "subprocess.Popen[str]":
     """Start a command as a shell does."""
     program, *words = command.split()
-    called = [sys.executable, "-m", program] if program == "visiontasks" else [sys.executable]
     return subprocess.Popen(
-        [*called, *words, *quick],
+        [sys.executable, "-m", program, *words],
         env={**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "disabled"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -94,8 +94,8 @@ def started(command: str, *quick: str) -> "subprocess.Popen[str]":
 def test_resume_after_ctrl_c() -> None:
     check_described(Journey("resume", "command_line.md#stop-and-go-on your_own_data.md", made.photos, (INTERRUPTED,)))
     made.photos()
-    quick = [*QUICK, *SMALL, *SMALL_IMAGES, "--trainer.max_epochs", "60"]
-    first = started(INTERRUPTED, *quick)
+    quick = f"{QUICK} {SMALL} {UNSEEN} {SMALL_IMAGES} --trainer.max_epochs 60"
+    first = started(f"{INTERRUPTED} {quick}")
     metrics = Path("runs/night/version_0/metrics.csv")
     while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
         time.sleep(0.05)
@@ -103,7 +103,7 @@ def test_resume_after_ctrl_c() -> None:
     said = first.communicate(timeout=120)[0]
     assert first.returncode == 130, said
     assert "Go on with: visiontasks fit --run night " in said
-    second = started(INTERRUPTED, *quick)
+    second = started(f"{INTERRUPTED} {quick}")
     said = second.communicate(timeout=240)[0]
     assert second.returncode == 0, said
     assert "Going on from runs/night/version_0/checkpoints/last.ckpt." in said
@@ -118,7 +118,7 @@ def test_two_processes() -> None:
     journey = Journey("two processes", "several_gpus.md#on-one-machine your_own_data.md", made.photos, (TWO_PROCESSES,))
     check_described(journey)
     made.photos()
-    process = started(TWO_PROCESSES, *QUICK, *SMALL, *SMALL_IMAGES)
+    process = started(f"{TWO_PROCESSES} {QUICK} {SMALL} {UNSEEN} {SMALL_IMAGES}")
     said = process.communicate(timeout=300)[0]
     assert process.returncode == 0, said
     assert len(list(Path("runs/fit").iterdir())) == 1

@@ -14,6 +14,7 @@ from tests.journeys.journey import (
     SMALL,
     SMALL_DETECTOR,
     SMALL_IMAGES,
+    UNSEEN,
     Journey,
     cases,
     check_described,
@@ -24,7 +25,7 @@ from tests.journeys.journey import (
 
 PHOTOS = "--data FolderDataModule --data.root photos"
 FIT = f"visiontasks fit {PHOTOS}"
-SEEN = [*SMALL[:-2], *SMALL_IMAGES]  # with pictures of the validation
+SEEN = f"{SMALL} {SMALL_IMAGES}"  # with pictures of the validation
 JOURNEYS = (
     Journey(
         "see predictions",
@@ -44,7 +45,7 @@ JOURNEYS = (
             "visiontasks predict runs/fit/version_0 new_photos/ --output found.jsonl",
         ),
         left=(("found.jsonl", "2.jpg"),),
-        quick=[*SMALL, *SMALL_DETECTOR],
+        quick=f"{SMALL} {UNSEEN} {SMALL_DETECTOR}",
         slow=True,
     ),
     Journey(
@@ -54,7 +55,7 @@ JOURNEYS = (
         (FIT, "visiontasks embed runs/fit/version_0 photos/ --neighbours new_photos/0.jpg --n 5 --picture found.png"),
         left=(("found.png", ""),),
         said=("photos/fish/",),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
     Journey(
         "score an old checkpoint on new data",
@@ -63,7 +64,7 @@ JOURNEYS = (
         (FIT, "visiontasks test --ckpt_path runs/fit --data.root later"),
         left=(("runs/test/version_0/report.html", "later"),),
         said=("test/accuracy", "Scored: 4 images of FolderDataModule 'later', all of them, which have no splits."),
-        quick=[*SMALL, *SMALL_IMAGES],
+        quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
     ),
 )
 EXPORT = Journey(
@@ -72,7 +73,7 @@ EXPORT = Journey(
     made.photos,
     (FIT, "visiontasks export runs/fit/version_0 --output model.onnx"),
     left=(("model.onnx", ""),),
-    quick=[*SMALL, *SMALL_IMAGES],
+    quick=f"{SMALL} {UNSEEN} {SMALL_IMAGES}",
 )
 
 
