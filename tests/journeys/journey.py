@@ -23,7 +23,6 @@ QUICK = (
 """What makes a training quick enough for a test, given with it unless the journey is about it."""
 SMALL = "--model.backbone_options.filters [4,8] --model.backbone_options.depth 1"
 UNSEEN = "--shown []"
-_SCORED = "--trainer.accelerator cpu --trainer.enable_progress_bar false"
 SMALL_IMAGES = "--data.image_size 32"
 SMALL_DETECTOR = "--data.shorter 48 --data.longer 64 --model.fpn_width 8 --model.head_width 8"
 
@@ -110,7 +109,7 @@ def travel(journey: Journey, capsys: pytest.CaptureFixture[str], caplog: pytest.
         if words[0] in ("fit", "tune"):
             words += f"{QUICK} {journey.quick}".split()
         elif words[0] in ("test", "validate"):
-            words += _SCORED.split()
+            words += ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
         code = main(words)
         out, err = capsys.readouterr()
         assert code == 0, f"{command}\n{out}\n{err}"
