@@ -50,7 +50,8 @@ def _pictures(folder: str, count: int = 12) -> list[Shape]:
 
 
 def coco_of_one_class() -> None:
-    images, objects = [], []
+    images: list[dict[str, object]] = []
+    objects: list[dict[str, object]] = []
     for number, shape in enumerate(_pictures("mine/images")):
         height, width = shape.pixels.shape[:2]
         images.append({"id": number, "file_name": f"{number}.jpg", "height": height, "width": width})
