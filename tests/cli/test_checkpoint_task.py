@@ -74,7 +74,8 @@ def forget(module: ModuleType) -> None:
 
 
 def configure(**arguments: Any) -> None:  # noqa: ANN401 - of a task
-    content = {"model": {"class_path": "ClassificationTask", "init_args": arguments}}
+    model = {"class_path": "ClassificationTask", "init_args": arguments}
+    content = {"model": model, "data": {"class_path": "ShapesDataModule"}}
     Path("config.yaml").write_text(yaml.safe_dump(content))
 
 
@@ -109,8 +110,7 @@ def test_a_wrapped_network_comes_from_a_function_or_from_the_configuration(
         "init_args": {"module": {"class_path": f"{NAME}.Net"}, "nodes": ["1"]},
     }
     configure(num_classes=3, backbone=wrapped)
-    if command[0] != "embed":  # whose configuration has data, too
-        assert main([*words, "--config", "config.yaml"]) == 0
+    assert main([*words, "--config", "config.yaml"]) == 0
     assert main([*words, f"--model.backbone={json.dumps(wrapped)}"]) == 0
 
 

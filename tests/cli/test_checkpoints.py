@@ -1,13 +1,19 @@
 """Each command reads a checkpoint once, and takes a run folder for one."""
 
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
 
+from tests.prediction.small_tasks import save_task
+from visiontasks import ClassificationTask
+from visiontasks.backbones import WrappedBackbone
 from visiontasks.cli import main
 from visiontasks.tasks import reading
 
@@ -91,3 +97,36 @@ def test_a_remote_checkpoint_is_tested(run: Path) -> None:
     assert main(words) == 2  # it lies in no run folder, which would name the data
     assert main([*words, "--data", "ShapesDataModule"]) == 0
     assert main(["predict", "memory://cli/a.ckpt", "image.png", "--device", "cpu"]) == 0
+
+
+def test_what_a_training_of_a_class_of_ones_own_prints_can_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    Path("my_wide_task.py").write_text(
+        "from torch import nn\nfrom visiontasks import ClassificationTask\n\n\nclass WideTask(ClassificationTask):\n"
+        "    def __init__(self, num_classes, width=64, **kwargs):\n        super().__init__(num_classes, **kwargs)\n"
+        "        self.head.linear = nn.Sequential(nn.Linear(8, width), nn.Linear(width, num_classes))\n"
+    )
+    model = f"--model my_wide_task.WideTask --model.width 5 {SMALL}"
+    assert main(f"fit {model} {DATA} {QUIET} --trainer.max_epochs 1 --shown []".split()) == 0
+    predict, test = re.findall(r": visiontasks (.*my_wide_task.*)", capsys.readouterr().out)
+    Image.fromarray(np.zeros((24, 24, 3), np.uint8)).save("image.png")
+    assert main(predict.replace("IMAGES_OR_FOLDER", "image.png").split()) == 0
+    # The width and the filters, which are not those of the class, come from the checkpoint.
+    assert main([*test.split(), *QUIET.split(), "--shown", "[]", "--report", "false"]) == 0
+    assert main([*test.split(), *QUIET.split(), "--model.width", "6"]) == 2
+    assert "[5, 8] in the checkpoint, [6, 8]" in capsys.readouterr().err
+    assert main([*test.split()[:-2], *QUIET.split()]) == 2
+    assert "such as my_module.WideTask (--task; in validate and test --model)" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_needs_an_instance_asks_for_it_in_a_test_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backbone = WrappedBackbone(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1)), ["0"])
+    save_task(ClassificationTask(4, backbone=backbone, image_size=(24, 24)), Path("own.ckpt"))
+    assert main(f"test --ckpt_path own.ckpt --data ShapesDataModule {DATA} {QUIET}".split()) == 2
+    assert "or --config FILE, the configuration of its training" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from visiontasks import ClassificationTask
 from visiontasks.callbacks import BestCheckpoint
 from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
 
@@ -37,6 +38,7 @@ def trainer(make_trainer: Callable[..., Trainer], tmp_path: Path, monkeypatch: p
     logger = CSVLogger("runs", name="fit", version=0)
     trainer = make_trainer(logger=logger, callbacks=[best], enable_checkpointing=True)
     trainer.state.fn = TrainerFn.FITTING
+    trainer.strategy.connect(ClassificationTask(2, backbone_options={"filters": [4]}))
     epochs: Any = trainer.fit_loop.epoch_progress.current
     epochs.processed = epochs.completed = 3
     values = {"val/accuracy": 0.75, "a/b": 0.25, "train/loss": 2.0, "train/loss_step": 9.0, "epoch": 3.0}

@@ -19,6 +19,7 @@ SMALL = (
     "--trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false"
 )
 DETECTION = "--model DetectionTask --data.task detection --model.fpn_width 8 --model.head_width 8 "
+TRIED = "fits; larger ones were not tried, because "
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_what_is_found_is_printed_as_flags_of_fit(task: str, folder: Path, capsy
     flags = f"{task}{SMALL} --model.optimizer SGD --model.optimizer.lr 1e-5 --model.optimizer.momentum 0.9"
     assert main(["tune", *flags.split(), "--find", "both", "--max_batch_size", "16", "--steps", "60"]) == 0
     printed = capsys.readouterr().out
-    assert "Batch size: 16 fits; larger ones were not tried; so far it is 4." in printed
+    assert "Batch size: 16 fits; larger ones were not tried, because of --max_batch_size 16; so far it is 4." in printed
     found = re.search(r"^Suggested: --data.batch_size 16 --model.optimizer.lr (\S+)$", printed, re.MULTILINE)
     assert found is not None, printed
     assert 1e-5 < float(found[1]) < 1
@@ -126,11 +127,11 @@ def test_the_search_has_the_range_and_the_steps_of_the_flags(
 @pytest.mark.parametrize(
     ("most", "found", "tried", "expected"),
     [
-        (8192, 64, 64, "32 fits; larger ones were not tried"),  # half of the 64 images
-        (20, 32, 32, "16 fits; larger ones were not tried"),  # the next power of two
+        (8192, 64, 64, f"32 {TRIED}a batch holds at most half of the 64 images"),
+        (20, 32, 32, f"16 {TRIED}of --max_batch_size 20"),  # the next power of two
         (8192, 8, 64, "8 is the largest that fits into memory"),
         (8192, None, 64, "4 is the largest that fits into memory"),
-        (1, 2, 2, "1 fits; larger ones were not tried"),
+        (1, 2, 2, f"1 {TRIED}of --max_batch_size 1"),
     ],
 )
 def test_batch_sizes_are_tried_up_to_half_of_the_images(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from visiontasks.cli.from_data import FROM_DATA
@@ -10,7 +11,9 @@ from visiontasks.cli.run_data import data_of_checkpoint
 from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.runs import resolve_checkpoint
+from visiontasks.tasks.given_objects import descriptions_in, require
 from visiontasks.tasks.reading import read_checkpoint
+from visiontasks.tasks.record import RECORD
 
 
 def with_checkpoint(arguments: Sequence[str], *, scored: bool) -> list[str]:
@@ -34,7 +37,7 @@ def _to_go_on(arguments: Sequence[str]) -> list[str]:
         return words
     checkpoint = read_checkpoint(path, going_on=True, keep=True)
     saved = {name: value for name, value in checkpoint["hyper_parameters"].items() if name not in FROM_DATA}
-    return [f"--model={_described(checkpoint, path, saved)}", *words]
+    return [f"--model={_described(import_path(find_task(checkpoint, path)), saved)}", *words]
 
 
 def _to_score(arguments: Sequence[str]) -> list[str]:
@@ -44,18 +47,22 @@ def _to_score(arguments: Sequence[str]) -> list[str]:
         return words
     checkpoint = read_checkpoint(path, keep=True)
     saved: dict[str, Any] = checkpoint["hyper_parameters"]
-    configured = named & {"--config", "-c"}
+    configured, kind = named & {"--config", "-c"}, flag_value("--model", words)
     if not configured and "--data" not in named:
         words = [f"--data={json.dumps(data_of_checkpoint(resolve_checkpoint(path)))}", *words]
-    if not configured and "--model" not in named:
-        return [f"--model={_described(checkpoint, path, saved)}", *words]
-    known = {name: saved[name] for name in FROM_DATA if saved.get(name) is not None and f"--model.{name}" not in named}
-    return [*words, *(f"--model.{name}={json.dumps(value)}" for name, value in known.items())]
+    if configured or kind.startswith("{") or Path(kind).is_file():  # it says itself how the task is made
+        known = {f"--model.{name}": saved[name] for name in FROM_DATA if saved.get(name) is not None}
+        return [*words, *(f"{flag}={json.dumps(value)}" for flag, value in known.items() if flag not in named)]
+    record = checkpoint.get(RECORD, {})
+    given = {flag.removeprefix("--model.").partition(".")[0] for flag in named}
+    require(descriptions_in(record), given, str(record.get("task")), path)
+    # Before all other flags, which are thus those of the user.
+    return [f"--model={_described(kind or import_path(find_task(checkpoint, path)), saved)}", *words]
 
 
 def _named(words: Sequence[str]) -> set[str]:
     return {word.partition("=")[0] for word in words}
 
 
-def _described(checkpoint: dict[str, Any], path: str, arguments: dict[str, Any]) -> str:
-    return json.dumps({"class_path": import_path(find_task(checkpoint, path)), "init_args": arguments})
+def _described(class_path: str, arguments: dict[str, Any]) -> str:
+    return json.dumps({"class_path": class_path, "init_args": arguments})

@@ -1,5 +1,6 @@
 """``visiontasks embed``: codes of images by any trained network, and nearest neighbours of an image."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,8 +42,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
         message = "Give a backbone with its weights: --backbone resnet50 --weights imagenet (or a file)."
         raise ArgumentError(message)
     sources = [*([options.checkpoint] if options.backbone and options.checkpoint else []), *options.sources]
-    configured = any(flag_value(flag, arguments) for flag in ("--data", "--config"))
-    if bool(sources) == configured:
+    named = any(re.match(r"--data\b", word) for word in arguments)
+    configured = not sources and (named or bool(flag_value("--config", arguments)))
+    if not (sources or configured) or (sources and named):  # beside sources, a configuration says what the task is
         message = "Give either image files, folders or patterns after the checkpoint, or a data set by --data."
         raise ArgumentError(message)
     if options.output is None and options.neighbours is None:

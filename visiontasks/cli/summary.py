@@ -14,6 +14,7 @@ from visiontasks.callbacks.best_checkpoint import BestCheckpoint
 from visiontasks.cli.glossary import explain
 from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.vision_data import VisionData
+from visiontasks.import_paths import import_path
 from visiontasks.report.tables import by_class, by_loader
 
 MOST_CLASSES = 25
@@ -118,9 +119,16 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
         print(f"Best checkpoint: {best}")
         if seconds is None:
             return
-        print(f"To use it: visiontasks predict {shlex.quote(str(best))} IMAGES_OR_FOLDER")
+        file, own = shlex.quote(str(best)), _own_class(trainer.lightning_module)
+        print(f"To use it: visiontasks predict {file} IMAGES_OR_FOLDER{own and f' --task {own}'}")
         if trainer.state.fn == TrainerFn.FITTING and _has_test_images(trainer):
-            print(f"To score it on the test images: visiontasks test --ckpt_path {shlex.quote(str(best))}")
+            print(f"To score it on the test images: visiontasks test --ckpt_path {file}{own and f' --model {own}'}")
+
+
+def _own_class(task: object) -> str:
+    """Name the class of a task that is not of this library; of a script there is no name that a command finds."""
+    path = import_path(type(task))
+    return "" if path.partition(".")[0] in ("visiontasks", "__main__") else path
 
 
 def _has_test_images(trainer: Trainer) -> bool:

@@ -109,13 +109,19 @@ class TuningCLI(TrainingCLI):
         data = self.datamodule
         before = data.batch_size
         data.setup("fit")
-        most = min(self.config_init.max_batch_size, max(1, len(data.train_set) // 2))
+        images, given = len(data.train_set), self.config_init.max_batch_size
+        most = min(given, max(1, images // 2))
         largest = 1 << (most.bit_length() - 1)
         # Lightning returns the size at which it gives up without having tried it.
         suggested = Tuner(self.trainer).scale_batch_size(self.model, datamodule=data, init_val=1, max_val=2 * largest)
         size: int = min(int(suggested or before), largest)
         data.batch_size = size
-        bound = "is the largest that fits into memory" if size < largest else "fits; larger ones were not tried"
+        limit = (
+            f"of --max_batch_size {given}" if most == given else f"a batch holds at most half of the {images} images"
+        )
+        bound = f"fits; larger ones were not tried, because {limit}"
+        if size < largest:
+            bound = "is the largest that fits into memory"
         print(f"Batch size: {size} {bound}; so far it is {before}.")
         return size
 

@@ -68,7 +68,8 @@ def find_task(checkpoint: dict[str, Any], origin: object) -> type[Task]:
     if not (isinstance(task_class, type) and issubclass(task_class, Task)):
         message = (
             f"{str(origin)!r} was made by {name or 'another program'}, which is not a task of this library. "
-            "Give its class by its import path, such as my_module.MyTask (--task; in validate and test --model)."
+            f"Give its class by its import path, such as my_module.{name or 'MyTask'} (--task; in validate and test "
+            "--model)."
         )
         raise CheckpointError(message)
     return task_class

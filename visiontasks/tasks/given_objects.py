@@ -59,6 +59,24 @@ def make_again(
     return made
 
 
+def require(descriptions: Mapping[str, Description], given: Collection[str], task: str, origin: str) -> None:
+    """Check that every instance that a task needs is given.
+
+    Args:
+        descriptions: How the instances were made, by the argument of the task.
+        given: Names of those that are given.
+        task: Name of the task's class, for the message.
+        origin: The file, for the message.
+
+    Raises:
+        CheckpointError: If one is missing.
+    """
+    for name, description in descriptions.items():
+        if name not in given:
+            remade = description.get("init_args") is not None
+            raise CheckpointError(_missing(name, description.get("class_path"), remade, task, origin))
+
+
 def _subclasses(*classes: type) -> Iterator[type]:
     """Yield the subclasses of classes, in depth, those that were defined last at the end."""
     for known in classes:
