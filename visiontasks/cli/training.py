@@ -26,6 +26,7 @@ from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, defaul
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.from_data import FROM_DATA, check_given, given_arguments
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
+from visiontasks.cli.help import SCORES, TRAINS, TrainerHelp
 from visiontasks.cli.length import MOST_EPOCHS, Length, is_length_given
 from visiontasks.cli.messages import refusal
 from visiontasks.cli.named_parts import name_parts
@@ -75,6 +76,7 @@ class TrainingCLI(LightningCLI):
         self.defaults = defaults or {}
         program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
         self.line = shlex.join([*program, *arguments])
+        description = COMMANDS[command][1] if command in COMMANDS else f"The recipe {command}: fit, with its defaults."
         # Classes chosen on the command line, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
@@ -91,7 +93,7 @@ class TrainingCLI(LightningCLI):
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
             parser_class=TrainingParser,
-            parser_kwargs={"allow_abbrev": False},
+            parser_kwargs={"allow_abbrev": False, "prog": shlex.join(program), "description": description},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
             args=with_checkpoint(arguments, scored=self.evaluates) if task is None else list(arguments),
@@ -107,8 +109,10 @@ class TrainingCLI(LightningCLI):
             "--ckpt_path",
             type=str | None,
             default=None,
-            help="Checkpoint or run folder to score, or to go on from with its optimiser and epoch, in the run folder "
-            "('last': the newest of the run of that name; without one, training starts fresh).",
+            help="Checkpoint or run folder to score."
+            if self.evaluates
+            else "Checkpoint or run folder to go on from. With its optimiser and epoch, in that folder; 'last' is the "
+            "newest of the run of that name, without which training starts fresh.",
         )
         add_flags_of_run(parser)
         add_flags(parser)
@@ -127,7 +131,8 @@ class TrainingCLI(LightningCLI):
             if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         assert isinstance(parser, Parser)
-        parser.chosen, parser.outermost = self.chosen, True
+        parser.chosen, parser.outermost, parser.first = self.chosen, True, SCORES if self.evaluates else TRAINS
+        parser.add_argument("--trainer.help", action=TrainerHelp)
         parser.count_in_integers()
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
