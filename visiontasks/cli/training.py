@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from visiontasks.callbacks import LastCheckpoint, RunLogger, checkpoints
 from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
-from visiontasks.cli import COMMANDS
+from visiontasks.cli import COMMANDS, fast
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.checkpoint_model import with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
@@ -105,20 +105,13 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the checkpoint, the defaults, and the arguments that are passed from the data to the task."""
-        parser.add_argument(
-            "--ckpt_path",
-            type=str | None,
-            default=None,
-            help="Checkpoint or run folder to score."
-            if self.evaluates
-            else "Checkpoint or run folder to go on from. With its optimiser and epoch, in that folder; 'last' is the "
-            "newest of the run of that name, without which training starts fresh.",
-        )
-        add_flags_of_run(parser)
+        add_flags_of_run(parser, self.evaluates)
         add_flags(parser)
         add_flag(parser)
         add_compile_flag(parser)
         add_flags_of_what_is_shown(parser)
+        if self.command not in COMMANDS:
+            parser.add_argument(fast.FLAG, action="store_true", help=fast.HELP)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
         parser.set_defaults(dict(self.defaults))
@@ -296,7 +289,10 @@ def run_recipe(
 
     def run() -> int:
         keep_freed_memory()
-        TrainingCLI(name, words, task, data, defaults).run()
+        short = fast.FLAG in words
+        TrainingCLI(name, words, task, data, fast.shortened(data, defaults, words) if short else defaults).run()
+        if short:
+            fast.remind()
         return 0
 
     if code := run_to_exit_code(run, debug):
