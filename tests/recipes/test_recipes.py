@@ -3,7 +3,6 @@
 import csv
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -44,22 +43,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(recipe: str, folder: Path, *arguments: str) -> str:
-    """Run the copy of a recipe, which finds no network and takes less than a minute; return what it prints."""
+    """Run the copy of a recipe, which finds no network; return what it prints."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, f"recipes/{recipe}.py", "--fast", *arguments],
         cwd=folder,
         env={**os.environ, **nowhere, "TORCH_HOME": str(folder / "weights"), "JAXTYPING_DISABLE": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Of the processor: what else this machine does is no matter of the recipe.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
     assert not (folder / "weights").exists()
     assert done.stdout.rstrip().splitlines()[-1].startswith("The figures mean nothing")
     return done.stdout
