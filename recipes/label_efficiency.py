@@ -30,6 +30,7 @@ from lightning.pytorch import Trainer, seed_everything
 from torch import Tensor
 
 from visiontasks import AutoencodingTask, ClassificationTask, MNISTDataModule
+from visiontasks.cli import fast
 from visiontasks.cli.hardware import default_precision, keep_freed_memory
 from visiontasks.cli.quiet import quiet
 from visiontasks.data.augmentation.affine import BatchAffine
@@ -38,20 +39,19 @@ from visiontasks.embedding.label_propagation import neighbourhoods, propagate
 from visiontasks.metrics.code import fit_linear, nearest_classes
 from visiontasks.visualization import line_chart, save_picture
 
-BACKBONE: dict[str, Any] = {
-    "filters": [32, 64, 128],
-    "depth": 1,
-    "kernel_size": [5, 3, 3],
-    "stride": 2,
-    "pool": "none",
-    "activation": "silu",
-}
+BACKBONE: dict[str, Any] = dict(
+    filters=[32, 64, 128], depth=1, kernel_size=[5, 3, 3], stride=2, pool="none", activation="silu"
+)
 HEAD: dict[str, Any] = {"pool_size": 4, "dropout": 0.5}
 AUGMENTATION: dict[str, float] = {"degrees": 20, "translate": 0.1, "scale": 0.2, "shear": 20}
 PRETRAININGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "gaussian": {"denoising": "gaussian", "noise": 0.4},
     "erased": {"denoising": "erased_patches", "noise": 0.4},
+}
+FAST: dict[str, Any] = {
+    **{"labels": [10, 20, 464], "seeds": 2, "pretrainings": ["plain"], "pretrain_epochs": 1, "steps": 3},
+    **{"batch_size": 8, "val_size": 16, "output": Path("label_efficiency/fast")},
 }
 
 
@@ -263,8 +263,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Accuracy by the number of labels, and what embeddings add.")
     parser.add_argument("--root", type=Path, default=Path("data"), help="folder that holds MNIST/raw")
-    counts = [10, 100, 1000, 60000]
-    parser.add_argument("--labels", type=int, nargs="+", default=counts, help="all where there are fewer")
+    parser.add_argument("--labels", type=int, nargs="+", default=[10, 100, 1000, 60000], help="at most all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pretrainings", nargs="+", choices=PRETRAININGS, default=list(PRETRAININGS))
     parser.add_argument("--pretrain_epochs", type=int, default=8)
@@ -275,6 +274,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--val_size", type=int, default=5000)
     parser.add_argument("--output", type=Path, default=Path("label_efficiency"))
     parser.add_argument("--cpu", action="store_true", help="also where there is a GPU")
+    parser.add_argument(fast.FLAG, action="store_true", help=fast.HELP)
+    if parser.parse_known_args(arguments)[0].fast:
+        parser.set_defaults(**FAST, root=fast.write_digits())
     return parser.parse_args(arguments)
 
 
@@ -290,6 +292,8 @@ def main() -> None:
     settings = " ".join(f"{name} {getattr(options, name)}" for name in names)
     measured = Measured(options.output / f"{options.split}.csv", settings, options.seeds)
     show(options, measured, study(options, measured))
+    if options.fast:
+        fast.remind()
 
 
 if __name__ == "__main__":

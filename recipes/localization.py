@@ -74,7 +74,7 @@ SHAPES = {
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    if flag_value("--data.root", arguments):
+    if flag_value("--data.root", arguments) or "--fast" in arguments:
         weights = FROM_WEIGHTS if flag_value("--model.backbone_weights", arguments) else {}
         run_recipe("localization", LocalizationTask, VOCDataModule, CARDS | weights)
     else:

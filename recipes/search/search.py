@@ -2,7 +2,7 @@
 
 Source: a sweep of Weights & Biases in YAML, such as shapes.yaml beside this file, which says what is searched for.
 Command: python recipes/search/search.py optuna recipes/search/shapes.yaml --hours 1
-         python recipes/search/search.py best ENTITY/PROJECT/SWEEP
+         python recipes/search/search.py best ENTITY/PROJECT/SWEEP   (or optuna ... --fast, to see it run)
 
 Trials are runs of visiontasks fit in the folder runs/STUDY, trial-0, trial-1, ...; flags of fit at the end are for all
 of them and win over those of the file. With --wandb=PROJECT they are runs there, in a group of the study's name. The
@@ -31,6 +31,7 @@ from visiontasks.cli.failures import run_to_exit_code
 from visiontasks.cli.training import TrainingCLI
 from visiontasks.errors import ArgumentError
 
+FAST = ("--trainer.max_epochs=1", "--data.train_size=64", "--data.val_size=16")
 FAILURES = 3
 """Trials that may fail before the first one ends; what is wrong is then wrong with all of them."""
 
@@ -279,9 +280,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     running.add_argument("--trials", type=int, help="of the study (default: run_cap of the file)")
     running.add_argument("--hours", type=float, default=1.0, help="after which the search ends (default: 1)")
     running.add_argument("--seed", type=int, default=0, help="of what is tried (default: 0)")
+    running.add_argument("--fast", action="store_true", help="two trials of an epoch: their figures mean nothing")
     options, flags = parser.parse_known_args(arguments)
     if options.command == "best":
         return run_to_exit_code(lambda: print_best_of_sweep(options.sweep), debug=False)
+    if options.fast:
+        options.trials, flags = options.trials or 2, [*FAST, *flags]
     content = yaml.safe_load(options.file.read_text(encoding="utf-8"))
     return run_to_exit_code(lambda: search_with_optuna(read_search(content), options, flags), debug=False)
 

@@ -44,6 +44,7 @@ def test_the_list_is_read_from_the_docstrings(
         "birds\n  Tell birds apart.\n  Result: accuracy 0.5 (seed 0: the first).\n  On: a core, an hour.\n\n"
         "jobs\n  run.sh: Run it somewhere.\n\n"
         "'visiontasks recipes copy NAME' writes one to the folder recipes, to be run and changed there.\n"
+        "With --fast each runs in under a minute on generated data: the whole way, with figures that mean nothing.\n"
     )
 
 
@@ -74,6 +75,7 @@ def test_a_copy_runs_by_the_command_that_is_printed(tmp_path: Path, capsys: pyte
     )
     assert done.returncode == 0, done.stderr
     assert "--trainer.max_epochs" in done.stdout
+    assert "--fast" in done.stdout
 
 
 def test_what_is_there_is_not_overwritten(

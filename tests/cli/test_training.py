@@ -1,7 +1,6 @@
 """The command line, as a user types it."""
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -225,15 +224,6 @@ def test_a_damaged_checkpoint_is_named_whatever_else_is_given(folder: Path, caps
         assert main(["fit", "--ckpt_path", str(damaged), *SMALL.split(), *extra]) == 2
         assert f"error: '{damaged}' is damaged" in capsys.readouterr().err
     assert not (folder / "runs").exists()
-
-
-def test_help_shows_the_arguments_of_task_and_data(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run("fit --data MNISTDataModule --help")
-    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert "--model.label_smoothing LABEL_SMOOTHING Share of the target that is spread over all classes" in printed
-    assert "--data.val_size VAL_SIZE Number of training images held out for validation" in printed
-    assert printed.count("--help") == printed.count("usage:") == 1
 
 
 def test_a_class_of_the_users_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn, get_args
 
 from jsonargparse import ArgumentParser
 
+from visiontasks.cli.help import READS, Chosen, describe
 from visiontasks.cli.hints import arguments_of
 from visiontasks.cli.messages import explain
 from visiontasks.errors import ArgumentError
@@ -17,10 +18,17 @@ from visiontasks.import_paths import import_class
 
 
 class Parser(ArgumentParser):
-    """A parser whose errors are readable and whose help shows the arguments of the chosen task and data."""
+    """A parser whose errors are readable and whose help shows the arguments of the chosen task and data.
+
+    Attributes:
+        chosen: ``"model"`` and ``"data"`` where they can be chosen, with the classes that are.
+        outermost: Whether it is the parser of a command, and not of a class that one of its flags takes.
+        first: Names of the flags that its help begins with.
+    """
 
     chosen: tuple[tuple[str, type], ...] = ()
     outermost = False
+    first: Sequence[str] = READS
 
     def count_in_integers(self) -> None:
         """Let integers be tried before fractions, which are other amounts: of one batch, or of all of them.
@@ -43,14 +51,18 @@ class Parser(ArgumentParser):
         raise ArgumentError(explain(message, options)) from ex
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Append the arguments of the chosen classes."""
-        # Releases of jsonargparse before 4.53 take no formatter.
-        text = str(super().format_help() if formatter is None else super().format_help(formatter))
+        """Describe the flags by groups; of a nested class, as jsonargparse does."""
+        if not self.outermost:
+            # Releases of jsonargparse before 4.53 take no formatter.
+            return str(super().format_help() if formatter is None else super().format_help(formatter))
+        from visiontasks.cli.choices import DATA_MODULES, TASKS
+
+        chosen = []
         for key, owner in self.chosen:
-            parser = ArgumentParser(add_help=False, usage="")
+            parser = ArgumentParser(add_help=False)
             parser.add_class_arguments(owner, key, fail_untyped=False)
-            text += "\n" + re.sub(r"\Ausage:\s*", "", parser.format_help()).lstrip()
-        return text
+            chosen.append(Chosen(key, owner, TASKS if key == "model" else DATA_MODULES, parser))
+        return describe(self, chosen, self.first)
 
 
 def flag_value(flag: str, arguments: Sequence[str]) -> str:

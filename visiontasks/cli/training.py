@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from visiontasks.callbacks import LastCheckpoint, RunLogger, checkpoints
 from visiontasks.callbacks.stopping import Interruption
 from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
-from visiontasks.cli import COMMANDS
+from visiontasks.cli import COMMANDS, fast
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.checkpoint_model import with_checkpoint
 from visiontasks.cli.choices import DATA_MODULES, TASKS
@@ -26,6 +26,7 @@ from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, defaul
 from visiontasks.cli.failures import run_to_exit_code, without_debug
 from visiontasks.cli.from_data import FROM_DATA, check_given, given_arguments
 from visiontasks.cli.hardware import choose_precision, keep_freed_memory
+from visiontasks.cli.help import SCORES, TRAINS, TrainerHelp
 from visiontasks.cli.length import MOST_EPOCHS, Length, is_length_given
 from visiontasks.cli.messages import refusal
 from visiontasks.cli.named_parts import name_parts
@@ -75,6 +76,7 @@ class TrainingCLI(LightningCLI):
         self.defaults = defaults or {}
         program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
         self.line = shlex.join([*program, *arguments])
+        description = COMMANDS[command][1] if command in COMMANDS else f"The recipe {command}: fit, with its defaults."
         # Classes chosen on the command line, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
@@ -91,7 +93,7 @@ class TrainingCLI(LightningCLI):
             trainer_defaults={"logger": logger},
             seed_everything_default=0,
             parser_class=TrainingParser,
-            parser_kwargs={"allow_abbrev": False},
+            parser_kwargs={"allow_abbrev": False, "prog": shlex.join(program), "description": description},
             subclass_mode_model=task is None,
             subclass_mode_data=data is None,
             args=with_checkpoint(arguments, scored=self.evaluates) if task is None else list(arguments),
@@ -103,18 +105,13 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the checkpoint, the defaults, and the arguments that are passed from the data to the task."""
-        parser.add_argument(
-            "--ckpt_path",
-            type=str | None,
-            default=None,
-            help="Checkpoint or run folder to score, or to go on from with its optimiser and epoch, in the run folder "
-            "('last': the newest of the run of that name; without one, training starts fresh).",
-        )
-        add_flags_of_run(parser)
+        add_flags_of_run(parser, self.evaluates)
         add_flags(parser)
         add_flag(parser)
         add_compile_flag(parser)
         add_flags_of_what_is_shown(parser)
+        if self.command not in COMMANDS:
+            parser.add_argument(fast.FLAG, action="store_true", help=fast.HELP)
         for key, owner in self.chosen:
             parser.set_defaults({key: {"class_path": import_path(owner)}})
         parser.set_defaults(dict(self.defaults))
@@ -127,7 +124,8 @@ class TrainingCLI(LightningCLI):
             if not self.knows_task and (self.subclass_mode_model or target + name in taken):
                 parser.link_arguments(f"data.{name}", target + name, apply_on="instantiate")
         assert isinstance(parser, Parser)
-        parser.chosen, parser.outermost = self.chosen, True
+        parser.chosen, parser.outermost, parser.first = self.chosen, True, SCORES if self.evaluates else TRAINS
+        parser.add_argument("--trainer.help", action=TrainerHelp)
         parser.count_in_integers()
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401 (LightningCLI's type)
@@ -291,7 +289,10 @@ def run_recipe(
 
     def run() -> int:
         keep_freed_memory()
-        TrainingCLI(name, words, task, data, defaults).run()
+        short = fast.FLAG in words
+        TrainingCLI(name, words, task, data, fast.shortened(data, defaults, words) if short else defaults).run()
+        if short:
+            fast.remind()
         return 0
 
     if code := run_to_exit_code(run, debug):
