@@ -13,6 +13,7 @@ import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from timm.utils.model import freeze_batch_norm_2d  # type: ignore[attr-defined]  # it has no list of names
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -137,9 +138,9 @@ class Pyramid(nn.Module):
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
-        body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4))
+        body: Any = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4))
         body.load_state_dict(torch.load(weights, weights_only=True), strict=False)
-        self.body: nn.Module = timm.layers.freeze_batch_norm_2d(body)
+        self.body: nn.Module = freeze_batch_norm_2d(body)  # type: ignore[no-untyped-call]
         channels = body.feature_info.channels()
         self.fpn = FeaturePyramidNetwork(channels, self.out_channels, LastLevelMaxPool())
 
@@ -169,7 +170,7 @@ class Outliner(Peer):
             options |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
         self.network = MaskRCNN(backbone, classes + 1, **options)
         # Masks stay grids over their boxes, as ours are: both are pasted by the scores.
-        self.network.transform.postprocess = lambda found, *_: found  # type: ignore[method-assign]
+        self.network.transform.postprocess = lambda found, *_: found
 
     def loss(self, batch: Any) -> Tensor:
         """Add the five losses."""

@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "data_arguments",
+    "lecture_results",
     "reference_pages",
 ]
 exclude_patterns = ["_build"]

@@ -1,5 +1,7 @@
 """Which network is trained, from which weights, and how much of it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ def backbone_is_that_of_the_file() -> None:
 def backbone_has_joined_in_the_second_epoch() -> None:
     """Hold that the last weights of the backbone differ from those of the file, and the optimiser has them."""
     weights = torch.load("resnet18.pth", weights_only=True)
-    checkpoint = read_checkpoint(resolve_checkpoint("runs/fit").with_name("last.ckpt"))
+    checkpoint = read_checkpoint(Path(resolve_checkpoint("runs/fit")).with_name("last.ckpt"))
     state = checkpoint["state_dict"]
     assert not torch.equal(state["backbone.conv1.weight"], weights["conv1.weight"])
     assert len(checkpoint["optimizer_states"][0]["param_groups"]) > 1

@@ -22,10 +22,10 @@ _NOTED = 60.0
 class RunProgress(TQDMProgressBar):
     """Shows what Lightning's bar shows of an epoch, the time that is left in all, and a line for each finished epoch.
 
-    A line has the values that are logged with ``prog_bar=True``, those of a validation only in the epoch that it belongs
-    to, and tells whether the epoch is the best so far. Where the output is not a terminal there are lines and no bars,
-    one a minute within a long epoch. Epochs are counted from 0, as in the names of files; the time left of a training
-    that may be stopped early is the longest.
+    A line has the values that are logged with ``prog_bar=True``, those of a validation only in the epoch that it is
+    made in, and tells whether the epoch is the best so far. Where the output is not a terminal there are lines and no
+    bars, one a minute within a long epoch. Epochs are counted from 0, as in the names of files; the time left of a
+    training that may be stopped early is the longest.
 
     Args:
         refresh_rate: Number of batches after which a bar may be drawn, which is done ten times a second at most; 0 for

@@ -208,5 +208,5 @@ def _digit(label: int, generator: np.random.Generator) -> np.ndarray:
     image = np.zeros((28, 28), np.uint8)
     cv2.putText(image, str(label), (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
     turn = cv2.getRotationMatrix2D((14, 14), float(generator.uniform(-15, 15)), float(generator.uniform(0.8, 1.1)))
-    turn[:, 2] += generator.uniform(-2, 2, 2)
+    turn[:, 2] += np.asarray(generator.uniform(-2, 2, 2))
     return cv2.warpAffine(image, turn, (28, 28))
