@@ -18,6 +18,7 @@ from visiontasks import (
 from visiontasks.cli import fast
 from visiontasks.data.datasets.shapes import CLASS_NAMES, ShapesDataset
 from visiontasks.errors import ArgumentError
+from visiontasks.instance_masks import unpack_masks
 
 SIZES = {"train": 5, "val": 2, "test": 2}
 
@@ -70,7 +71,8 @@ def test_outlines_are_those_of_the_shapes() -> None:
     data = created(COCODataModule, task="instances")
     batch = next(iter(data.val_dataloader()))
     owners = drawn()[0].owners
-    assert len(batch.boxes[0]) == int(owners.max())
+    masks = unpack_masks(batch.mask_bits[0].numpy(), batch.mask_windows[0].numpy())
+    assert [int(mask.sum()) for mask in masks] == [int((owners == n + 1).sum()) for n in range(int(owners.max()))]
 
 
 def test_masks_in_folders_and_digits() -> None:
