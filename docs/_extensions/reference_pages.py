@@ -16,8 +16,8 @@ FOLDER = "api/generated"
 
 
 def modules_by_package() -> dict[str, list[str]]:
-    """List the public modules of each package, the package itself first."""
-    found = {visiontasks.__name__: [visiontasks.__name__]}
+    """List the public modules of each package, the package itself first but for ours, whose names are all of others."""
+    found = {visiontasks.__name__: list[str]()}
     for module in pkgutil.walk_packages(visiontasks.__path__, f"{visiontasks.__name__}."):
         if any(part.startswith("_") for part in module.name.split(".")):
             continue

@@ -39,7 +39,7 @@ def test_a_notebook_runs_and_shows_pictures(notebook: Path, tmp_path: Path, monk
     from nbclient import NotebookClient
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
-    book = nbformat.read(notebook, as_version=4)
+    book = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output.get("data", {}) for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     # The data before the training, and the predictions after it.

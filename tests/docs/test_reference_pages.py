@@ -30,8 +30,13 @@ def test_every_module_is_on_one_page(extension: ModuleType) -> None:
             continue
         names.append(".".join(part for part in parts if part != "__init__"))
     pages = extension.modules_by_package()
-    assert sorted(module for modules in pages.values() for module in modules) == sorted(names)
-    assert all(module.rpartition(".")[0] == package for package, (_, *rest) in pages.items() for module in rest)
+    assert sorted(module for modules in pages.values() for module in modules) == sorted(set(names) - {"visiontasks"})
+    assert all(
+        module.rpartition(".")[0] == package
+        for package, modules in pages.items()
+        for module in modules
+        if module != package
+    )
 
 
 def test_a_page_has_a_section_for_each_module_but_the_package(extension: ModuleType) -> None:

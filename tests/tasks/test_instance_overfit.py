@@ -45,6 +45,12 @@ def test_two_images_are_learnt_by_heart(make_trainer: Callable[..., Trainer]) ->
 def test_any_backbone_learns_sixteen_images_by_heart(backbone: str, make_trainer: Callable[..., Trainer]) -> None:
     small = {**SMALL, "backbone_options": None, "fpn_width": 64, "head_width": 128}
     found = overfit(
-        make_trainer, batches_of(16, 4), 90, **small, backbone=backbone, mask_widths=(64, 64), box_detections_per_img=20
+        make_trainer,
+        batches_of(16, 4),
+        150,
+        **small,
+        backbone=backbone,
+        mask_widths=(64, 64),
+        box_detections_per_img=20,
     )
     assert found >= 0.9
