@@ -107,7 +107,6 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
         and trainer.validate_loop._data_fetcher is None
         and import_module("lightning.pytorch.loops.fetchers")._PrefetchDataFetcher().batches == []
     ),
-    "_defaults": lambda _: set(metric()._defaults) == {"tp", "fp", "tn", "fn"},
     "_error_if_any_worker_fails": lambda _: callable(import_module("torch._C")._error_if_any_worker_fails),
     "_evaluation_loop": lambda trainer: (
         isinstance(inspect.getattr_static(Trainer, "_evaluation_loop"), property)

@@ -18,7 +18,6 @@ from torch import Tensor
 from visiontasks import ClassificationTask, MNISTDataModule, ShapesDataModule
 from visiontasks.cli.quiet import quiet
 
-RESULTS = Path(__file__).parents[2] / "docs" / "understand" / "results"
 Table = dict[str, Any]
 """``title``, ``columns`` and ``rows``."""
 
@@ -44,7 +43,12 @@ class Outcome(NamedTuple):
 def parse(description: str | None, seeds: bool = True) -> argparse.Namespace:
     """Read the options of a script; they hold the time when it began, too."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("lecture"),
+        help="folder of the results; those of the page are in docs/understand/results",
+    )
     parser.add_argument("--hardware", default="2 cores", help="what the results say that they were measured on")
     if seeds:
         parser.add_argument("--root", type=Path, default=Path("data"), help="folder of MNIST")

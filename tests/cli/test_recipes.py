@@ -18,7 +18,7 @@ def test_every_recipe_is_listed_with_what_it_has_reached(capsys: pytest.CaptureF
     assert main(["recipes", "--json"]) == 0
     listed = {recipe["name"]: recipe for recipe in json.loads(capsys.readouterr().out)}
     scripts = {path.stem for path in RECIPES.glob("*.py")}
-    assert listed.keys() == scripts | {"cluster", "search"}
+    assert listed.keys() == scripts | {"cluster", "lecture", "search"}
     for name in scripts:
         assert listed[name]["files"] == [f"{name}.py"]
         assert listed[name]["summary"]
