@@ -50,10 +50,10 @@ def parse(description: str | None, seeds: bool = True) -> argparse.Namespace:
         help="folder of the results; those of the page are in docs/understand/results",
     )
     parser.add_argument("--hardware", default="2 cores", help="what the results say that they were measured on")
+    parser.add_argument("--fast", action="store_true", help="a few steps on generated images; figures mean nothing")
     if seeds:
         parser.add_argument("--root", type=Path, default=Path("data"), help="folder of MNIST")
         parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-        parser.add_argument("--fast", action="store_true", help="a few steps on generated images; figures mean nothing")
     options = parser.parse_args()
     options.began = time.monotonic()
     # MNIST is read on the way, and a short training needs no advice.

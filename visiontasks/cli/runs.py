@@ -41,11 +41,12 @@ class Run(NamedTuple):
 
 def add_flags(parser: LightningArgumentParser, evaluates: bool) -> None:
     """Add the flags that choose the checkpoint and the run folder, and how often a checkpoint is saved."""
-    text = (
-        "Checkpoint or run folder to go on from. With its optimiser and epoch, in that folder; 'last' is the newest of "
-    )
-    text += "the run of that name, without which training starts fresh."
-    text = "Checkpoint or run folder to score." if evaluates else text
+    text = "Checkpoint or run folder to score."
+    if not evaluates:
+        text = (
+            "Checkpoint or run folder to go on from. With its optimiser and epoch, in that folder; 'last' is the "
+            "newest of the run of that name, without which training starts fresh."
+        )
     parser.add_argument("--ckpt_path", type=str | None, default=None, help=text)
     text = "Name of the run: its folder is RUNS/NAME/version_N, and Weights & Biases shows the name."
     parser.add_argument("--run", type=str | None, default=None, help=f"{text} By default WANDB_NAME, or the command.")
