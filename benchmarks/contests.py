@@ -34,6 +34,8 @@ from visiontasks.tasks.fresh_statistics import FreshStatistics
 
 ROAD = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
 MEMORY: dict[str, Any] = {"num_workers": 0, "cache": True}
+# The layers of the peer's encoder.
+STRIDED = {"depth": 1, "stride": 2, "pool": "none"}
 
 
 class Contest(NamedTuple):
@@ -217,7 +219,7 @@ CONTESTS = {
         lambda data: LocalizationTask(data.num_classes, backbone="resnet18"),
         lambda data: Localizer(data.num_classes),
         box_iou,
-        40,
+        160,
     ),
     "bccd": Contest(
         blood,
@@ -267,7 +269,7 @@ CONTESTS = {
     "mnist, code": Contest(
         mnist,
         lambda data: AutoencodingTask(
-            32, in_channels=1, image_size=(28, 28), bank_size=0, backbone_options={"filters": [32, 64, 128]}
+            32, in_channels=1, image_size=(28, 28), bank_size=0, backbone_options={"filters": [32, 64, 128], **STRIDED}
         ),
         lambda data: Autoencoder(1, 28, 32),
         likeness,
@@ -276,7 +278,7 @@ CONTESTS = {
     "cards, code": Contest(
         cards,
         lambda data: AutoencodingTask(
-            128, image_size=(160, 160), bank_size=0, backbone_options={"filters": [32, 64, 128, 128]}
+            128, image_size=(160, 160), bank_size=0, backbone_options={"filters": [32, 64, 128, 128], **STRIDED}
         ),
         lambda data: Autoencoder(3, 160, 128, (32, 64, 128, 128)),
         likeness,

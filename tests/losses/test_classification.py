@@ -98,3 +98,10 @@ def test_balanced_weights_of_decisions_make_up_for_rare_ones() -> None:
 def test_modes_that_do_not_exist_or_fit_are_an_error(mode: str, classes: int, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         check_mode(mode, classes)
+
+
+def test_rows_of_whole_numbers_are_for_several_classes() -> None:
+    rows = torch.eye(3, dtype=torch.uint8)
+    with pytest.raises(ArgumentError, match=r"shape \[3, 3\], a row for each image, and mode is 'multiclass'"):
+        classification_loss(torch.zeros(3, 3), rows)
+    assert classification_loss(torch.zeros(3, 3), rows, "multilabel").isfinite()

@@ -51,6 +51,9 @@ def classification_loss(
         label_smoothing: Share of the target that is spread over all classes, or over the two outcomes of each; 0 to 1.
         focal_gamma: Gamma of the focal loss, see :func:`~visiontasks.losses.focal.focal_loss`; 0 for cross-entropy.
 
+    Raises:
+        ArgumentError: If the labels are whole numbers for each class, and the mode is multiclass.
+
     Example:
         >>> import torch
         >>> logits = torch.zeros(2, 4)
@@ -61,6 +64,13 @@ def classification_loss(
         0.693...
     """
     if mode == "multiclass":
+        if labels.ndim == 2 and not labels.is_floating_point():
+            message = (
+                f"The labels of a batch have the shape {list(labels.shape)}, a row for each image, and mode is "
+                "'multiclass'; expected the number of each image's class. If an image may have several classes, use "
+                "mode='multilabel', else labels.argmax(1)."
+            )
+            raise ArgumentError(message)
         return focal_loss(logits, labels, focal_gamma, class_weights, label_smoothing).mean()
     weights: tuple[float | Tensor, float | Tensor] = (1.0, 1.0)
     if class_weights is not None:
