@@ -7,8 +7,8 @@ is chosen; the gain is the mean of the differences of equal seeds, its noise twi
 What changes the evaluation alone is scored with the weights of the plain training.
 
 Command: VISIONTASKS_DATA=FOLDER python benchmarks/gains.py [--only camvid ...] [--seeds 0 1 2] [--records FILE]
-(FOLDER holds MNIST, cards, BCCD, CamVid, coco and coco_as_voc, the folder weights beside it those of EfficientNet-Lite0;
-all takes 9 hours)
+(FOLDER holds MNIST, cards, BCCD, CamVid, coco and coco_as_voc, the folder weights beside it those of
+EfficientNet-Lite0; all takes 9 hours)
 """
 
 import argparse
@@ -74,7 +74,7 @@ def score(case: Case, task: Any, data: Any) -> float:
 
 
 def run(case: Case, item: Item, seed: int, root: Path, seconds: float) -> dict[str, Any]:
-    """Train for a time; return steps, seconds, the score, and those of what changes the evaluation of the same weights."""
+    """Train for a time; return steps, seconds and the score, and the scores of other evaluations of the same weights."""
     steps = [4, 12]
     times = [fit(case, item, seed, root, count)[2] for count in steps]
     step = (times[1] - times[0]) / (steps[1] - steps[0])
