@@ -74,7 +74,7 @@ def score(case: Case, task: Any, data: Any) -> float:
 
 
 def run(case: Case, item: Item, seed: int, root: Path, seconds: float) -> dict[str, Any]:
-    """Train for a time; return steps, seconds and the score, and the scores of other evaluations of the same weights."""
+    """Train for a time; return steps, seconds, the score, and the scores of other evaluations of its weights."""
     steps = [4, 12]
     times = [fit(case, item, seed, root, count)[2] for count in steps]
     step = (times[1] - times[0]) / (steps[1] - steps[0])
