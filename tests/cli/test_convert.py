@@ -56,7 +56,7 @@ def test_a_task_of_boxes_trains_on_what_was_converted(folder: Path, capsys: pyte
     write_coco(folder / "coco", 4)
     convert("yolo", "--images", "link")
     assert main(["fit", "--data", "YOLODataModule", "--data.root", "my yolo", *SMALL]) == 0
-    assert "Annotations read: 4 training and 4 validation images.\n" in capsys.readouterr().out
+    assert "Data read: 4 training and 4 validation images.\n" in capsys.readouterr().out
 
 
 def test_mistakes_are_one_message(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

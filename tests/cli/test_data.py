@@ -158,7 +158,7 @@ def test_a_folder_trains_and_predicts(folder: Path, capsys: pytest.CaptureFixtur
     write_folders(folder / "folders")
     assert main(["fit", *SMALL]) == 0
     printed = capsys.readouterr().out
-    assert "Annotations read: 12 training and 12 validation images.\n" in printed
+    assert "Data read: 12 training and 12 validation images.\n" in printed
     last = "runs/fit/version_0/checkpoints/last.ckpt"
     assert main(["predict", last, "folders/test"]) == 0
     rows = capsys.readouterr().out.splitlines()

@@ -16,7 +16,7 @@ from visiontasks.callbacks import BestCheckpoint
 from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
 
 MEANINGS = """
-loss: what the training lowers; accuracy: share of the images, or of the pixels of masks, whose class is right.
+loss: what the training lowers; accuracy: share of the images (of masks: pixels) whose class is right.
 
 """
 ROWS = f"  train/loss      2.0000\n  a/b             0.2500\n  val/accuracy    0.7500\n{MEANINGS}"
@@ -70,7 +70,8 @@ def test_the_figures_of_the_best_checkpoint_are_beside_those_of_the_last_epoch(
   train/tiny          2.00e-05               -
   a/b                        -          0.2500
   val/accuracy          0.8750          0.7500
-{MEANINGS}"""
+
+Epochs count from 0; the best is that with the highest val/accuracy. {MEANINGS.lstrip()}"""
     )
 
 

@@ -21,7 +21,7 @@ def test_a_fit_begins_with_the_parts(make_trainer: Callable[..., Trainer], capsy
     assert [line.split()[0] for line in lines[1:4]] == ["backbone", "head", "total"]
     assert lines[2].split()[1:] == ["ClassificationHead", "20", "20", "16"]
     assert lines[4].endswith("multiply-adds")
-    assert lines[5] == "are the work for an image of 16 x 20 pixels (height x width)."
+    assert lines[5] == "are the work for an image of 16 x 20 pixels (height x width), as the network gets it."
 
 
 def test_numbers_have_three_digits_and_stand_below_one_another() -> None:
@@ -34,7 +34,7 @@ total                      999   1.00 M              -
 """
         "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds\n"
         "are the work for an image of 224 x 224 pixels "
-        "(height x width)."
+        "(height x width), as the network gets it."
     )
 
 

@@ -33,4 +33,4 @@ def check_annotations(data: VisionData, *, tests: bool = False) -> None:
     counts = f"{len(train.index)} training and {len(val.index)} validation images"
     if tests:
         counts = f"{len(train.index)} training, {len(val.index)} validation and {len(more[-1].index)} test images"
-    print(f"Annotations read: {counts}{known}.")
+    print(f"Data read: {counts}{known}.")

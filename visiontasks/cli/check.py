@@ -71,7 +71,9 @@ def _table(report: Report) -> list[str]:
         rows.append(["", *(_ORIGINS[split.origin] for split in report.splits.values())])
     rows.append(["images", *(f"{split.images:,}" for split in report.splits.values())])
     if report.counted:
-        rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
+        # A class for each image has no objects to count.
+        if any(len(split.boxes) or split.counts.sum() != split.images for split in report.splits.values()):
+            rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
         for label, name in enumerate(report.class_names):
             rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
     if any(split.ignored for split in report.splits.values()):

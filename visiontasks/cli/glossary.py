@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 MEANINGS = {
     "loss": "what the training lowers",
-    "accuracy": "share of the images, or of the pixels of masks, whose class is right",
-    "f1": "mean over the classes of the balance of precision and recall, 1 at best",
-    "calibration_error": "how far the scores are from the shares that are right, 0 at best",
+    "accuracy": "share of the images (of masks: pixels) whose class is right",
+    "accuracy_top5": "share of the images whose class is among the five with the highest scores",
+    "f1": "mean over the classes of a score that wrong and missed images of a class lower alike, 1 at best",
+    "calibration_error": "how far the network's scores are from how often it is right, 0 at best",
     "localization_error": "share of the images whose class is wrong or whose box overlaps by less than half",
     "mean_iou": "how much the boxes overlap (intersection over union), 1 at best",
     "map": "average precision of the boxes as COCO has it, over overlaps of 0.5 to 0.95, 1 at best",

@@ -13,7 +13,10 @@ from visiontasks.cli.split_files import files_of_split, without_data_flags
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
-_COLUMNS = "label: number of the class, from 0; class: its name; score: how sure the network is of it, 0 to 1."
+_COLUMNS = (
+    "label: number of the class, from 0; class: its name; score: how sure the network is, 0 to 1, which\n"
+    "may be surer than it is right (calibration_error). To write them to a file: --output FILE."
+)
 
 if TYPE_CHECKING:
     from visiontasks.prediction import Prediction

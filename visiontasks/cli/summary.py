@@ -56,7 +56,11 @@ def print_figures(trainer: Trainer) -> None:
     if classes and max(map(len, classes.values())) <= MOST_CLASSES:
         print()
         _print_table({f"{stage}/{name}": column for name, column in classes.items()})
-    if told := explain(name for name in shown if _of_epoch(name)):
+    told = explain(name for name in shown if _of_epoch(name)) or ""
+    if len(columns) > 1 and isinstance(best, BestCheckpoint):
+        rule = "highest" if best.mode == "max" else "lowest"
+        told = f"Epochs count from 0; the best is that with the {rule} {best.monitor}. {told}".rstrip()
+    if told:
         print(f"\n{told}")
     print(flush=True)
 

@@ -153,4 +153,4 @@ def _why(source: WeightsSource) -> str:
         return "as the task was trained with that these weights come from"
     if source.normalization is not None:
         return "as the configuration of these weights says"
-    return "as the published weights of this architecture expect; give another if yours were trained with it"
+    return "as published weights of this architecture expect; if yours were trained with another: --model.normalization"

@@ -69,7 +69,7 @@ def format_costs(parts: Sequence[PartCost], size: tuple[int, int]) -> str:
     ]
     explained = (
         "Parameters are the numbers that make up the network, trained are those that this run changes; multiply-adds\n"
-        f"are the work for an image of {size[0]} x {size[1]} pixels (height x width)."
+        f"are the work for an image of {size[0]} x {size[1]} pixels (height x width), as the network gets it."
     )
     return "\n".join([*lines, explained])
 
