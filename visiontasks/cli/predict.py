@@ -85,7 +85,7 @@ def main(command: str, arguments: Sequence[str]) -> int:
     into = "" if options.output is None else f" into {str(options.output)!r}"
     print(
         f"{len(files) - failed} of {len(files)} images predicted{into} in {seconds:.1f} s "
-        f"({len(files) / seconds:.1f} images/s).",
+        f"({(len(files) - failed) / seconds:.1f} images/s).",
         file=sys.stderr,
     )
     return 1 if failed else 0
