@@ -23,8 +23,8 @@ class DetectionResults(Callback):
     ``"coco"`` writes ``results/detections.json``: a list of image_id, category_id, bbox (x, y, width, height), score.
     ``"voc"`` writes ``results/comp4_det_test_CLASS.txt``: image, score, xmin, ymin, xmax, ymax per line, with 1-based
     inclusive corners. The folder ``results`` is in the run folder; with several test loaders there is one for each,
-    ``results_dataloader_idx_1`` for the second one. Masks are not written; ``visiontasks predict CHECKPOINT --split test
-    --format coco --output FILE`` writes them with the boxes.
+    ``results_dataloader_idx_1`` for the second one. Masks are not written; ``visiontasks predict CHECKPOINT
+    --split test --format coco --output FILE`` writes them with the boxes.
 
     Args:
         form: The format.
