@@ -154,7 +154,10 @@ def check_whole(name: str) -> None:
     """
     for each in name.split("+"):
         if each in (*RESIZED, "copy-paste"):
-            message = f"augmentation {each!r} is for images in files; expected one that keeps the size of images."
+            message = (
+                f"augmentation {each!r} is for images in files; generated ones and digits take those that change "
+                "each image by itself and keep its size."
+            )
             raise ArgumentError(message)
 
 
