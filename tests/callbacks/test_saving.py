@@ -180,6 +180,22 @@ def test_a_checkpoint_is_saved_within_an_epoch_when_it_is_time(tmp_path: Path, m
     assert steps == [3, 4]
 
 
+@pytest.mark.parametrize("end", [{"max_epochs": 4}, {"max_epochs": -1, "max_steps": 15}])
+def test_large_checkpoints_are_not_saved_after_every_short_epoch(
+    end: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visiontasks.callbacks.saving.MOST_WRITTEN", 1)
+    train(tmp_path / "run", tmp_path / "copies", minutes=10, **end)
+    steps = [torch.load(copy / "checkpoints/last.ckpt")["global_step"] for copy in sorted(tmp_path.glob("copies/*"))]
+    assert steps == [4, end.get("max_steps", 16)]  # the first epoch, and the last one, whole or not
+
+    # What goes on from the first one ends alike.
+    whole, again = tmp_path / "run", tmp_path / "again"
+    shutil.copytree(tmp_path / "copies" / "000", again)
+    train(again, ckpt_path=again / "checkpoints/last.ckpt", **end)
+    assert rows_of(again) == rows_of(whole)
+
+
 def test_negative_minutes_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"minutes is -1; expected at least 0\."):
         LastCheckpoint(-1)

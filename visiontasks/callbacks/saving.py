@@ -23,6 +23,9 @@ from visiontasks.callbacks.run_logger import METRICS_FILE, RunLogger
 from visiontasks.callbacks.stopping import StopSignals, signal_name
 from visiontasks.errors import ArgumentError, CheckpointError
 
+MOST_WRITTEN = 5_000_000
+"""Bytes a second that saving at the ends of short epochs writes on the average."""
+
 
 def checkpoints(task: Any, minutes: float = 10.0) -> list[Checkpoint]:
     """Create the callbacks that save the checkpoints of a run, as on the command line.
@@ -41,6 +44,8 @@ def checkpoints(task: Any, minutes: float = 10.0) -> list[Checkpoint]:
 
 class LastCheckpoint(Checkpoint):
     """Saves ``checkpoints/last.ckpt``: after every epoch, every few minutes, at a signal, and at the end.
+
+    After short epochs a large checkpoint is not saved each time, but once in as many seconds as it has 5 MB.
 
     SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 to any process let all of them save one checkpoint after the present step, or
     within a validation, and exit with 143, 130 and 138; a second signal ends a process at once. Under SLURM the job is
@@ -64,6 +69,7 @@ class LastCheckpoint(Checkpoint):
         self.file: Path | None = None
         self._signals = StopSignals()
         self._saved = time.monotonic()
+        self._rest = 0.0
         self._in_validation = False
         self._validated_together = 0.0
         self._resumed: dict[str, Any] = {}
@@ -196,8 +202,11 @@ class LastCheckpoint(Checkpoint):
             return
         # Lightning skips the step of ReduceLROnPlateau in an epoch into which a training was resumed.
         trainer.fit_loop._restarting = False
-        self._save(trainer)
-        self._stop_at(self._signals.agreed(now=True)[0])
+        rested = time.monotonic() - self._saved >= self._rest
+        signum, due = self._signals.agreed(rested or _ends(trainer), now=True)
+        if signum or due:
+            self._save(trainer)
+            self._stop_at(self._signals.agreed(now=True)[0])
 
     def _due(self) -> bool:
         return time.monotonic() - self._saved >= 60 * self.minutes
@@ -206,6 +215,7 @@ class LastCheckpoint(Checkpoint):
         assert self.file is not None
         trainer.save_checkpoint(self.file, weights_only=False)
         self._saved = time.monotonic()
+        self._rest = self.file.stat().st_size / MOST_WRITTEN if self.file.exists() else 0.0
 
     def _stop_at(self, signum: int) -> None:
         if not signum:
@@ -215,6 +225,13 @@ class LastCheckpoint(Checkpoint):
             f"\nStopped by {signal_name(signum)}; the checkpoint is {self.file}. Go on {how}", flush=True
         )
         raise self._signals.end(signum)
+
+
+def _ends(trainer: Trainer) -> bool:
+    """Whether the epoch that ends is the last one."""
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    last = epochs is not None and epochs >= 0 and trainer.current_epoch + 1 >= epochs
+    return trainer.should_stop or last or 0 <= steps <= trainer.global_step
 
 
 def _train_metrics(module: Any) -> list[Metric]:
