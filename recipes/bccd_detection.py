@@ -10,6 +10,7 @@ Metric: test AP 0.615, AP50 0.914 (seed 0, best epoch on the validation images, 
 import sys
 
 from visiontasks import COCODataModule, DetectionTask, VOCDataModule
+from visiontasks.cli.parser import flag_value
 from visiontasks.cli.training import run_recipe
 
 # A slide has no preferred orientation, and cells have none.
@@ -49,11 +50,14 @@ CHOICES = {
     "trainer.check_val_every_n_epoch": 5,
     "trainer.log_every_n_steps": 25,
 }
+# With --model.backbone_weights FILE, or imagenet for those that timm publishes.
+FROM_WEIGHTS = {"model.backbone": "timm/tf_efficientnet_lite0", "model.normalization": None}
 COCO_FORM = {"data.images": "VOCdevkit/VOC2007/JPEGImages"}
 
 if __name__ == "__main__":
     arguments = [word for word in sys.argv[1:] if word != "--voc"]
+    choices = CHOICES | (FROM_WEIGHTS if flag_value("--model.backbone_weights", arguments) else {})
     if len(arguments) < len(sys.argv) - 1:
-        run_recipe("bccd_detection", DetectionTask, VOCDataModule, CHOICES, arguments)
+        run_recipe("bccd_detection", DetectionTask, VOCDataModule, choices, arguments)
     else:
-        run_recipe("bccd_detection", DetectionTask, COCODataModule, {**CHOICES, **COCO_FORM}, arguments)
+        run_recipe("bccd_detection", DetectionTask, COCODataModule, {**choices, **COCO_FORM}, arguments)

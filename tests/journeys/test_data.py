@@ -78,7 +78,7 @@ JOURNEYS = (
         made.table_of_boxes,
         (
             "visiontasks check --data CSVDataModule --data.root mine --data.task localization",
-            "visiontasks fit --data CSVDataModule --data.root mine --data.task localization --model LocalizationTask",
+            "visiontasks fit --data CSVDataModule --data.root mine --model LocalizationTask",
             "visiontasks predict runs/fit/version_0 new_photos/ --output found.csv",
         ),
         left=(("found.csv", "file,label,class,score,xmin,ymin,xmax,ymax"),),

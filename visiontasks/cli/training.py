@@ -19,7 +19,7 @@ from visiontasks.callbacks.wandb_run import WandbRun, finish_runs
 from visiontasks.cli import COMMANDS, fast
 from visiontasks.cli.annotations import check_annotations
 from visiontasks.cli.checkpoint_model import with_checkpoint
-from visiontasks.cli.choices import DATA_MODULES, TASKS
+from visiontasks.cli.choices import DATA_MODULES, TASKS, arguments_for
 from visiontasks.cli.collectives import add_flag, limit_waiting
 from visiontasks.cli.compilation import add_compile_flag, prepare_network
 from visiontasks.cli.default_callbacks import add_flags_of_what_is_shown, default_callbacks
@@ -77,6 +77,7 @@ class TrainingCLI(LightningCLI):
         program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
         self.line = shlex.join([*program, *arguments])
         description = COMMANDS[command][1] if command in COMMANDS else f"The recipe {command}: fit, with its defaults."
+        self.named = chosen_class("--model", arguments, TASKS) if flag_value("--model", arguments) else None
         # Classes chosen on the command line, so that help and defaults show their arguments.
         self.chosen: tuple[tuple[str, type], ...] = ()
         if task is None:
@@ -113,7 +114,8 @@ class TrainingCLI(LightningCLI):
         if self.command not in COMMANDS:
             parser.add_argument(fast.FLAG, action="store_true", help=fast.HELP)
         for key, owner in self.chosen:
-            parser.set_defaults({key: {"class_path": import_path(owner)}})
+            init_args = arguments_for(owner, self.named) if key == "data" else {}
+            parser.set_defaults({key: {"class_path": import_path(owner), "init_args": init_args}})
         parser.set_defaults(dict(self.defaults))
         if self.evaluates:
             add_split_flag(parser)
@@ -255,15 +257,7 @@ class TrainingCLI(LightningCLI):
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
-    """Run ``fit``, ``validate`` or ``test``.
-
-    Args:
-        command: The command.
-        arguments: The command line after it.
-
-    Returns:
-        The exit code, 0.
-    """
+    """Run ``fit``, ``validate`` or ``test`` with the command line after it; return the exit code, 0."""
     keep_freed_memory()
     TrainingCLI(command, arguments).run()
     return 0
