@@ -105,6 +105,8 @@ def test_coco_results_score_in_pycocotools(tmp_path: Path, capsys: pytest.Captur
     path.write_text(json.dumps(ids))
     found = read_ids(path, far, NAMES)
     assert (list(found.images.values()), found.categories[NAMES[0]]) == (["000", "001", "002"], "c0")
+    path.write_text(path.read_text().replace("/7.jpg", "/a%20cat.jpg"))
+    assert "in/a cat.jpg" in str(read_ids(path, [Path("in/a cat.jpg")], NAMES).images)
     with pytest.raises(ArgumentError, match=r"such as in/other\.jpg, zebra"):
         read_ids(path, [Path("in/other.jpg")], ["zebra"])
     path.write_text("{}")

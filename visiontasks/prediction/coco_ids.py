@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from visiontasks.errors import ArgumentError, DataError
 
@@ -87,4 +87,4 @@ def _id(record: dict[str, Any]) -> int | str:
 
 def _file_name(image: dict[str, Any]) -> str:
     """Return the file name of an image; LVIS has addresses only."""
-    return str(image.get("file_name") or PurePosixPath(urlsplit(image["coco_url"]).path).name)
+    return str(image.get("file_name") or PurePosixPath(unquote(urlsplit(image["coco_url"]).path)).name)

@@ -13,6 +13,7 @@ from typing import Self
 
 from visiontasks.errors import DataError
 from visiontasks.files import write_atomically
+from visiontasks.import_paths import import_path
 
 FILE = "environment.json"
 """Name of the file in the run folder that keeps it."""
@@ -65,9 +66,7 @@ class Environment:
                 versions[name] = version(name)
             except PackageNotFoundError:
                 continue
-        owner, source = (
-            "" if one is None else f"{type(one).__module__}.{type(one).__qualname__}" for one in (task, data)
-        )
+        owner, source = ("" if one is None else import_path(type(one)) for one in (task, data))
         sets = {name: getattr(data, f"{name}_set", None) for name in ("train", "val", "test")}
         images = {name: len(part) for name, part in sets.items() if isinstance(part, Sized)}
         time = datetime.now().astimezone().isoformat(" ", "seconds")

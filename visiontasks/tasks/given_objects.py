@@ -6,6 +6,7 @@ from typing import Any
 from visiontasks.backbones import Backbone
 from visiontasks.decoders import Decoder
 from visiontasks.errors import CheckpointError
+from visiontasks.import_paths import import_path
 
 Description = Mapping[str, Any]
 """``class_path``, and the arguments as ``init_args``, or None if they are unknown: as on the command line."""
@@ -15,7 +16,7 @@ def describe(instance: object) -> Description:
     """Describe how an instance was made, in plain values."""
     made = type(instance)
     arguments = instance.made_with if isinstance(instance, Backbone | Decoder) else None
-    return {"class_path": f"{made.__module__}.{made.__qualname__}", "init_args": arguments}
+    return {"class_path": import_path(made), "init_args": arguments}
 
 
 def descriptions_in(record: Mapping[str, Any]) -> dict[str, Description]:
@@ -49,7 +50,7 @@ def make_again(
         CheckpointError: If one cannot be made.
     """
     needed = {name: description for name, description in descriptions.items() if name not in given}
-    classes = {f"{known.__module__}.{known.__qualname__}": known for known in _subclasses(Backbone, Decoder)}
+    classes = {import_path(known): known for known in _subclasses(Backbone, Decoder)}
     made: dict[str, Any] = {}
     for name, description in needed.items():
         path, arguments = description.get("class_path"), description.get("init_args")

@@ -76,8 +76,3 @@ def describe_optimizer(optimizer: Optimizer) -> str:
             values = [f"{values[values[0] == '0.0']} (norms and biases: 0)"] if exempt else values
             told.append(f"{name} {' and '.join(values)}")
     return f"{type(optimizer).__name__} ({', '.join(told)})"
-
-
-def qualified_name(value: Any) -> str:  # noqa: ANN401 (any object has a class)
-    """Return the qualified name of an object's class, as ``module.Class``."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"

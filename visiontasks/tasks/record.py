@@ -13,9 +13,9 @@ from torch import Tensor
 
 from visiontasks.arguments import noted_arguments, plain, plain_part
 from visiontasks.errors import CheckpointError, listed
+from visiontasks.import_paths import import_path
 from visiontasks.state_dicts import COMPILED, check_fit, widened
 from visiontasks.tasks.given_objects import describe, descriptions_in, make_again
-from visiontasks.tasks.optimizer_options import qualified_name
 from visiontasks.tasks.views import evaluation_view, recorded_view
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def write_record(task: "visiontasks.tasks.task.Task", checkpoint: dict[str, Any]
         "root": task._parts.preparation.root,
         "normalization": task.normalize.mode,
         "unsaved": task._unsaved,
-        "optimizer": qualified_name(optimizers[0]) if optimizers else None,
+        "optimizer": import_path(type(optimizers[0])) if optimizers else None,
         "optimizer_options": plain(task._parts.resuming.given_options),
     }
 

@@ -7,8 +7,9 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from visiontasks.arguments import plain
 from visiontasks.errors import CheckpointError
+from visiontasks.import_paths import import_path
 from visiontasks.tasks.optimization import resume_rates, schedulers_of
-from visiontasks.tasks.optimizer_options import change_options, given_options, qualified_name
+from visiontasks.tasks.optimizer_options import change_options, given_options
 from visiontasks.tasks.owned import OwnedCallback
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Resuming(OwnedCallback):
             CheckpointError: If the optimiser is another one.
         """
         record = cast("Task", pl_module)._record
-        before, now = record.get("optimizer"), qualified_name(trainer.optimizers[0])
+        before, now = record.get("optimizer"), import_path(type(trainer.optimizers[0]))
         if before and trainer.ckpt_path and before != now:
             message = (
                 f"The checkpoint was trained with {before}, and would go on with {now}: the optimiser's state does not "
