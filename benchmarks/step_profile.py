@@ -113,7 +113,8 @@ def measure(recipe: str, steps: int, folder: Path) -> Clock:
 
 
 def _subclasses(kind: type) -> list[type]:
-    return [each for direct in kind.__subclasses__() for each in (direct, *_subclasses(direct))]
+    found: list[type] = kind.__subclasses__()
+    return [*found, *(each for direct in found for each in _subclasses(direct))]
 
 
 def main() -> int:

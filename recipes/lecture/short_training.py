@@ -40,8 +40,14 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def parse(description: str | None, seeds: bool = True) -> argparse.Namespace:
-    """Read the options of a script; they hold the time when it began, too."""
+def parse(description: str | None, seeds: bool = True, digits: bool = True) -> argparse.Namespace:
+    """Read the options of a script; they hold the time when it began, too.
+
+    Args:
+        description: Of the script.
+        seeds: Whether it trains.
+        digits: Whether it trains on MNIST.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--output",
@@ -51,8 +57,9 @@ def parse(description: str | None, seeds: bool = True) -> argparse.Namespace:
     )
     parser.add_argument("--hardware", default="2 cores", help="what the results say that they were measured on")
     parser.add_argument("--fast", action="store_true", help="a few steps on generated images; figures mean nothing")
-    if seeds:
+    if seeds and digits:
         parser.add_argument("--root", type=Path, default=Path("data"), help="folder of MNIST")
+    if seeds:
         parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     options.began = time.monotonic()
@@ -133,8 +140,10 @@ def save(options: argparse.Namespace, script: str, tables: Sequence[Table]) -> N
     name = Path(script).stem
     command = f"python recipes/lecture/{name}.py"
     seeds = getattr(options, "seeds", None)
+    if "root" in options:
+        command += " --root FOLDER"
     if seeds:
-        command += f" --root FOLDER --seeds {' '.join(map(str, seeds))}"
+        command += f" --seeds {' '.join(map(str, seeds))}"
     content = {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),

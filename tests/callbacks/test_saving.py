@@ -182,7 +182,7 @@ def test_a_checkpoint_is_saved_within_an_epoch_when_it_is_time(tmp_path: Path, m
 
 @pytest.mark.parametrize("end", [{"max_epochs": 4}, {"max_epochs": -1, "max_steps": 15}])
 def test_large_checkpoints_are_not_saved_after_every_short_epoch(
-    end: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    end: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("visiontasks.callbacks.saving.MOST_WRITTEN", 1)
     train(tmp_path / "run", tmp_path / "copies", minutes=10, **end)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "understand" / "results"
 PAGE = (ROOT / "docs" / "understand" / "lecture.md").read_text()
 SCRIPTS = {path.stem for path in (ROOT / "recipes" / "lecture").glob("*.py")} - {"short_training"}
-EXACT = {"matrix_product", "receptive_field"}
+EXACT = {"matrix_product", "receptive_field", "fused_objects"}
 
 
 def run(script: str, output: Path, *options: str) -> dict[str, Any]:
