@@ -4,7 +4,8 @@ Source: Brostow et al. 2008 as SegNet prepared it, 367 training, 101 validation 
 validation frames lie between training frames, so that their scores are higher than those on the test images.
 Command: python recipes/camvid_segmentation.py --data.root FOLDER
 Hardware and time: an AMD EPYC with bf16 arithmetic; 96 epochs take 2,223 s of CPU time, as on one of its cores.
-Metric: test mean IoU 0.549, global accuracy 0.872 (seed 0, best epoch on the validation images, scored once).
+Metric: test mean IoU 0.549, global accuracy 0.872 (seed 0, best epoch on the validation images, scored once); with
+ImageNet's weights of EfficientNet-Lite0 (--model.backbone_weights), in 1,696 s of CPU time: 0.592, accuracy 0.882.
 """
 
 import sys
