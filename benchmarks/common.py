@@ -1,6 +1,7 @@
 """Side-by-side measurement: alternating rounds in one process, medians, a target and a verdict."""
 
 import gc
+import json
 import math
 import os
 import platform
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch
 import torch
@@ -97,6 +99,20 @@ def run_recipe(name: str, arguments: Sequence[str], folder: str) -> tuple[dict[s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = {name: float(value) for name, value in re.findall(r"test/(\S+)\s+([\d.]+)", done.stdout)}
     return found, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def recorded(file: Path | None) -> dict[tuple[Any, ...], Any]:
+    """Read what earlier runs of a benchmark wrote by :func:`record`."""
+    if file is None or not file.exists():
+        return {}
+    return {tuple(key): rows for key, rows in map(json.loads, file.read_text().splitlines())}
+
+
+def record(file: Path | None, key: tuple[Any, ...], value: Any) -> None:
+    """Add a result to a file, if there is one, so that a long benchmark can go on."""
+    if file is not None:
+        with file.open("a") as opened:
+            print(json.dumps([key, value]), file=opened)
 
 
 def half_cosine(optimizer: torch.optim.Optimizer, rate: float, share: float, warm_up: float = 0.0) -> None:

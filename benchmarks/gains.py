@@ -12,7 +12,6 @@ EfficientNet-Lite0; all takes 9 hours)
 """
 
 import argparse
-import json
 import math
 import statistics
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import data_root, setting
+from common import data_root, record, recorded, setting
 from gain_cases import CASES, Case, Item
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging
@@ -115,9 +114,7 @@ def main() -> int:
     options = parser.parse_args()
     root = data_root("CamVid")
     setting()
-    known: dict[tuple[Any, ...], dict[str, Any]] = {}
-    if options.records and options.records.exists():
-        known = {tuple(key): row for key, row in map(json.loads, options.records.read_text().splitlines())}
+    known = recorded(options.records)
     print(
         "| data | what | steps | seconds | score | gain | noise | |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
@@ -132,9 +129,7 @@ def main() -> int:
                 key = (name, what, seed, options.share)
                 if key not in known:
                     known[key] = run(case, item, seed, root, options.share * case.seconds)
-                    if options.records:
-                        with options.records.open("a") as file:
-                            print(json.dumps([key, known[key]]), file=file)
+                    record(options.records, key, known[key])
                 rows[what].append(known[key])
         table(name, case, rows)
     return 0

@@ -13,7 +13,6 @@ segmentation-models-pytorch; all takes 3 hours)
 """
 
 import argparse
-import json
 import math
 import statistics
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import data_root, half_cosine, setting
+from common import data_root, half_cosine, record, recorded, setting
 from contests import CONTESTS, Contest, Ours
 from peers import Peer
 
@@ -120,9 +119,7 @@ def main() -> int:
     options = parser.parse_args()
     root = data_root("CamVid")
     setting()
-    known = {}
-    if options.records and options.records.exists():
-        known = {tuple(key): rows for key, rows in map(json.loads, options.records.read_text().splitlines())}
+    known = recorded(options.records)
     met = True
     print(
         "| data | time | steps ours / peer | loss | ours | peer | noise | |\n"
@@ -134,9 +131,8 @@ def main() -> int:
             for side, runs in curves.items():
                 key = (name, side, seed, options.share)
                 runs.append(known.get(key) or run(name, side, seed, root, options.share))
-                if options.records and key not in known:
-                    with options.records.open("a") as file:
-                        print(json.dumps([key, runs[-1]]), file=file)
+                if key not in known:
+                    record(options.records, key, runs[-1])
         met &= verdict(name, curves)
     return 0 if met else 1
 

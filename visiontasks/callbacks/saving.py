@@ -45,7 +45,7 @@ def checkpoints(task: Any, minutes: float = 10.0) -> list[Checkpoint]:
 class LastCheckpoint(Checkpoint):
     """Saves ``checkpoints/last.ckpt``: after every epoch, every few minutes, at a signal, and at the end.
 
-    After short epochs a large checkpoint is not saved each time, but once in as many seconds as it has 5 MB.
+    After short epochs a large checkpoint is not saved each time, but at most once in a second for each 5 MB of it.
 
     SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 to any process let all of them save one checkpoint after the present step, or
     within a validation, and exit with 143, 130 and 138; a second signal ends a process at once. Under SLURM the job is

@@ -14,8 +14,8 @@ from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
 _COLUMNS = (
-    "label: number of the class, from 0; class: its name; score: how sure the network is, 0 to 1, which\n"
-    "may be surer than it is right (calibration_error). To write them to a file: --output FILE."
+    "label: number of the class, from 0; class: its name; score: how sure the network is, 0 to 1,\n"
+    "which need not be how often it is right (calibration_error). To write them to a file: --output FILE."
 )
 
 if TYPE_CHECKING:
