@@ -201,8 +201,8 @@ def _keys(*lists: Sequence[int | str]) -> list[Int64[np.ndarray, " identifiers"]
 
 def _repeated(keys: Int64[np.ndarray, " entries"]) -> list[int]:
     """Return the positions of keys that occur before."""
-    _, first = np.unique(keys, return_index=True)
-    positions: list[int] = np.setdiff1d(np.arange(len(keys)), first).tolist()
+    order = np.argsort(keys, kind="stable")
+    positions: list[int] = np.sort(order[1:][keys[order[1:]] == keys[order[:-1]]]).tolist()
     return positions
 
 

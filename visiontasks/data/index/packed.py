@@ -42,7 +42,7 @@ def pack_identifiers(identifiers: Sequence[int | str]) -> Int64[np.ndarray, " id
         >>> list(pack_identifiers(["007", 2**70]))
         ['"007"', '1180591620717411303424']
     """
-    if all(type(identifier) is int for identifier in identifiers):
+    if set(map(type, identifiers)) <= {int}:
         try:
             return np.fromiter(identifiers, np.int64, len(identifiers))
         except OverflowError:
