@@ -45,7 +45,6 @@ CHOICES = {
     "model.anchor_scales": [4.0],
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3, "weight_decay": 0.05}},
-    "trainer.gradient_clip_val": 10.0,
     "trainer.max_epochs": 60,
     "trainer.check_val_every_n_epoch": 5,
     "trainer.log_every_n_steps": 25,

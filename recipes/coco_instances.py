@@ -34,7 +34,6 @@ CHOICES = {
     "model.warmup": 1000 / 90000,
     "trainer.max_epochs": -1,
     "trainer.max_steps": 90000,
-    "trainer.gradient_clip_val": 10.0,
 }
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ CHOICES = {
     "model.box_batch_size_per_image": 128,
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3, "weight_decay": 0.05}},
-    "trainer.gradient_clip_val": 10.0,
     "trainer.max_epochs": 30,
     "trainer.check_val_every_n_epoch": 5,
     "trainer.log_every_n_steps": 25,

@@ -26,7 +26,6 @@ CHOICES = {
     "model.anchor_scales": [4.0],
     "model.normalization": "dataset",
     "model.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 2e-3, "weight_decay": 0.05}},
-    "trainer.gradient_clip_val": 10.0,
     "trainer.max_epochs": 8,
 }
 

@@ -26,7 +26,6 @@ CHOICES = {
         "init_args": {"lr": 5e-3, "momentum": 0.9, "weight_decay": 1e-4},
     },
     "trainer.max_epochs": 12,
-    "trainer.gradient_clip_val": 10.0,
 }
 
 if __name__ == "__main__":

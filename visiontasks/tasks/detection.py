@@ -29,6 +29,7 @@ from visiontasks.errors import check_range
 from visiontasks.metrics.coco_average_precision import CocoAveragePrecision
 from visiontasks.tasks.agreement import check_entries, check_proposals
 from visiontasks.tasks.averaging import Flips, check_averaging
+from visiontasks.tasks.clipping import GradientClipping
 from visiontasks.tasks.detection_views import merged, with_views
 from visiontasks.tasks.detector_weights import freezes_norms, start_detector
 from visiontasks.tasks.task import Task
@@ -47,6 +48,7 @@ class DetectionTask(Task):
     Faster R-CNN (Ren et al., NeurIPS 2015): a region proposal network on the feature maps of the backbone, and a head
     that predicts class and box of each proposal. With a pyramid (Lin et al., CVPR 2017), ResNet-50 and equal weights
     the detections equal those of torchvision's ``fasterrcnn_resnet50_fpn``, with ``design="v2"`` those of its ``_v2``.
+    Gradients are scaled down to a norm of 10 if the Trainer has no ``gradient_clip_val``.
 
     Args:
         num_classes: Number of classes, background not counted. On the command line it is taken from the data.
@@ -55,13 +57,11 @@ class DetectionTask(Task):
             batch (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` uses windows everywhere, see
             :func:`~visiontasks.detection.windows.sliding_windows`.
         features: Where the features of a region come from: ``"shared"`` reads them from the maps of the image;
-            ``"per-region"`` crops the region from the image and runs the backbone on it alone (R-CNN), resized to 7
-            times the stride of the coarsest map, without a pyramid. The latter takes hundreds of times as long, and
-            needs proposals that are not learnt.
+            ``"per-region"`` runs the backbone on the region alone (R-CNN), resized to 7 times the coarsest stride, without
+            a pyramid. It takes hundreds of times as long, and needs proposals that are not learnt.
         weights: Weights of a whole detector to start from, see :func:`~visiontasks.detection.published.load_detector`;
-            ``"fasterrcnn_resnet50_fpn"`` for those that torchvision publishes. Output layers for other classes or
-            anchors stay randomly initialised, and filters for colour images are adapted to other channels; the
-            normalisation is adopted unless one is given. The weights are not needed again when a checkpoint is loaded.
+            ``"fasterrcnn_resnet50_fpn"`` for torchvision's. Output layers for other classes or anchors stay random, and
+            the normalisation is adopted unless one is given.
         neck: ``"fpn"`` for a pyramid of maps, ``"none"`` for the single map of stride 16; the stages after it are then
             not trained.
         design: ``"v1"``, or ``"v2"`` for batch norm in the pyramid, two convolutions before the proposals, and four
@@ -191,6 +191,7 @@ class DetectionTask(Task):
         *before, last = [make_head(**stage._asdict()) for stage in STAGES] if cascade else [make_head()]
         self.cascade, self.roi_head = nn.ModuleList(before), last
         self.add_metrics({"coco": CocoAveragePrecision(num_classes)})
+        self.owned_callbacks += (GradientClipping(10.0),)
         start_detector(self, weights, kwargs.get("normalization"))
 
     @property
