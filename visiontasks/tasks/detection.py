@@ -57,8 +57,8 @@ class DetectionTask(Task):
             batch (Fast R-CNN), see ``visiontasks propose``; ``"sliding-window"`` uses windows everywhere, see
             :func:`~visiontasks.detection.windows.sliding_windows`.
         features: Where the features of a region come from: ``"shared"`` reads them from the maps of the image;
-            ``"per-region"`` runs the backbone on the region alone (R-CNN), resized to 7 times the coarsest stride, without
-            a pyramid. It takes hundreds of times as long, and needs proposals that are not learnt.
+            ``"per-region"`` runs the backbone on the region alone (R-CNN), resized to 7 times the coarsest stride,
+            without a pyramid. It takes hundreds of times as long, and needs proposals that are not learnt.
         weights: Weights of a whole detector to start from, see :func:`~visiontasks.detection.published.load_detector`;
             ``"fasterrcnn_resnet50_fpn"`` for torchvision's. Output layers for other classes or anchors stay random, and
             the normalisation is adopted unless one is given.
@@ -78,8 +78,7 @@ class DetectionTask(Task):
             classes then share (Cai and Vasconcelos 2018); see :mod:`visiontasks.detection.cascade`.
         arithmetic: ``"torchvision"``, or ``"detectron2"`` for weights of Detectron2 and MMDetection: anchors are not
             rounded, and regions are read aligned, see :func:`~visiontasks.detection.roi_align.roi_align`.
-        rpn_pre_nms_top_n: Number of anchors of each map kept before non-maximum suppression, in training and in
-            evaluation.
+        rpn_pre_nms_top_n: Anchors of each map kept before non-maximum suppression, in training and in evaluation.
         rpn_post_nms_top_n: Number of proposals of an image kept after it, in training and in evaluation.
         rpn_batch_size_per_image: Number of anchors per image that the loss of the proposals is computed on.
         box_batch_size_per_image: Number of proposals per image that the loss of the head is computed on.
