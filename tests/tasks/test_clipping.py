@@ -1,6 +1,7 @@
 """The size of the gradients that a detector is updated with."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from visiontasks import DetectionTask, ShapesDataModule
+from visiontasks.tasks.clipping import GradientClipping
 
 
 class Noting(torch.optim.SGD):
@@ -59,3 +61,15 @@ def test_small_gradients_stay(make_trainer: Callable[..., Trainer]) -> None:
 
 def test_the_limit_of_the_trainer_counts(make_trainer: Callable[..., Trainer]) -> None:
     assert norms(make_trainer, 1e3, gradient_clip_val=50.0) == pytest.approx([50.0] * 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("by_itself", "norm"), [(True, 1000.0), (False, 10.0)])
+def test_an_optimiser_that_unscales_by_itself_gets_scaled_gradients(by_itself: bool, norm: float) -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3e4, 4e4])
+    optimizer: Any = torch.optim.SGD([weight])
+    optimizer._step_supports_amp_scaling = by_itself
+    scaler = SimpleNamespace(get_scale=lambda: 100.0)
+    trainer: Any = SimpleNamespace(gradient_clip_val=None, precision_plugin=SimpleNamespace(scaler=scaler))
+    GradientClipping(10.0).on_before_optimizer_step(trainer, LightningModule(), optimizer)
+    torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]) * norm)

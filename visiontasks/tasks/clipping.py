@@ -1,7 +1,7 @@
 """A limit to the size of an update's gradient, where the Trainer has none."""
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from visiontasks.tasks.finiteness import scaler_of
@@ -20,11 +20,12 @@ class GradientClipping(OwnedCallback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Scale down the gradients, on a GPU without a wait."""
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if trainer.gradient_clip_val is not None or not parameters:
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if trainer.gradient_clip_val is not None or not gradients:
             return
-        norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         scaler = scaler_of(trainer)
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             norm = norm / scaler.get_scale()  # such an optimiser takes the scale out of the gradients itself
-        clip_grads_with_norm_(parameters, self.limit, norm)
+        torch._foreach_mul_(gradients, (self.limit / (norm + 1e-6)).clamp(max=1.0))
