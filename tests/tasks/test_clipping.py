@@ -64,12 +64,14 @@ def test_the_limit_of_the_trainer_counts(make_trainer: Callable[..., Trainer]) -
 
 
 @pytest.mark.parametrize(("by_itself", "norm"), [(True, 1000.0), (False, 10.0)])
-def test_an_optimiser_that_unscales_by_itself_gets_scaled_gradients(by_itself: bool, norm: float) -> None:
+def test_an_optimiser_that_unscales_by_itself_gets_scaled_gradients(
+    make_trainer: Callable[..., Trainer], by_itself: bool, norm: float
+) -> None:
     weight = torch.nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3e4, 4e4])
     optimizer: Any = torch.optim.SGD([weight])
     optimizer._step_supports_amp_scaling = by_itself
-    scaler = SimpleNamespace(get_scale=lambda: 100.0)
-    trainer: Any = SimpleNamespace(gradient_clip_val=None, precision_plugin=SimpleNamespace(scaler=scaler))
+    trainer: Any = make_trainer()
+    trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 100.0)
     GradientClipping(10.0).on_before_optimizer_step(trainer, LightningModule(), optimizer)
     torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]) * norm)
