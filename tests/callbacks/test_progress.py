@@ -5,6 +5,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -35,8 +36,9 @@ def show(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(sys, "stdout", output)
         data = ShapesDataModule(train_size=16, val_size=8, image_size=(16, 16), batch_size=4)
         options = {"max_epochs": 3, "log_every_n_steps": 1, "enable_progress_bar": True, **options}
+        path = options.pop("ckpt_path", None)
         trainer = make_trainer(callbacks=[RunProgress(), *callbacks], **options)
-        trainer.fit(ClassificationTask(4, **SMALL), data)
+        trainer.fit(ClassificationTask(4, **SMALL), data, ckpt_path=path)
         return output.getvalue()
 
     return train
@@ -125,3 +127,27 @@ def test_a_training_ends_by_epochs_or_steps_or_time(options: dict[str, Any], sec
     known |= options
     known["callbacks"] = [timer if callback == "timer" else callback for callback in known["callbacks"]]
     assert seconds_left(Mock(Trainer, **known), Steady(), 4) == seconds
+
+
+class _Stop(Callback):
+    """Stops before the validation of an epoch, or after so many of its batches, as a signal does; saves before."""
+
+    def __init__(self, file: Path, epoch: int, batch: int) -> None:
+        self.file, self.where = file, (epoch, batch)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ANN401 - as in Lightning
+        if (trainer.current_epoch, batch_idx) == self.where:
+            trainer.save_checkpoint(self.file)
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch", range(3))
+@pytest.mark.parametrize("output", [io.StringIO, Terminal])
+def test_a_training_that_goes_on_within_an_epoch_has_its_line(
+    show: Callable[..., str], tmp_path: Path, batch: int, output: type[io.StringIO]
+) -> None:
+    file = tmp_path / "stopped.ckpt"
+    with pytest.raises(SystemExit):
+        show(output(), _Stop(file, 1, batch))
+    text = show(output(), ckpt_path=file)
+    assert re.findall(r"Epoch (\d): train/loss \d", text) == ["1", "2"]

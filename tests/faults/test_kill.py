@@ -18,7 +18,7 @@ DETECTION = (
     "--model.backbone_options.filters [4,8,8,8] --model.backbone_options.depth 1 --trainer.max_epochs 3"
 )
 COMMON = (
-    " --trainer.accelerator cpu --trainer.enable_progress_bar false --trainer.enable_model_summary false "
+    " --trainer.accelerator cpu --trainer.enable_model_summary false "
     "--trainer.precision 32-true --trainer.log_every_n_steps 1 --shown [] --ckpt_path last"
 )
 

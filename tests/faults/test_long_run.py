@@ -16,7 +16,7 @@ EPOCHS = 1000
 COMMAND = (
     "fit --data.train_size 16 --data.val_size 8 --data.test_size 4 --data.batch_size 8 --data.image_size [16,16] "
     "--model.backbone_options.filters [4] --model.backbone_options.depth 1 --trainer.accelerator cpu "
-    f"--trainer.enable_progress_bar false --trainer.enable_model_summary false --trainer.max_epochs {EPOCHS}"
+    f"--trainer.enable_model_summary false --trainer.max_epochs {EPOCHS}"
 )
 
 

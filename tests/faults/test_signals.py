@@ -17,7 +17,7 @@ COMMAND = (
     "fit --data.train_size 600 --data.val_size 400 --data.batch_size 4 --data.eval_batch_size 2 --data.num_workers 1 "
     "--data.image_size [20,20] --model.backbone cnn --model.backbone_options.filters [4,8] "
     "--model.backbone_options.depth 1 --trainer.max_epochs 3 --trainer.accelerator cpu --trainer.devices 2 "
-    "--trainer.precision 32-true --trainer.enable_progress_bar false --trainer.enable_model_summary false --shown [] "
+    "--trainer.precision 32-true --trainer.enable_model_summary false --shown [] "
     "--report false --ckpt_path last --trainer.callbacks+=tests.faults.pace.Pace"
 )
 ALL = [(phase, ranks) for phase in ("training", "validation") for ranks in ((0,), (1,), (0, 1))]

@@ -25,7 +25,7 @@ CLUSTER = ROOT / "recipes" / "cluster"
 TINY = (
     "--data.image_size [20,20] --data.batch_size 4 --model.backbone cnn --model.backbone_options.filters [4,8] "
     "--model.backbone_options.depth 1 --trainer.accelerator cpu --trainer.precision 32-true "
-    "--trainer.log_every_n_steps 1 --trainer.enable_progress_bar false --trainer.enable_model_summary false --shown [] "
+    "--trainer.log_every_n_steps 1 --trainer.enable_model_summary false --shown [] "
     "--report false --trainer.max_epochs 3 --trainer.callbacks+=tests.faults.pace.Pace"
 )
 SHAPES = f"{TINY} --data.train_size 66 --data.val_size 6 --data.test_size 4 --model.dropout 0.3"

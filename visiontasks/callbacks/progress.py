@@ -72,6 +72,17 @@ class RunProgress(TQDMProgressBar):
         super().on_train_epoch_start(trainer, pl_module)
         self.train_progress_bar.set_description_str(self._describe(trainer, 0))
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begin the epoch in whose midst a training goes on, which Lightning does not tell."""
+        if self._epoch is None:
+            self.on_train_epoch_start(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the epoch at whose end a training goes on."""
+        super().on_validation_start(trainer, pl_module)
+        if self._epoch is None and trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
