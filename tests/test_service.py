@@ -18,7 +18,7 @@ from PIL import Image
 from tests.prediction.small_tasks import TASKS, save_task, write_pictures
 from visiontasks import SegmentationTask
 from visiontasks.export import export_task
-from visiontasks.prediction import load_task, predict_images
+from visiontasks.prediction import create_predictor, load_task, predict_images
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLES = DOCS / "examples"
@@ -115,7 +115,9 @@ def test_the_service_computes_before_the_first_request(client: Any, monkeypatch:
 
 @pytest.mark.unchecked
 @pytest.mark.parametrize("kind", SIZES)
-def test_ten_lines_compute_what_the_checkpoint_does(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dozen_lines_compute_what_the_checkpoint_does(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     size = SIZES[kind]
     task: Any = TASKS[kind]()
@@ -144,12 +146,28 @@ def test_ten_lines_compute_what_the_checkpoint_does(kind: str, tmp_path: Path, m
             torch.testing.assert_close(torch.from_numpy(found[name]), value, atol=tolerance, rtol=1e-3)
 
 
+@pytest.mark.parametrize("size", [(40, 50), (60, 70), (300, 200)])
+def test_they_resize_photos_as_predict_does(
+    size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    task: Any = TASKS["multiclass"]()
+    checkpoint = save_task(task, tmp_path / "task.ckpt")
+    export_task(load_task(checkpoint), tmp_path / "task.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    example = imported("onnx_predict", monkeypatch)
+    found = example.predict(onnxruntime.InferenceSession(tmp_path / "task.onnx"), tmp_path / "photo.png")
+    (expected,) = predict_images(create_predictor(checkpoint), tmp_path / "photo.png")
+    np.testing.assert_allclose(found["scores"][0], expected.score, atol=1e-4)
+
+
 @pytest.mark.unchecked
-def test_they_are_ten_and_need_no_library(tmp_path: Path) -> None:
+def test_they_are_a_dozen_and_need_no_library(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     text = (EXAMPLES / "onnx_predict.py").read_text()
     body = text.split("def predict(session, photo):\n")[1].split("\n\n")[0]
-    assert len(body.splitlines()) <= 10
+    assert len(body.splitlines()) <= 12
     export_task(TASKS["multiclass"](in_channels=1), tmp_path / "task.onnx")
     Image.new("RGB", (50, 60), "red").save(tmp_path / "photo.jpg")
     code = (

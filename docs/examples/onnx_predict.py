@@ -3,16 +3,18 @@
 import json
 import sys
 
+import cv2
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
 
 
 def predict(session, photo):
     known = session.get_modelmeta().custom_metadata_map
     height, width = json.loads(known["image_size"])
-    image = ImageOps.exif_transpose(Image.open(photo)).convert("L" if known["in_channels"] == "1" else "RGB")
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(1, height, width, -1)
+    image = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE if known["in_channels"] == "1" else cv2.IMREAD_COLOR_RGB)
+    much_smaller = 2 * height < image.shape[0] or 2 * width < image.shape[1]
+    method = cv2.INTER_AREA if much_smaller else cv2.INTER_LINEAR
+    pixels = cv2.resize(image, (width, height), interpolation=method).reshape(1, height, width, -1)
     inputs = {"images": pixels.transpose(0, 3, 1, 2)}
     if "sizes" in json.loads(known["inputs"]):  # of a detector
         inputs["sizes"] = np.array([[height, width]])

@@ -89,7 +89,7 @@ def test_a_checkpoint_is_enough(
 def test_an_export_is_run_with_onnxruntime_alone(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the ten lines that the docs show, where neither this library nor PyTorch can be imported."""
+    """By the lines that the docs show, where neither this library nor PyTorch can be imported."""
     pytest.importorskip("onnxruntime", reason="an export needs visiontasks[export]")
     script = DOCS / "examples" / "onnx_predict.py"
     assert f"{{literalinclude}} examples/{script.name}" in section("service.md#without-this-library")
