@@ -96,6 +96,12 @@ def test_the_nearest_model_of_timm_is_named(save: Save) -> None:
     assert "They are those of 'timm/tf_efficientnet_b0': choose it" in message
 
 
+def test_a_file_that_is_named_after_its_model_of_timm_tells_it(tmp_path: Path) -> None:
+    path = tmp_path / "mobilenetv3_small_050.pth"
+    torch.save(timm.create_model("mobilenetv3_small_050").state_dict(), path)
+    assert "They are those of 'timm/mobilenetv3_small_050': choose it" in message_of(path, "cnn")
+
+
 def test_causes_are_told_together() -> None:
     ours = {"layer.0.weight": torch.zeros(4, 3), "layer.1.weight": torch.zeros(4, 4), "last.weight": torch.zeros(2, 4)}
     theirs = {"layer.0.weight": torch.zeros(6, 3), "last.weight": torch.zeros(2, 6)}

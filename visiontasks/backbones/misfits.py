@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -138,12 +139,16 @@ def _candidates(backbone: Backbone, source: WeightsSource) -> Iterator[tuple[str
     if not isinstance(backbone, TimmBackbone):
         for name in list_backbones():
             yield name, _tensors(partial(create_backbone, name))
+    try:
+        import timm
+    except ImportError:
         return
-    import timm
-
-    family = timm.model_entrypoint(backbone.name).__module__.rpartition(".")[2]
-    near = difflib.get_close_matches(backbone.name, timm.list_models(module=family), _TRIED, 0)
-    told = [source.architecture] if source.architecture and timm.is_model(source.architecture) else []
+    near: list[str] = []
+    if isinstance(backbone, TimmBackbone):
+        family = timm.model_entrypoint(backbone.name).__module__.rpartition(".")[2]
+        near = difflib.get_close_matches(backbone.name, timm.list_models(module=family), _TRIED, 0)
+    # Files that timm's users keep have the name of the model.
+    told = [name for name in (source.architecture, Path(source.origin).stem) if name and timm.is_model(name)]
     for name in (*told, *near):
         with suppress(Exception):  # of a model that gives no feature maps
             yield f"{TIMM}{name}", _tensors(partial(timm.create_model, name, features_only=True))

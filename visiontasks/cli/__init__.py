@@ -30,6 +30,17 @@ COMMANDS = {
     "predict": ("visiontasks.cli.predict", "Predict image files with a checkpoint."),
     "export": ("visiontasks.cli.export", "Write a checkpoint as ONNX, or as a program of torch.export."),
 }
+_MEANT = {
+    "train": "fit",
+    "val": "validate",
+    "eval": "test",
+    "evaluate": "test",
+    "infer": "predict",
+    "detect": "fit --model DetectionTask",
+    "segment": "fit --model InstanceSegmentationTask, or of classes of pixels SegmentationTask",
+    "classify": "fit --model ClassificationTask",
+}
+"""Commands of other libraries, and what they are here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     command = words[0]
     if command not in COMMANDS:
-        print(f"error: there is no command {command!r}. {near_matches(command, COMMANDS)}", file=sys.stderr)
+        meant = f"Did you mean '{_MEANT[command]}'?" if command in _MEANT else near_matches(command, COMMANDS)
+        print(f"error: there is no command {command!r}. {meant}", file=sys.stderr)
         return 2
     # Custom classes, given by their import path, are found in the folder where the command is called. By its path:
     # while a YAML is parsed, "" is the folder of that.

@@ -9,31 +9,36 @@ _MEANT = {
     "trainer.max_steps": "steps num_steps iterations max_iter max_iters",
     "data.batch_size": "batch batch_size batchsize bs train_batch_size samples_per_gpu",
     "data.num_workers": "workers num_workers n_workers",
-    "data.image_size": "image_size img_size imgsz img input_size size resolution crop_size",
+    "data.image_size | data.shorter": "image_size img_size imgsz img input_size size resolution crop_size",
     "data.root": "root path dataset data_dir data_path data_root dataset_dir",
     "model.optimizer": "opt optim optimizer",
     "model.optimizer.lr": "lr lr0 learning_rate base_lr",
     "model.optimizer.weight_decay": "wd weight_decay",
-    "model.optimizer.momentum": "momentum",
+    "model.optimizer SGD --model.optimizer.momentum": "momentum",
     "model.lr_scheduler": "sched scheduler lr_schedule",
+    "model.lr_scheduler cosine": "cos_lr cosine",
+    "data.augmentation default+copy-paste": "copy_paste",
+    "data.augmentation": "aug augment augmentations auto_augment transforms mosaic degrees fliplr flipud",
     "model.warmup": "warmup_epochs warmup_steps warmup_ratio",
     "model.backbone": "arch architecture encoder encoder_name model_name net network",
     "model.backbone_weights imagenet": "pretrained encoder_weights",
-    "trainer.devices": "gpu gpus num_gpus device n_gpu nproc_per_node",
+    "trainer.devices": "gpu gpus num_gpus n_gpu nproc_per_node",
+    "trainer.devices | trainer.accelerator": "device",
     "trainer.num_nodes": "nodes nnodes num_machines",
     "trainer.precision 16-mixed": "amp fp16 half mixed_precision",
     "trainer.accumulate_grad_batches": "accumulate grad_accum accum_iter gradient_accumulation_steps",
     "trainer.gradient_clip_val": "clip clip_grad clip_grad_norm grad_clip max_grad_norm",
-    "trainer.callbacks EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.patience 5": (
+    "trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor val/loss --trainer.callbacks.patience 5": (
         "patience early_stopping"
     ),
     "trainer.logger": "logger",
     "seed_everything": "seed random_seed manual_seed",
-    "ckpt_path": "resume resume_from resume_from_checkpoint ckpt checkpoint checkpoint_path",
+    "ckpt_path last": "resume auto_resume",
+    "ckpt_path": "resume_from resume_from_checkpoint ckpt checkpoint checkpoint_path",
     "run": "name exp_name experiment_name run_name",
-    "runs": "output output_dir out_dir save_dir log_dir logdir work_dir",
+    "runs": "output output_dir out_dir save_dir log_dir logdir work_dir project",
 }
-"""Flags, each with the names that it has in other libraries: torchvision, timm, Ultralytics, MMDetection and others."""
+"""Flags, or those that may be meant, with names in other libraries: torchvision, timm, Ultralytics, MMDetection, ..."""
 
 
 def meant_flag(flag: str, known: Sequence[str]) -> str | None:
@@ -55,10 +60,10 @@ def meant_flag(flag: str, known: Sequence[str]) -> str | None:
     flags = [*dict.fromkeys(known)]
     last = _last(flag)
     for words, names in _MEANT.items():
-        target = words.partition(" ")[0]
+        target, *others = (f"--{one}" for one in words.split(" | "))
         # Arguments of a class within the task, such as those of its optimiser, are no flags of the parser.
-        if last in names.split() and {f"--{target}", f"--{target.rpartition('.')[0]}"} & {*flags}:
-            return _question([f"--{words}"])
+        if last in names.split() and target != flag and {_flag(target), _flag(target).rpartition(".")[0]} & {*flags}:
+            return _question([target, *(other for other in others if other in flags)])
     same = [name for name in flags if _last(name) == last]
     if same:
         return _question(same)
@@ -88,6 +93,10 @@ def arguments_of(kind: type) -> set[str]:
         if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
             break
     return names - {"self"}
+
+
+def _flag(words: str) -> str:
+    return words.partition(" ")[0].partition("+=")[0]
 
 
 def _last(flag: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 from visiontasks.cli.model_flags import HELP, take_model_flags
 from visiontasks.cli.sides import both_sides
 from visiontasks.cli.split_files import files_of_split, without_data_flags
+from visiontasks.errors import near_matches
 from visiontasks.garbage import without_garbage_collection
 from visiontasks.options import MAX_PIXELS, Flips, Format
 
@@ -17,6 +18,18 @@ _COLUMNS = (
     "label: number of the class, from 0; class: its name; score: how sure the network is, 0 to 1,\n"
     "which need not be how often it is right (calibration_error). To write them to a file: --output FILE."
 )
+
+_MEANT = {
+    "--score": "conf conf_thres confidence threshold",
+    "--image_size": "imgsz img size",
+    "--output FILE": "save_txt save_json save_dir out project name",
+    "--overlays FOLDER": "save show visualize",
+    "CHECKPOINT, which is the first word after predict": "model weights ckpt ckpt_path",
+    "names of files or folders, after the checkpoint": "source input images",
+    "--batch_size": "batch",
+    "--flips": "augment tta",
+}
+"""Options of the prediction in other libraries."""
 
 if TYPE_CHECKING:
     from visiontasks.prediction import Prediction
@@ -40,7 +53,9 @@ def main(command: str, arguments: Sequence[str]) -> int:
     flags, words = take_model_flags(arguments)
     words, data_flags = without_data_flags(words)
     parser = _parser(command)
-    options = parser.parse_args(both_sides(words, "--image_size", "--window"))
+    options, unknown = parser.parse_known_args(both_sides(words, "--image_size", "--window"))
+    if unknown:
+        parser.error(f"there is no option {unknown[0]!r}. {_meant(unknown[0], parser)}")
     split = options.split or ("all" if data_flags else None)
     if bool(options.sources) == bool(split):
         parser.error("give either image files, folders, patterns or lists after the checkpoint, or --data or --split")
@@ -106,11 +121,19 @@ def _overlays(folder: Path, files: Sequence[Path], predictor: "ImagePredictor") 
     return write
 
 
+def _meant(flag: str, parser: argparse.ArgumentParser) -> str:
+    for words, names in _MEANT.items():
+        if flag.lstrip("-").partition("=")[0] in names.split():
+            return f"Use {words}."
+    return near_matches(flag, [option for action in parser._actions for option in action.option_strings])
+
+
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"visiontasks {command}",
         description="Predict images with a checkpoint. Boxes and masks are in pixels of the files.",
         epilog=HELP,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("checkpoint", help="a checkpoint or the folder of a run; it holds class names, normalisation and image size")
@@ -153,10 +176,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
         help="minimum score of a box (default: as the detector was trained with; 0.5 in voc, png and overlays)",
     )
     add("--proposals", type=Path, help="file of proposals, for a detector on precomputed ones")
+    add = parser.add_argument_group("detection and segmentation").add_argument
+    add("--flips", choices=get_args(Flips), help="average over mirror images (default: as the task was made)")
+    add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     add = parser.add_argument_group("segmentation").add_argument
     add("--window", type=int, nargs=2, metavar=("H", "W"), help="cut large images into windows")
     add("--overlap", type=float, help="share that windows have in common (default: 0.25)")
     add("--windows_at_once", type=int, help="windows computed at once (default: 1)")
-    add("--flips", choices=get_args(Flips), help="average over mirror images (default: as the task was made)")
-    add("--scales", type=float, nargs="+", help="average over these factors of the size, such as 0.75 1")
     return parser
