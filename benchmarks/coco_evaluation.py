@@ -4,9 +4,9 @@ Command: PYTHONPATH=.:FOLDER_OF_PEERS python benchmarks/coco_evaluation.py [--im
 
 Crowds, equal scores, images without objects and images without detections are among them. Each side runs on one thread
 in a process of its own, which reports the seconds of the processor, the memory that it added at its peak, and the
-twelve figures. All begin with arrays in memory; what a peer's own form takes to make (dictionaries, an index, loadRes)
-is reported beside it and not compared. Peers are left out where they are not installed (pip install --target
-FOLDER_OF_PEERS hotcoco ultrafast-pycocotools faster-coco-eval).
+twelve figures. All begin with arrays of detections; a peer has its objects in its own form already, whose making
+(dictionaries and an index, once for a data set) is reported beside it and not compared. Peers are left out where they
+are not installed (pip install --target FOLDER_OF_PEERS hotcoco ultrafast-pycocotools faster-coco-eval).
 """
 
 import argparse
@@ -95,8 +95,8 @@ def coco_form(objects: TrueObjects, detections: Detections, images: int) -> tupl
     return dataset, np.concatenate(columns, 1)
 
 
-def prepared(side: str, dataset: dict[str, Any], results: np.ndarray) -> Any:
-    """Make what a peer evaluates."""
+def prepared(side: str, dataset: dict[str, Any]) -> tuple[Any, Any]:
+    """Make a peer's objects, and find its class of evaluation."""
     data, evaluation = (
         getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in PEERS[side]
     )
@@ -107,7 +107,7 @@ def prepared(side: str, dataset: dict[str, Any], results: np.ndarray) -> Any:
         truth = data()
         truth.dataset = dataset
         truth.createIndex()
-    return evaluation(truth, truth.loadRes(results), "bbox")
+    return truth, evaluation
 
 
 def run(side: str, images: int) -> None:
@@ -120,8 +120,10 @@ def run(side: str, images: int) -> None:
         figures = list(coco_scores(detections, objects, CLASSES).summary().values())
     else:
         with contextlib.redirect_stdout(io.StringIO()):
-            evaluation = prepared(side, *coco_form(objects, detections, images))
+            dataset, results = coco_form(objects, detections, images)
+            truth, kind = prepared(side, dataset)
             preparation = time.process_time() - start
+            evaluation = kind(truth, truth.loadRes(results), "bbox")
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
