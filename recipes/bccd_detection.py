@@ -5,7 +5,7 @@ the form of COCO, or with --voc in that of PASCAL VOC.
 Command: python recipes/bccd_detection.py --data.root FOLDER   (or: python recipes/bccd_detection.py --voc ...)
 Hardware and time: an AMD EPYC with bf16 arithmetic; 60 epochs take 2,464 s of CPU time, as on one of its cores.
 Metric: test AP 0.615, AP50 0.914 (seed 0, best epoch on the validation images, scored once); with ImageNet's weights
-of EfficientNet-Lite0 (--model.backbone_weights) and 24 epochs in 718 s of CPU time: AP 0.613, AP50 0.917.
+of EfficientNet-Lite0 (--model.backbone_weights) in 718 s of CPU time: AP 0.613, AP50 0.917.
 """
 
 import sys
