@@ -1,5 +1,6 @@
 """The page of the lecture: each script has its results, and those without a training are equal when made again."""
 
+import importlib
 import json
 import os
 import re
@@ -34,6 +35,26 @@ def stored(script: str) -> dict[str, Any]:
 def test_every_script_has_its_results_on_the_page() -> None:
     assert set(re.findall(r"^```\{lecture-results\} (\w+)$", PAGE, re.MULTILINE)) == SCRIPTS
     assert {path.stem for path in RESULTS.glob("*.json")} == SCRIPTS
+
+
+@pytest.mark.parametrize(
+    ("script", "column"), re.findall(r"^```{lecture-results} (\w+)\n:bars: (.+)$", PAGE, re.MULTILINE)
+)
+def test_a_chart_has_a_bar_for_each_row(script: str, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_extensions")
+    extension: Any = importlib.import_module("lecture_results")
+    tables = [table for table in stored(script)["tables"] if column in table["columns"]]
+    assert tables
+    for table in tables:
+        bars = extension.bars_of(table, column)
+        assert len({bar.name for bar in bars}) == len(table["rows"])
+        for bar, row in zip(bars, table["rows"], strict=True):
+            mean, least, greatest = re.findall(r"[\d.]+", row[table["columns"].index(column)])
+            assert (bar.mean, bar.least, bar.greatest) == (float(mean), float(least), float(greatest))
+            assert bar.least <= bar.mean <= bar.greatest
+        drawn = extension.chart("a < b", bars)
+        assert drawn.count("<rect") == drawn.count("<path") == len(bars)
+        assert "a &lt; b" in drawn
 
 
 @pytest.mark.parametrize("script", sorted(EXACT))
