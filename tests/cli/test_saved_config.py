@@ -92,7 +92,7 @@ def test_going_on_with_the_same_or_with_data_that_were_moved_is_none(
     check(config_of(TASK, FOLDERS, root="imb"), config_of(TASK, FOLDERS, root=tmp_path / "imb"))
     check(config_of(TASK, FOLDERS, root="/node/job-1"), config_of(TASK, FOLDERS, root="imb"))
     check(config_of(None, None, root="imb"), config_of(TASK, FOLDERS, root="imb"))
-    check(config_of(TASK, FOLDERS), config_of(TASK, FOLDERS))
+    check(config_of(TASK, FOLDERS), config_of("visiontasks.ClassificationTask", FOLDERS))
 
 
 def test_a_command_that_fails_before_its_training_leaves_the_configuration(

@@ -58,12 +58,11 @@ def check_goes_on(folder: Path, config: Namespace) -> None:
     if not (folder / CONFIG_FILE).is_file():
         return
     before, now = _choices(read_config(folder)), _choices(config)
-    changed = {flag for flag in before.keys() & now.keys() if before[flag] != now[flag]}
-    root = before.get("data.root", "")
-    if "data" in changed:
+    # A class may have several import paths.
+    classes = [flag for flag in ("model", "data") if flag in before and flag in now]
+    changed = {flag for flag in classes if before[flag].rpartition(".")[2] != now[flag].rpartition(".")[2]}
+    if "data" in changed or _is_elsewhere(before.get("data.root"), now.get("data.root")):
         changed.add("data.root")
-    elif not Path(root).exists() or Path(root).resolve() == Path(now.get("data.root", root)).resolve():
-        changed.discard("data.root")
     if changed:
         message = (
             f"The run in {str(folder)!r} was trained with {_as_flags(before, changed)}, and this command has "
@@ -82,6 +81,12 @@ def _choices(config: Mapping[str, Any] | Namespace) -> dict[str, str]:
         "data.root": (data.get("init_args") or data).get("root"),
     }
     return {flag: str(value) for flag, value in chosen.items() if value is not None}
+
+
+def _is_elsewhere(before: str | None, now: str | None) -> bool:
+    if before is None or now is None:
+        return False
+    return Path(before).exists() and Path(before).resolve() != Path(now).resolve()
 
 
 def _as_flags(choices: Mapping[str, str], flags: set[str]) -> str:
