@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from visiontasks import ClassificationTask
+from visiontasks import ClassificationTask, ShapesDataModule
 from visiontasks.callbacks import BestCheckpoint
 from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
 
@@ -35,8 +35,10 @@ def trainer(make_trainer: Callable[..., Trainer], tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     best = BestCheckpoint("val/accuracy", "max")
     best.best_model_path = str(tmp_path / "runs" / "best.ckpt")
+    figures = PrintedFigures()
+    figures.began, figures.validated = 0, 2
     logger = CSVLogger("runs", name="fit", version=0)
-    trainer = make_trainer(logger=logger, callbacks=[best], enable_checkpointing=True)
+    trainer = make_trainer(logger=logger, callbacks=[figures, best], enable_checkpointing=True)
     trainer.state.fn = TrainerFn.FITTING
     trainer.strategy.connect(ClassificationTask(2, backbone_options={"filters": [4]}))
     epochs: Any = trainer.fit_loop.epoch_progress.current
@@ -81,6 +83,39 @@ def test_the_best_epoch_may_be_the_last(trainer: Trainer, capsys: pytest.Capture
     assert "best and last epoch (2)\n  train/loss                     3.0000\n" in capsys.readouterr().out
 
 
+def noted(trainer: Trainer) -> PrintedFigures:
+    (figures,) = (one for one in trainer.callbacks if isinstance(one, PrintedFigures))  # type: ignore[attr-defined]
+    return figures
+
+
+def test_a_last_epoch_without_a_validation_has_no_figures_of_an_earlier_one(
+    trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remember(trainer, 1)
+    noted(trainer).validated = 1
+    print_figures(trainer)
+    assert "\n  val/accuracy          0.8750               -\n" in capsys.readouterr().out
+
+
+def test_a_training_notes_its_epochs_and_their_validations(
+    make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    def train(path: Path | None, **options: Any) -> tuple[PrintedFigures, Trainer]:  # noqa: ANN401 - of a Trainer
+        figures = PrintedFigures()
+        trainer = make_trainer(callbacks=[figures], num_sanity_val_steps=1, **options)
+        data = ShapesDataModule(train_size=8, val_size=4, image_size=(16, 16), batch_size=4)
+        trainer.fit(ClassificationTask(4, backbone_options={"filters": [4], "depth": 1}), data, ckpt_path=path)
+        return figures, trainer
+
+    figures, trainer = train(None, max_epochs=-1, max_steps=3)  # ends within the second epoch
+    assert (figures.began, figures.validated, trainer.current_epoch) == (0, 0, 2)
+    figures, trainer = train(None, max_epochs=2)
+    assert (figures.began, figures.validated) == (0, 1)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    figures, _ = train(tmp_path / "last.ckpt", max_epochs=3, limit_val_batches=0)
+    assert (figures.began, figures.validated) == (2, 1)
+
+
 @pytest.mark.parametrize(("count", "listed"), [(1, True), (25, True), (26, False)])
 def test_classes_have_a_table_of_their_own_if_they_are_few(
     count: int, listed: bool, trainer: Trainer, capsys: pytest.CaptureFixture[str]
@@ -105,6 +140,18 @@ def test_a_training_ends_with_its_figures_its_time_and_its_files(
         "  predictions/test.png\nBest checkpoint: runs/best.ckpt\n"
         "To use it: visiontasks predict runs/best.ckpt IMAGES_OR_FOLDER\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("began", "said"),
+    [(2, "1 epoch in 2 s, 3 epochs in all"), (1, "2 epochs in 2 s, 3 epochs in all"), (None, "0 epochs in 2 s, 3 epo")],
+)
+def test_a_training_that_went_on_counts_what_was_trained_now(
+    began: int | None, said: str, trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted(trainer).began = began
+    print_summary(trainer, 2.0)
+    assert f"Trained {said}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("fn", [TrainerFn.VALIDATING, TrainerFn.TESTING])

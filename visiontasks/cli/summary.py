@@ -12,6 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from visiontasks.callbacks.best_checkpoint import BestCheckpoint
 from visiontasks.cli.glossary import explain
+from visiontasks.cli.length import counted
 from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.vision_data import VisionData
 from visiontasks.import_paths import import_path
@@ -22,12 +23,36 @@ MOST_CLASSES = 25
 
 
 class PrintedFigures(Callback):
-    """Prints the metrics of an evaluation as soon as they are known; as the first callback, before others write."""
+    """Prints the metrics of an evaluation as soon as they are known; as the first callback, before others write.
+
+    Attributes:
+        began: The epoch that a training began with, from 0 on; None before.
+        validated: The epoch of the newest validation of a training, also before it was interrupted; -1 before.
+    """
+
+    def __init__(self) -> None:
+        self.began: int | None = None
+        self.validated = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch of the newest validation."""
+        return {"validated": self.validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the epoch of the newest validation."""
+        self.validated = state_dict["validated"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note with which epoch the training begins."""
+        epochs: Any = trainer.fit_loop.epoch_progress.current
+        self.began = epochs.processed
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the metrics, unless it is a validation of a training."""
+        """Print the metrics; of a validation of a training, note the epoch."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             print_figures(trainer)
+        elif not trainer.sanity_checking:
+            self.validated = trainer.current_epoch
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the metrics."""
@@ -43,6 +68,9 @@ def print_figures(trainer: Trainer) -> None:
     stage = "test" if trainer.state.fn == TrainerFn.TESTING else "val"
     if trainer.state.fn == TrainerFn.FITTING:
         last = f"last epoch ({trainer.current_epoch - 1})"
+        if _noted(trainer).validated != trainer.current_epoch - 1:
+            # They are those of an earlier epoch.
+            values = {name: value for name, value in values.items() if not name.startswith("val/")}
         columns = {last: values}
         if isinstance(best, BestCheckpoint) and best.figures:
             figures = {name: value for name, value in best.figures.items() if "/" in name}
@@ -63,6 +91,11 @@ def print_figures(trainer: Trainer) -> None:
     if told:
         print(f"\n{told}")
     print(flush=True)
+
+
+def _noted(trainer: Trainer) -> PrintedFigures:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set out of mypy's sight
+    return next((one for one in callbacks if isinstance(one, PrintedFigures)), PrintedFigures())
 
 
 def _of_epoch(name: str) -> bool:
@@ -101,7 +134,7 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
 
     Args:
         trainer: The Trainer after its run.
-        seconds: How long training took.
+        seconds: How long training took, without what was trained before it was interrupted.
     """
     if trainer.state.fn == TrainerFn.FITTING:
         print_figures(trainer)
@@ -110,7 +143,10 @@ def print_summary(trainer: Trainer, seconds: float | None = None) -> None:
     if not trainer.is_global_zero:
         return
     if seconds is not None:
-        print(f"Trained {trainer.current_epoch} epochs in {seconds:.0f} s.")
+        began, epochs = _noted(trainer).began, trainer.current_epoch
+        now = 0 if began is None else epochs - began
+        in_all = "" if now == epochs else f", {counted(epochs, 'epoch')} in all"
+        print(f"Trained {counted(now, 'epoch')} in {seconds:.0f} s{in_all}.")
     if folder is None or not Path(folder).is_dir():
         return
     print(f"Run folder: {folder}")
