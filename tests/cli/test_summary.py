@@ -11,9 +11,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from visiontasks import ClassificationTask, ShapesDataModule
-from visiontasks.callbacks import BestCheckpoint
-from visiontasks.cli.summary import PrintedFigures, print_figures, print_summary
+from visiontasks import ClassificationTask, ShapesDataModule, callbacks
+from visiontasks.callbacks import BestCheckpoint, LastCheckpoint
+from visiontasks.cli.summary import _FOLDERS, PrintedFigures, print_figures, print_summary
 
 MEANINGS = """
 loss: what the training lowers; accuracy: share of the images (of masks: pixels) whose class is right.
@@ -131,14 +131,40 @@ def test_a_training_ends_with_its_figures_its_time_and_its_files(
     trainer: Trainer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path("runs/fit/version_0")
-    (folder / "predictions").mkdir(parents=True)
+    for name in ("predictions", "worst", "own", "predictions/worst"):
+        (folder / name).mkdir(parents=True)
     for name in ("metrics.csv", "config.yaml", "hparams.yaml", "predictions/test.png", "predictions/val.png"):
         (folder / name).touch()
     print_summary(trainer, 61.6)
     assert capsys.readouterr().out == (
         f"{OF_TRAINING}Trained 3 epochs in 62 s.\nRun folder: runs/fit/version_0\n  config.yaml\n  metrics.csv\n"
-        "  predictions/test.png\nBest checkpoint: runs/best.ckpt\n"
+        "  predictions/  images with what the network says of them\n  predictions/test.png\n"
+        "  worst/        the images with the worst predictions\nBest checkpoint: runs/best.ckpt\n"
         "To use it: visiontasks predict runs/best.ckpt IMAGES_OR_FOLDER\n"
+        "To make the page of the run, report.html: visiontasks report runs/fit/version_0\n"
+    )
+
+
+def test_the_folders_that_are_described_are_those_of_the_callbacks() -> None:
+    kinds = [getattr(callbacks, name) for name in callbacks.__all__]
+    titles = {kind.title for kind in kinds if hasattr(kind, "title")}
+    assert titles >= {"predictions", "worst"}
+    assert titles - set(_FOLDERS) == set()
+
+
+@pytest.mark.parametrize(("validated", "why"), [(-1, " (no validation was run, so there is no best one)"), (2, "")])
+def test_without_a_best_checkpoint_the_last_one_is_used(
+    validated: int, why: str, trainer: Trainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder := Path("runs/fit/version_0/checkpoints")).mkdir(parents=True)
+    (last := folder / "last.ckpt").touch()
+    trainer.checkpoint_callback.best_model_path = ""  # type: ignore[union-attr]  # it is a BestCheckpoint
+    trainer.callbacks.append(saver := LastCheckpoint())  # type: ignore[attr-defined]  # set out of mypy's sight
+    saver.file = last
+    noted(trainer).validated = validated
+    print_summary(trainer, 1.0)
+    assert capsys.readouterr().out.endswith(
+        f"Last checkpoint: {last}{why}\nTo use it: visiontasks predict {last} IMAGES_OR_FOLDER\n"
     )
 
 

@@ -60,7 +60,7 @@ def check_goes_on(folder: Path, config: Namespace) -> None:
     before, now = _choices(read_config(folder)), _choices(config)
     # A class may have several import paths.
     classes = [flag for flag in ("model", "data") if flag in before and flag in now]
-    changed = {flag for flag in classes if before[flag].rpartition(".")[2] != now[flag].rpartition(".")[2]}
+    changed: set[str] = {flag for flag in classes if before[flag].rpartition(".")[2] != now[flag].rpartition(".")[2]}
     if "data" in changed or _is_elsewhere(before.get("data.root"), now.get("data.root")):
         changed.add("data.root")
     if changed:

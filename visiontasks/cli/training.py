@@ -37,7 +37,7 @@ from visiontasks.cli.runs import begin_anew, choose_run, line_that_goes_on, plac
 from visiontasks.cli.saved_config import SaveConfig, check_goes_on
 from visiontasks.cli.scoring import add_split_flag, match_checkpoint
 from visiontasks.cli.screen import screen_callbacks
-from visiontasks.cli.start import describe_figures, describe_start
+from visiontasks.cli.start import describe_start
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
@@ -246,8 +246,6 @@ class TrainingCLI(LightningCLI):
         if path is None:
             begin_anew(self.chosen_run, self.trainer.loggers)
             self._say(describe_start(self.model, self.datamodule.image_size))
-        if self.trainer.progress_bar_callback is not None:
-            self._say(describe_figures(self.model))
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start
