@@ -146,7 +146,7 @@ def test_a_training_ends_with_its_figures_its_time_and_its_files(
 
 
 def test_the_folders_that_are_described_are_those_of_the_callbacks() -> None:
-    kinds = [getattr(callbacks, name) for name in callbacks.__all__]
+    kinds = [getattr(callbacks, name) for name in dir(callbacks)]
     titles = {kind.title for kind in kinds if hasattr(kind, "title")}
     assert titles >= {"predictions", "worst"}
     assert titles - set(_FOLDERS) == set()
