@@ -105,6 +105,24 @@ def test_a_folder_without_checkpoints_is_named_with_what_it_holds(tmp_path: Path
     assert newest_checkpoint(tmp_path) is None
 
 
+def test_a_training_that_saved_no_checkpoint_is_not_named_as_a_folder_to_give(tmp_path: Path) -> None:
+    first = tmp_path / "version_0"
+    first.mkdir()
+    message = (
+        rf"in '{tmp_path}': version_0 has none, because the training ended before it saved one, or still runs\. Give"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        resolve_checkpoint(tmp_path)
+    (first / "config.yaml").write_text("a: 1")
+    with pytest.raises(
+        CheckpointError, match=r"it holds config\.yaml\. Its training ended before it saved one, or still"
+    ):
+        resolve_checkpoint(first)
+    (tmp_path / "version_1").mkdir()
+    with pytest.raises(CheckpointError, match=r": none of its 2 versions has one, because the training ended before"):
+        resolve_checkpoint(tmp_path, going_on=True)
+
+
 def test_the_newest_is_that_of_most_steps(run: Path) -> None:
     assert newest_checkpoint(run) == run / "checkpoints" / "last.ckpt"
     save(run / "hpc_ckpt_2.ckpt", 31)

@@ -180,9 +180,14 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _newest_version(folder: Path) -> Path:
+def _versions(folder: Path) -> list[Path]:
+    """List the run folders of a name, the newest first."""
     versions = [path for path in folder.glob("version_*") if path.name.removeprefix("version_").isdecimal()]
-    for version in sorted(versions, key=lambda path: int(path.name.removeprefix("version_")), reverse=True):
+    return sorted(versions, key=lambda path: int(path.name.removeprefix("version_")), reverse=True)
+
+
+def _newest_version(folder: Path) -> Path:
+    for version in _versions(folder):
         if checkpoints_in(version):
             return version
     raise CheckpointError(_nothing_in(folder))
@@ -193,9 +198,14 @@ def _nothing_in(folder: Path) -> str:
     held = (
         f"it holds {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else "it is empty or missing"
     )
-    return (
-        f"There is no checkpoint in {str(folder)!r}: {held}. Give a run folder, such as runs/fit/version_0, or a file."
-    )
+    remedy = "Give a run folder, such as runs/fit/version_0, or a file."
+    if is_run_folder(folder):
+        remedy = "Its training ended before it saved one, or still runs: give another run folder, or a file."
+    elif versions := _versions(folder):
+        runs = f"{versions[0].name} has none" if len(versions) == 1 else f"none of its {len(versions)} versions has one"
+        held = f"{runs}, because the training ended before it saved one, or still runs"
+        remedy = "Give another run folder, or a file."
+    return f"There is no checkpoint in {str(folder)!r}: {held}. {remedy}"
 
 
 def _missing(path: Path) -> str:

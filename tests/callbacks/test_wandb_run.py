@@ -1,6 +1,7 @@
 """What Weights & Biases is told of a run, and how long its end is waited for."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -32,7 +33,7 @@ class Fingerprinted:
 
 
 def trainer_of(*, first: bool = True, data: Any = None) -> tuple[Any, Any]:  # noqa: ANN401 (a data module)
-    run = Mock(id="abc", config=Config(), tags=("mine",))
+    run = Mock(id="abc", dir=str(Path.cwd() / "runs/wandb/run-1/files"), offline=False, config=Config(), tags=("mine",))
     logger = Mock(WandbLogger, experiment=run)
     logger.name = "project"
     trainer = Mock(Trainer, is_global_zero=first, loggers=[Mock(CSVLogger), logger], datamodule=data)
@@ -83,7 +84,18 @@ def test_the_end_of_a_run_is_waited_for_as_long_as_asked() -> None:
     run.finish.side_effect = lambda: gate.wait(0.2) and None
     finish_runs(trainer, 30.0)  # no warning
     run.finish.side_effect = lambda: gate.wait(30)
-    run.dir = "runs/here"
-    with pytest.warns(UserWarning, match=r"not ended its upload within 0\.05 s; the rest is in runs/here"):
+    message = r"not ended its upload within 0\.05 s; the rest is in runs/wandb/run-1\. To upload it: wandb sync runs"
+    with pytest.warns(UserWarning, match=message):
         finish_runs(trainer, 0.05)
     gate.set()
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_where_a_run_that_is_offline_is_kept_is_printed(offline: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer, run = trainer_of()
+    run.offline = offline
+    finish_runs(trainer)
+    expected = (
+        "The run of Weights & Biases is offline, in runs/wandb/run-1. To upload it: wandb sync runs/wandb/run-1\n"
+    )
+    assert capsys.readouterr().out == (expected if offline else "")

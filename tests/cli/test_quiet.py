@@ -17,6 +17,7 @@ SILENT: dict[str, type[Warning]] = {
     "The dirpath has changed from 'a' to 'b'": UserWarning,
     "Be aware that when using `ckpt_path`, callbacks used": UserWarning,
     "It is recommended to use `self.log('a', ..., sync_dist=True)` when logging on epoch level in": UserWarning,
+    "`ModelCheckpoint(monitor='val/map')` could not find the monitored key in the returned metrics: []": UserWarning,
     "Found 3 module(s) in eval mode at the start of training": UserWarning,
     "The 'train_dataloader' does not have many workers": UserWarning,
 }

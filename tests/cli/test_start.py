@@ -1,14 +1,16 @@
 """What a training starts from, in a line at its begin."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 
-from visiontasks import AutoencodingTask, ClassificationTask, SegmentationTask, create_backbone
-from visiontasks.cli.start import describe_start
+from visiontasks import AutoencodingTask, ClassificationTask, SegmentationTask, ShapesDataModule, create_backbone
+from visiontasks.cli.start import describe_figures, describe_start, will_validate
 from visiontasks.cli.training import TrainingCLI
 
 SIZE = (224, 224)
@@ -65,6 +67,44 @@ def test_weights_that_were_loaded_or_a_backbone_of_ones_own_are_not_random(tmp_p
     assert describe_start(task, SIZE) is None
     own = create_backbone("cnn", filters=(4,))
     assert describe_start(ClassificationTask(4, backbone=own), SIZE) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "validated"),
+    [
+        ({"max_epochs": 1}, True),
+        ({"max_epochs": 1, "limit_val_batches": 0}, False),
+        ({"max_epochs": 2, "check_val_every_n_epoch": 3}, False),
+        ({"max_epochs": 3, "check_val_every_n_epoch": 3}, True),
+        ({"max_epochs": -1, "max_steps": 3}, False),
+        ({"max_epochs": -1, "max_steps": 4}, True),
+        ({"max_epochs": -1, "max_steps": 2, "val_check_interval": 0.5}, True),
+        ({"max_epochs": -1, "max_steps": 2, "accumulate_grad_batches": 2}, True),
+        ({"max_epochs": -1, "max_steps": 4, "val_check_interval": 5, "check_val_every_n_epoch": None}, False),
+        ({"max_epochs": -1, "max_steps": 5, "val_check_interval": 5, "check_val_every_n_epoch": None}, True),
+    ],
+    ids=str,
+)
+def test_whether_there_will_be_a_validation_is_known_at_the_start(
+    options: dict[str, Any], validated: bool, make_trainer: Callable[..., Trainer]
+) -> None:
+    class Asked(Callback):
+        said, seen = False, False
+
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.said = will_validate(trainer)
+
+        def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            self.seen = True
+
+    trainer = make_trainer(callbacks=[asked := Asked()], num_sanity_val_steps=0, **options)
+    trainer.fit(ClassificationTask(4, **SMALL), ShapesDataModule(train_size=8, val_size=2, batch_size=2, image_size=24))
+    assert (asked.said, asked.seen) == (validated, validated)
+
+
+def test_without_a_validation_no_epoch_is_called_the_best() -> None:
+    said = describe_figures(ClassificationTask(4, **SMALL), validated=False)
+    assert said.endswith("No validation will be run, so no epoch is called the best; last.ckpt keeps the last weights.")
 
 
 def test_a_run_says_it_once(

@@ -72,12 +72,17 @@ def check_contents(log: Log) -> None:
     assert sum(count for _, _, count in rows) == 8
 
 
-def test_one_flag_logs_all_and_a_resumed_training_stays_one_run(folder: Path) -> None:
+def test_one_flag_logs_all_and_a_resumed_training_stays_one_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     start = time.process_time()
     warned = fit("--wandb", "shapes", "--trainer.max_epochs", "1")
     assert len(warned) == 1
     assert warned[0].startswith(NO_KEY)
     assert time.process_time() - start < 60
+    kept = Path(capsys.readouterr().out.splitlines()[-1].rpartition("To upload it: wandb sync ")[2])
+    assert list(kept.glob("run-*.wandb"))
+    assert kept.parent == Path("runs/wandb")
     (log,) = read_logs(folder / "runs")
     assert (log.project, log.name, log.tags) == ("shapes", "fit", ["ClassificationTask", "ShapesDataModule"])
     check_contents(log)

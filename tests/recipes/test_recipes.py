@@ -90,7 +90,7 @@ def test_the_best_epoch_is_tested_and_a_run_can_be_repeated(folder: Path) -> Non
     assert (run / "predictions" / "test.png").exists()
     # The saved configuration runs again, and a flag wins over it.
     again = start("quickstart", folder, "--config", str(run / "config.yaml"), "--trainer.max_epochs", "1")
-    assert "Trained 1 epochs" in again
+    assert "Trained 1 epoch " in again
 
 
 def test_label_efficiency(folder: Path) -> None:

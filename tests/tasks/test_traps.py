@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import BackboneFinetuning, Callback, EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 from visiontasks import ClassificationTask, LocalizationTask, SegmentationTask, ShapesDataModule, create_backbone
@@ -79,6 +79,20 @@ class TestFewSteps:
         fit(ClassificationTask(4, **SMALL), fast_dev_run=True)
         fit(ClassificationTask(4, **SMALL), max_epochs=25).save_checkpoint(tmp_path / "a.ckpt")
         fit(ClassificationTask(4, backbone_weights=tmp_path / "a.ckpt", **SMALL), max_epochs=1)
+
+
+class TestUnfreezing:
+    @pytest.mark.parametrize(
+        ("options", "last"),
+        [({"max_epochs": 2}, 1), ({"max_epochs": -1, "max_steps": 3}, 1), ({"accumulate_grad_batches": 2}, 1)],
+    )
+    def test_one_after_the_end_is_warned_of(self, options: dict[str, Any], last: int) -> None:
+        warning = rf"at epoch 2, and the last epoch is {last}, counted from 0.*, by max_epochs=3 or more\."
+        with pytest.warns(UserWarning, match=warning):
+            fit(ClassificationTask(4, **SMALL), None, BackboneFinetuning(last + 1), **options)
+
+    def test_one_before_it_is_not(self) -> None:
+        fit(ClassificationTask(4, freeze="all", **SMALL), None, BackboneFinetuning(1))
 
 
 class TestLabels:

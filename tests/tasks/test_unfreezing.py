@@ -57,7 +57,8 @@ def test_an_unfrozen_backbone_follows_the_schedule(schedule: Any, fit: Fit, batc
     notes = Notes()
     task = ClassificationTask(3, backbone_options=SMALL, freeze="all", lr_scheduler=schedule, warmup=0.0)
     before = {key: value.clone() for key, value in task.backbone.state_dict().items()}
-    trainer = fit(task, [batch] * 2, max_epochs=1, callbacks=[unfreezing()])
+    with pytest.warns(UserWarning, match="unfreezes the backbone at epoch 1, and the last epoch is 0"):
+        trainer = fit(task, [batch] * 2, max_epochs=1, callbacks=[unfreezing()])
     assert all(torch.equal(value, before[key]) for key, value in task.backbone.state_dict().items())
 
     task = ClassificationTask(3, backbone_options=SMALL, freeze="all", lr_scheduler=schedule, warmup=0.0)
@@ -99,6 +100,19 @@ def test_batch_norm_stays_frozen_where_the_callback_leaves_it_out(fit: Fit, batc
     fit(task, [batch], max_epochs=2, callbacks=[unfreezing(train_bn=False)])
     changed = {key for key, value in task.backbone.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"stages.0.0.conv.weight", "stages.1.0.conv.weight"}
+
+
+def test_it_is_said_once_when_a_backbone_is_unfrozen(
+    fit: Fit, batch: ClassificationBatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = ClassificationTask(3, backbone_options=SMALL, freeze="all")
+    number = sum(parameter.numel() for parameter in task.parameters())
+    with caplog.at_level("INFO"):
+        fit(task, [batch], max_epochs=3, callbacks=[unfreezing()])
+    (said,) = (text for text in caplog.messages if "unfrozen" in text)
+    assert said == (
+        f"Epoch 1: a callback has unfrozen layers. From now on {number} of {number} parameters are trained."
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed from")

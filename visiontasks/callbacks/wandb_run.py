@@ -1,6 +1,8 @@
 """Description of a run in Weights & Biases besides its metrics, and how the run resumes and ends."""
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -69,6 +71,8 @@ class WandbRun(Callback):
 def finish_runs(trainer: Trainer, seconds: float = 60.0) -> None:
     """End the runs of Weights & Biases, and wait for a limited time until everything is uploaded.
 
+    Where a run is that is offline is printed.
+
     Args:
         trainer: The Trainer of the run.
         seconds: Maximum waiting time; the rest is left in the folder of the run, from which ``wandb sync`` uploads it.
@@ -83,8 +87,13 @@ def finish_runs(trainer: Trainer, seconds: float = 60.0) -> None:
         ending = Thread(target=run.finish, daemon=True)
         ending.start()
         ending.join(seconds)
+        folder = Path(run.dir).parent
+        folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        upload = shlex.join(["wandb", "sync", str(folder)])
         if ending.is_alive():
             rank_zero_warn(
-                f"Weights & Biases has not ended its upload within {seconds:g} s; the rest is in {run.dir}. "
-                "'wandb sync' uploads it."
+                f"Weights & Biases has not ended its upload within {seconds:g} s; the rest is in {folder}. To upload "
+                f"it: {upload}"
             )
+        elif run.offline:
+            print(f"The run of Weights & Biases is offline, in {folder}. To upload it: {upload}", flush=True)

@@ -80,8 +80,8 @@ class Length(Callback):
             passes = f" An epoch, a pass over the training images, has {each:.0f} steps." if each < math.inf else ""
             return f"{text}{limit}.{passes}"
         text = (
-            f"Length: {_count(trainer.max_epochs, 'epoch')} (passes over the training images), {_count(each, 'step')} "
-            f"(batches) each, {_count(total, 'step')} in all{limit}."
+            f"Length: {counted(trainer.max_epochs, 'epoch')} (passes over the training images), "
+            f"{counted(each, 'step')} (batches) each, {counted(total, 'step')} in all{limit}."
         )
         if self._given:
             return text
@@ -91,7 +91,8 @@ class Length(Callback):
         )
 
 
-def _count(number: float | None, what: str) -> str:
+def counted(number: float | None, what: str) -> str:
+    """Write a number of things, such as ``"1 epoch"`` or ``"2 epochs"``."""
     return f"{number:.0f} {what}{'' if number == 1 else 's'}"
 
 

@@ -25,6 +25,8 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
     # Our metrics are synchronised over all processes before they are logged; averaging again would change nothing.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*when logging on epoch level.*")
+    # Without any validation there is no best checkpoint, which is said at the start and at the end.
+    warnings.filterwarnings("ignore", message=r"`ModelCheckpoint\(monitor='val/.*could not find the monitored key")
     # A frozen backbone is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     # Data in memory need no workers.

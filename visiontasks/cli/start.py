@@ -1,6 +1,9 @@
 """What a training starts from, in a line for somebody who knows neither the library nor its networks."""
 
+import math
 from typing import Any
+
+from lightning.pytorch import Trainer
 
 from visiontasks.backbones.published import PUBLISHED
 from visiontasks.backbones.timm_backbone import TIMM
@@ -40,14 +43,42 @@ def describe_start(task: Task, image_size: tuple[int, int] | None) -> str | None
     )
 
 
-def describe_figures(task: Task) -> str:
-    """Say what the figures of each epoch are, and by which the best one is chosen."""
+def describe_figures(task: Task, *, validated: bool = True) -> str:
+    """Say what the figures of each epoch are, and by which the best one is chosen.
+
+    Args:
+        task: The task.
+        validated: Whether there will be a validation.
+    """
+    if not validated:
+        return (
+            "An epoch has a line: train/ are figures of the training images, and training lowers the loss. No "
+            "validation will be run, so no epoch is called the best; last.ckpt keeps the last weights."
+        )
     most = "highest" if task.monitor_mode == "max" else "lowest"
     return (
         "An epoch has a line: train/ are figures of the training images, val/ of the validation images, and training "
         f"lowers the loss. The epoch of the {most} {task.monitor} is the best, of equals the first; its weights are "
         "kept, and in last.ckpt those of the last epoch."
     )
+
+
+def will_validate(trainer: Trainer) -> bool:
+    """Return whether a training has a validation before it ends, as far as is known when it starts.
+
+    Args:
+        trainer: The Trainer, in ``on_train_start``.
+    """
+    every, epochs, steps = trainer.check_val_every_n_epoch, trainer.max_epochs, trainer.max_steps
+    if not trainer.enable_validation:
+        return False
+    if every is not None and 0 <= (-1 if epochs is None else epochs) < every:
+        return False
+    batches, after = float(trainer.num_training_batches), trainer.val_check_batch
+    if after is None or math.isinf(batches):  # by the time, or in a stream
+        return True
+    first = after if every is None else (every - 1) * batches + min(after, batches)
+    return steps < 0 or steps * trainer.accumulate_grad_batches >= first
 
 
 def _has_published(name: str) -> bool:

@@ -85,8 +85,8 @@ def _go_offline(reason: str) -> None:
     # Processes that are started later find it there and do not warn again.
     os.environ["WANDB_MODE"] = "offline"
     rank_zero_warn(
-        f"{reason} The run is kept in a folder, from where 'wandb sync' uploads it. 'wandb login' or the variable "
-        "WANDB_API_KEY gives a key; WANDB_MODE=offline chooses this without a warning."
+        f"{reason} The run is kept in a folder, which is named at the end, and 'wandb sync' uploads it. 'wandb login' "
+        "or the variable WANDB_API_KEY gives a key; WANDB_MODE=offline chooses this without a warning."
     )
 
 

@@ -34,10 +34,10 @@ from visiontasks.cli.optimizers import with_full_names, with_own_options
 from visiontasks.cli.parser import Parser, chosen_class, flag_value
 from visiontasks.cli.runs import add_flags as add_flags_of_run
 from visiontasks.cli.runs import begin_anew, choose_run, line_that_goes_on, placed_loggers
-from visiontasks.cli.saved_config import SaveConfig
+from visiontasks.cli.saved_config import SaveConfig, check_goes_on
 from visiontasks.cli.scoring import add_split_flag, match_checkpoint
 from visiontasks.cli.screen import screen_callbacks
-from visiontasks.cli.start import describe_figures, describe_start
+from visiontasks.cli.start import describe_start
 from visiontasks.cli.summary import PrintedFigures, print_summary
 from visiontasks.cli.tracking import add_flags, leave_out_unset, prepare_loggers
 from visiontasks.data.lightning_modules import VisionDataModule
@@ -144,15 +144,17 @@ class TrainingCLI(LightningCLI):
         """Choose the precision by the hardware unless the user does.
 
         Raises:
-            ArgumentError: If there is no checkpoint to evaluate.
+            ArgumentError: If there is no checkpoint to evaluate, or the run that goes on is of another task or data.
         """
         if self.evaluates and self.config.ckpt_path is None:
             message = f"visiontasks {self.command} scores a checkpoint: give --ckpt_path FILE."
             raise ArgumentError(message)
         # Before anything is built or a run folder is made.
         self.chosen_run = choose_run(self.config, self.command, self.evaluates)
-        self._say(self.chosen_run.message)
         path = self.chosen_run.checkpoint
+        if self.chosen_run.folder is not None and path is not None:
+            check_goes_on(self.chosen_run.folder, self.config)
+        self._say(self.chosen_run.message)
         checkpoint = {} if path is None else read_checkpoint(path, keep=True)
         resumed = {} if self.evaluates else checkpoint.get("callbacks", {}).get(WandbRun.__qualname__, {})
         prepare_loggers(self.config, self.chosen_run, resumed)
@@ -244,8 +246,6 @@ class TrainingCLI(LightningCLI):
         if path is None:
             begin_anew(self.chosen_run, self.trainer.loggers)
             self._say(describe_start(self.model, self.datamodule.image_size))
-        if self.trainer.progress_bar_callback is not None:
-            self._say(describe_figures(self.model))
         start = time.perf_counter()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=path)
         seconds = time.perf_counter() - start

@@ -16,7 +16,7 @@ from visiontasks.tasks.checkpoint_io import use_safe_io
 from visiontasks.tasks.normalization import MEASURED, check_values
 from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
-from visiontasks.tasks.traps import check_length, check_monitors, check_start
+from visiontasks.tasks.traps import check_length, check_monitors, check_start, check_unfreezing
 from visiontasks.tasks.views import SeenImages
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Preparation(OwnedCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Warn if the training is too short."""
         check_length(trainer, cast("Task", pl_module))
+        check_unfreezing(trainer)
 
     def on_train_batch_start(
         self,

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import BaseFinetuning, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import BackboneFinetuning, BaseFinetuning, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_warn
 
 from visiontasks.errors import ArgumentError, listed, near_matches
@@ -77,6 +77,26 @@ def check_length(trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
         f"least {FEWEST_STEPS}. Train longer, by {remedy} or more, or take a smaller batch_size, with which an epoch "
         "has more steps."
     )
+
+
+def check_unfreezing(trainer: Trainer) -> None:
+    """Warn if a training ends before the epoch in which its backbone is to be unfrozen.
+
+    Args:
+        trainer: The Trainer, when it has the training loader.
+    """
+    batches, steps = trainer.num_training_batches, trainer.estimated_stepping_batches
+    if trainer.fast_dev_run or math.isinf(batches) or math.isinf(steps):  # type: ignore[attr-defined]  # as below
+        return
+    epochs = math.ceil(steps / math.ceil(batches / trainer.accumulate_grad_batches))
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set out of mypy's sight
+        if isinstance(callback, BackboneFinetuning) and callback.unfreeze_backbone_at_epoch >= epochs:
+            epoch = callback.unfreeze_backbone_at_epoch
+            rank_zero_warn(
+                f"{type(callback).__name__} unfreezes the backbone at epoch {epoch}, and the last epoch is "
+                f"{epochs - 1}, counted from 0: the backbone is never trained. Give the callback a lower "
+                f"unfreeze_backbone_at_epoch, or train longer, by max_epochs={epoch + 1} or more."
+            )
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import StochasticWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_info
 from torch.optim import Optimizer
 
 from visiontasks.backbones.backbone import Freeze
@@ -81,8 +82,16 @@ class Unfreezing(OwnedCallback):
             raise CheckpointError(message)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set up training of what a callback has unfrozen."""
+        """Set up training of what a callback has unfrozen, and say that it is trained from now on."""
+        before = self._joined
         self._settle(trainer, cast("Task", pl_module))
+        if self._joined != before:
+            parameters = list(pl_module.parameters())
+            trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+            rank_zero_info(
+                f"Epoch {trainer.current_epoch}: a callback has unfrozen layers. From now on {trained:,} of "
+                f"{sum(parameter.numel() for parameter in parameters):,} parameters are trained."
+            )
 
     def _settle(self, trainer: Trainer, task: "visiontasks.tasks.task.Task") -> None:
         optimizer = trainer.optimizers[0]
