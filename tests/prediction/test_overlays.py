@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
 import torch
 
+from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction
 from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.results import run_lengths
@@ -50,3 +52,8 @@ def test_instances_have_a_colour_each_and_the_most_probable_is_on_top() -> None:
     assert picture[:, 120, 130].tolist() == (0.55 * second.round() + first).round().tolist()
     assert not picture[:, 180].any()
     assert torch.equal(draw_prediction(both.at_least(0.85), [])[:, 120, 160:], torch.zeros(3, 140, dtype=torch.uint8))
+
+
+def test_a_prediction_without_its_image_says_how_to_keep_it() -> None:
+    with pytest.raises(ArgumentError, match="predict with keep_images=True"):
+        draw_prediction(Prediction(0, (100, 100), (1,), ("cat",), (0.9,)), ["cat"])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from lightning.pytorch import Trainer
 
@@ -42,7 +43,7 @@ total                      999   1.00 M              -
     ("view", "image_size", "data_size", "expected"),
     [
         ({"policy": "Stretch", "size": [30, 40], "multiple": 1}, None, None, (30, 40)),
-        ({"policy": "Within", "shorter": 800, "longer": 1333, "multiple": 32}, None, (384, 384), (800, 1344)),
+        ({"policy": "Within", "shorter": 800, "longer": 1333, "multiple": 32}, None, (384, 384), (800, 1088)),
         ({"policy": "Whole", "multiple": 1}, None, (384, 384), (384, 384)),
         (None, (50, 60), (384, 384), (50, 60)),
         (None, None, None, (224, 224)),
@@ -57,3 +58,15 @@ def test_the_image_is_that_of_evaluation(
     task = (DetectionTask if view and "shorter" in view else SegmentationTask)(2, image_size=image_size)
     task.view = view
     assert counted_size(task, data_size and SimpleNamespace(size=data_size)) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [((480, 640), (160, 224)), ((900, 300), (480, 160)), ((0, 0), (160, 224))]
+)
+def test_where_images_keep_their_shape_it_is_that_of_the_first(
+    written: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    task = DetectionTask(2)
+    task.view = {"policy": "Within", "shorter": 160, "longer": 1333, "multiple": 32}
+    index = SimpleNamespace(sizes=np.array([written, (10, 10)]))
+    assert counted_size(task, SimpleNamespace(train_set=SimpleNamespace(index=index))) == expected
