@@ -115,3 +115,9 @@ def test_proposals_are_read_for_detection(tmp_path: Path, monkeypatch: pytest.Mo
     data = COCODataModule(write_coco(tmp_path), proposals="boxes.npz")
     assert type(data.dataset("val")) is ProposalDataset
     assert made["proposals"] == "boxes.npz"
+
+
+@pytest.mark.parametrize(("task", "size"), [("detection", 4), ("instances", 4), ("segmentation", 16)])
+def test_large_images_come_in_small_batches(task: Any, size: int) -> None:  # noqa: ANN401 - of several literals
+    assert COCODataModule("anywhere", task).batch_size == size
+    assert COCODataModule("anywhere", task, batch_size=7).batch_size == 7

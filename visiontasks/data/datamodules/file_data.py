@@ -78,7 +78,7 @@ class FileData(VisionData):
         on_error: ``"raise"`` stops at a file that cannot be read; ``"skip"`` leaves the file out and counts it.
         cache: Whether decoded images are kept in memory.
         proposals: Detection: a file of proposals for the batches, see :mod:`visiontasks.data.index.proposal_files`.
-        batch_size: Images per training batch and process.
+        batch_size: Images per training batch and process; by default 4 for ``detection`` and ``instances``, else 16.
         num_workers: Processes that prepare batches; by default one per core, 8 at most.
         **kwargs: Arguments of :class:`~visiontasks.data.vision_data.VisionData`.
 
@@ -120,15 +120,15 @@ class FileData(VisionData):
         on_error: Literal["raise", "skip"] = "raise",
         cache: bool = False,
         proposals: str | None = None,
-        batch_size: int = 16,
+        batch_size: int | None = None,
         num_workers: int | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of VisionData)
     ) -> None:
         kwargs["num_workers"] = usable_cores(8) if num_workers is None else num_workers
-        super().__init__(batch_size=batch_size, **kwargs)
         if task not in self.tasks:
             message = f"task is {task!r}, which {type(self).__name__} has no data for. {near_matches(task, self.tasks)}"
             raise ArgumentError(message)
+        super().__init__(batch_size=FILE_TASKS[task].batch_size if batch_size is None else batch_size, **kwargs)
         self.root, self.task, self.in_channels = Path(root), task, in_channels
         check_choice("exif", exif, ("apply", "ignore"))
         self.value_range, self.exif, self.shorter, self.longer = check_value_range(value_range), exif, shorter, longer

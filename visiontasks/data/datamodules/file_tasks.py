@@ -54,6 +54,7 @@ class FileTask(NamedTuple):
         evaluation: How the images of validation, test and prediction are.
         size: Default height and width in pixels; None if images keep their aspect ratio by default.
         multiple: The height and width of batches are padded to a multiple of this number.
+        batch_size: Default number of images in a batch.
     """
 
     dataset: type[FileDataset[Any]]
@@ -61,6 +62,7 @@ class FileTask(NamedTuple):
     evaluation: Callable[[Sizes], Resizing]
     size: tuple[int, int] | None
     multiple: int = 1
+    batch_size: int = 16
 
     def stretched(self) -> "FileTask":
         """Return the preparation for images that are stretched to one size."""
@@ -162,6 +164,7 @@ _DETECTION = FileTask(
     evaluation=lambda sizes: Within(sizes.shorter, sizes.longer),
     size=None,
     multiple=32,
+    batch_size=4,
 )
 
 FILE_TASKS = {
