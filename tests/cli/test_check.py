@@ -1,9 +1,11 @@
 """How a check is printed, whatever was found."""
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from visiontasks.cli import check, main
@@ -74,3 +76,17 @@ def test_everything_is_printed_as_json(
     assert printed["exit_code"] == 2
     assert main(["check", "--quick"]) == 2
     assert asked == [(9, True), (2000, False)]
+
+
+def test_annotations_alone_are_those_of_the_data_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        PIL.Image.new("RGB", (40, 30)).save(tmp_path / "images" / split / f"{split}.png")
+        (tmp_path / "labels" / split / f"{split}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [cat]\n")
+    # Without a root: defaults of another data module would name one.
+    assert main(["check", "--quick", "--data", "YOLODataModule", "--data.yaml", str(tmp_path / "data.yaml")]) == 0
+    assert "0 errors, 0 warnings." in capsys.readouterr().out
