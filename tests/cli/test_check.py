@@ -1,6 +1,8 @@
 """How a check is printed, whatever was found."""
 
+import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +13,7 @@ import pytest
 from visiontasks.cli import check, main
 from visiontasks.data.check import Report
 from visiontasks.data.check_files import SplitReport
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.index.problems import Problem
 
 
@@ -48,6 +51,21 @@ def test_problems_come_by_kind_and_then_a_table(found: Report) -> None:
     assert check.describe(Report((), None, {"train": SplitReport(1, np.zeros(0, np.int64))}, [])) == (
         "                    train\nimages                  1\nheight x width  not known\n\n0 errors, 0 warnings."
     )
+
+
+def test_what_is_not_learnt_is_counted() -> None:
+    polygons = SplitReport(2, np.array([3]), unread_masks=1200)
+    lines = check.describe(Report(("cat",), "objects", {"train": polygons, "val": polygons}, [])).splitlines()
+    assert "2,400 objects have polygons or masks: --data.task instances reads them." in lines
+    void = SplitReport(2, np.array([30, 44]), ignored_pixels=26)
+    report = Report(("sky", "road"), "pixels", {"train": void, "val": SplitReport(1, np.array([5, 5]))}, [])
+    assert "pixels ignored  26 (26 %)    0 (0 %)" in check.describe(report)
+    assert "'ignored_pixels': 26" in str(check._plain(report))
+
+
+def test_the_flags_that_are_named_exist() -> None:
+    flags = set(re.findall(r"--data\.(\w+)", check._DRAWN))
+    assert flags == {"fractions", "split_seed"} <= inspect.signature(FileData).parameters.keys()
 
 
 def test_everything_is_printed_as_json(
