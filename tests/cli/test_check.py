@@ -1,14 +1,19 @@
 """How a check is printed, whatever was found."""
 
+import inspect
 import json
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from visiontasks.cli import check, main
 from visiontasks.data.check import Report
 from visiontasks.data.check_files import SplitReport
+from visiontasks.data.datamodules.file_data import FileData
 from visiontasks.data.index.problems import Problem
 
 
@@ -48,6 +53,21 @@ def test_problems_come_by_kind_and_then_a_table(found: Report) -> None:
     )
 
 
+def test_what_is_not_learnt_is_counted() -> None:
+    polygons = SplitReport(2, np.array([3]), unread_masks=1200)
+    lines = check.describe(Report(("cat",), "objects", {"train": polygons, "val": polygons}, [])).splitlines()
+    assert "2,400 objects have polygons or masks: --data.task instances reads them." in lines
+    void = SplitReport(2, np.array([30, 44]), ignored_pixels=26)
+    report = Report(("sky", "road"), "pixels", {"train": void, "val": SplitReport(1, np.array([5, 5]))}, [])
+    assert "pixels ignored  26 (26 %)    0 (0 %)" in check.describe(report)
+    assert "'ignored_pixels': 26" in str(check._plain(report))
+
+
+def test_the_flags_that_are_named_exist() -> None:
+    flags = set(re.findall(r"--data\.(\w+)", check._DRAWN))
+    assert flags == {"fractions", "split_seed"} <= inspect.signature(FileData).parameters.keys()
+
+
 def test_everything_is_printed_as_json(
     found: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,3 +94,17 @@ def test_everything_is_printed_as_json(
     assert printed["exit_code"] == 2
     assert main(["check", "--quick"]) == 2
     assert asked == [(9, True), (2000, False)]
+
+
+def test_annotations_alone_are_those_of_the_data_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        PIL.Image.new("RGB", (40, 30)).save(tmp_path / "images" / split / f"{split}.png")
+        (tmp_path / "labels" / split / f"{split}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [cat]\n")
+    # Without a root: defaults of another data module would name one.
+    assert main(["check", "--quick", "--data", "YOLODataModule", "--data.yaml", str(tmp_path / "data.yaml")]) == 0
+    assert "0 errors, 0 warnings." in capsys.readouterr().out

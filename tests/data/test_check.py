@@ -181,6 +181,7 @@ def test_masks_are_held_to_their_images_and_classes(tmp_path: Path) -> None:
     assert found(report, "warning") == [("every pixel is ignored", ""), ("class without pixels in training", "")]
     pixels = sum(int(size.prod()) for size in report.splits["val"].sizes)
     assert report.splits["val"].counts.sum() == pixels
+    assert (report.splits["train"].ignored_pixels, report.splits["val"].ignored_pixels) == (48 * 48, 0)
     quick = check(MaskFolderDataModule(tmp_path, class_names=names, num_workers=0), files=False)
     assert quick.counted is None
     assert [kind for kind, _ in found(quick, "error")] == ["mask cannot be used"]  # the first of them
@@ -216,6 +217,13 @@ def test_one_class_leaves_nothing_to_learn(tmp_path: Path) -> None:
     report = check(FolderDataModule(tmp_path, num_workers=0), files=False)
     assert ("only one class", "pictures") in [(problem.kind, problem.record) for problem in report.problems]
     assert "only one class" not in str(check(FolderDataModule(tmp_path, "autoencoding"), files=False).problems)
+
+
+def test_masks_that_a_detector_does_not_learn_are_counted(tmp_path: Path) -> None:
+    write_coco(tmp_path, 4)
+    for task, boxes in (("detection", True), ("instances", False), ("classification", False)):
+        train = check(coco(tmp_path, task=task), files=False).splits["train"]
+        assert train.unread_masks == (train.counts.sum() if boxes else 0)
 
 
 def test_data_in_memory_are_counted(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ def test_another_image_size_than_in_training_is_said(
     data = ShapesDataModule(train_size=4, val_size=2, test_size=2, batch_size=2, image_size=(24, 20))
     with pytest.warns(UserWarning, match=r"The images are 24 x 20 pixels .*, the task was trained on 16 x 16"):
         make_trainer().test(ClassificationTask(4, backbone_options=SMALL), data, str(shapes_checkpoint), verbose=False)
+    # A size for evaluation is meant to be another; warnings are errors.
+    data.eval_size = (24, 20)
+    make_trainer().test(ClassificationTask(4, backbone_options=SMALL), data, str(shapes_checkpoint), verbose=False)
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])

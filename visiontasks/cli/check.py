@@ -16,7 +16,8 @@ from visiontasks.data.index.problems import Problem, count_kinds
 _SHOWN = 10
 _DRAWN = (
     "Drawn at random: nothing says which images are for training (train), for choosing the best epoch (val) and for "
-    "the final score (test), so they are divided by chance, the same way every time (--data.fractions, --data.seed)."
+    "the final score (test), so they are divided by chance, the same way every time (--data.fractions, "
+    "--data.split_seed)."
 )
 _ORIGINS = {"own": "its own", "list": "listed", "rest": "not listed", "dealt": "drawn at random"}
 
@@ -56,6 +57,8 @@ def describe(report: Report) -> str:
     lines += ["", *_table(report)]
     if any(split.origin == "dealt" for split in report.splits.values()):
         lines += ["", _DRAWN]
+    if unread := sum(split.unread_masks for split in report.splits.values()):
+        lines += ["", f"{unread:,} objects have polygons or masks: --data.task instances reads them."]
     errors = sum(problem.severity == "error" for problem in report.problems)
     warnings = len(report.problems) - errors
     return "\n".join([*lines, "", f"{errors} errors, {warnings} warnings."]).lstrip("\n")
@@ -76,6 +79,8 @@ def _table(report: Report) -> list[str]:
             rows.append([report.counted, *(f"{split.counts.sum():,}" for split in report.splits.values())])
         for label, name in enumerate(report.class_names):
             rows.append([f"  {name}", *(f"{split.counts[label]:,}" for split in report.splits.values())])
+    if any(split.ignored_pixels for split in report.splits.values()):
+        rows.append(["pixels ignored", *(_pixels(split) for split in report.splits.values())])
     if any(split.ignored for split in report.splits.values()):
         rows.append(["objects ignored", *(f"{split.ignored:,}" for split in report.splits.values())])
     if any(split.masks is not None for split in report.splits.values()):
@@ -90,6 +95,11 @@ def _table(report: Report) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
+
+
+def _pixels(split: SplitReport) -> str:
+    share = split.ignored_pixels / max(split.ignored_pixels + int(split.counts.sum()), 1)
+    return f"{split.ignored_pixels:,} ({100 * share:.0f} %)"
 
 
 def _sizes(split: SplitReport) -> str:
@@ -118,6 +128,7 @@ def _plain(report: Report) -> dict[str, object]:
                 else {}
             ),
             "ignored": split.ignored,
+            **({"ignored_pixels": split.ignored_pixels} if report.counted == "pixels" else {}),
             **({} if split.masks is None else {"masks": split.masks}),
             "smallest_size": split.sizes.min(0).tolist() if len(split.sizes) else None,
             "largest_size": split.sizes.max(0).tolist() if len(split.sizes) else None,

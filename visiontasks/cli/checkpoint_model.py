@@ -1,13 +1,14 @@
 """The task of a checkpoint and the data of its run, as flags of the command line."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from visiontasks.cli.from_data import FROM_DATA
 from visiontasks.cli.parser import flag_value
 from visiontasks.cli.run_data import data_of_checkpoint
+from visiontasks.data.datamodules.file_tasks import SIDES
 from visiontasks.import_paths import import_path
 from visiontasks.prediction import find_task
 from visiontasks.runs import resolve_checkpoint
@@ -49,7 +50,7 @@ def _to_score(arguments: Sequence[str]) -> list[str]:
     saved: dict[str, Any] = checkpoint["hyper_parameters"]
     configured, kind = named & {"--config", "-c"}, flag_value("--model", words)
     if not configured and "--data" not in named:
-        words = [f"--data={json.dumps(data_of_checkpoint(resolve_checkpoint(path)))}", *words]
+        words = [f"--data={json.dumps(_without_replaced(data_of_checkpoint(resolve_checkpoint(path)), named))}", *words]
     if configured or kind.startswith("{") or Path(kind).is_file():  # it says itself how the task is made
         known = {f"--model.{name}": saved[name] for name in FROM_DATA if saved.get(name) is not None}
         return [*words, *(f"{flag}={json.dumps(value)}" for flag, value in known.items() if flag not in named)]
@@ -58,6 +59,16 @@ def _to_score(arguments: Sequence[str]) -> list[str]:
     require(descriptions_in(record), given, str(record.get("task")), path)
     # Before all other flags, which are thus those of the user.
     return [f"--model={_described(kind or import_path(find_task(checkpoint, path)), saved)}", *words]
+
+
+def _without_replaced(data: dict[str, Any], named: Set[str]) -> dict[str, Any]:
+    """Take the defaults for the size of the training images where a flag asks for the other kind of size."""
+    sides = dict(zip(("shorter", "longer"), SIDES, strict=True))
+    asked = {flag.removeprefix("--data.") for flag in named}
+    # Not left out: the defaults of another data module would take their place.
+    defaults = ({"image_size": None} if asked & sides.keys() else {}) | (sides if "image_size" in asked else {})
+    arguments = data.get("init_args", {})
+    return data | {"init_args": arguments | {name: defaults[name] for name in defaults.keys() & arguments.keys()}}
 
 
 def _named(words: Sequence[str]) -> set[str]:

@@ -43,7 +43,7 @@ def parse_data(
     words = _with_configured_data(arguments)
     if annotations_only and (of_files := _without_lightning(words)):
         try:
-            return _parse(parser, of_files, datamodules.FolderData)
+            return _parse(parser, of_files, chosen_class("--data", of_files, (datamodules.FolderData,)))
         except ArgumentError:
             return parse_data(command, description, arguments, add_options)  # which tells it of the data module
     from visiontasks.cli.choices import DATA_MODULES

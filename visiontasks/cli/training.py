@@ -75,6 +75,7 @@ class TrainingCLI(LightningCLI):
         self.evaluates = command in ("validate", "test")
         self.defaults = defaults or {}
         program = ["visiontasks", command] if command in COMMANDS else ["python", sys.argv[0]]
+        self.arguments = arguments
         self.line = shlex.join([*program, *arguments])
         description = COMMANDS[command][1] if command in COMMANDS else f"The recipe {command}: fit, with its defaults."
         self.named = chosen_class("--model", arguments, TASKS) if flag_value("--model", arguments) else None
@@ -180,7 +181,8 @@ class TrainingCLI(LightningCLI):
             # The configuration of a run names no folder, so that another run can be started from it.
             self.config.trainer.logger = written
         if self.evaluates:
-            match_checkpoint(self.datamodule, self.model, str(self.chosen_run.checkpoint), self.config_init.split)
+            checkpoint, split = str(self.chosen_run.checkpoint), self.config_init.split
+            match_checkpoint(self.datamodule, self.model, checkpoint, split, self.arguments)
             return
         check_given(given, self.datamodule)
 

@@ -74,9 +74,11 @@ def check(data: VisionData, *, files: bool = True, workers: int | None = None) -
         # In segmentation the last pixel values are the classes of the objects; a split may have others by mistake.
         background = data.num_classes - len(data.splits.class_names)
         counts = np.bincount(background + index.labels, minlength=data.num_classes)[: data.num_classes]
-        masks = int(index.segments.known().sum()) if data.task == "instances" and index.segments is not None else None
-        ignored = int(index.ignore.sum())
-        splits[split] = SplitReport(len(index), counts, known, sides, ignored, masks, data.splits.origin(split))
+        masks = None if index.segments is None else int(index.segments.known().sum())
+        learnt = masks if data.task == "instances" else None
+        unread = masks or 0 if data.task in ("detection", "localization") and "instances" in data.tasks else 0
+        ignored, origin = int(index.ignore.sum()), data.splits.origin(split)
+        splits[split] = SplitReport(len(index), counts, known, sides, ignored, learnt, unread, origin=origin)
         problems += _task_problems(data, split, index, masks=not files)
         if split == "train" and data.task != "segmentation":
             reported = {problem.record for problem in of_split}  # such as empty class folders

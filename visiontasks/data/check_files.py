@@ -41,6 +41,8 @@ class SplitReport:
         boxes: Side of each box in pixels: the square root of its area.
         ignored: Number of counted objects that are marked as ignored.
         masks: Number of objects that have a mask; None if masks are not learnt.
+        unread_masks: Number of objects whose mask is there, but not learnt.
+        ignored_pixels: Number of pixels of masks that are ignored, once files are read.
         origin: Where its images come from, as :meth:`~visiontasks.data.datamodules.splits.Splits.origin` says.
     """
 
@@ -50,6 +52,8 @@ class SplitReport:
     boxes: Float64[np.ndarray, " boxes"] = field(default_factory=lambda: np.zeros(0))
     ignored: int = 0
     masks: int | None = None
+    unread_masks: int = 0
+    ignored_pixels: int = 0
     origin: str = "own"
 
 
@@ -204,7 +208,7 @@ def check_files(
             known = np.array(sizes, np.int64).reshape(-1, 2)
             splits[split].sizes = known[(known > 0).all(1)]
             if data.task == "segmentation":
-                splits[split].counts = pixels[: data.num_classes]
+                splits[split].counts, splits[split].ignored_pixels = pixels[: data.num_classes], int(pixels[IGNORED])
                 # If there are none at all, other problems say why.
                 if split == "train" and splits[split].counts.any():
                     problems += unseen_classes(data.class_names, splits[split].counts, "pixels", str(index.root))

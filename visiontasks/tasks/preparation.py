@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.pytorch import LightningModule, Trainer
@@ -17,7 +18,7 @@ from visiontasks.tasks.normalization import MEASURED, check_values
 from visiontasks.tasks.owned import OwnedCallback, without_owned
 from visiontasks.tasks.record import replace_hyperparameters
 from visiontasks.tasks.traps import check_length, check_monitors, check_start, check_unfreezing
-from visiontasks.tasks.views import SeenImages
+from visiontasks.tasks.views import SeenImages, describe_size
 
 if TYPE_CHECKING:
     import visiontasks.tasks.task
@@ -137,14 +138,15 @@ class Preparation(OwnedCallback):
         """Check that statistics were measured, and warn if images have another size than in training."""
         task = cast("Task", pl_module)
         task.normalize.check_measured()
-        size = getattr(getattr(trainer, "datamodule", None), "image_size", None)
+        data: Any = getattr(trainer, "datamodule", None)
+        if trainer.state.fn == TrainerFn.FITTING or getattr(data, "eval_size", None):  # which asks for another size
+            return
         # The size in the checkpoint: the task's own may come from the present data.
-        trained = task._record.get("image_size")
-        if trainer.state.fn != TrainerFn.FITTING and size and trained and tuple(size) != tuple(trained):
+        size, trained = describe_size(data), describe_size(SimpleNamespace(**task._record))
+        if size and trained and size != trained:
             rank_zero_warn(
-                f"The images are {size[0]} x {size[1]} pixels (height x width), the task was trained on "
-                f"{trained[0]} x {trained[1]}. Results at another size are usually worse: give the data that "
-                "image_size."
+                f"The images are {size}, the task was trained on {trained}. Results at another size are usually worse: "
+                "leave the size of the images out, and it is that of the training."
             )
 
     on_test_start = on_validation_start

@@ -80,6 +80,24 @@ def scale_of(view: View | None) -> float:
     return float((view or WHOLE).get("scale", 1))
 
 
+def describe_size(source: Any) -> str:  # noqa: ANN401 (data, or what a checkpoint records of them)
+    """Describe the size to which images are brought; empty if they are not resized, or nothing is known.
+
+    Args:
+        source: What has a ``view`` or an ``image_size``.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> describe_size(SimpleNamespace(image_size=[240, 320]))
+        '240 x 320 pixels (height x width)'
+    """
+    view: View = getattr(source, "view", None) or {}
+    if view.get("policy") == "Within":
+        return f"within {view['shorter']} x {view['longer']} pixels (shorter x longer side)"
+    size = view.get("size") or getattr(source, "image_size", None)
+    return f"{size[0]} x {size[1]} pixels (height x width)" if size else ""
+
+
 def multiple_of(task: "visiontasks.tasks.task.Task") -> int:
     """Return the number of which the height and width of an evaluated image are a multiple."""
     return int((task.view or WHOLE).get("multiple", 1))

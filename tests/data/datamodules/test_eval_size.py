@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from visiontasks import ClassificationTask, FolderDataModule, MNISTDataModule, ShapesDataModule
+from visiontasks import ClassificationTask, COCODataModule, FolderDataModule, MNISTDataModule, ShapesDataModule
 from visiontasks.data.images.reading import Reading
 from visiontasks.errors import ArgumentError
 from visiontasks.export import export_task
@@ -80,8 +80,12 @@ def test_without_it_all_see_one_size(folder: Path) -> None:
 
 def test_where_images_are_not_stretched_it_is_refused(folder: Path) -> None:
     data = FolderDataModule(folder, "autoencoding", image_size=16, eval_size=24)
-    with pytest.raises(ArgumentError, match=r"eval_size is \(24, 24\), and the task is 'autoencoding'; expected"):
+    with pytest.raises(ArgumentError, match=r"eval_size is \(24, 24\), and .* is set by image_size"):
         _ = data.image_size
+    tasks: tuple[tuple[Any, str], ...] = (("detection", "shorter and longer"), ("segmentation", "scale"))
+    for task, flag in tasks:
+        with pytest.raises(ArgumentError, match=f"The size for {task} is set by {flag}"):
+            _ = COCODataModule(folder, task, eval_size=24).image_size
     for make in (ShapesDataModule, lambda **options: MNISTDataModule(folder, **options)):
         with pytest.raises(ArgumentError, match=r"eval_size is 24, but \w+ does not resize its images"):
             make(eval_size=24)

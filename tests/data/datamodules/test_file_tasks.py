@@ -53,6 +53,28 @@ def test_a_scale_is_for_images_that_are_taken_as_they_are(options: dict[str, Any
         COCODataModule(tmp_path, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"task": "classification", "shorter": 400},
+            "shorter is 400 .* The size for classification is set by image_size",
+        ),
+        (
+            {"task": "segmentation", "longer": 400},
+            "The size for segmentation is set by image_size, that of crops, and scale",
+        ),
+        (
+            {"task": "detection", "shorter": 400, "image_size": 320},
+            "image_size is 320, .* Leave image_size out, or shorter",
+        ),
+    ],
+)
+def test_sides_that_would_have_no_effect_are_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        COCODataModule(tmp_path, **options)
+
+
 @pytest.mark.parametrize("preset", ["none", "light"])
 def test_weak_augmentation_leaves_images_whole(preset: str) -> None:
     assert FILE_TASKS["classification"].training(SIZES._replace(preset=preset)) == Stretch((20, 30))

@@ -225,6 +225,38 @@ def test_images_outside_the_root_are_an_error_that_names_them(tmp_path: Path) ->
     assert len(data.splits["train"].index) == len(data.splits["val"].index) == 1
 
 
+def test_a_description_of_another_data_set_is_refused(tmp_path: Path) -> None:
+    in_folders(tmp_path / "mine")
+    describe(tmp_path / "other", "train: images/train\nval: images/val\n")
+    file = str(tmp_path / "other" / "data.yaml")
+    for exists in (False, True):
+        if exists:
+            in_folders(tmp_path / "other")
+        with pytest.raises(
+            DataError, match=r"describes the images in '.*/other/images/train', and the root is '.*mine'"
+        ):
+            _ = YOLODataModule(tmp_path / "mine", yaml=file).splits["train"]
+    # As Ultralytics has them beside its code, for a folder that is elsewhere on each machine.
+    describe(tmp_path / "other", "path: mine\ntrain: images/train\nval: images/val\n")
+    assert len(YOLODataModule(tmp_path / "mine", yaml=file).splits["train"].index) == 1
+
+
+def test_without_a_root_it_is_the_folder_that_the_description_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_folders(tmp_path / "pictures")
+    describe(tmp_path / "set", "path: ../pictures\ntrain: images/train\nval: images/val\n")
+    monkeypatch.chdir(tmp_path)
+    for file in (str(tmp_path / "set" / "data.yaml"), "set/data.yaml"):
+        data = YOLODataModule(yaml=file)
+        assert data.root == tmp_path / "pictures"
+        assert len(data.splits["train"].index) == len(data.splits["val"].index) == 1
+    describe(tmp_path / "pictures", "path: /content/set\ntrain: images/train\nval: images/val\n")
+    assert YOLODataModule(yaml="pictures/data.yaml").root == tmp_path / "pictures"
+    with pytest.raises(DataError, match=r"yaml is 'data\.yaml', but there is no such file"):
+        YOLODataModule(yaml="data.yaml")
+
+
 def test_several_descriptions_are_to_be_named(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         describe(in_folders(tmp_path), "train: images/train\nval: images/val\n", name)

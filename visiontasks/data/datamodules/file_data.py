@@ -14,12 +14,12 @@ from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fit_crops
 from visiontasks.data.datamodules.file_tasks import (
-    FILE_TASKS,
     SIDES,
     Sizes,
     TaskName,
     checked_proposals,
     checked_scale,
+    chosen_size,
     evaluation_of,
     preparation_of,
 )
@@ -45,7 +45,7 @@ from visiontasks.data.scoring import ScoredSplit, Trained, read_as_trained, size
 from visiontasks.data.vision_data import VisionData
 from visiontasks.description import ClassCounts, Statistics
 from visiontasks.errors import ArgumentError, check_choice, near_matches
-from visiontasks.sizes import ImageSize, height_and_width
+from visiontasks.sizes import ImageSize
 from visiontasks.types import IGNORED
 
 
@@ -132,8 +132,7 @@ class FileData(VisionData):
         self.root, self.task, self.in_channels = Path(root), task, in_channels
         check_choice("exif", exif, ("apply", "ignore"))
         self.value_range, self.exif, self.shorter, self.longer = check_value_range(value_range), exif, shorter, longer
-        self.size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
-        self.sized = image_size is not None or (shorter, longer) != SIDES
+        self.size, self.sized = chosen_size(task, image_size, shorter, longer)
         self.scale, self.crop_scale = checked_scale(task, scale), crop_scale
         self.augmentation, self.balanced, self.repeat_threshold = augmentation, balanced, repeat_threshold
         self.proposals, self.on_error, self.cache = checked_proposals(task, proposals), on_error, cache

@@ -18,6 +18,7 @@ from visiontasks.data.datasets.tasks import (
     SegmentationDataset,
 )
 from visiontasks.errors import ArgumentError
+from visiontasks.sizes import ImageSize, height_and_width
 
 TaskName = Literal["classification", "localization", "detection", "instances", "segmentation", "autoencoding"]
 
@@ -85,6 +86,39 @@ def checked_scale(task: str, scale: float) -> float:
     return scale
 
 
+def chosen_size(
+    task: str, image_size: ImageSize | None, shorter: int, longer: int
+) -> tuple[tuple[int, int] | None, bool]:
+    """Return the height and width in pixels, None if images keep their shape, and whether a size was given at all.
+
+    Args:
+        task: Name of the task.
+        image_size: The given size; None for the default of the task.
+        shorter: Shorter side in pixels of images that keep their shape.
+        longer: Their maximum longer side.
+
+    Raises:
+        ArgumentError: If the sides would have no effect.
+    """
+    bounded = (shorter, longer) != SIDES
+    if bounded and task not in ("detection", "instances"):
+        message = (
+            f"shorter is {shorter} and longer {longer}, and task {task!r}; expected task 'detection' or 'instances', "
+            f"whose images keep their shape. The size for {task} is set by image_size"
+            f"{', that of crops, and scale' * (task == 'segmentation')}."
+        )
+        raise ArgumentError(message)
+    if bounded and image_size is not None:
+        message = (
+            f"image_size is {image_size}, to which images are stretched, and shorter is {shorter} and longer {longer}, "
+            "within which they keep their shape; expected one of them. Leave image_size out, or shorter and longer "
+            f"({SIDES[0]} and {SIDES[1]} are their defaults)."
+        )
+        raise ArgumentError(message)
+    size = FILE_TASKS[task].size if image_size is None else height_and_width("image_size", image_size)
+    return size, bounded or image_size is not None
+
+
 def checked_proposals(task: str, proposals: str | None) -> str | None:
     """Return the file of proposals.
 
@@ -124,9 +158,10 @@ def evaluation_of(
     """
     own = preparation_of(kind, size)
     if eval_size is not None and kind not in ("classification", "localization"):
+        flag = {"segmentation": "scale", "autoencoding": "image_size"}.get(kind, "shorter and longer")
         message = (
             f"eval_size is {eval_size}, and the task is {kind!r}; expected classification or localization, whose "
-            "images are stretched to one size. Leave it out."
+            f"images are stretched to one size. The size for {kind} is set by {flag}."
         )
         raise ArgumentError(message)
     return own.evaluation(sizes._replace(size=eval_size or sizes.size)), own.multiple

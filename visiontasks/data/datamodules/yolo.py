@@ -12,7 +12,13 @@ from visiontasks.data.index.file_names import Folder, list_files
 from visiontasks.data.index.folders import subfolders
 from visiontasks.data.index.splits import SPLIT_NAMES
 from visiontasks.data.index.yolo import YoloLabels
-from visiontasks.data.index.yolo_description import Description, read_description, read_names
+from visiontasks.data.index.yolo_description import (
+    Description,
+    check_root_of,
+    described_root,
+    read_description,
+    read_names,
+)
 from visiontasks.data.index.yolo_files import find_below, label_name
 from visiontasks.data.index.yolo_lines import KeyPoints
 from visiontasks.data.messages import warn
@@ -41,9 +47,10 @@ class YOLOData(FileData):
     :class:`~visiontasks.FolderDataModule`.
 
     Args:
-        root: Folder of the data set.
+        root: Folder of the data set; by default the one that ``yaml`` describes, or ``data``.
         task: ``"detection"``, ``"instances"``, ``"segmentation"``, or ``"localization"`` of the largest object.
-        yaml: The description, relative to ``root``; by default found by searching.
+        yaml: The description, relative to ``root``, or to the working folder if there is no ``root``; by default found
+            by searching.
         **kwargs: Arguments of :class:`~visiontasks.data.datamodules.file_data.FileData`.
 
     Raises:
@@ -56,14 +63,22 @@ class YOLOData(FileData):
 
     def __init__(
         self,
-        root: str | Path = "data",
+        root: str | Path | None = None,
         task: Literal["detection", "instances", "segmentation", "localization"] = "detection",
         *,
         yaml: str | None = None,
         **kwargs: Any,  # noqa: ANN401 (the arguments of FileData)
     ) -> None:
+        if root is None and yaml is not None:
+            if not Path(yaml).is_file():
+                message = (
+                    f"yaml is {yaml!r}, but there is no such file; without a root it is relative to the working folder."
+                )
+                raise DataError(message)
+            yaml = str(Path(yaml).absolute())
+            root = described_root(read_description(Path(yaml)))
         self.yaml = yaml
-        super().__init__(root, task, **kwargs)
+        super().__init__("data" if root is None else root, task, **kwargs)
 
     def find_source(self, split: str, class_names: tuple[str, ...] | None) -> YoloLabels | None:
         """Find the description and the images of a split."""
@@ -71,6 +86,7 @@ class YOLOData(FileData):
         if file is None:
             return self._undescribed(split, class_names)
         description = read_description(file)
+        check_root_of(description, self.root)
         images = self._described(description, split)
         if not images:
             return None

@@ -1,5 +1,6 @@
 """The file that describes a data set in YOLO's form: Ultralytics' ``data.yaml`` or Darknet's ``obj.data``."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,46 @@ def read_description(file: Path) -> Description:
     return Description(
         file, path[0] if path else "", splits, names, names_file, _key_points(content.get("kpt_shape"), file)
     )
+
+
+def described_root(description: Description) -> Path:
+    """Return the folder of the data set that a description describes; that of the file if the written one is not there.
+
+    Args:
+        description: The description.
+    """
+    folder = description.file.parent
+    written = Path(os.path.normpath(folder / description.path))
+    return written if written.is_dir() else folder
+
+
+def check_root_of(description: Description, root: Path) -> None:
+    """Check that a description outside of a data set is not that of another, whose classes have other numbers.
+
+    Args:
+        description: The description.
+        root: Folder of the data set.
+
+    Raises:
+        DataError: If it says that its images are elsewhere. A path of another machine counts as that of the data set
+            if it has the name of its folder.
+    """
+    folder = description.file.resolve().parent
+    if folder.is_relative_to(root.resolve()):
+        return
+    for place in (each for places in description.splits.values() for each in places):
+        written = f"{description.path}/{place}".replace("\\", "/").split("/")
+        described = Path(os.path.normpath(folder / description.path / place))
+        # A folder below the root may be a link to another, and so may the root.
+        below = described.is_relative_to(root.absolute()) or described.resolve().is_relative_to(root.resolve())
+        of_another_machine = not described.exists() and root.resolve().name in written
+        if not below and not of_another_machine:
+            message = (
+                f"{str(description.file)!r} describes the images in {str(described)!r}, and the root is {str(root)!r}: "
+                "the numbers of its classes may be others. Leave the root out to take the images that it describes, or "
+                "name the description of the root."
+            )
+            raise DataError(message)
 
 
 def read_names(file: Path) -> tuple[str, ...]:
