@@ -15,7 +15,8 @@ SMALL = "--model.backbone_options.filters [4,4,4] --model.backbone_options.depth
 
 
 def fit(words: str) -> None:
-    assert main(f"fit --data COCODataModule --data.root coco {words} {SMALL} {QUIET} --trainer.max_epochs 1".split()) == 0
+    words = f"fit --data COCODataModule --data.root coco {words} {SMALL} {QUIET} --trainer.max_epochs 1"
+    assert main(words.split()) == 0
 
 
 @pytest.fixture

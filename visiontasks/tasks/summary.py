@@ -44,12 +44,12 @@ def counted_size(task: "visiontasks.tasks.task.Task", data: Any) -> tuple[int, i
         224 where nothing is known.
     """
     view: Mapping[str, Any] = evaluation_view(task) or {}
-    size = view.get("size") or task.image_size or getattr(data, "size", None) or _NOMINAL
+    size: Sequence[int] = view.get("size") or task.image_size or getattr(data, "size", None) or _NOMINAL
     if view.get("policy") == "Within":
-        sizes = getattr(getattr(getattr(data, "train_set", None), "index", None), "sizes", ())
-        sides = tuple(map(int, sizes[0])) if len(sizes) and min(sizes[0]) > 0 else (3, 4)
+        sizes: Any = getattr(getattr(getattr(data, "train_set", None), "index", None), "sizes", ())
+        sides = [int(side) for side in sizes[0]] if len(sizes) and min(sizes[0]) > 0 else [3, 4]
         factor = min(view["shorter"] / min(sides), view["longer"] / max(sides))
-        size = tuple(round(side * factor) for side in sides)
+        size = [round(side * factor) for side in sides]
     multiple = view.get("multiple", 1)
     height, width = (-(-side // multiple) * multiple for side in size)
     return height, width

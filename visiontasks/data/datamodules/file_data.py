@@ -14,6 +14,7 @@ from visiontasks.data.augmentation.resizing import Resizing, Stretch, Whole
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.data.datamodules.crops import fit_crops
 from visiontasks.data.datamodules.file_tasks import (
+    FILE_TASKS,
     SIDES,
     Sizes,
     TaskName,
