@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
 import torch
 
+from visiontasks.errors import ArgumentError
 from visiontasks.prediction import Prediction
 from visiontasks.prediction.overlays import draw_prediction
 from visiontasks.prediction.results import run_lengths
@@ -16,6 +18,17 @@ def test_a_reconstruction_is_as_large_as_its_image_and_beside_it() -> None:
     assert torch.equal(picture[:, :, :6], image.expand(3, -1, -1))
     assert picture[:, :, 6].eq(10).all()
     assert picture[:, :, 11].eq(201).all()
+
+
+def test_what_a_prediction_does_not_hold_is_said() -> None:
+    prediction = Prediction(Path("a.png"), (4, 6), (0,), ("cat",), (0.5,))
+    with pytest.raises(ArgumentError, match=r"'a\.png' has no image .*: keep it by .*keep_images=True"):
+        draw_prediction(prediction, ["cat"])
+    with pytest.raises(ArgumentError, match=r"has no image to be drawn onto: it is damaged\."):
+        draw_prediction(Prediction(Path("a.png"), error="it is damaged"), ["cat"])
+    for read, has in ((prediction.instance, "instances"), (prediction.layer, "mask")):
+        with pytest.raises(ArgumentError, match=f"'a.png' has no {has}"):
+            read(0)
 
 
 def test_the_most_probable_box_is_on_top() -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch.nn.functional import interpolate
 
+from visiontasks.errors import ArgumentError
 from visiontasks.prediction.results import Prediction
 from visiontasks.visualization import Picture, class_color, from_pillow, overlay, to_rgb
 from visiontasks.visualization.captions import draw_boxes, draw_legend, letter_height
@@ -26,10 +27,16 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
     Returns:
         uint8 RGB at the size of the image, shape [3, H, W]; of an autoencoder [3, H, 2 W]. Images whose shorter side is
         below 160 pixels are magnified by a whole factor. What a task draws itself has any size.
+
+    Raises:
+        ArgumentError: If the prediction does not hold its image.
     """
     if prediction.picture is not None:
         return prediction.picture()
-    assert prediction.image is not None
+    if prediction.image is None:
+        why = prediction.error or "keep it by predict_images(task, files, keep_images=True)"
+        message = f"the prediction of {str(prediction.name)!r} has no image to be drawn onto: {why.removesuffix('.')}."
+        raise ArgumentError(message)
     if prediction.reconstruction is not None:
         # Beside each other, and the second as large as the first.
         enlarged = interpolate(prediction.reconstruction[None].float(), prediction.image.shape[1:], mode="bilinear")
