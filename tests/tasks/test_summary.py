@@ -1,13 +1,15 @@
 """What is printed of a task at the start of a fit."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lightning.pytorch import Trainer
+from PIL import Image
 
-from visiontasks import ClassificationTask, DetectionTask, SegmentationTask, ShapesDataModule
+from visiontasks import ClassificationTask, DetectionTask, SegmentationTask, ShapesDataModule, YOLODataModule
 from visiontasks.tasks.cost import PartCost
 from visiontasks.tasks.summary import TaskSummary, counted_size, format_costs
 
@@ -57,3 +59,15 @@ def test_the_image_is_that_of_evaluation(
     task = (DetectionTask if view and "shorter" in view else SegmentationTask)(2, image_size=image_size)
     task.view = view
     assert counted_size(task, data_size and SimpleNamespace(size=data_size)) == expected
+
+
+def test_where_images_keep_their_shape_it_is_one_of_them(tmp_path: Path) -> None:
+    for number, (height, width) in enumerate(((120, 160), (120, 160), (30, 300))):
+        Image.new("RGB", (width, height)).save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2")
+    data = YOLODataModule(tmp_path, class_names=["cat"], shorter=160, fractions=(0, 1, 0), num_workers=0)
+    data.val_set = data.dataset("val")
+    task = DetectionTask(1)
+    task.view = data.view
+    # 160 x 213, in a batch whose sides are multiples of 32.
+    assert counted_size(task, data) == (160, 224)
