@@ -117,6 +117,10 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     ),
     "_exit": lambda _: takes(os._exit, "status"),
     "_final_state": lambda _: takes(metric()._final_state) and len(metric()._final_state()) == 4,
+    "_foreach_mul_": lambda _: (
+        torch._foreach_mul_(values := [torch.tensor([3.0, 4.0])], torch.tensor(0.5)),
+        values[0].tolist() == [1.5, 2.0],
+    )[1],
     "_foreach_norm": lambda _: [size.item() for size in torch._foreach_norm([torch.tensor([3.0, 4.0])], 2)] == [5.0],
     "_get_next_version": lambda _: takes(CSVLogger._get_next_version),
     "_is_training_done": lambda trainer: trainer.fit_loop.epoch_loop._is_training_done in (True, False),
@@ -145,6 +149,9 @@ RELIED_ON: dict[str, Callable[[Any], Any]] = {
     "_workers": iterator_of_workers,
     "_shutdown_workers": iterator_of_workers,
     "_fill": fill_of_a_mask,
+    "_step_supports_amp_scaling": lambda _: (
+        torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], fused=True)._step_supports_amp_scaling is True
+    ),
 }
 
 

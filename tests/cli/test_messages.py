@@ -52,6 +52,8 @@ def test_of_several_refusals_that_of_the_class_is_kept() -> None:
     assert innermost("no such form") == "no such form"
     text = "Problem with given class_path 'a.B':\n    one line\n    and another\n  - Expected a <class 'bool'>\n"
     assert innermost(f"Errors:\n  - Expected a list\n  - {text}Given value: 3") == "B: one line and another"
+    own = "Errors:\n  - a bug\n    of my own\n  - Expected a <class 'NoneType'>\nGiven value: Namespace()"
+    assert innermost(own).split() == ["a", "bug", "of", "my", "own"]
 
 
 @pytest.mark.parametrize(

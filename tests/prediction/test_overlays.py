@@ -20,6 +20,17 @@ def test_a_reconstruction_is_as_large_as_its_image_and_beside_it() -> None:
     assert picture[:, :, 11].eq(201).all()
 
 
+def test_what_a_prediction_does_not_hold_is_said() -> None:
+    prediction = Prediction(Path("a.png"), (4, 6), (0,), ("cat",), (0.5,))
+    with pytest.raises(ArgumentError, match=r"'a\.png' has no image .*: keep it by .*keep_images=True"):
+        draw_prediction(prediction, ["cat"])
+    with pytest.raises(ArgumentError, match=r"has no image to be drawn onto: it is damaged\."):
+        draw_prediction(Prediction(Path("a.png"), error="it is damaged"), ["cat"])
+    for read, has in ((prediction.instance, "instances"), (prediction.layer, "mask")):
+        with pytest.raises(ArgumentError, match=f"'a.png' has no {has}"):
+            read(0)
+
+
 def test_the_most_probable_box_is_on_top() -> None:
     box = (10.0, 10.0, 90.0, 90.0)
     both = Prediction(
@@ -52,8 +63,3 @@ def test_instances_have_a_colour_each_and_the_most_probable_is_on_top() -> None:
     assert picture[:, 120, 130].tolist() == (0.55 * second.round() + first).round().tolist()
     assert not picture[:, 180].any()
     assert torch.equal(draw_prediction(both.at_least(0.85), [])[:, 120, 160:], torch.zeros(3, 140, dtype=torch.uint8))
-
-
-def test_a_prediction_without_its_image_says_how_to_keep_it() -> None:
-    with pytest.raises(ArgumentError, match="predict with keep_images=True"):
-        draw_prediction(Prediction(0, (100, 100), (1,), ("cat",), (0.9,)), ["cat"])

@@ -1,14 +1,15 @@
 """What is printed of a task at the start of a fit."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from lightning.pytorch import Trainer
+from PIL import Image
 
-from visiontasks import ClassificationTask, DetectionTask, SegmentationTask, ShapesDataModule
+from visiontasks import ClassificationTask, DetectionTask, SegmentationTask, ShapesDataModule, YOLODataModule
 from visiontasks.tasks.cost import PartCost
 from visiontasks.tasks.summary import TaskSummary, counted_size, format_costs
 
@@ -43,7 +44,7 @@ total                      999   1.00 M              -
     ("view", "image_size", "data_size", "expected"),
     [
         ({"policy": "Stretch", "size": [30, 40], "multiple": 1}, None, None, (30, 40)),
-        ({"policy": "Within", "shorter": 800, "longer": 1333, "multiple": 32}, None, (384, 384), (800, 1088)),
+        ({"policy": "Within", "shorter": 800, "longer": 1333, "multiple": 32}, None, (384, 384), (800, 1344)),
         ({"policy": "Whole", "multiple": 1}, None, (384, 384), (384, 384)),
         (None, (50, 60), (384, 384), (50, 60)),
         (None, None, None, (224, 224)),
@@ -60,13 +61,13 @@ def test_the_image_is_that_of_evaluation(
     assert counted_size(task, data_size and SimpleNamespace(size=data_size)) == expected
 
 
-@pytest.mark.parametrize(
-    ("written", "expected"), [((480, 640), (160, 224)), ((900, 300), (480, 160)), ((0, 0), (160, 224))]
-)
-def test_where_images_keep_their_shape_it_is_that_of_the_first(
-    written: tuple[int, int], expected: tuple[int, int]
-) -> None:
-    task = DetectionTask(2)
-    task.view = {"policy": "Within", "shorter": 160, "longer": 1333, "multiple": 32}
-    index = SimpleNamespace(sizes=np.array([written, (10, 10)]))
-    assert counted_size(task, SimpleNamespace(train_set=SimpleNamespace(index=index))) == expected
+def test_where_images_keep_their_shape_it_is_one_of_them(tmp_path: Path) -> None:
+    for number, (height, width) in enumerate(((120, 160), (120, 160), (30, 300))):
+        Image.new("RGB", (width, height)).save(tmp_path / f"{number}.png")
+        (tmp_path / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2")
+    data = YOLODataModule(tmp_path, class_names=["cat"], shorter=160, fractions=(0, 1, 0), num_workers=0)
+    data.val_set = data.dataset("val")
+    task = DetectionTask(1)
+    task.view = data.view
+    # 160 x 213, in a batch whose sides are multiples of 32.
+    assert counted_size(task, data) == (160, 224)

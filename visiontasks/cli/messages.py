@@ -61,7 +61,9 @@ def innermost(message: str) -> str:
     problem = re.compile(r"Problem with given class_path '([^']+)':\n((?: +.*\n?)+?)(?= *- |Given value|\Z)")
     found = problem.search(message)
     if found is None or "Problem with given class_path" in found[2]:
-        return message.strip()
+        # Beside the class there may be nothing, which says no more.
+        own = re.findall(r"^  - (?!Expected )(.*(?:\n    .*)*)", message, re.MULTILINE)
+        return (own[0] if len(own) == 1 else message).strip()
     said = " ".join(line.strip() for line in found[2].strip().splitlines())
     return f"{_name(found[1])}: {said}"
 

@@ -29,12 +29,13 @@ def draw_prediction(prediction: Prediction, class_names: list[str]) -> Picture:
         below 160 pixels are magnified by a whole factor. What a task draws itself has any size.
 
     Raises:
-        ArgumentError: If the prediction does not have the pixels of its image.
+        ArgumentError: If the prediction does not hold its image.
     """
     if prediction.picture is not None:
         return prediction.picture()
     if prediction.image is None:
-        message = "The prediction has no image to draw on: predict with keep_images=True."
+        why = prediction.error or "keep it by predict_images(task, files, keep_images=True)"
+        message = f"the prediction of {str(prediction.name)!r} has no image to be drawn onto: {why.removesuffix('.')}."
         raise ArgumentError(message)
     if prediction.reconstruction is not None:
         # Beside each other, and the second as large as the first.

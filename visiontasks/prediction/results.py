@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from visiontasks.detection.mask_pasting import Pasted
+from visiontasks.errors import ArgumentError
 
 Box = tuple[float, float, float, float]
 RunLengths = dict[str, Any]
@@ -64,13 +65,25 @@ class Prediction(NamedTuple):
         )
 
     def instance(self, index: int) -> Pasted:
-        """Return the window of the mask of a label, xyxy, and the zeros and ones in it."""
-        assert self.instances is not None
+        """Return the window of the mask of a label, xyxy, and the zeros and ones in it.
+
+        Raises:
+            ArgumentError: If the prediction has no instances.
+        """
+        if self.instances is None:
+            message = f"the prediction of {str(self.name)!r} has no instances; those of InstanceSegmentationTask have."
+            raise ArgumentError(message)
         return decoded_window(self.instances[index])
 
     def layer(self, label: int) -> UInt8[Tensor, "height width"]:
-        """Return the binary mask of a class of a segmentation."""
-        assert self.mask is not None
+        """Return the binary mask of a class of a segmentation.
+
+        Raises:
+            ArgumentError: If the prediction has no mask.
+        """
+        if self.mask is None:
+            message = f"the prediction of {str(self.name)!r} has no mask; those of SegmentationTask have."
+            raise ArgumentError(message)
         return self.mask[label] if self.mask.ndim == 3 else (self.mask == label).byte()
 
     def as_dict(self) -> dict[str, Any]:

@@ -39,17 +39,18 @@ def counted_size(task: "visiontasks.tasks.task.Task", data: Any) -> tuple[int, i
         data: The data module of the fit; None without one.
 
     Returns:
-        Height and width in pixels: those of evaluation, where images keep their shape those of the first training image
-        (3:4 if its shape is unknown); where images are taken as they are, those of the crops that are trained on; 224 x
-        224 where nothing is known.
+        Height and width in pixels: those of evaluation, where images keep their shape of the validation image of median
+        area; where images are taken as they are, those of the crops that are trained on; 224 x 224 where nothing is
+        known.
     """
     view: Mapping[str, Any] = evaluation_view(task) or {}
-    size: Sequence[int] = view.get("size") or task.image_size or getattr(data, "size", None) or _NOMINAL
+    size: Any = view.get("size") or task.image_size or getattr(data, "size", None) or _NOMINAL
     if view.get("policy") == "Within":
-        sizes: Any = getattr(getattr(getattr(data, "train_set", None), "index", None), "sizes", ())
-        sides = [int(side) for side in sizes[0]] if len(sizes) and min(sizes[0]) > 0 else [3, 4]
-        factor = min(view["shorter"] / min(sides), view["longer"] / max(sides))
-        size = [round(side * factor) for side in sides]
+        sizes_of = getattr(getattr(data, "val_set", None), "batch_sizes", None)
+        shown: Any = None if sizes_of is None else sizes_of()
+        size = (view["shorter"], view["longer"])
+        if shown is not None and len(shown):
+            size = shown[shown.prod(1).argsort()[len(shown) // 2]].tolist()
     multiple = view.get("multiple", 1)
     height, width = (-(-side // multiple) * multiple for side in size)
     return height, width

@@ -10,7 +10,7 @@ from albumentations.pytorch import ToTensorV2
 from torchvision import transforms as v1
 from torchvision.transforms import v2
 
-from visiontasks.data.augmentation.steps import leaves
+from visiontasks.data.augmentation.steps import import_pipeline, leaves
 from visiontasks.data.augmentation.transforms import Augmentation
 from visiontasks.errors import ArgumentError
 
@@ -74,6 +74,32 @@ def test_transforms_have_to_fit_the_samples(task: str, pipeline: Any, message: s
 def test_an_image_has_to_stay_one(pipeline: Any, form: str) -> None:  # noqa: ANN401 - of either library
     with pytest.raises(ArgumentError, match=f"made {form} of an image of uint8, shape .*; expected uint8 and as many"):
         Augmentation(pipeline)(np.zeros((4, 6, 3), np.uint8), seed=0)
+
+
+PIPELINE = A.HorizontalFlip(p=1)
+
+
+def returned() -> list[A.BasicTransform]:
+    return [PIPELINE]
+
+
+def broken() -> None:
+    message = "of my own"
+    raise ValueError(message)
+
+
+def test_a_pipeline_is_imported_or_made_by_a_function() -> None:
+    kinds = (A.BasicTransform, A.BaseCompose)
+    assert import_pipeline(f"{__name__}.PIPELINE", kinds) is PIPELINE
+    assert import_pipeline(f"{__name__}.returned", kinds) == [PIPELINE]
+    with pytest.raises(ArgumentError, match=r"divided' needs arguments .*'image'.*Lambda\(image=FUNCTION, name="):
+        import_pipeline(f"{__name__}.divided", kinds)
+    with pytest.raises(ArgumentError, match=r"broken' failed: ValueError: of my own\. Correct the function"):
+        import_pipeline(f"{__name__}.broken", kinds)
+
+
+def test_a_lambda_without_a_name_is_described() -> None:
+    assert "Lambda" in Augmentation([A.Lambda(image=divided)]).describe()["transform"]["transforms"][0]["__name__"]
 
 
 def test_leaves_are_found_at_any_depth() -> None:

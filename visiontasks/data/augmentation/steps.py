@@ -1,5 +1,6 @@
 """The steps of an augmentation pipeline: which transforms it may have, and what they may make of an image."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,10 +10,14 @@ from jaxtyping import UInt8
 
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.errors import ArgumentError
+from visiontasks.import_paths import import_callable
 
 _NORMALIZED = "pixels stay uint8, and the task normalises them (its argument normalization)"
 _TENSOR = "images become tensors after the augmentation"
 _BATCH = "it mixes images of a batch (ClassificationTask has mixup and cutmix)"
+_OWN_FUNCTION = (
+    "A function of yours is one as albumentations.Lambda(image=FUNCTION, name='...'), for def FUNCTION(image, **_)."
+)
 _LEFT_OUT = {
     **dict.fromkeys(("Normalize", "ToFloat", "FromFloat", "ToDtype", "ConvertImageDtype"), _NORMALIZED),
     **dict.fromkeys(("ToTensorV2", "ToTensor3D", "ToTensor", "PILToTensor", "ToPureTensor", "ToPILImage"), _TENSOR),
@@ -28,6 +33,34 @@ _TRUTH = {
     "segmentation": "masks",
 }
 _OF_BOXES = {"RandomIoUCrop", "SanitizeBoundingBoxes", "ClampBoundingBoxes", "ConvertBoundingBoxFormat"}
+
+
+def import_pipeline(path: str, own: tuple[type, ...]) -> Any:  # noqa: ANN401 (of either library)
+    """Import a pipeline, or the function that returns it.
+
+    Args:
+        path: Its import path, such as ``"my_module.pipeline"``.
+        own: Base classes of the transforms of Albumentations.
+
+    Raises:
+        ArgumentError: If there is none, or it is a function that needs arguments, or fails.
+    """
+    made = import_callable(path)
+    if isinstance(made, own) or is_of_torchvision(made):
+        return made
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        message = (
+            f"augmentation {path!r} needs arguments ({error}); expected a function without any that returns the "
+            f"pipeline. {_OWN_FUNCTION}"
+        )
+        raise ArgumentError(message) from error
+    try:
+        return made()
+    except Exception as error:  # whatever the function raises
+        message = f"augmentation {path!r} failed: {type(error).__name__}: {error}. Correct the function."
+        raise ArgumentError(message) from error
 
 
 def is_of_torchvision(step: object) -> bool:
@@ -60,8 +93,8 @@ def check_steps(steps: Sequence[Any], own: type) -> None:
         name = type(step).__name__
         if not is_of_torchvision(step) and not isinstance(step, own):
             message = (
-                f"The augmentation has {step!r}; expected transforms of Albumentations or torchvision.transforms.v2. A "
-                "function of yours is one as albumentations.Lambda(image=FUNCTION)."
+                f"The augmentation has {step!r}; expected transforms of Albumentations or torchvision.transforms.v2. "
+                f"{_OWN_FUNCTION}"
             )
             raise ArgumentError(message)
         if name in _LEFT_OUT and getattr(step, "dtype", None) != torch.uint8:

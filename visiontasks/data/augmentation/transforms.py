@@ -18,13 +18,19 @@ from jaxtyping import Float64, Int64, UInt8
 
 from visiontasks.data.augmentation.mask_planes import Planes, joined, separate
 from visiontasks.data.augmentation.presets import PASTED, PRESETS, get_preset
-from visiontasks.data.augmentation.steps import check_pixels, check_steps, check_task, is_of_torchvision, leaves
+from visiontasks.data.augmentation.steps import (
+    check_pixels,
+    check_steps,
+    check_task,
+    import_pipeline,
+    is_of_torchvision,
+    leaves,
+)
 from visiontasks.data.augmentation.torchvision_pipeline import TorchvisionPipeline
 from visiontasks.data.augmentation.windows import clip_boxes
 from visiontasks.data.images.arrays import Pixels
 from visiontasks.data.index.boxes import LEAST_SIDE
 from visiontasks.errors import ArgumentError, near_matches
-from visiontasks.import_paths import import_callable
 from visiontasks.types import IGNORED
 
 _NEAREST = (cv2.INTER_NEAREST, cv2.INTER_NEAREST_EXACT)
@@ -96,6 +102,8 @@ class Augmentation:
                 raise ArgumentError(message)
             if getattr(step, "fill_mask", None) is not None:
                 step.fill_mask = float(IGNORED)
+            if isinstance(step, A.Lambda) and step.name is None:
+                step.name = "Lambda"  # without a name, neither its description nor its repr can be made
         self.pipeline = A.Compose(steps)
         # Boxes carry their position as a fifth number, which Albumentations passes on.
         params = A.BboxParams("pascal_voc", min_visibility=visible, clip=True)
@@ -124,8 +132,7 @@ class Augmentation:
         if isinstance(given, str) and "." in given:
             import albumentations as A
 
-            made = import_callable(given)
-            given = made if isinstance(made, A.BasicTransform | A.BaseCompose) or is_of_torchvision(made) else made()
+            given = import_pipeline(given, (A.BasicTransform, A.BaseCompose))
         if isinstance(given, str):
             preset = get_preset(task, given)
             made = cls([_transform(*step) for step in PRESETS[task][preset.base]], visible)
