@@ -34,7 +34,7 @@ import numpy as np
 from visiontasks import COCODataModule
 
 wall, processor = time.perf_counter(), time.process_time()
-data = COCODataModule(sys.argv[1], task="detection", num_workers=0)
+data = COCODataModule(sys.argv[1], task="detection", batch_size=16, num_workers=0)
 data.setup("fit")
 index = data.train_set.index
 objects = np.bincount(index.labels, minlength=data.num_classes)
