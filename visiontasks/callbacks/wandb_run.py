@@ -71,7 +71,7 @@ class WandbRun(Callback):
 def finish_runs(trainer: Trainer, seconds: float = 60.0) -> None:
     """End the runs of Weights & Biases, and wait for a limited time until everything is uploaded.
 
-    Where a run is that is offline is printed.
+    The folder of a run that is offline is printed.
 
     Args:
         trainer: The Trainer of the run.

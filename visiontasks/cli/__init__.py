@@ -37,7 +37,7 @@ _MEANT = {
     "evaluate": "test",
     "infer": "predict",
     "detect": "fit --model DetectionTask",
-    "segment": "fit --model InstanceSegmentationTask, or of classes of pixels SegmentationTask",
+    "segment": "fit --model InstanceSegmentationTask",
     "classify": "fit --model ClassificationTask",
 }
 """Commands of other libraries, and what they are here."""
